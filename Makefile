@@ -1,0 +1,87 @@
+# The only entry. Needs Python 3.11 or newer and make; everything else is fetched into .venv/, with hashes.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+TOOLS := .venv/tools
+UV := $(TOOLS)/bin/uv
+LOCAL := .venv/dev/bin/python -m infra.local
+export UV_PYTHON_DOWNLOADS := never
+export SAM_CLI_TELEMETRY := 0
+# `sam build` calls functions/Makefile, which needs a python3 with pip.
+export PATH := $(CURDIR)/$(TOOLS)/bin:$(CURDIR)/.venv/sam/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+.PHONY: setup
+setup: .venv/dev/.stamp .venv/stack/.stamp .venv/sam/.stamp ## Make the environments below .venv/ (the other targets do it by themselves)
+
+.PHONY: run
+run: setup ## Start everything, export some 200 sample messages, show the events, stop everything
+	@$(LOCAL) run
+
+.PHONY: up
+up: setup ## Start the local stack and leave it running
+	@$(LOCAL) up
+
+.PHONY: down
+down: .venv/dev/.stamp ## Stop the local stack
+	@$(LOCAL) down
+
+.PHONY: test
+test: setup ## Run every test (ARGS="-k name" for some of them)
+	@.venv/dev/bin/python -m pytest $(ARGS)
+
+.PHONY: check
+check: setup ## Check format, lint, types, template and state machine
+	.venv/dev/bin/ruff format --check
+	.venv/dev/bin/ruff check
+	.venv/dev/bin/mypy
+	.venv/dev/bin/cfn-lint
+	sam validate --lint --template template.yaml --region us-east-1
+	.venv/dev/bin/python -m infra.local.state_machine
+
+.PHONY: format
+format: .venv/dev/.stamp ## Format the code, and repair what ruff can repair
+	.venv/dev/bin/ruff format
+	.venv/dev/bin/ruff check --fix
+
+.PHONY: deploy
+deploy: setup ## Build, and deploy into an AWS account (asks for what it needs)
+	sam build
+	sam deploy --guided
+
+REQUIREMENTS := functions/requirements infra/local/requirements/tools infra/local/requirements/stack \
+  infra/local/requirements/sam tests/requirements
+
+.PHONY: lock
+lock: $(TOOLS)/.stamp ## Write the requirements.txt files anew (LOCK=--upgrade for the newest versions)
+	@set -e; for name in $(REQUIREMENTS); do \
+	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes $(LOCK) \
+	    --custom-compile-command 'make lock' --output-file $$name.txt $$name.in; \
+	done
+
+.PHONY: clean
+clean: ## Remove everything that was made here (stop the local stack first)
+	rm -rf .venv .aws-sam .local .cache
+
+$(TOOLS)/.stamp: infra/local/requirements/tools.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	@echo "Setting up .venv/ (once) ..."
+	@$(PYTHON) -m venv $(TOOLS)
+	@$(TOOLS)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+.venv/dev/.stamp: tests/requirements.txt $(TOOLS)/.stamp
+	$(make-environment)
+
+.venv/stack/.stamp .venv/sam/.stamp: .venv/%/.stamp: infra/local/requirements/%.txt $(TOOLS)/.stamp
+	$(make-environment)
+
+define make-environment
+@$(UV) venv --quiet --allow-existing --python $(TOOLS)/bin/python $(@D)
+@$(UV) pip sync --quiet --require-hashes --python $(@D) $<
+@touch $@
+endef

@@ -1,0 +1,203 @@
+"""The ledger's table in DynamoDB."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from arena_exports.errors import ConditionFailedError, LedgerUnavailableError
+from arena_exports.ports import Check, Delete, If, Item, Key, Put, Update, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_MOST_KEYS_IN_A_BATCH = 100
+_BATCH_TRIES = 5
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+
+
+class DynamoTable:
+    """Fulfils `ports.Table`. Retries of throttled calls are botocore's (standard mode), at this one layer."""
+
+    def __init__(self, client: Any, table_name: str) -> None:  # noqa: ANN401 - boto3 clients have no static type
+        self._client = client
+        self._table_name = table_name
+
+    def get(self, key: Key) -> Item | None:
+        """Return one item, or None."""
+        answer = self._call(
+            "get_item", TableName=self._table_name, Key=_key(key), ConsistentRead=True
+        )
+        return _item(answer["Item"]) if "Item" in answer else None
+
+    def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
+        """Return those of the items that exist."""
+        wanted = [_key(key) for key in dict.fromkeys(keys)]
+        found: dict[Key, Item] = {}
+        tries = 0
+        while wanted:
+            batch, wanted = wanted[:_MOST_KEYS_IN_A_BATCH], wanted[_MOST_KEYS_IN_A_BATCH:]
+            request = {self._table_name: {"Keys": batch, "ConsistentRead": True}}
+            answer = self._call("batch_get_item", RequestItems=request)
+            for item in map(_item, answer["Responses"].get(self._table_name, [])):
+                found[item["PK"], item["SK"]] = item
+            left = answer.get("UnprocessedKeys", {}).get(self._table_name, {}).get("Keys", [])
+            # DynamoDB stops at 16 MB of answer too, so only batches that bring nothing count as failing.
+            tries = tries + 1 if len(left) == len(batch) else 0
+            if tries == _BATCH_TRIES:
+                message = "BatchGetItem keeps leaving keys unprocessed"
+                raise LedgerUnavailableError(message)
+            wanted = left + wanted
+        return found
+
+    def query(self, pk: str, first: str, last: str, *, limit: int | None = None) -> list[Item]:
+        """Return items of one partition in the order of SK, from `first` to `last`, both included."""
+        arguments: dict[str, Any] = {
+            "TableName": self._table_name,
+            "ConsistentRead": True,
+            "KeyConditionExpression": "PK = :pk AND SK BETWEEN :first AND :last",
+            "ExpressionAttributeValues": {
+                ":pk": _serialize(pk),
+                ":first": _serialize(first),
+                ":last": _serialize(last),
+            },
+        }
+        items: list[Item] = []
+        while limit is None or len(items) < limit:
+            left = {} if limit is None else {"Limit": limit - len(items)}
+            answer = self._call("query", **arguments, **left)
+            items += map(_item, answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                break
+            arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        return items
+
+    def write(self, *writes: Write) -> None:
+        """Do all writes or none: one alone as it is, several in one transaction."""
+        rendered = [self._render(write) for write in writes]
+        if len(rendered) == 1:
+            operation, arguments = rendered[0]
+            self._call(
+                {"Put": "put_item", "Update": "update_item", "Delete": "delete_item"}[operation],
+                **arguments,
+            )
+        elif rendered:
+            items = [{operation: arguments} for operation, arguments in rendered]
+            self._call("transact_write_items", TransactItems=items)
+
+    def _render(self, write: Write) -> tuple[str, dict[str, Any]]:
+        """Return the operation's name in a transaction, and its arguments."""
+        expression = _Expression()
+        arguments: dict[str, Any] = {"TableName": self._table_name}
+        if isinstance(write, Put):
+            arguments["Item"] = {name: _serialize(value) for name, value in write.item.items()}
+        else:
+            arguments["Key"] = _key(write.key)
+        if isinstance(write, Update):
+            arguments["UpdateExpression"] = expression.update(write)
+        condition = expression.condition(write.condition)
+        if condition:
+            arguments["ConditionExpression"] = condition
+        return _OPERATIONS[type(write)], {**arguments, **expression.placeholders()}
+
+    def _call(self, operation: str, **arguments: Any) -> Any:  # noqa: ANN401 - a boto3 answer
+        try:
+            return getattr(self._client, operation)(**arguments)
+        except ClientError as exc:
+            raise _ledger_error(exc) from exc
+        except BotoCoreError as exc:
+            raise LedgerUnavailableError(type(exc).__name__) from exc
+
+
+_OPERATIONS = {Put: "Put", Update: "Update", Delete: "Delete", Check: "ConditionCheck"}
+
+
+class _Expression:
+    """Collects names and values of one write's expressions."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._values: dict[str, Any] = {}
+
+    def update(self, write: Update) -> str:
+        parts = []
+        if write.values:
+            parts.append(
+                "SET "
+                + ", ".join(f"{self._name(n)} = {self._value(v)}" for n, v in write.values.items())
+            )
+        if write.remove:
+            parts.append("REMOVE " + ", ".join(map(self._name, write.remove)))
+        if write.add:
+            parts.append(
+                "ADD "
+                + ", ".join(f"{self._name(n)} {self._value(v)}" for n, v in write.add.items())
+            )
+        return " ".join(parts)
+
+    def condition(self, condition: If) -> str:
+        parts = [f"attribute_not_exists({self._name(name)})" for name in condition.absent]
+        parts += [f"attribute_exists({self._name(name)})" for name in condition.present]
+        parts += [
+            f"{self._name(name)} = {self._value(value)}" for name, value in condition.equals.items()
+        ]
+        parts += [
+            f"{self._name(name)} < {self._value(value)}" for name, value in condition.less.items()
+        ]
+        return " AND ".join(parts)
+
+    def placeholders(self) -> dict[str, Any]:
+        names = {
+            "ExpressionAttributeNames": {
+                placeholder: name for name, placeholder in self._names.items()
+            }
+        }
+        return {
+            **(names if self._names else {}),
+            **({"ExpressionAttributeValues": self._values} if self._values else {}),
+        }
+
+    def _name(self, name: str) -> str:
+        return self._names.setdefault(name, f"#n{len(self._names)}")
+
+    def _value(self, value: Any) -> str:  # noqa: ANN401 - any attribute value
+        placeholder = f":v{len(self._values)}"
+        self._values[placeholder] = _serialize(value)
+        return placeholder
+
+
+def _ledger_error(exc: ClientError) -> ConditionFailedError | LedgerUnavailableError:
+    code = exc.response.get("Error", {}).get("Code", "")
+    if code == "ConditionalCheckFailedException":
+        return ConditionFailedError()
+    reasons = [reason.get("Code") for reason in exc.response.get("CancellationReasons", [])]
+    failed = [
+        position for position, reason in enumerate(reasons) if reason == "ConditionalCheckFailed"
+    ]
+    if failed and all(reason in ("None", None, "ConditionalCheckFailed") for reason in reasons):
+        return ConditionFailedError(failed)
+    return LedgerUnavailableError(
+        " ".join([code, *sorted({r for r in reasons if r and r != "None"})])
+    )
+
+
+def _key(key: Key) -> dict[str, Any]:
+    return {"PK": {"S": key[0]}, "SK": {"S": key[1]}}
+
+
+def _item(attributes: Mapping[str, Any]) -> Item:
+    return {name: _plain(_deserialize(value)) for name, value in attributes.items()}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any attribute value
+    if isinstance(value, Binary):
+        return bytes(value)
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    # boto3 reads every number as a Decimal; the ledger's are all whole.
+    return value if isinstance(value, (str, bool, set)) or value is None else int(value)

@@ -1,0 +1,58 @@
+"""Secrets Manager: one secret, read and written as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from arena_exports.errors import NotNowError
+from arena_exports.ports import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_RETRY_AFTER_SECONDS = 30
+
+
+class ManagedSecret:
+    """Fulfils `ports.SecretStore`. Its errors name the operation and AWS's code, never a value."""
+
+    def __init__(self, client: Any, arn: str) -> None:  # noqa: ANN401 - boto3 clients have no static type
+        self._client = client
+        self._arn = arn
+
+    def read(self, version: str | None = None) -> Secret | None:
+        """Return the current version, or a named one; None when there is none yet."""
+        named = {"VersionId": version} if version else {}
+        try:
+            answer = self._client.get_secret_value(SecretId=self._arn, **named)
+        except self._client.exceptions.ResourceNotFoundException:
+            return None
+        except (BotoCoreError, ClientError) as exc:
+            raise _not_now("read", exc) from None
+        return Secret(answer["VersionId"], _object(answer.get("SecretString", "")))
+
+    def write(self, value: Mapping[str, Any], version: str) -> None:
+        """Make a new current version with the given id."""
+        try:
+            self._client.put_secret_value(
+                SecretId=self._arn, ClientRequestToken=version, SecretString=json.dumps(dict(value))
+            )
+        except (BotoCoreError, ClientError) as exc:
+            raise _not_now("written", exc) from None
+
+
+def _object(text: str) -> dict[str, Any]:
+    """Return the JSON object that a secret holds; {} for anything else, so that a missing key is what is reported."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _not_now(done: str, exc: Exception) -> NotNowError:
+    code = exc.response["Error"]["Code"] if isinstance(exc, ClientError) else type(exc).__name__
+    return NotNowError(f"secret could not be {done} ({code})", _RETRY_AFTER_SECONDS)

@@ -1,0 +1,29 @@
+"""The clock, and chance."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+
+_chance = random.SystemRandom()
+
+
+class SystemClock:
+    """Fulfils `ports.Clock`."""
+
+    def now(self) -> float:
+        """Return epoch seconds."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+    def jitter(self) -> float:
+        """Return a random number from 0 up to, not including, 1."""
+        return _chance.random()
+
+    def new_token(self) -> str:
+        """Return 32 random hex digits."""
+        return uuid.uuid4().hex

@@ -1,0 +1,143 @@
+"""Look whether a POST whose answer is unknown came to a run, and adopt it (R3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from arena_exports.errors import ArenaAnswerError, NotNowError, RequestNotCompletedError
+from arena_exports.model import Kind, digest
+from arena_exports.runs import RunStatus, zulu
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arena_exports.arena import Arena
+    from arena_exports.ledger import Ledger
+    from arena_exports.ledger.attempts import Attempt
+    from arena_exports.ledger.lease import Lease
+    from arena_exports.ports import Clock, Telemetry
+    from arena_exports.runs import Run
+    from arena_exports.watching import Watch
+
+# Arena's HTTP time-out (30 s) plus a minute: no run comes to exist later than that.
+SECONDS_BEFORE_A_LOOK = 90
+SECONDS_BETWEEN_LOOKS = 60
+LOOKS_THAT_SUFFICE = 2
+LONGEST_BACK_OFF_SECONDS = 600
+# Arena tells whole seconds, and its Date header may be one behind.
+CLOCK_TOLERANCE_SECONDS = 3
+
+
+class Adoption:
+    """Finds the run that an attempt became."""
+
+    def __init__(
+        self, *, ledger: Ledger, arena: Arena, watch: Watch, clock: Clock, telemetry: Telemetry
+    ) -> None:
+        self._ledger = ledger
+        self._arena = arena
+        self._watch = watch
+        self._clock = clock
+        self._telemetry = telemetry
+
+    def look(self, lease: Lease, attempt: Attempt) -> tuple[Lease, Attempt] | None:
+        """Adopt the attempt's run where one is found; after enough empty looks, return what may be POSTed again.
+
+        Raises:
+            ConditionFailedError: the lease was lost.
+        """
+        earliest = attempt.sent_at + SECONDS_BEFORE_A_LOOK
+        if earliest > self._clock.now():
+            self._postpone(lease, attempt, earliest, looks=attempt.looks)
+            return None
+        try:
+            run = self._find(lease, attempt)
+            looks = attempt.looks + 1
+            if run is None and looks >= LOOKS_THAT_SUFFICE:
+                self._arena.check_budget_for_run()
+        except (RequestNotCompletedError, ArenaAnswerError) as exc:
+            self._telemetry.warn(
+                "could not look for a run", attempt=attempt.attempt_id, error=str(exc)
+            )
+            seconds = min(
+                SECONDS_BETWEEN_LOOKS * 2 ** min(lease.failed_looks, 10), LONGEST_BACK_OFF_SECONDS
+            )
+            self._postpone(
+                lease, attempt, self._clock.now() + seconds, attempt.looks, lease.failed_looks + 1
+            )
+            return None
+        except NotNowError as exc:
+            self._postpone(
+                lease, attempt, self._clock.now() + exc.retry_after_seconds, attempt.looks
+            )
+            return None
+        if run is not None:
+            self._adopt(lease, attempt, run)
+            return None
+        if looks < LOOKS_THAT_SUFFICE:
+            self._postpone(lease, attempt, self._clock.now() + SECONDS_BETWEEN_LOOKS, looks)
+            return None
+        return self._ledger.lease.begin_again(lease, attempt)
+
+    def look_later(self, lease: Lease, attempt: Attempt, seconds: float = 0) -> None:
+        """Begin to look anew: a run of an earlier POST may stand in the way of a later one.
+
+        Raises:
+            ConditionFailedError: the lease was lost.
+        """
+        self._postpone(
+            lease, attempt, self._clock.now() + max(seconds, SECONDS_BETWEEN_LOOKS), looks=0
+        )
+
+    def _postpone(
+        self, lease: Lease, attempt: Attempt, at: float, looks: int, failed_looks: int = 0
+    ) -> None:
+        self._ledger.lease.postpone(
+            lease, attempt, not_before=at, looks=looks, failed_looks=failed_looks
+        )
+
+    def _adopt(self, lease: Lease, attempt: Attempt, run: Run) -> None:
+        self._telemetry.count("RunsAdopted")
+        self._telemetry.event("run adopted", attempt=attempt.attempt_id, runGuid=run.guid)
+        running = self._ledger.lease.started(lease, attempt, run)
+        self._watch.begin(running, attempt.item_count - len(attempt.rejected))
+
+    def _find(self, lease: Lease, attempt: Attempt) -> Run | None:
+        """Look at what is pending and at what ended since, not at the whole list; a run moves from one to the next."""
+        selection = self._ledger.requests.reselect(attempt.group, attempt.slices, attempt.history)
+        wanted = digest(selection.without(attempt.rejected).item_guids)
+        for run, sent_at in self._candidates(attempt):
+            if self._is_ours(
+                lease, attempt, run, sent_at, wanted
+            ) and not self._ledger.lease.known_runs([run.guid]):
+                return run
+        return None
+
+    def _candidates(self, attempt: Attempt) -> Iterator[tuple[Run, float]]:
+        """Yield runs, each with the time of the first POST on Arena's clock."""
+        now = self._clock.now()
+        offset = 0.0
+        for filters in (
+            {"status": RunStatus.CREATED.value},
+            {"status": RunStatus.RUNNING.value},
+            None,
+        ):
+            since = attempt.first_sent_at + offset - CLOCK_TOLERANCE_SECONDS
+            found = self._arena.find_runs(
+                attempt.group.export_guid, filters or {"completionDateTimeFrom": zulu(since)}
+            )
+            if found.arena_now is not None:
+                offset = found.arena_now - now
+            yield from ((run, attempt.first_sent_at + offset) for run in found.runs)
+
+    def _is_ours(
+        self, lease: Lease, attempt: Attempt, run: Run, sent_at: float, wanted: str
+    ) -> bool:
+        """Compare a run with the attempt: when, by whom, and which items."""
+        if run.created_at is None or run.created_at < sent_at - CLOCK_TOLERANCE_SECONDS:
+            return False
+        if lease.creator_guid and run.creator_guid not in (None, lease.creator_guid):
+            return False
+        if attempt.group.kind is Kind.DEFINITION:
+            return True  # its criteria are the definition's own
+        return run.item_guids is not None and digest(run.item_guids) == wanted

@@ -1,0 +1,192 @@
+"""Arena as the domain sees it: start a run, read a run, find a run; sessions and the budget taken care of.
+
+Before a request the budget is asked; after every answer it is noted. A 401 makes one new session, and one new try.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from arena_exports import arena_protocol as protocol
+from arena_exports.budget import parse_date, read_budget
+from arena_exports.errors import (
+    ArenaAnswerError,
+    BudgetSpentError,
+    NotNowError,
+    RequestNotCompletedError,
+    SessionInvalidError,
+)
+from arena_exports.runs import Run, parse_run, parse_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from arena_exports.arena_protocol import HttpAnswer, HttpRequest
+    from arena_exports.budget import Budget
+    from arena_exports.ledger.standing import BudgetRecord
+    from arena_exports.model import ExportGuid, ItemGuid, Kind, RunGuid
+    from arena_exports.ports import Clock, Telemetry, Transport
+    from arena_exports.sessions import Sessions
+
+_T = TypeVar("_T")
+
+_GET_TRIES = 3
+_FIRST_RETRY_SECONDS = 1.0
+_DEAD_TWICE_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Runs that a look found, and Arena's clock at that time (epoch seconds; None where it was not told)."""
+
+    runs: tuple[Run, ...]
+    arena_now: float | None
+
+
+class Arena:
+    """Talks to Arena for submit and poll."""
+
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        sessions: Sessions,
+        budget: BudgetRecord,
+        reserve: int,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self._transport = transport
+        self._sessions = sessions
+        self._budget = budget
+        self._reserve = reserve
+        self._clock = clock
+        self._telemetry = telemetry
+
+    def budget(self) -> Budget:
+        """Return the request budget last seen."""
+        return self._budget.read()
+
+    def check_budget_for_run(self) -> None:
+        """Make sure that a new run may be started: more than the reserve is left.
+
+        Raises:
+            NotNowError: not before the reset.
+        """
+        wait = self._budget.read().wait_seconds(self._clock.now(), self._reserve)
+        if wait:
+            raise NotNowError("request budget at its reserve", self._jittered(wait))
+
+    def start_run(self, export_guid: ExportGuid, kind: Kind, item_guids: Sequence[ItemGuid]) -> Run:
+        """POST a run. Sent once; a second time only after a definite 401.
+
+        Raises:
+            RequestNotCompletedError: whether a run exists is not known.
+            ArenaAnswerError: it was refused; no run exists.
+            NotNowError: nothing was sent.
+        """
+        request = protocol.start_run(export_guid, kind, item_guids)
+        answer = self._send(request)
+        try:
+            return parse_run(protocol.answer_json(request, answer))
+        except ArenaAnswerError as exc:
+            raise protocol.start_run_error(exc, answer, export_guid, frozenset(item_guids)) from exc
+
+    def read_run(self, export_guid: ExportGuid, run_guid: RunGuid) -> Run:
+        """GET a run, with a few tries.
+
+        Raises:
+            RequestNotCompletedError: none of the tries brought an answer.
+            RunUnreadableError: it can never be read by this user.
+            ArenaAnswerError, NotNowError: as they say.
+        """
+        request = protocol.read_run(export_guid, run_guid)
+
+        def read() -> Run:
+            run = parse_run(protocol.answer_json(request, self._send(request)))
+            if run.guid != run_guid:
+                message = f"{request.call}: the answer is another run"
+                raise RequestNotCompletedError(message)
+            return run
+
+        try:
+            return self._with_retries(read)
+        except ArenaAnswerError as exc:
+            raise protocol.read_run_error(exc) from exc
+
+    def find_runs(self, export_guid: ExportGuid, filters: Mapping[str, str]) -> Found:
+        """GET a definition's runs, filtered, with a few tries.
+
+        Raises:
+            RequestNotCompletedError, ArenaAnswerError, NotNowError: as for `read_run`.
+        """
+        request = protocol.list_runs(export_guid, filters)
+
+        def look() -> Found:
+            answer = self._send(request)
+            return Found(
+                tuple(parse_runs(protocol.answer_json(request, answer))),
+                parse_date(answer.headers.get("date", "")),
+            )
+
+        return self._with_retries(look)
+
+    def _with_retries(self, call: Callable[[], _T]) -> _T:
+        """Do an idempotent call again, with full jitter, when it brought no answer."""
+        for retry in range(1, _GET_TRIES):
+            try:
+                return call()
+            except RequestNotCompletedError as exc:
+                self._telemetry.warn("arena did not answer", error=str(exc))
+                self._clock.sleep(self._clock.jitter() * _FIRST_RETRY_SECONDS * 2**retry)
+        return call()
+
+    def _send(self, request: HttpRequest) -> HttpAnswer:
+        """Send a request in the session that is in force; after a 401 once more in a new one."""
+        wait = self._budget.read().wait_seconds(self._clock.now(), 0)
+        if wait:
+            raise NotNowError("request budget spent", self._jittered(wait))
+        session = self._sessions.current()
+        answer = self._exchange(replace(request, session_id=session.session_id))
+        if not _session_is_dead(request, answer):
+            return answer
+        session = self._sessions.renew(session)
+        answer = self._exchange(replace(request, session_id=session.session_id))
+        if _session_is_dead(request, answer):
+            raise NotNowError("session died at once", _DEAD_TWICE_SECONDS)
+        return answer
+
+    def _exchange(self, request: HttpRequest) -> HttpAnswer:
+        answer = self._transport.send(request)
+        error = None if answer.status < 400 else protocol.answer_error(request, answer)  # noqa: PLR2004 - the range of errors
+        spent = isinstance(error, BudgetSpentError)
+        budget = read_budget(answer.headers, self._clock.now(), spent=spent)
+        if budget is not None:
+            self._budget.write(budget)
+            self._telemetry.count("RequestBudgetLeft", budget.remaining or 0)
+        self._telemetry.count("ArenaRequests")
+        self._telemetry.event(
+            "arena answered",
+            call=request.call,
+            status=answer.status,
+            remaining=budget and budget.remaining,
+        )
+        if spent:
+            raise NotNowError(
+                "request budget spent",
+                self._jittered(self._budget.read().wait_seconds(self._clock.now(), 0)),
+            )
+        return answer
+
+    def _jittered(self, seconds: int) -> int:
+        """Spread callers over the minute after a common moment."""
+        return seconds + int(self._clock.jitter() * 60)
+
+
+def _session_is_dead(request: HttpRequest, answer: HttpAnswer) -> bool:
+    """Tell a definite 401. On a POST, one without Arena's code leaves open what happened."""
+    if answer.status < 400:  # noqa: PLR2004 - the range of errors
+        return False
+    bare = answer.status == protocol.HTTP_UNAUTHORIZED and request.method == "GET"
+    return bare or isinstance(protocol.answer_error(request, answer), SessionInvalidError)

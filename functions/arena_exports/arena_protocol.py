@@ -1,0 +1,271 @@
+"""The pure half of the Arena client: build requests, read answers, name errors. No input or output here.
+
+Source: ARENA_API facts gathered from the vendor's public developer documentation; the codes stand beside each rule.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
+
+from arena_exports.errors import (
+    AccountLockedError,
+    ArenaAnswerError,
+    BudgetSpentError,
+    CriteriaRefusedError,
+    DefinitionRefusedError,
+    ExportInProgressError,
+    ItemsRefusedError,
+    LoginRefusedError,
+    RequestNotCompletedError,
+    RunUnreadableError,
+    SessionInvalidError,
+    TooManyItemsError,
+)
+from arena_exports.model import ExportGuid, ItemGuid, Kind, RunGuid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_ErrorT = TypeVar("_ErrorT", bound=ArenaAnswerError)
+
+HTTP_CREATED = 201
+HTTP_UNAUTHORIZED = 401
+HTTP_FORBIDDEN = 403
+HTTP_TOO_LARGE = 413
+HTTP_TOO_MANY = 429
+HTTP_SERVER_ERROR = 500
+LARGE_BODY_BYTES = 100_000
+
+CODE_SYNTAX = 400
+CODES_SESSION = frozenset({401})
+CODES_ITEM = frozenset({3011, 3012})
+CODES_UNREADABLE = frozenset({404, 3011, 3012, 3024})
+CODES_CRITERIA = frozenset({3140, 3142, 3294})
+CODES_TOO_MANY = frozenset({3148, 3149})
+CODES_UNKNOWN_OUTCOME = frozenset({503, 3000, 3146, 4085, 4087})
+CODE_IN_PROGRESS = 3144
+# Before Winter 2023, 4001 … 4020 stood for what are now 4071 … 4090.
+CODES_BUDGET = frozenset({4084, 4014})
+CODES_LOCKED = frozenset({4083, 4013})
+CODES_LOGIN = frozenset({4001, 4079, 4081, 4082})
+
+_NAMED_GUID = re.compile(r"guid\s+\"\s*([A-Za-z0-9]+)\s*\"", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request to Arena; `path` is below the base address, `call` names it in logs and for administrators."""
+
+    call: str
+    method: str
+    path: str
+    body: bytes = b""
+    session_id: str = field(default="", repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers that every call carries; login has no session yet."""
+        headers = {
+            "Content-Type": "application/json",
+            "Arena-Usage-Reason": f"arena-exports: {self.call}",
+        }
+        return {**headers, "arena_session_id": self.session_id} if self.session_id else headers
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """One answer; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A session that Arena opened."""
+
+    session_id: str = field(repr=False)
+    workspace_id: str | None
+
+
+def login(credentials: Mapping[str, Any]) -> HttpRequest:
+    """`POST /login`: not counted against the budget."""
+    body = {
+        key: credentials[key]
+        for key in ("email", "password", "workspaceId")
+        if credentials.get(key) is not None
+    }
+    return HttpRequest("log in", "POST", "/login", _json_bytes(body))
+
+
+def start_run(export_guid: ExportGuid, kind: Kind, item_guids: Sequence[ItemGuid]) -> HttpRequest:
+    """`POST /exports/<GUID>/runs`: one guid criterion alone, or `{}` for a definition with its own criteria."""
+    criteria = {
+        "criteria": [[{"attribute": "guid", "operator": "IS_IN", "value": list(item_guids)}]]
+    }
+    body = criteria if kind is Kind.ITEMS else {}
+    return HttpRequest(
+        "start an export run", "POST", f"/exports/{export_guid}/runs", _json_bytes(body)
+    )
+
+
+def read_run(export_guid: ExportGuid, run_guid: RunGuid) -> HttpRequest:
+    """`GET /exports/<GUID>/runs/<GUID>`."""
+    return HttpRequest("poll an export run", "GET", f"/exports/{export_guid}/runs/{run_guid}")
+
+
+def list_runs(export_guid: ExportGuid, filters: Mapping[str, str]) -> HttpRequest:
+    """`GET /exports/<GUID>/runs` with filters: `status`, `number`, `completionDateTimeFrom` …."""
+    return HttpRequest(
+        "look for an export run", "GET", f"/exports/{export_guid}/runs?{urlencode(filters)}"
+    )
+
+
+def content_path(export_guid: str, run_guid: str, file_guid: str) -> str:
+    """Return where a file's zip lies below the base address."""
+    return f"/exports/{export_guid}/runs/{run_guid}/files/{file_guid}/content"
+
+
+def _json_bytes(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def answer_json(request: HttpRequest, answer: HttpAnswer) -> Any:  # noqa: ANN401 - JSON is anything
+    """Return the JSON of a successful answer.
+
+    Raises:
+        ArenaAnswerError: the answer is an error with a definite code (see `answer_error`).
+        RequestNotCompletedError: it is neither; whether the work was done is not known.
+    """
+    success = 200 <= answer.status < 300  # noqa: PLR2004 - the range of success
+    if not success:
+        raise answer_error(request, answer)
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError):
+        message = f"{request.call}: {answer.status} with {len(answer.body)} bytes that are not JSON"
+        raise RequestNotCompletedError(message) from None
+
+
+def answer_error(
+    request: HttpRequest, answer: HttpAnswer
+) -> ArenaAnswerError | RequestNotCompletedError:
+    """Name the error that an unsuccessful answer stands for, the most specific one first."""
+    errors = _errors(answer.body)
+    codes = {code for code, _ in errors if code is not None}
+    code, text = errors[0] if errors else (None, "no error that could be read")
+    status = answer.status
+
+    def error(kind: type[_ErrorT]) -> _ErrorT:
+        return kind(status=status, code=code, message=text[:300], call=request.call)
+
+    if codes & CODES_BUDGET or status == HTTP_TOO_MANY:
+        return error(BudgetSpentError)
+    if status >= HTTP_SERVER_ERROR or codes & CODES_UNKNOWN_OUTCOME:
+        return RequestNotCompletedError(f"{request.call}: {status}/{code}: {text[:300]}")
+    if codes & CODES_LOCKED:
+        return error(AccountLockedError)
+    if codes & CODES_SESSION:
+        return error(SessionInvalidError)
+    if (
+        status == HTTP_TOO_LARGE
+        or codes & CODES_TOO_MANY
+        or _syntax_of_large_body(request, status, codes)
+    ):
+        return error(TooManyItemsError)
+    if not codes:
+        return RequestNotCompletedError(f"{request.call}: {status} without an error code")
+    if CODE_IN_PROGRESS in codes:
+        return error(ExportInProgressError)
+    if codes & CODES_CRITERIA:
+        return error(CriteriaRefusedError)
+    return error(ArenaAnswerError)
+
+
+def _syntax_of_large_body(request: HttpRequest, status: int, codes: set[int]) -> bool:
+    """Tell whether a 400 may only mean that the body is too large: a limit that nothing public names."""
+    return status == CODE_SYNTAX and codes <= {CODE_SYNTAX} and len(request.body) > LARGE_BODY_BYTES
+
+
+def _errors(body: bytes) -> list[tuple[int | None, str]]:
+    """Read `{"status": 400, "errors": [{"code": 3011, "message": "…"}]}`; [] for anything else."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return []
+    errors = content.get("errors") if isinstance(content, dict) else None
+    if not isinstance(errors, list):
+        return []
+    return [
+        (_code(error.get("code")), str(error.get("message", "")))
+        for error in errors
+        if isinstance(error, dict)
+    ]
+
+
+def _code(value: object) -> int | None:
+    text = str(value)
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 6 else None  # noqa: PLR2004 - codes have four digits
+
+
+def start_run_error(
+    error: ArenaAnswerError, answer: HttpAnswer, export_guid: str, items: frozenset[ItemGuid]
+) -> ArenaAnswerError:
+    """Say what a refusal of `start_run` is about: items of ours that Arena names, or else the definition."""
+    if type(error) is not ArenaAnswerError:
+        return error
+    details = {
+        "status": error.status,
+        "code": error.code,
+        "message": error.arena_message,
+        "call": error.call,
+    }
+    named = [
+        ItemGuid(match.upper())
+        for code, text in _errors(answer.body)
+        if code in CODES_ITEM
+        for match in _NAMED_GUID.findall(text)
+    ]
+    if export_guid not in named:
+        ours = tuple(dict.fromkeys(guid for guid in named if guid in items))
+        if ours:
+            return ItemsRefusedError(**details, item_guids=ours)  # type: ignore[arg-type]
+    return DefinitionRefusedError(**details)  # type: ignore[arg-type]
+
+
+def read_run_error(error: ArenaAnswerError) -> ArenaAnswerError:
+    """Say what a refusal of `read_run` is about: 403, 404, 3011, 3012, 3024 make the run unreadable for good."""
+    if type(error) is not ArenaAnswerError:
+        return error
+    if error.status != HTTP_FORBIDDEN and error.code not in CODES_UNREADABLE:
+        return error
+    return RunUnreadableError(
+        status=error.status, code=error.code, message=error.arena_message, call=error.call
+    )
+
+
+def read_login(content: Any) -> Login:  # noqa: ANN401 - JSON is anything
+    """Read a login's answer; the id's key is `arenaSessionId` in practice, `arena_session_id` on one page.
+
+    Raises:
+        RequestNotCompletedError: it has no session id.
+    """
+    fields = content if isinstance(content, dict) else {}
+    session_id = fields.get("arenaSessionId") or fields.get("arena_session_id")
+    if not isinstance(session_id, str):
+        message = "log in: the answer has no session id"
+        raise RequestNotCompletedError(message)
+    workspace_id = fields.get("workspaceId")
+    return Login(session_id, None if workspace_id is None else str(workspace_id))
+
+
+def login_error(error: ArenaAnswerError) -> ArenaAnswerError | LoginRefusedError:
+    """Say what a refusal of `login` is about: 4001, 4079, 4081, 4082 and whatever is not known refuse the credentials."""
+    if isinstance(error, (AccountLockedError, BudgetSpentError)):
+        return error
+    return LoginRefusedError(str(error.code or error.status), error.arena_message)

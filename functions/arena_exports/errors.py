@@ -1,0 +1,153 @@
+"""Everything that can go wrong, as one tree.
+
+::
+
+    ArenaExportsError
+    ├── SettingsError                  the environment of a function is not what it must be
+    ├── InvalidMessageError            an intake message that can never be exported
+    ├── LedgerError
+    │   ├── ConditionFailedError       somebody else was there first
+    │   └── LedgerUnavailableError     throttled, in conflict or down: the same call may succeed later
+    ├── DeliveryError                  SNS or SQS did not take everything
+    ├── ArenaError
+    │   ├── RequestNotCompletedError   no answer, or one that cannot be read
+    │   ├── ArenaAnswerError           Arena answered with an error (its branches: see below)
+    │   └── NotNowError                no request was sent: budget spent, or no session to be had
+    └── LoginRefusedError              Arena, or a broken credentials secret, refuses the login
+
+An answer's error says what may be done about it by its type, and carries status, Arena's code, method and
+path; never headers, body or session id.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class ArenaExportsError(Exception):
+    """The root of all errors of this package."""
+
+
+class SettingsError(ArenaExportsError):
+    """An environment variable is missing or out of range; the message names it."""
+
+
+class InvalidMessageError(ArenaExportsError):
+    """An intake message, or a part of it, that can never be exported.
+
+    `code` is one of `InvalidMessage`, `WrongWorkspace`, `NoExportDefinition`; the message names the field.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class LedgerError(ArenaExportsError):
+    """The ledger refused a write or did not answer."""
+
+
+class ConditionFailedError(LedgerError):
+    """A condition of a write did not hold: `failed` has the positions of the writes concerned."""
+
+    def __init__(self, failed: Sequence[int] = (0,)) -> None:
+        super().__init__(f"condition of write {', '.join(map(str, failed))} did not hold")
+        self.failed = tuple(failed)
+
+
+class LedgerUnavailableError(LedgerError):
+    """Throttled, in conflict with another transaction, or down; nothing was written."""
+
+
+class DeliveryError(ArenaExportsError):
+    """The topic or the dead-letter queue did not accept everything within the bounded retries."""
+
+
+class LoginRefusedError(ArenaExportsError):
+    """The credentials cannot log in: refused by Arena, without their keys, or of another workspace.
+
+    `code` is Arena's (4001, 4079, 4081, 4082) or `CredentialsInvalid` or `WrongWorkspace`.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ArenaError(ArenaExportsError):
+    """A call to Arena did not bring what was asked for."""
+
+
+class RequestNotCompletedError(ArenaError):
+    """No answer, or one that cannot be understood: whether Arena did the work is not known.
+
+    Time-out, dropped connection, 5xx, not JSON, a 201 without a guid, and the codes 3000, 3146, 4085, 4087.
+    """
+
+
+class NotNowError(ArenaError):
+    """No request may be sent now; `retry_after_seconds` says when to come again, `reason` why (a term)."""
+
+    def __init__(self, reason: str, retry_after_seconds: int) -> None:
+        super().__init__(f"{reason}; try again in {retry_after_seconds} s")
+        self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ArenaAnswerError(ArenaError):
+    """Arena answered with an error that has a definite code: the work was not done.
+
+    Of this very type: a code that nobody has described. It is treated as a wrong definition.
+    """
+
+    def __init__(self, *, status: int, code: int | None, message: str, call: str) -> None:
+        super().__init__(f"{call}: {status}/{code}: {message}")
+        self.status = status
+        self.code = code
+        self.arena_message = message
+        self.call = call
+
+
+class SessionInvalidError(ArenaAnswerError):
+    """401: no session, or a dead one."""
+
+
+class BudgetSpentError(ArenaAnswerError):
+    """429, 4084 (4014 before Winter 2023): the workspace's requests of the day are spent."""
+
+
+class ExportInProgressError(ArenaAnswerError):
+    """3144: another export is in progress."""
+
+
+class TooManyItemsError(ArenaAnswerError):
+    """3148, 3149, 413, or a 400 on a very large body: fewer items may pass."""
+
+
+class CriteriaRefusedError(ArenaAnswerError):
+    """3140, 3142, 3294: the definition's kind does not go with the request; it never will."""
+
+
+class DefinitionRefusedError(ArenaAnswerError):
+    """3145, 403 and whatever else is wrong with the definition: an operator may mend it."""
+
+
+class ItemsRefusedError(ArenaAnswerError):
+    """3011, 3012 that name item GUIDs of ours: `item_guids` can never be exported."""
+
+    def __init__(
+        self, *, status: int, code: int | None, message: str, call: str, item_guids: tuple[str, ...]
+    ) -> None:
+        super().__init__(status=status, code=code, message=message, call=call)
+        self.item_guids = item_guids
+
+
+class RunUnreadableError(ArenaAnswerError):
+    """403/3024, 404, 3011, 3012 on a run of our own: it can never be read by this user."""
+
+
+class AccountLockedError(ArenaAnswerError):
+    """4083 (4013 before Winter 2023): too many bad tries; the account is locked for five minutes."""

@@ -1,0 +1,55 @@
+"""The ledger: the only shared state. One table, no index; everything that decides is read consistently by key.
+
+======================================  =====================================================================
+PK / SK                                 item
+======================================  =====================================================================
+`MSG#<request id>` / `-`                marker of a message: its pages. Written once: redelivery is a no-op
+`PAGE#<page id>` / `-`                  requests that were recorded together, compressed; never changed but for
+                                        `attempts` that took from it, `movedTo` and its expiry
+`PENDING` / `<lane>#<export>#<kind>#…`  pointer to a page with the position up to which it is settled
+`RUN#<yyyymm>` / `<attempt id>`         an attempt, written before the POST, and the run it became
+`RUN#<yyyymm>` / `<attempt id>#FILES#n` the files of its ended run
+`RUNGUID#<run guid>` / `-`              which attempt a run belongs to
+`SLOT` / `-`                            the lease: idle, submitting, running; token, attempt, expiry, not before
+`DEF#<export guid>` / `-`               what is known of an export definition
+`BUDGET` / `-`, `SESSION` / `-`         the request budget last seen; which session is in force
+======================================  =====================================================================
+
+Every item bears a version, `v`, so that a later release can meet it. Nothing that is pending ever expires;
+markers stay 75 days, everything else 60 days after it was settled (`expiresAt`, epoch seconds).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arena_exports.ledger.definitions import Definitions
+from arena_exports.ledger.lease import LeaseBook
+from arena_exports.ledger.requests import RequestBook
+from arena_exports.ledger.standing import BudgetRecord, SessionRecord
+
+if TYPE_CHECKING:
+    from arena_exports.ports import Clock, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The parts of the ledger, one for each question."""
+
+    requests: RequestBook
+    lease: LeaseBook
+    definitions: Definitions
+    budget: BudgetRecord
+    session: SessionRecord
+
+
+def open_ledger(table: Table, clock: Clock) -> Ledger:
+    """Return the ledger that lies in a table."""
+    return Ledger(
+        requests=RequestBook(table, clock),
+        lease=LeaseBook(table, clock),
+        definitions=Definitions(table),
+        budget=BudgetRecord(table),
+        session=SessionRecord(table),
+    )

@@ -1,0 +1,176 @@
+"""An attempt: what is about to be submitted, written down before the POST, and the run that it became."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from arena_exports import pages
+from arena_exports.ledger import keys
+from arena_exports.model import (
+    AttemptId,
+    ExportGuid,
+    Group,
+    ItemGuid,
+    Kind,
+    Lane,
+    PageId,
+    PageSlice,
+    RunGuid,
+    Selection,
+    SetHistory,
+)
+
+if TYPE_CHECKING:
+    from arena_exports.ports import Item
+
+
+class AttemptState(StrEnum):
+    """How far an attempt has come."""
+
+    SENDING = "sending"  # a POST may be under way, or its answer is unknown
+    RUNNING = "running"  # Arena answered with a run
+    ENDED = "ended"  # the outcome is known and not yet published
+    SETTLED = "settled"  # published and settled, set aside, or given up
+    VOID = "void"  # no run came of it, or none that can be read: its requests are pending as before
+    REPLACED = "replaced"  # no run came of it after two looks: another attempt has its contents
+
+
+class Outcome(StrEnum):
+    """What came of an ended attempt; the first four are Arena's statuses."""
+
+    COMPLETE = "COMPLETE"
+    DOWNLOADED = "DOWNLOADED"
+    FAILED = "FAILED"
+    ABORTED = "ABORTED"
+    NO_FILES = "NoFiles"
+    UNREADABLE = "Unreadable"
+    REJECTED = "Rejected"  # the POST was refused for all items, for good
+    ALL_ITEMS_REFUSED = "AllItemsRefused"  # Arena refused every single item; all was said already
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What Arena told of an ended run, for the events; `error` is a code and a message where there is one."""
+
+    outcome: Outcome
+    status: str = ""
+    criteria_results_count: int | None = None
+    creation_date_time: str | None = None
+    completion_date_time: str | None = None
+    error_code: str = ""
+    error_message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt. Times are epoch seconds on our clock.
+
+    `sent_at` is the last time a POST was sent, `first_sent_at` the first one whose outcome is unknown: a run that is
+    adopted was created after it. `posts` counts refusals of items within this attempt. `looks` counts looks that
+    found nothing. `rejected` are items that Arena refused by name; they are settled and not part of the run.
+    """
+
+    attempt_id: AttemptId
+    group: Group
+    slices: tuple[PageSlice, ...]
+    history: SetHistory
+    item_count: int
+    state: AttemptState
+    sent_at: int
+    first_sent_at: int
+    posts: int = 1
+    looks: int = 0
+    rejected: frozenset[ItemGuid] = frozenset()
+    run_guid: RunGuid | None = None
+    run_number: int | None = None
+    started_at: int = 0
+    watch: int = 1
+    result: Result | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to be done for it."""
+        return self.state in (AttemptState.SETTLED, AttemptState.VOID, AttemptState.REPLACED)
+
+    @property
+    def follows_unknown(self) -> bool:
+        """Whether an earlier POST with these contents may still yield a run."""
+        return self.first_sent_at < self.sent_at
+
+
+def new_attempt(attempt_id: AttemptId, selection: Selection, now: float) -> Attempt:
+    """Return the attempt to submit a selection."""
+    return Attempt(
+        attempt_id=attempt_id,
+        group=selection.group,
+        slices=selection.slices,
+        history=selection.history,
+        item_count=len(selection.item_guids),
+        state=AttemptState.SENDING,
+        sent_at=int(now),
+        first_sent_at=int(now),
+    )
+
+
+def successor(old: Attempt, attempt_id: AttemptId, now: float) -> Attempt:
+    """Return a new attempt with the contents of one whose POST came to nothing as far as two looks can tell."""
+    return replace(
+        old, attempt_id=attempt_id, state=AttemptState.SENDING, sent_at=int(now), looks=0
+    )
+
+
+def attempt_item(attempt: Attempt) -> Item:
+    """Return the ledger item of an attempt."""
+    pk, sk = keys.attempt(attempt.attempt_id)
+    return {
+        "PK": pk,
+        "SK": sk,
+        "v": keys.VERSION,
+        "lane": attempt.group.lane.value,
+        "exportGuid": attempt.group.export_guid,
+        "kind": attempt.group.kind.value,
+        "slices": pages.pack([[s.page_id, s.start, s.stop, s.size] for s in attempt.slices]),
+        "history": asdict(attempt.history),
+        "itemCount": attempt.item_count,
+        "state": attempt.state.value,
+        "sentAt": attempt.sent_at,
+        "firstSentAt": attempt.first_sent_at,
+        "posts": attempt.posts,
+        "looks": attempt.looks,
+        "rejected": pages.pack(sorted(attempt.rejected)),
+        "runGuid": attempt.run_guid,
+        "runNumber": attempt.run_number,
+        "startedAt": attempt.started_at,
+        "watch": attempt.watch,
+        "result": None if attempt.result is None else asdict(attempt.result),
+    }
+
+
+def read_attempt(item: Item) -> Attempt:
+    """Return the attempt of a ledger item."""
+    return Attempt(
+        attempt_id=AttemptId(item["SK"]),
+        group=Group(Lane(item["lane"]), ExportGuid(item["exportGuid"]), Kind(item["kind"])),
+        slices=tuple(
+            PageSlice(PageId(p), *positions) for p, *positions in pages.unpack(item["slices"])
+        ),
+        history=SetHistory(**item["history"]),
+        item_count=item["itemCount"],
+        state=AttemptState(item["state"]),
+        sent_at=item["sentAt"],
+        first_sent_at=item["firstSentAt"],
+        posts=item["posts"],
+        looks=item["looks"],
+        rejected=frozenset(map(ItemGuid, pages.unpack(item["rejected"]))),
+        run_guid=RunGuid(item["runGuid"]) if item["runGuid"] else None,
+        run_number=item["runNumber"],
+        started_at=item["startedAt"],
+        watch=item["watch"],
+        result=_result(item["result"]),
+    )
+
+
+def _result(values: dict[str, Any] | None) -> Result | None:
+    return None if values is None else Result(**{**values, "outcome": Outcome(values["outcome"])})

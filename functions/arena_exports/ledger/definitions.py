@@ -1,0 +1,136 @@
+"""What is known of each export definition: durations, sizes that worked, failures. Written under the lease alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from arena_exports.ledger import keys
+from arena_exports.model import ExportGuid
+from arena_exports.ports import Put
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from arena_exports.ports import Table
+
+DURATIONS_KEPT = 50
+# One bad item fails at most three runs in a row: its set, the set's second try, and the first half.
+# One more, and it may be the day and not the items.
+FAILURES_OF_ONE_ITEM = 3
+LONGEST_DOUBT_SECONDS = 3600
+_FIRST_DOUBT_SECONDS = 60
+_FIRST_REFUSAL_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What is known of one export definition. Times are epoch seconds, 0 for never.
+
+    `failures` counts runs that FAILED in a row, `refusals` POSTs in a row that Arena refused because of the
+    definition itself; `limit` is the most items that may go into a run after Arena called one too large, 0 for no
+    such limit; `durations` has the true seconds of past runs by size class, oldest first.
+    """
+
+    export_guid: ExportGuid
+    failures: int = 0
+    refusals: int = 0
+    last_success_at: int = 0
+    not_before: int = 0
+    suspects_not_before: int = 0
+    served_at: int = 0
+    limit: int = 0
+    durations: dict[str, list[int]] = field(default_factory=dict)
+
+    def served(self, now: float) -> Definition:
+        """Note that a run of it just ended: the one served longest ago goes first."""
+        return replace(self, served_at=int(now), refusals=0, not_before=0)
+
+    def succeeded(self, now: float, items: int, duration_seconds: float | None) -> Definition:
+        """Note a run with results: failures are forgotten, the size limit grows by a quarter."""
+        limit = max(self.limit + 1, self.limit * 5 // 4) if self.limit else 0
+        durations = dict(self.durations)
+        if duration_seconds is not None:
+            kept = [*durations.get(size_class(items), []), round(duration_seconds)][
+                -DURATIONS_KEPT:
+            ]
+            durations[size_class(items)] = kept
+        return replace(
+            self.served(now),
+            failures=0,
+            suspects_not_before=0,
+            last_success_at=int(now),
+            limit=limit,
+            durations=durations,
+        )
+
+    def refused(self, now: float, longest_seconds: int) -> Definition:
+        """Note that Arena refused the definition itself: the next try waits, twice as long each time."""
+        seconds = min(_FIRST_REFUSAL_SECONDS * 2 ** min(self.refusals, 20), longest_seconds)
+        return replace(self, refusals=self.refusals + 1, not_before=int(now) + seconds)
+
+    def failed(self, now: float, *, wait: bool) -> Definition:
+        """Note a run that FAILED; `wait` has suspect sets wait even where it may be one item's fault."""
+        failures = self.failures + 1
+        doubt = failures - FAILURES_OF_ONE_ITEM + (1 if wait else 0)
+        seconds = (
+            0
+            if doubt <= 0
+            else min(_FIRST_DOUBT_SECONDS * 2 ** min(doubt - 1, 20), LONGEST_DOUBT_SECONDS)
+        )
+        return replace(self.served(now), failures=failures, suspects_not_before=int(now) + seconds)
+
+    def set_back(self, now: float, seconds: int) -> Definition:
+        """Have suspect sets wait, because the last run of one was stopped."""
+        return replace(
+            self.served(now), suspects_not_before=max(self.suspects_not_before, int(now) + seconds)
+        )
+
+    def too_large(self, items: int) -> Definition:
+        """Note that a run of so many items was too large."""
+        return replace(self, limit=max(items // 2, 1))
+
+    def durations_for(self, items: int) -> list[int]:
+        """Return the durations of past runs of about this size; of all sizes where there is none."""
+        return self.durations.get(size_class(items)) or [
+            s for class_ in self.durations.values() for s in class_
+        ]
+
+
+def size_class(items: int) -> str:
+    """Return the class of runs that take about as long: by the number of decimal digits of the items."""
+    return str(len(str(items)))
+
+
+class Definitions:
+    """The definitions' items."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def read(self, export_guid: ExportGuid) -> Definition:
+        """Return what is known of a definition: nothing, for a new one."""
+        return self.read_many([export_guid])[export_guid]
+
+    def read_many(self, export_guids: Iterable[ExportGuid]) -> dict[ExportGuid, Definition]:
+        """Return what is known of several."""
+        wanted = list(dict.fromkeys(export_guids))
+        items = self._table.get_many([keys.definition(guid) for guid in wanted])
+        return {guid: _definition(guid, items.get(keys.definition(guid), {})) for guid in wanted}
+
+
+def definition_put(definition: Definition) -> Put:
+    """Return the write that keeps a definition; it belongs into a transaction with the lease."""
+    pk, sk = keys.definition(definition.export_guid)
+    values = {_camel(name): value for name, value in asdict(definition).items()}
+    return Put({"PK": pk, "SK": sk, "v": keys.VERSION, **values})
+
+
+def _definition(export_guid: ExportGuid, item: dict[str, Any]) -> Definition:
+    known = {f.name: item[_camel(f.name)] for f in fields(Definition) if _camel(f.name) in item}
+    return Definition(**{"export_guid": export_guid, **known})
+
+
+def _camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(part.title() for part in tail)

@@ -1,0 +1,71 @@
+"""The ledger's keys, identifiers and lifetimes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from arena_exports.model import AttemptId, Group, PageId
+
+if TYPE_CHECKING:
+    from arena_exports.ports import Key
+
+VERSION = 1
+PENDING = "PENDING"
+SLOT: Key = ("SLOT", "-")
+BUDGET: Key = ("BUDGET", "-")
+SESSION: Key = ("SESSION", "-")
+
+FIRST = "!"  # sorts before every letter and digit
+LAST = "~"  # and this after them
+
+_DAY_SECONDS = 86_400
+MARKER_LIFE_SECONDS = 75 * _DAY_SECONDS
+SETTLED_LIFE_SECONDS = 60 * _DAY_SECONDS  # as long as Arena keeps the files
+
+
+def new_id(now: float, token: str) -> str:
+    """Return an identifier that sorts by time: 12 hex digits of epoch milliseconds, 12 random ones."""
+    return f"{int(now * 1000):012x}{token[:12]}"
+
+
+def marker(request_id: str) -> Key:
+    """Return the key of a message's marker."""
+    return f"MSG#{request_id}", "-"
+
+
+def page(page_id: str) -> Key:
+    """Return the key of a page."""
+    return f"PAGE#{page_id}", "-"
+
+
+def group_prefix(group: Group) -> str:
+    """Return what the pointers of a group begin with."""
+    return f"{group.lane}#{group.export_guid}#{group.kind}#"
+
+
+def pointer(group: Group, page_id: PageId) -> Key:
+    """Return the key of a page's pending pointer."""
+    return PENDING, group_prefix(group) + page_id
+
+
+def attempt(attempt_id: AttemptId) -> Key:
+    """Return the key of an attempt: it lies in the month in which it was made."""
+    month = datetime.fromtimestamp(int(attempt_id[:12], 16) / 1000, UTC)
+    return f"RUN#{month:%Y%m}", attempt_id
+
+
+def files(attempt_id: AttemptId, number: int) -> Key:
+    """Return the key of a slice of an ended run's files."""
+    pk, sk = attempt(attempt_id)
+    return pk, f"{sk}#FILES#{number:04}"
+
+
+def run(run_guid: str) -> Key:
+    """Return the key that says which attempt a run belongs to."""
+    return f"RUNGUID#{run_guid}", "-"
+
+
+def definition(export_guid: str) -> Key:
+    """Return the key of what is known of an export definition."""
+    return f"DEF#{export_guid}", "-"

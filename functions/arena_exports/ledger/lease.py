@@ -1,0 +1,362 @@
+"""The lease on the workspace's one export slot, and the attempts made under it (R2, R3).
+
+Taking it makes a new token. Every write that follows from holding it is conditional on the token, or on the attempt
+that the slot names, so that a copy that was thought dead can do no harm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from arena_exports import pages
+from arena_exports.errors import ConditionFailedError
+from arena_exports.ledger import keys
+from arena_exports.ledger.attempts import (
+    Attempt,
+    AttemptState,
+    Result,
+    attempt_item,
+    new_attempt,
+    read_attempt,
+    successor,
+)
+from arena_exports.ledger.definitions import Definition, definition_put
+from arena_exports.model import AttemptId, ItemGuid, Lane, Selection
+from arena_exports.ports import Check, If, Put, Update
+from arena_exports.runs import Run, RunFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from arena_exports.ports import Clock, Item, Table
+
+# Longer than submit's time-out (120 s) and Arena's HTTP time-out (30 s) together (R3).
+LEASE_SECONDS = 180
+_FILES_ON_AN_ITEM = 5_000
+
+
+class SlotState(StrEnum):
+    """What the one export slot is doing."""
+
+    IDLE = "idle"
+    SUBMITTING = "submitting"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The slot as it was read or taken. Times are epoch seconds, 0 for none.
+
+    `busy` counts answers 3144 in a row and `failed_looks` looks that could not be made; `creator_guid` is the
+    Arena user that our runs are created by, "" until the first run; `lane` was served last.
+    """
+
+    state: SlotState = SlotState.IDLE
+    token: str = ""
+    attempt_id: AttemptId | None = None
+    expires_at: int = 0
+    not_before: int = 0
+    lane: Lane | None = None
+    busy: int = 0
+    failed_looks: int = 0
+    creator_guid: str = ""
+
+
+class LeaseBook:
+    """The slot and the attempts."""
+
+    def __init__(self, table: Table, clock: Clock) -> None:
+        self._table = table
+        self._clock = clock
+
+    def read(self) -> Lease:
+        """Return the slot; idle before it was first taken."""
+        item = self._table.get(keys.SLOT)
+        return Lease() if item is None else _lease(item)
+
+    def take(self, seen: Lease) -> Lease:
+        """Take the slot that was seen idle or expired, with a new token; an attempt stays attached.
+
+        Raises:
+            ConditionFailedError: somebody else took it since.
+        """
+        expires_at = int(self._clock.now()) + LEASE_SECONDS
+        taken = replace(
+            seen, state=SlotState.SUBMITTING, token=self._clock.new_token(), expires_at=expires_at
+        )
+        unchanged = (
+            If(equals={"token": seen.token, "state": seen.state.value})
+            if seen.token
+            else If(absent=("PK",))
+        )
+        self._table.write(Put(_slot_item(taken), unchanged))
+        return taken
+
+    def release(self, lease: Lease, *, not_before: float = 0) -> None:
+        """Free a slot that was taken and has no attempt; a lost one is no error."""
+        idle = replace(lease, state=SlotState.IDLE, not_before=_ceil(not_before))
+        try:
+            self._table.write(Put(_slot_item(idle), _held(lease)))
+        except ConditionFailedError:
+            return
+
+    def begin(self, lease: Lease, selection: Selection) -> tuple[Lease, Attempt]:
+        """Write down what is about to be submitted, and attach it to the slot.
+
+        Raises:
+            ConditionFailedError: the lease was lost.
+        """
+        now = self._clock.now()
+        attempt = new_attempt(AttemptId(keys.new_id(now, self._clock.new_token())), selection, now)
+        attached = replace(lease, attempt_id=attempt.attempt_id, lane=selection.group.lane)
+        self._table.write(
+            Put(attempt_item(attempt), If(absent=("PK",))), Put(_slot_item(attached), _held(lease))
+        )
+        return attached, attempt
+
+    def begin_again(self, lease: Lease, old: Attempt) -> tuple[Lease, Attempt]:
+        """Replace an attempt whose POST came to nothing by a new one with the same contents.
+
+        Raises:
+            ConditionFailedError: the lease was lost.
+        """
+        now = self._clock.now()
+        attempt = successor(old, AttemptId(keys.new_id(now, self._clock.new_token())), now)
+        attached = replace(lease, attempt_id=attempt.attempt_id, failed_looks=0)
+        self._table.write(
+            Put(attempt_item(attempt), If(absent=("PK",))),
+            Update(keys.attempt(old.attempt_id), _over(AttemptState.REPLACED, self._clock.now())),
+            Put(_slot_item(attached), _held(lease)),
+        )
+        return attached, attempt
+
+    def reject_items(
+        self, lease: Lease, attempt: Attempt, item_guids: Iterable[ItemGuid]
+    ) -> Attempt:
+        """Take items out of an attempt before it is sent again.
+
+        Raises:
+            ConditionFailedError: the lease was lost.
+        """
+        rejected = attempt.rejected | frozenset(item_guids)
+        now = int(self._clock.now())
+        changed = replace(
+            attempt, rejected=rejected, posts=attempt.posts + 1, sent_at=now, first_sent_at=now
+        )
+        values = {
+            "rejected": pages.pack(sorted(rejected)),
+            "posts": changed.posts,
+            "sentAt": now,
+            "firstSentAt": now,
+        }
+        self._table.write(Update(keys.attempt(attempt.attempt_id), values), self.fence(lease))
+        return changed
+
+    def started(self, lease: Lease, attempt: Attempt, run: Run) -> Attempt:
+        """Write down the run that an attempt became.
+
+        Raises:
+            ConditionFailedError: the lease was lost; whoever has it will find the run.
+        """
+        running = replace(
+            attempt,
+            state=AttemptState.RUNNING,
+            run_guid=run.guid,
+            run_number=run.number,
+            started_at=int(self._clock.now()),
+        )
+        creator = run.creator_guid or lease.creator_guid
+        slot = replace(
+            lease,
+            state=SlotState.RUNNING,
+            expires_at=0,
+            not_before=0,
+            busy=0,
+            failed_looks=0,
+            creator_guid=creator,
+        )
+        pk, sk = keys.run(run.guid)
+        expiry = int(self._clock.now()) + keys.MARKER_LIFE_SECONDS
+        known = {
+            "PK": pk,
+            "SK": sk,
+            "v": keys.VERSION,
+            "attemptId": attempt.attempt_id,
+            "expiresAt": expiry,
+        }
+        self._table.write(
+            Put(attempt_item(running)), Put(_slot_item(slot), _held(lease)), Put(known)
+        )
+        return running
+
+    def postpone(
+        self, lease: Lease, attempt: Attempt, *, not_before: float, looks: int, failed_looks: int
+    ) -> None:
+        """Have an attempt whose outcome is unknown looked at again later.
+
+        Raises:
+            ConditionFailedError: the lease was lost.
+        """
+        slot = replace(lease, expires_at=_ceil(not_before), failed_looks=failed_looks)
+        update = Update(keys.attempt(attempt.attempt_id), {"looks": looks})
+        self._table.write(update, Put(_slot_item(slot), _held(lease)))
+
+    def abandon(
+        self,
+        lease: Lease,
+        attempt: Attempt,
+        *,
+        not_before: float = 0,
+        busy: int = 0,
+        definition: Definition | None = None,
+    ) -> None:
+        """Void an attempt that has no run, or none that can be read, and free the slot: its requests pend as before.
+
+        Raises:
+            ConditionFailedError: the slot belongs to another attempt.
+        """
+        idle = replace(
+            lease, state=SlotState.IDLE, attempt_id=None, not_before=_ceil(not_before), busy=busy
+        )
+        extra = [definition_put(definition)] if definition else []
+        self._table.write(
+            Update(keys.attempt(attempt.attempt_id), _over(AttemptState.VOID, self._clock.now())),
+            Put(_slot_item(idle), _held_by(attempt)),
+            *extra,
+        )
+
+    def ended(self, attempt: Attempt, result: Result, files: Sequence[RunFile] = ()) -> Attempt:
+        """Keep the outcome of an attempt and its run's files, as long as the slot belongs to it.
+
+        Raises:
+            ConditionFailedError: it has ended before, or was given up.
+        """
+        for number, start in enumerate(range(0, len(files), _FILES_ON_AN_ITEM), start=1):
+            self._table.write(
+                self._files_put(attempt, number, files[start : start + _FILES_ON_AN_ITEM])
+            )
+        changed = replace(attempt, state=AttemptState.ENDED, result=result)
+        unchanged = If(equals={"state": attempt.state.value})
+        self._table.write(Put(attempt_item(changed), unchanged), self.fence_of(attempt))
+        return changed
+
+    def _files_put(self, attempt: Attempt, number: int, files: Sequence[RunFile]) -> Put:
+        pk, sk = keys.files(attempt.attempt_id, number)
+        expiry = int(self._clock.now()) + keys.MARKER_LIFE_SECONDS
+        packed = pages.pack([[file.guid, file.title] for file in files])
+        return Put({"PK": pk, "SK": sk, "v": keys.VERSION, "files": packed, "expiresAt": expiry})
+
+    def settled(self, attempt: Attempt, definition: Definition) -> None:
+        """Close an attempt whose requests are settled, and free the slot.
+
+        Raises:
+            ConditionFailedError: the slot belongs to another attempt.
+        """
+        slot = self.read()
+        idle = replace(slot, state=SlotState.IDLE, attempt_id=None, expires_at=0, not_before=0)
+        self._table.write(
+            Update(
+                keys.attempt(attempt.attempt_id), _over(AttemptState.SETTLED, self._clock.now())
+            ),
+            Put(_slot_item(idle), _held_by(attempt)),
+            definition_put(definition),
+        )
+
+    def watch_again(self, attempt: Attempt) -> Attempt:
+        """Count up the watch of a running attempt, because an execution's name can be used once.
+
+        Raises:
+            ConditionFailedError: somebody else did, or it does not run any more.
+        """
+        values = {"state": AttemptState.RUNNING.value, "watch": attempt.watch}
+        update = Update(
+            keys.attempt(attempt.attempt_id),
+            {"watch": attempt.watch + 1},
+            condition=If(equals=values),
+        )
+        self._table.write(update)
+        return replace(attempt, watch=attempt.watch + 1)
+
+    def fence(self, lease: Lease) -> Check:
+        """Return the check that a lease is still held, for writes of others."""
+        return Check(keys.SLOT, _held(lease))
+
+    def fence_of(self, attempt: Attempt) -> Check:
+        """Return the check that the slot still belongs to an attempt."""
+        return Check(keys.SLOT, _held_by(attempt))
+
+    def attempt(self, attempt_id: AttemptId) -> Attempt:
+        """Return an attempt.
+
+        Raises:
+            KeyError: there is none of that id.
+        """
+        item = self._table.get(keys.attempt(attempt_id))
+        if item is None:
+            raise KeyError(attempt_id)
+        return read_attempt(item)
+
+    def files(self, attempt_id: AttemptId) -> list[RunFile]:
+        """Return the files of an ended run."""
+        pk, first = keys.files(attempt_id, 0)
+        last = keys.files(attempt_id, 9999)[1]
+        rows = [
+            row
+            for item in self._table.query(pk, first, last)
+            for row in pages.unpack(item["files"])
+        ]
+        return [RunFile(guid, title) for guid, title in rows]
+
+    def known_runs(self, run_guids: Iterable[str]) -> set[str]:
+        """Return those of the runs that an attempt is known for already."""
+        found = self._table.get_many([keys.run(guid) for guid in run_guids])
+        return {pk.removeprefix("RUNGUID#") for pk, _ in found}
+
+
+def _held(lease: Lease) -> If:
+    return If(equals={"token": lease.token, "state": SlotState.SUBMITTING.value})
+
+
+def _held_by(attempt: Attempt) -> If:
+    return If(equals={"attemptId": attempt.attempt_id})
+
+
+def _over(state: AttemptState, now: float) -> dict[str, object]:
+    return {"state": state.value, "expiresAt": int(now) + keys.SETTLED_LIFE_SECONDS}
+
+
+def _ceil(epoch: float) -> int:
+    return -int(-epoch // 1)
+
+
+def _slot_item(lease: Lease) -> Item:
+    return {
+        "PK": keys.SLOT[0],
+        "SK": keys.SLOT[1],
+        "v": keys.VERSION,
+        "state": lease.state.value,
+        "token": lease.token,
+        "attemptId": lease.attempt_id,
+        "heldUntil": lease.expires_at,
+        "notBefore": lease.not_before,
+        "lane": None if lease.lane is None else lease.lane.value,
+        "busy": lease.busy,
+        "failedLooks": lease.failed_looks,
+        "creatorGuid": lease.creator_guid,
+    }
+
+
+def _lease(item: Item) -> Lease:
+    return Lease(
+        state=SlotState(item["state"]),
+        token=item["token"],
+        attempt_id=AttemptId(item["attemptId"]) if item["attemptId"] else None,
+        expires_at=item["heldUntil"],
+        not_before=item["notBefore"],
+        lane=Lane(item["lane"]) if item["lane"] else None,
+        busy=item["busy"],
+        failed_looks=item["failedLooks"],
+        creator_guid=item["creatorGuid"],
+    )

@@ -1,0 +1,335 @@
+"""Requests in the ledger: recorded, pending, selected for a run, settled, set aside.
+
+A pointer under `PENDING` says up to which position a page is settled; it is deleted when nothing is left. Selecting
+changes nothing, so that abandoning an attempt undoes nothing.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arena_exports import pages
+from arena_exports.errors import ConditionFailedError
+from arena_exports.ledger import keys
+from arena_exports.model import (
+    Entry,
+    ExportGuid,
+    ExportRequest,
+    Group,
+    ItemGuid,
+    Kind,
+    Lane,
+    Page,
+    PageId,
+    PageSlice,
+    RequestId,
+    Selection,
+    SetHistory,
+)
+from arena_exports.ports import Check, Delete, If, Item, Put, Update, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from arena_exports.model import AttemptId
+    from arena_exports.ports import Clock, Table
+
+_POINTERS_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A pending pointer: the page, the position up to which it is settled, its size, when it was recorded."""
+
+    group: Group
+    page_id: PageId
+    position: int
+    size: int
+    recorded_at: int
+    history: SetHistory
+
+
+class RequestBook:
+    """Requests, their pages, and what of them is pending."""
+
+    def __init__(self, table: Table, clock: Clock) -> None:
+        self._table = table
+        self._clock = clock
+
+    def record(self, bundle: Sequence[ExportRequest]) -> list[ExportRequest]:
+        """Record what is not recorded yet, all or nothing, and return it; the rest was recorded before.
+
+        Raises:
+            LedgerUnavailableError: nothing was written as far as is known; the same call may be made again.
+        """
+        left = list(bundle)
+        while left:
+            try:
+                self._table.write(*self._recording(left))
+            except ConditionFailedError as exc:
+                known = {
+                    left[position].request_id for position in exc.failed if position < len(left)
+                }
+                if not known:
+                    raise
+                left = [request for request in left if request.request_id not in known]
+            else:
+                break
+        return left
+
+    def _recording(self, requests: Sequence[ExportRequest]) -> list[Write]:
+        now = self._clock.now()
+        laid_out = [
+            Page(PageId(keys.new_id(now, self._clock.new_token())), group, entries)
+            for group, group_entries in pages.by_group(requests).items()
+            for entries in pages.lay_out(group_entries)
+        ]
+        page_ids: dict[str, list[str]] = {}
+        for page in laid_out:
+            for entry in page.entries:
+                page_ids.setdefault(entry.request_id, []).append(page.page_id)
+        markers: list[Write] = [
+            Put(
+                _marker_item(request.request_id, page_ids[request.request_id], now),
+                If(absent=("PK",)),
+            )
+            for request in requests
+        ]
+        return markers + [
+            write for page in laid_out for write in _page_writes(page, SetHistory(), now)
+        ]
+
+    def heads(self) -> list[Pending]:
+        """Return the oldest pending page of each group, skipping from group to group."""
+        heads: list[Pending] = []
+        first = keys.FIRST
+        while found := self._table.query(keys.PENDING, first, keys.LAST, limit=1):
+            heads.append(_pending(found[0]))
+            first = keys.group_prefix(heads[-1].group) + keys.LAST
+        return heads
+
+    def select(self, head: Pending, limit: int) -> Selection:
+        """Select pending items of the head's group, oldest first, up to `limit` distinct ones.
+
+        A suspect set is selected as the whole that it is. The last page may be cut.
+        """
+        seen: set[ItemGuid] = set()
+        slices: list[PageSlice] = []
+        entries: list[Entry] = []
+        history = head.history
+        for pending, page in self._pages(head, limit):
+            stop = _reach(page, pending.position, seen, limit)
+            if page.size and stop == pending.position:
+                break
+            slices.append(PageSlice(page.page_id, pending.position, stop, page.size))
+            entries += page.part(pending.position, stop)
+            history = _merged(history, pending.history)
+            if stop < page.size:
+                break
+        return Selection(head.group, tuple(slices), tuple(entries), history)
+
+    def _pages(self, head: Pending, limit: int) -> Iterator[tuple[Pending, Page]]:
+        """Yield the group's pending pages, read in helpings that may suffice."""
+        prefix = keys.group_prefix(head.group)
+        if head.group.lane is Lane.SUSPECT and head.group.kind is Kind.ITEMS:
+            prefix += head.page_id.split("#")[0] + "#"
+        first, last = prefix, prefix + keys.LAST
+        while found := self._table.query(keys.PENDING, first, last, limit=_POINTERS_AT_ONCE):
+            waiting = [_pending(item) for item in found]
+            while waiting:
+                helping = _helping(waiting, limit)
+                waiting = waiting[len(helping) :]
+                known = self.pages([pending.page_id for pending in helping])
+                yield from ((pending, known[pending.page_id]) for pending in helping)
+            first = found[-1]["SK"] + keys.FIRST
+
+    def pages(self, page_ids: Iterable[PageId]) -> dict[PageId, Page]:
+        """Return pages by their ids."""
+        items = self._table.get_many([keys.page(page_id) for page_id in page_ids])
+        return {page.page_id: page for page in map(_page, items.values())}
+
+    def reselect(self, group: Group, slices: Sequence[PageSlice], history: SetHistory) -> Selection:
+        """Select again what an attempt has selected, whatever became of the pointers since."""
+        known = self.pages([part.page_id for part in slices])
+        entries = tuple(
+            entry for part in slices for entry in known[part.page_id].part(part.start, part.stop)
+        )
+        return Selection(group, tuple(slices), entries, history)
+
+    def settle_slice(
+        self, group: Group, part: PageSlice, attempt_id: AttemptId, moved_to: Sequence[str] = ()
+    ) -> None:
+        """Note on a page which attempt took from it, and move its pointer forward; safe to run twice, and late."""
+        pointer = keys.pointer(group, part.page_id)
+        attempts = {attempt_id}
+        if part.reaches_end and part.start:
+            attempts |= (self._table.get(pointer) or {}).get("attempts", set())
+        if part.reaches_end or moved_to:
+            add = {"attempts": attempts, **({"movedTo": set(moved_to)} if moved_to else {})}
+            expiry = {"expiresAt": int(self._clock.now()) + keys.SETTLED_LIFE_SECONDS}
+            self._table.write(
+                Update(keys.page(part.page_id), expiry if part.reaches_end else {}, add=add)
+            )
+        if part.reaches_end:
+            self._table.write(Delete(pointer))
+            return
+        forward = If(present=("PK",), less={"position": part.stop})
+        move = Update(
+            pointer, {"position": part.stop}, add={"attempts": attempts}, condition=forward
+        )
+        with suppress(ConditionFailedError):  # it stands there or further on already
+            self._table.write(move)
+
+    def put_set(
+        self, group: Group, set_id: str, entries: Iterable[Entry], history: SetHistory, fence: Check
+    ) -> list[str]:
+        """Write a suspect set, as long as the fence holds, and return its pages' ids, which derive from `set_id`.
+
+        Raises:
+            ConditionFailedError: the fence does not hold any more.
+        """
+        now = self._clock.now()
+        suspects = Group(Lane.SUSPECT, group.export_guid, group.kind)
+        page_ids = []
+        for number, part in enumerate(pages.lay_out(entries), start=1):
+            page = Page(PageId(f"{set_id}#{number:03}"), suspects, part)
+            self._table.write(fence, *_page_writes(page, history, now))
+            page_ids.append(page.page_id)
+        return page_ids
+
+    def open_counts(
+        self, requests: Iterable[RequestId], settled: Sequence[PageSlice]
+    ) -> dict[RequestId, int]:
+        """Count the items of requests that are pending, as if the slices in `settled` were not.
+
+        Walks from each request's marker over its pages to the sets that parts of them were moved to.
+        """
+        markers = self._table.get_many([keys.marker(request_id) for request_id in requests])
+        done = {part.page_id: part.stop for part in settled}
+        counts = {RequestId(pk.removeprefix("MSG#")): 0 for pk, _ in markers}
+        level = {PageId(page_id) for item in markers.values() for page_id in item["pages"]}
+        while level:
+            items = self._table.get_many([keys.page(page_id) for page_id in level])
+            level = {PageId(child) for item in items.values() for child in item.get("movedTo", ())}
+            found = [_page(item) for item in items.values()]
+            pointers = self._table.get_many(
+                [keys.pointer(page.group, page.page_id) for page in found]
+            )
+            for page in found:
+                pointer = pointers.get(keys.pointer(page.group, page.page_id))
+                if pointer is not None:
+                    _count_open(page, max(pointer["position"], done.get(page.page_id, 0)), counts)
+        return counts
+
+    def attempts_of(self, request_id: RequestId) -> list[str] | None:
+        """Return the ids of the attempts that took items of a request; None for a request that was never recorded."""
+        marker = self._table.get(keys.marker(request_id))
+        if marker is None:
+            return None
+        attempts: set[str] = set()
+        level = set(marker["pages"])
+        while level:
+            items = self._table.get_many([keys.page(page_id) for page_id in level])
+            found = {key: _page(item) for key, item in items.items()}
+            pointers = self._table.get_many(
+                [keys.pointer(page.group, page.page_id) for page in found.values()]
+            )
+            for item in [*items.values(), *pointers.values()]:
+                attempts |= item.get("attempts", set())
+            level = {child for item in items.values() for child in item.get("movedTo", ())}
+        return sorted(attempts)
+
+
+def _reach(page: Page, start: int, seen: set[ItemGuid], limit: int) -> int:
+    """Add items to `seen` from a position on, and return the position where the limit stops it."""
+    position = 0
+    for entry in page.entries:
+        for guid in entry.item_guids:
+            if position >= start:
+                if guid not in seen and len(seen) >= limit:
+                    return position
+                seen.add(guid)
+            position += 1
+    return position
+
+
+def _helping(waiting: Sequence[Pending], limit: int) -> list[Pending]:
+    helping: list[Pending] = []
+    items = 0
+    for pending in waiting:
+        if helping and items >= limit:
+            break
+        helping.append(pending)
+        items += pending.size - pending.position
+    return helping
+
+
+def _count_open(page: Page, position: int, counts: dict[RequestId, int]) -> None:
+    for entry in page.part(position, page.size):
+        if entry.request_id in counts:
+            counts[entry.request_id] += len(entry.item_guids)
+
+
+def _merged(one: SetHistory, other: SetHistory) -> SetHistory:
+    first = [at for at in (one.first_failed_at, other.first_failed_at) if at]
+    return SetHistory(
+        max(one.failures, other.failures), max(one.aborts, other.aborts), min(first, default=0)
+    )
+
+
+def _marker_item(request_id: str, page_ids: Sequence[str], now: float) -> Item:
+    pk, sk = keys.marker(request_id)
+    expiry = int(now) + keys.MARKER_LIFE_SECONDS
+    return {
+        "PK": pk,
+        "SK": sk,
+        "v": keys.VERSION,
+        "pages": list(page_ids),
+        "recordedAt": int(now),
+        "expiresAt": expiry,
+    }
+
+
+def _page_writes(page: Page, history: SetHistory, now: float) -> list[Write]:
+    group = page.group
+    pk, sk = keys.page(page.page_id)
+    body = {
+        "PK": pk,
+        "SK": sk,
+        "v": keys.VERSION,
+        "lane": group.lane.value,
+        "exportGuid": group.export_guid,
+        "kind": group.kind.value,
+        "entries": pages.pack_entries(page.entries),
+    }
+    pk, sk = keys.pointer(group, page.page_id)
+    pointer = {
+        "PK": pk,
+        "SK": sk,
+        "v": keys.VERSION,
+        "position": 0,
+        "size": page.size,
+        "recordedAt": int(now),
+        "failures": history.failures,
+        "aborts": history.aborts,
+        "firstFailedAt": history.first_failed_at,
+    }
+    return [Put(body), Put(pointer)]
+
+
+def _pending(item: Item) -> Pending:
+    lane, export_guid, kind, page_id = item["SK"].split("#", 3)
+    group = Group(Lane(lane), ExportGuid(export_guid), Kind(kind))
+    history = SetHistory(item["failures"], item["aborts"], item["firstFailedAt"])
+    return Pending(
+        group, PageId(page_id), item["position"], item["size"], item["recordedAt"], history
+    )
+
+
+def _page(item: Item) -> Page:
+    group = Group(Lane(item["lane"]), ExportGuid(item["exportGuid"]), Kind(item["kind"]))
+    return Page(
+        PageId(item["PK"].removeprefix("PAGE#")), group, pages.unpack_entries(item["entries"])
+    )

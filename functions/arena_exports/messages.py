@@ -1,0 +1,168 @@
+"""Read the bodies of intake messages (CONTRACT.md §1) into export requests. Pure.
+
+A body is tried as a bare GUID first, then as JSON; JSON may stand in the envelope of an SNS notification or of
+an EventBridge event, once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from arena_exports.errors import InvalidMessageError
+from arena_exports.model import ExportGuid, ExportRequest, Group, ItemGuid, Kind, Lane, RequestId
+
+_GUID = re.compile(r"[A-Z0-9]{16,32}")
+_REQUEST_KEYS = frozenset({"exportGuid", "itemGuids", "correlationId", "workspace", "priority"})
+_LONGEST_CORRELATION_ID = 128
+_LONGEST_QUOTE = 60
+_RECONCILE = {"action": "reconcile"}
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeRules:
+    """What a stack accepts: its workspace's name, and its default export definition ("" for none)."""
+
+    workspace: str
+    default_export_guid: str
+
+
+def parse_message(request_id: str, body: str, rules: IntakeRules) -> ExportRequest | None:
+    """Read one intake message; None stands for `{"action": "reconcile"}`, which records nothing.
+
+    Raises:
+        InvalidMessageError: `InvalidMessage`, `WrongWorkspace` or `NoExportDefinition`; the message names the field.
+    """
+    guid = normal_guid(body)
+    content = guid if guid else _without_envelope(_json(body))
+    if content == _RECONCILE:
+        return None
+    fields = _fields(content)
+    _check_keys(fields)
+    _check_workspace(fields, rules)
+    export_guid = _export_guid(fields, rules)
+    lane = _lane(fields)
+    if "itemGuids" not in fields:
+        group = Group(lane, export_guid, Kind.DEFINITION)
+        return ExportRequest(RequestId(request_id), group, (), _correlation_id(fields))
+    group = Group(lane, export_guid, Kind.ITEMS)
+    return ExportRequest(
+        RequestId(request_id), group, _item_guids(fields["itemGuids"]), _correlation_id(fields)
+    )
+
+
+def normal_guid(text: object) -> str | None:
+    """Return a GUID in its normal form (upper case, no blanks around it), or None when it could not be one."""
+    if not isinstance(text, str):
+        return None
+    guid = text.strip().upper() if len(text) < _LONGEST_CORRELATION_ID and text.isascii() else ""
+    return guid if _GUID.fullmatch(guid) else None
+
+
+def _json(body: str) -> Any:  # noqa: ANN401 - JSON is anything
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise _invalid(f"body is neither a GUID nor JSON: {_quote(body)}") from None
+
+
+def _without_envelope(content: Any) -> Any:  # noqa: ANN401 - JSON is anything
+    if not isinstance(content, dict):
+        return content
+    if content.get("Type") == "Notification" and isinstance(content.get("Message"), str):
+        message = content["Message"]
+        return normal_guid(message) or _json(message)
+    if "detail" in content and "detail-type" in content:
+        return content["detail"]
+    return content
+
+
+def _fields(content: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON is anything
+    """Bring every accepted form into the full one."""
+    if isinstance(content, str):
+        return {"itemGuids": [content]}
+    if isinstance(content, list):
+        return {"itemGuids": content}
+    if isinstance(content, dict) and "results" in content:
+        unknown = sorted(set(content) - {"results", "count"})
+        if unknown:
+            raise _invalid(f"unknown key beside results: {_quote(unknown[0])}")
+        return {"itemGuids": content["results"]}
+    if isinstance(content, dict):
+        return content
+    raise _invalid(f"body must be a GUID, a list of GUIDs or an object, not {_quote(content)}")
+
+
+def _check_keys(fields: dict[str, Any]) -> None:
+    unknown = sorted(set(fields) - _REQUEST_KEYS)
+    if unknown:
+        raise _invalid(f"unknown key: {_quote(unknown[0])}")
+    if not fields.keys() & {"exportGuid", "itemGuids"}:
+        raise _invalid("exportGuid or itemGuids is missing")
+
+
+def _check_workspace(fields: dict[str, Any], rules: IntakeRules) -> None:
+    workspace = fields.get("workspace", rules.workspace)
+    if not isinstance(workspace, str):
+        raise _invalid(f"workspace must be text, not {_quote(workspace)}")
+    if workspace != rules.workspace:
+        message = f"workspace is {_quote(workspace)}, this stack serves {_quote(rules.workspace)}"
+        raise InvalidMessageError("WrongWorkspace", message)
+
+
+def _export_guid(fields: dict[str, Any], rules: IntakeRules) -> ExportGuid:
+    if "exportGuid" not in fields:
+        if not rules.default_export_guid:
+            message = "exportGuid is missing and this stack has no default export definition"
+            raise InvalidMessageError("NoExportDefinition", message)
+        return ExportGuid(rules.default_export_guid)
+    guid = normal_guid(fields["exportGuid"])
+    if guid is None:
+        raise _invalid(f"exportGuid could not be a GUID: {_quote(fields['exportGuid'])}")
+    return ExportGuid(guid)
+
+
+def _lane(fields: dict[str, Any]) -> Lane:
+    priority = fields.get("priority", Lane.NORMAL)
+    if priority not in (Lane.NORMAL, Lane.BULK):
+        raise _invalid(f"priority must be normal or bulk, not {_quote(priority)}")
+    return Lane(priority)
+
+
+def _correlation_id(fields: dict[str, Any]) -> str | None:
+    value = fields.get("correlationId")
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value) > _LONGEST_CORRELATION_ID:
+        raise _invalid(
+            f"correlationId must be text of at most {_LONGEST_CORRELATION_ID} characters: {_quote(value)}"
+        )
+    return value
+
+
+def _item_guids(values: object) -> tuple[ItemGuid, ...]:
+    if not isinstance(values, list):
+        raise _invalid(f"itemGuids must be a list, not {_quote(values)}")
+    if not values:
+        raise _invalid(
+            "itemGuids is empty; leave the key out to run the definition with its own criteria"
+        )
+    guids: dict[ItemGuid, None] = {}
+    for position, value in enumerate(values):
+        guid = normal_guid(value)
+        if guid is None:
+            raise _invalid(f"itemGuids[{position}] could not be a GUID: {_quote(value)}")
+        guids[ItemGuid(guid)] = None
+    return tuple(guids)
+
+
+def _invalid(message: str) -> InvalidMessageError:
+    return InvalidMessageError("InvalidMessage", message)
+
+
+def _quote(value: object) -> str:
+    """Return a value as one short line of printable ASCII, fit for a log line and a message attribute."""
+    text = json.dumps(value)
+    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"

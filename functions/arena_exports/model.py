@@ -1,0 +1,172 @@
+"""The values that the domain passes around: groups, export requests, pages of them, selections."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NewType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+ItemGuid = NewType("ItemGuid", str)
+ExportGuid = NewType("ExportGuid", str)
+RunGuid = NewType("RunGuid", str)
+RequestId = NewType("RequestId", str)
+PageId = NewType("PageId", str)
+AttemptId = NewType("AttemptId", str)
+
+
+class Lane(StrEnum):
+    """Pending requests stand in lanes; while several wait, they take turns in this order."""
+
+    NORMAL = "normal"
+    BULK = "bulk"
+    SUSPECT = "suspect"  # sets whose run failed: tried once more, then halved (R8)
+
+
+class Kind(StrEnum):
+    """What a run of a request is: named items, or the definition with its own criteria."""
+
+    ITEMS = "items"
+    DEFINITION = "definition"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Requests that may share one run: one lane, one export definition, one kind."""
+
+    lane: Lane
+    export_guid: ExportGuid
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """One intake message. `item_guids` has no doubles; it is empty for a definition run."""
+
+    request_id: RequestId
+    group: Group
+    item_guids: tuple[ItemGuid, ...] = ()
+    correlation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The part of one request that stands on one page.
+
+    `total` is the number of items of the whole request, on whatever pages.
+    """
+
+    request_id: RequestId
+    correlation_id: str | None
+    item_guids: tuple[ItemGuid, ...]
+    total: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of the request stands anywhere else."""
+        return len(self.item_guids) == self.total
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Requests that were recorded together; never changed."""
+
+    page_id: PageId
+    group: Group
+    entries: tuple[Entry, ...]
+
+    @property
+    def size(self) -> int:
+        """The number of items; positions on the page count them across the entries."""
+        return sum(len(entry.item_guids) for entry in self.entries)
+
+    def part(self, start: int, stop: int) -> Iterator[Entry]:
+        """Yield the entries between two positions, cut where they lie across one."""
+        offset = 0
+        for entry in self.entries:
+            end = offset + len(entry.item_guids)
+            if not entry.item_guids or (offset < stop and end > start):
+                items = entry.item_guids[max(start - offset, 0) : max(stop - offset, 0)]
+                yield Entry(entry.request_id, entry.correlation_id, items, entry.total)
+            offset = end
+
+
+@dataclass(frozen=True, slots=True)
+class PageSlice:
+    """The items of a page from position `start` up to, not including, `stop`."""
+
+    page_id: PageId
+    start: int
+    stop: int
+    size: int
+
+    @property
+    def reaches_end(self) -> bool:
+        """Whether nothing of the page is left behind it."""
+        return self.stop >= self.size
+
+
+@dataclass(frozen=True, slots=True)
+class SetHistory:
+    """What befell a suspect set so far.
+
+    `failures` counts runs of the whole set that FAILED, `aborts` those that were ABORTED; `first_failed_at`
+    is epoch seconds, 0 for never.
+    """
+
+    failures: int = 0
+    aborts: int = 0
+    first_failed_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What one run is to carry: slices of pages, and the entries in them."""
+
+    group: Group
+    slices: tuple[PageSlice, ...]
+    entries: tuple[Entry, ...]
+    history: SetHistory = SetHistory()
+
+    @property
+    def item_guids(self) -> tuple[ItemGuid, ...]:
+        """The distinct items, in the order in which they were recorded."""
+        return tuple(dict.fromkeys(guid for entry in self.entries for guid in entry.item_guids))
+
+    def without(self, rejected: frozenset[ItemGuid]) -> Selection:
+        """Return the same selection less the rejected items; requests that lose all are left out."""
+        if not rejected:
+            return self
+        entries = []
+        for entry in self.entries:
+            kept = tuple(guid for guid in entry.item_guids if guid not in rejected)
+            if kept or not entry.item_guids:
+                entries.append(Entry(entry.request_id, entry.correlation_id, kept, entry.total))
+        return Selection(self.group, self.slices, tuple(entries), self.history)
+
+    def only(self, wanted: frozenset[ItemGuid]) -> tuple[Entry, ...]:
+        """Return the entries cut down to the items in `wanted`."""
+        cut = (
+            Entry(
+                e.request_id,
+                e.correlation_id,
+                tuple(g for g in e.item_guids if g in wanted),
+                e.total,
+            )
+            for e in self.entries
+        )
+        return tuple(entry for entry in cut if entry.item_guids)
+
+
+def digest(item_guids: Iterable[ItemGuid]) -> str:
+    """Return a fingerprint of a set of GUIDs: the same for any order."""
+    return hashlib.sha256(",".join(sorted(item_guids)).encode()).hexdigest()
+
+
+def halves(item_guids: Sequence[ItemGuid]) -> tuple[frozenset[ItemGuid], frozenset[ItemGuid]]:
+    """Split distinct GUIDs into two sets whose sizes differ by one at most."""
+    middle = (len(item_guids) + 1) // 2
+    return frozenset(item_guids[:middle]), frozenset(item_guids[middle:])

@@ -1,0 +1,109 @@
+"""Tell the outside that items are rejected or given up: event first, then the dead-letter entry (CONTRACT.md §3)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from arena_exports.events import Rejection, rejection_events
+from arena_exports.model import Kind, Lane
+from arena_exports.ports import DeadLetter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from arena_exports.model import Entry, Group
+    from arena_exports.ports import Clock, DeadLetterQueue, Telemetry, Topic
+
+MOST_LETTER_BYTES = 900_000
+_GUID_BYTES = 35  # the longest GUID with quotes and comma
+
+
+class Outcomes:
+    """The topic and the dead-letter queue, in their order."""
+
+    def __init__(
+        self,
+        *,
+        topic: Topic,
+        dead_letters: DeadLetterQueue,
+        clock: Clock,
+        telemetry: Telemetry,
+        workspace: str,
+    ) -> None:
+        self.topic = topic
+        self._dead_letters = dead_letters
+        self._clock = clock
+        self._telemetry = telemetry
+        self.workspace = workspace
+
+    def refuse_message(
+        self, request_id: str, body: str, code: str, message: str, sent_at: float
+    ) -> None:
+        """Say that a message was refused at intake; its original body goes to the dead-letter queue.
+
+        Raises:
+            DeliveryError: the event, or the entry behind it, could not be delivered.
+        """
+        rejection = Rejection(self.workspace, None, request_id, None, (), code, message, sent_at)
+        self.topic.publish(rejection_events(rejection))
+        self._dead_letters.send([DeadLetter(body, request_id, code, message)])
+        self._count(1, code)
+
+    def reject(self, group: Group, entries: Sequence[Entry], code: str, message: str) -> None:
+        """Say for each request that these items of it can never be exported.
+
+        Raises:
+            DeliveryError: not everything could be delivered; saying it again makes doubles with the same ids.
+        """
+        now = self._clock.now()
+        rejections = [
+            Rejection(
+                self.workspace,
+                group.export_guid,
+                e.request_id,
+                e.correlation_id,
+                e.item_guids,
+                code,
+                message,
+                now,
+            )
+            for e in entries
+        ]
+        self.topic.publish(
+            [event for rejection in rejections for event in rejection_events(rejection)]
+        )
+        self.give_up(group, entries, code, message)
+
+    def give_up(self, group: Group, entries: Iterable[Entry], code: str, message: str) -> None:
+        """Put the items of each request on the dead-letter queue, in a form that can be sent again.
+
+        Raises:
+            DeliveryError: not everything could be delivered.
+        """
+        letters = [
+            DeadLetter(body, entry.request_id, code, message)
+            for entry in entries
+            for body in _bodies(group, entry)
+        ]
+        self._dead_letters.send(letters)
+        self._count(len(letters), code)
+
+    def _count(self, letters: int, code: str) -> None:
+        self._telemetry.count("RequestsRejected", letters)
+        self._telemetry.warn("requests rejected", requests=letters, errorCode=code)
+
+
+def _bodies(group: Group, entry: Entry) -> Iterator[str]:
+    """Yield full-form bodies with the items of one request, in pieces that fit the queue."""
+    fixed = {
+        "exportGuid": group.export_guid,
+        **({"correlationId": entry.correlation_id} if entry.correlation_id else {}),
+        **({"priority": Lane.BULK.value} if group.lane is Lane.BULK else {}),
+    }
+    if group.kind is Kind.DEFINITION:
+        yield json.dumps(fixed)
+        return
+    step = MOST_LETTER_BYTES // _GUID_BYTES
+    for start in range(0, len(entry.item_guids), step):
+        yield json.dumps({**fixed, "itemGuids": entry.item_guids[start : start + step]})

@@ -1,0 +1,228 @@
+"""What the domain needs of the outside: one protocol for each role. Adapters and fakes fulfil them.
+
+A key is the pair of a ledger item's `PK` and `SK`. Item values are text, whole numbers, bytes, lists, dicts, sets of text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from arena_exports.arena_protocol import HttpAnswer, HttpRequest
+
+Key = tuple[str, str]
+Item = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    """A condition on one item: all parts must hold.
+
+    `absent`/`present`: attributes (PK: the item itself); `equals`: attribute values; `less`: attribute below a value.
+    """
+
+    absent: tuple[str, ...] = ()
+    present: tuple[str, ...] = ()
+    equals: Mapping[str, Any] = field(default_factory=dict)
+    less: Mapping[str, Any] = field(default_factory=dict)
+
+
+ALWAYS = If()
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Write a whole item; `item` holds PK and SK."""
+
+    item: Item
+    condition: If = ALWAYS
+
+    @property
+    def key(self) -> Key:
+        """The key of the item."""
+        return self.item["PK"], self.item["SK"]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Set and remove attributes of an item, and add texts to sets; makes the item where it is missing."""
+
+    key: Key
+    values: Mapping[str, Any] = field(default_factory=dict)
+    remove: tuple[str, ...] = ()
+    add: Mapping[str, set[str]] = field(default_factory=dict)
+    condition: If = ALWAYS
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete an item; none there is no error."""
+
+    key: Key
+    condition: If = ALWAYS
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Only check a condition, as one of several writes."""
+
+    key: Key
+    condition: If
+
+
+Write = Put | Update | Delete | Check
+
+
+class Table(Protocol):
+    """The ledger's table. Every read is consistent.
+
+    Raises:
+        ConditionFailedError: a condition did not hold; nothing was written.
+        LedgerUnavailableError: throttled, in conflict, or down; nothing was written as far as is known.
+    """
+
+    def get(self, key: Key) -> Item | None:
+        """Return one item, or None."""
+
+    def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
+        """Return those of the items that exist."""
+
+    def query(self, pk: str, first: str, last: str, *, limit: int | None = None) -> list[Item]:
+        """Return items of one partition in the order of SK, from `first` to `last`, both included."""
+
+    def write(self, *writes: Write) -> None:
+        """Do all writes or none: one alone as it is, several in one transaction."""
+
+
+class Clock(Protocol):
+    """Time, and chance with it, so that a test can own both."""
+
+    def now(self) -> float:
+        """Return epoch seconds."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; for breaths and bounded retries alone (R10)."""
+
+    def jitter(self) -> float:
+        """Return a random number from 0 up to, not including, 1."""
+
+    def new_token(self) -> str:
+        """Return 32 random hex digits."""
+
+
+class Transport(Protocol):
+    """Sends one request to Arena, once."""
+
+    def send(self, request: HttpRequest) -> HttpAnswer:
+        """Return the answer, whatever its status.
+
+        Raises:
+            RequestNotCompletedError: none came within the time-out, or it was too large to read.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret's value (its JSON object) and the id of the version that it is."""
+
+    version: str
+    value: Mapping[str, Any] = field(repr=False)
+
+
+class SecretReader(Protocol):
+    """Reads one secret."""
+
+    def read(self, version: str | None = None) -> Secret | None:
+        """Return the current version, or a named one; None when there is none yet.
+
+        Raises:
+            NotNowError: Secrets Manager did not answer.
+        """
+
+
+class SecretStore(SecretReader, Protocol):
+    """Reads and writes one secret."""
+
+    def write(self, value: Mapping[str, Any], version: str) -> None:
+        """Make a new current version with the given id.
+
+        Raises:
+            NotNowError: Secrets Manager did not answer.
+        """
+
+
+class SessionAuthority(Protocol):
+    """The session function, as the other functions see it."""
+
+    def renew(self, dead_version: str) -> str:
+        """Say that a session (a version of the session secret, "" for none) is dead; return the version in force.
+
+        Raises:
+            NotNowError: there is none to be had now: another login is under way, a cool-down, a refused login.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A CloudEvent as the topic takes it: its JSON, and the message attributes for filter policies."""
+
+    body: str
+    attributes: Mapping[str, str]
+
+
+class Topic(Protocol):
+    """The outcome topic."""
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Publish in order.
+
+        Raises:
+            DeliveryError: not everything was accepted; what was accepted stays published.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A dead-letter entry: a body that can be sent to the intake queue again, and why it is there."""
+
+    body: str
+    request_id: str
+    error_code: str
+    error_message: str
+
+
+class DeadLetterQueue(Protocol):
+    """The dead-letter queue."""
+
+    def send(self, letters: Sequence[DeadLetter]) -> None:
+        """Send all.
+
+        Raises:
+            DeliveryError: not everything was accepted.
+        """
+
+
+class Executions(Protocol):
+    """Executions of the export run state machine."""
+
+    def start(self, name: str, state: Mapping[str, Any]) -> None:
+        """Start one; a used name means that it was started already."""
+
+    def status(self, name: str) -> str | None:
+        """Return Step Functions' status (`RUNNING`, `SUCCEEDED`, …), or None when there is none of that name."""
+
+
+class Telemetry(Protocol):
+    """Log lines and metrics."""
+
+    def event(self, message: str, **fields: object) -> None:
+        """Log one event of a request's or a run's life."""
+
+    def warn(self, message: str, **fields: object) -> None:
+        """Log something that an operator should know."""
+
+    def count(self, metric: str, value: float = 1) -> None:
+        """Add to a metric."""

@@ -1,0 +1,166 @@
+"""What Arena calls an export run: its status, what follows from it, and its JSON read into a value. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from arena_exports.errors import RequestNotCompletedError
+from arena_exports.model import ItemGuid, RunGuid
+
+
+class RunStatus(StrEnum):
+    """Arena's six, and one for whatever it may call a run tomorrow."""
+
+    CREATED = "CREATED"
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    DOWNLOADED = "DOWNLOADED"
+    FAILED = "FAILED"
+    ABORTED = "ABORTED"
+    UNKNOWN = "UNKNOWN"
+
+
+class Phase(StrEnum):
+    """What a status means for whoever waits."""
+
+    PENDING = "pending"
+    READY = "ready"
+    LOST = "lost"
+
+
+PHASES = {
+    RunStatus.CREATED: Phase.PENDING,
+    RunStatus.RUNNING: Phase.PENDING,
+    RunStatus.COMPLETE: Phase.READY,
+    RunStatus.DOWNLOADED: Phase.READY,
+    RunStatus.FAILED: Phase.LOST,
+    RunStatus.ABORTED: Phase.LOST,
+    RunStatus.UNKNOWN: Phase.PENDING,  # treat a status you do not know as still pending (ARENA_API.md)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """A file of an ended run; the title is often null."""
+
+    guid: str
+    title: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One export run as Arena told it. `item_guids` is None where no guid criterion was shown."""
+
+    guid: RunGuid
+    number: int | None
+    status: RunStatus
+    status_text: str
+    creation_date_time: str | None
+    completion_date_time: str | None
+    creator_guid: str | None
+    criteria_results_count: int | None
+    item_guids: frozenset[ItemGuid] | None
+    files: tuple[RunFile, ...]
+
+    @property
+    def phase(self) -> Phase:
+        """What the status means."""
+        return PHASES[self.status]
+
+    @property
+    def created_at(self) -> float | None:
+        """When Arena created the run, epoch seconds on Arena's clock."""
+        return epoch_seconds(self.creation_date_time)
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """Arena's own completion minus creation."""
+        created, completed = self.created_at, epoch_seconds(self.completion_date_time)
+        return None if created is None or completed is None else max(completed - created, 0.0)
+
+
+def epoch_seconds(zulu: str | None) -> float | None:
+    """Read one of Arena's times, `2023-03-08T09:32:25Z`; None for none or an odd one."""
+    try:
+        moment = datetime.fromisoformat(zulu or "")
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def zulu(epoch: float) -> str:
+    """Write epoch seconds the way Arena does."""
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_run(content: Any) -> Run:  # noqa: ANN401 - JSON is anything
+    """Read one run.
+
+    Raises:
+        RequestNotCompletedError: it has no guid, so it is not a run.
+    """
+    if not isinstance(content, dict) or not _text(content.get("guid")):
+        message = "the answer is not an export run: it has no guid"
+        raise RequestNotCompletedError(message)
+    status_text = _text(content.get("status")) or ""
+    known = status_text in RunStatus.__members__
+    creator = content.get("creator")
+    return Run(
+        guid=RunGuid(content["guid"]),
+        number=_whole_number(content.get("number")),
+        status=RunStatus(status_text) if known else RunStatus.UNKNOWN,
+        status_text=status_text[:40],
+        creation_date_time=_text(content.get("creationDateTime")),
+        completion_date_time=_text(content.get("completionDateTime")),
+        creator_guid=_text(creator.get("guid")) if isinstance(creator, dict) else None,
+        criteria_results_count=_whole_number(content.get("criteriaResultsCount")),
+        item_guids=_criteria_guids(content.get("criteria")),
+        files=_files(content.get("files")),
+    )
+
+
+def parse_runs(content: Any) -> list[Run]:  # noqa: ANN401 - JSON is anything
+    """Read `{"count", "results": [run, …]}`.
+
+    Raises:
+        RequestNotCompletedError: it is not such a list.
+    """
+    results = content.get("results") if isinstance(content, dict) else None
+    if not isinstance(results, list):
+        message = "the answer is not a list of export runs: it has no results"
+        raise RequestNotCompletedError(message)
+    return [parse_run(result) for result in results]
+
+
+def _criteria_guids(criteria: object) -> frozenset[ItemGuid] | None:
+    """Read either documented shape: one array of criteria, or an array of such arrays."""
+    if not isinstance(criteria, list):
+        return None
+    flat = [c for group in criteria for c in (group if isinstance(group, list) else [group])]
+    for criterion in flat:
+        if isinstance(criterion, dict) and str(criterion.get("attribute")).lower() == "guid":
+            value = criterion.get("value")
+            values = value if isinstance(value, list) else [value]
+            return frozenset(ItemGuid(v.strip().upper()) for v in values if isinstance(v, str))
+    return None
+
+
+def _files(files: object) -> tuple[RunFile, ...]:
+    if not isinstance(files, list):
+        return ()
+    return tuple(
+        RunFile(file["guid"], _text(file.get("title")))
+        for file in files
+        if isinstance(file, dict) and _text(file.get("guid"))
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _whole_number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

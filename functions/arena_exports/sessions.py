@@ -1,0 +1,262 @@
+"""The Arena session: read by everyone who calls Arena, renewed by one function alone (R5).
+
+A second login ends the first session at once, whoever did it. So only the session function logs in: once for all
+who say that the same session (a version of the session secret) is dead, within a cool-down, and never twice with
+credentials that were refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from arena_exports import arena_protocol as protocol
+from arena_exports.errors import (
+    AccountLockedError,
+    ArenaAnswerError,
+    ConditionFailedError,
+    LoginRefusedError,
+    NotNowError,
+    RequestNotCompletedError,
+)
+
+if TYPE_CHECKING:
+    from arena_exports.ledger.standing import SessionRecord, SessionState
+    from arena_exports.ports import (
+        Clock,
+        Secret,
+        SecretReader,
+        SecretStore,
+        SessionAuthority,
+        Telemetry,
+        Transport,
+    )
+
+SESSION_KEY = "arenaSessionId"
+CACHE_SECONDS = 900
+
+LOGIN_SECONDS = 75  # longer than the session function's time-out (60 s)
+BUSY_SECONDS = 5
+UNCLEAR_SECONDS = 60
+LOCKED_SECONDS = 330  # Arena locks an account for five minutes (4083)
+REFUSED_SECONDS = 60  # asking again costs no login until the credentials have a new version
+LOGINS_BEFORE_COOL_DOWN = 3
+COOL_DOWN_SECONDS = 900
+_HOUR_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session and the version of the secret that it was read from; "" for none at all."""
+
+    version: str = ""
+    session_id: str = field(default="", repr=False)
+
+
+class Sessions:
+    """The session as submit and poll see it: read from its secret, kept for a while, renewed on a 401."""
+
+    def __init__(self, *, secret: SecretReader, authority: SessionAuthority, clock: Clock) -> None:
+        self._secret = secret
+        self._authority = authority
+        self._clock = clock
+        self._session = Session()
+        self._read_at = 0.0
+
+    def current(self) -> Session:
+        """Return the session in force as far as is known; a kept one where Secrets Manager is down.
+
+        Raises:
+            NotNowError: there is none to be had now.
+        """
+        if self._session.version and self._clock.now() - self._read_at < CACHE_SECONDS:
+            return self._session
+        try:
+            session = _session(self._secret.read())
+        except NotNowError:
+            if self._session.version:
+                return self._session
+            raise
+        return self._keep(session) if session.version else self.renew(session)
+
+    def renew(self, dead: Session) -> Session:
+        """Return the successor of a session that Arena calls dead.
+
+        Raises:
+            NotNowError: there is none to be had now.
+        """
+        self._session = Session()
+        session = _session(self._secret.read())
+        if session.version in ("", dead.version):
+            version = self._authority.renew(dead.version)
+            session = _session(self._secret.read(version))
+        if not session.session_id:
+            raise NotNowError("session not readable yet", BUSY_SECONDS)
+        return self._keep(session)
+
+    def _keep(self, session: Session) -> Session:
+        self._session, self._read_at = session, self._clock.now()
+        return session
+
+
+def _session(secret: Secret | None) -> Session:
+    if secret is None:
+        return Session()
+    session_id = secret.value.get(SESSION_KEY)
+    return (
+        Session(secret.version, session_id)
+        if isinstance(session_id, str) and session_id
+        else Session()
+    )
+
+
+class LoginDesk:
+    """The session function's work: one login at a time, for all."""
+
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        credentials: SecretReader,
+        secret: SecretStore,
+        record: SessionRecord,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self._transport = transport
+        self._credentials = credentials
+        self._secret = secret
+        self._record = record
+        self._clock = clock
+        self._telemetry = telemetry
+
+    def renew(self, dead_version: str) -> str:
+        """Return the version of the session secret that is in force after `dead_version` ("" for none) died.
+
+        Raises:
+            NotNowError: another login is under way, a cool-down, or refused credentials.
+        """
+        state = self._record.read()
+        if state.version and state.version == state.login and state.version != dead_version:
+            return state.version
+        if state.login != state.version:
+            state = self._take_up(state, dead_version)
+            if state.version == state.login:
+                return state.version
+        credentials = self._allowed_credentials(state)
+        state = self._begin(state)
+        return self._log_in(state, credentials)
+
+    def _take_up(self, state: SessionState, dead_version: str) -> SessionState:
+        """Look at a login that did not finish: still under way, done but for the last write, or dead."""
+        if state.login_expires_at > self._clock.now():
+            raise NotNowError("a login is under way", BUSY_SECONDS)
+        secret = self._secret.read() if state.login != dead_version else None
+        if secret is None or secret.version != state.login:
+            return state
+        return self._write(replace(state, version=state.login))
+
+    def _allowed_credentials(self, state: SessionState) -> Secret:
+        """Return the credentials, if a login with them may be tried now."""
+        wait = state.not_before - self._clock.now()
+        credentials = self._credentials.read()
+        version = credentials.version if credentials else "none"
+        if state.refused_version == version:
+            self._telemetry.count("LoginRefused")
+            self._telemetry.warn(
+                "login stays refused until the credentials change", errorCode=state.refused_code
+            )
+            raise NotNowError("login refused", REFUSED_SECONDS)
+        if wait > 0:
+            raise NotNowError("logins are cooling down", int(wait) + 1)
+        try:
+            return _complete(credentials)
+        except LoginRefusedError as exc:
+            raise self._refused(state, version, exc) from None
+
+    def _begin(self, state: SessionState) -> SessionState:
+        """Claim the login, with the version that the session secret is going to have."""
+        now = int(self._clock.now())
+        logins = (*(at for at in state.logins if at > now - _HOUR_SECONDS), now)
+        cools_down = len(logins) >= LOGINS_BEFORE_COOL_DOWN
+        if cools_down:
+            self._telemetry.count("SessionDuel")
+        claim = replace(
+            state,
+            login=self._clock.new_token(),
+            login_expires_at=now + LOGIN_SECONDS,
+            logins=logins,
+            not_before=now + COOL_DOWN_SECONDS if cools_down else 0,
+            refused_version="",
+            refused_code="",
+        )
+        return self._write(claim)
+
+    def _log_in(self, state: SessionState, credentials: Secret) -> str:
+        request = protocol.login(credentials.value)
+        self._telemetry.count("Logins")
+        try:
+            answer = self._transport.send(request)
+            login = protocol.read_login(protocol.answer_json(request, answer))
+            _check_workspace(credentials, login)
+        except RequestNotCompletedError as exc:
+            raise self._unclear(state, UNCLEAR_SECONDS, str(exc)) from None
+        except ArenaAnswerError as exc:
+            named = protocol.login_error(exc)
+            if isinstance(named, LoginRefusedError):
+                raise self._refused(state, credentials.version, named) from None
+            seconds = LOCKED_SECONDS if isinstance(named, AccountLockedError) else UNCLEAR_SECONDS
+            raise self._unclear(state, seconds, str(named)) from None
+        except LoginRefusedError as exc:
+            raise self._refused(state, credentials.version, exc) from None
+        self._secret.write(
+            {SESSION_KEY: login.session_id, "workspaceId": login.workspace_id}, state.login
+        )
+        self._write(replace(state, version=state.login))
+        self._telemetry.event("logged in", version=state.login)
+        return state.login
+
+    def _refused(self, state: SessionState, version: str, error: LoginRefusedError) -> NotNowError:
+        """Remember that these credentials do not work: they are not tried again."""
+        self._telemetry.count("LoginRefused")
+        self._telemetry.warn("login refused", errorCode=error.code, errorMessage=str(error))
+        self._write(
+            replace(state, login=state.version, refused_version=version, refused_code=error.code)
+        )
+        return NotNowError("login refused", REFUSED_SECONDS)
+
+    def _unclear(self, state: SessionState, seconds: int, message: str) -> NotNowError:
+        self._telemetry.warn("login did not work out", errorMessage=message)
+        not_before = max(state.not_before, int(self._clock.now()) + seconds)
+        self._write(replace(state, login=state.version, not_before=not_before))
+        return NotNowError("login did not work out", seconds)
+
+    def _write(self, state: SessionState) -> SessionState:
+        try:
+            return self._record.write(state)
+        except ConditionFailedError:
+            raise NotNowError("a login is under way", BUSY_SECONDS) from None
+
+
+def _complete(credentials: Secret | None) -> Secret:
+    missing = [
+        key
+        for key in ("email", "password")
+        if credentials is None
+        or not isinstance(credentials.value.get(key), str)
+        or not credentials.value[key]
+    ]
+    if credentials is None or missing:
+        message = f"the credentials secret has no {' and no '.join(missing)}"
+        raise LoginRefusedError("CredentialsInvalid", message)
+    return credentials
+
+
+def _check_workspace(credentials: Secret, login: protocol.Login) -> None:
+    """Make sure that the login landed where the credentials say: nothing may be submitted elsewhere."""
+    wanted = credentials.value.get("workspaceId")
+    if wanted is not None and login.workspace_id != str(wanted):
+        message = (
+            f"login landed in workspace {login.workspace_id}, the credentials secret says {wanted}"
+        )
+        raise LoginRefusedError("WrongWorkspace", message)

@@ -1,0 +1,44 @@
+"""Whose turn it is: lanes take turns, and within a lane the definition goes first that was served longest ago."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from arena_exports.model import Lane
+
+if TYPE_CHECKING:
+    from arena_exports.ledger import Ledger
+    from arena_exports.ledger.definitions import Definition
+    from arena_exports.ledger.requests import Pending
+
+_ORDER = tuple(Lane)
+
+
+def next_head(ledger: Ledger, last_lane: Lane | None, now: float) -> Pending | None:
+    """Return the pending page to begin the next run with; None where nothing may go now."""
+    heads = ledger.requests.heads()
+    known = ledger.definitions.read_many([head.group.export_guid for head in heads])
+    ready = [head for head in heads if _is_ready(head, known[head.group.export_guid], now)]
+    for lane in _lanes_after(last_lane):
+        waiting = [head for head in ready if head.group.lane is lane]
+        if waiting:
+            return min(
+                waiting,
+                key=lambda head: (
+                    known[head.group.export_guid].served_at,
+                    head.recorded_at,
+                    head.page_id,
+                ),
+            )
+    return None
+
+
+def _lanes_after(last: Lane | None) -> tuple[Lane, ...]:
+    start = 0 if last is None else _ORDER.index(last) + 1
+    return _ORDER[start:] + _ORDER[:start]
+
+
+def _is_ready(head: Pending, definition: Definition, now: float) -> bool:
+    if definition.not_before > now:
+        return False
+    return head.group.lane is not Lane.SUSPECT or definition.suspects_not_before <= now

@@ -1,0 +1,232 @@
+"""Watch a run: start its execution, see that one is alive, and look at the run where it should have ended."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from arena_exports import polling
+from arena_exports.errors import (
+    ArenaAnswerError,
+    ConditionFailedError,
+    NotNowError,
+    RequestNotCompletedError,
+    RunUnreadableError,
+)
+from arena_exports.ledger.attempts import AttemptState, Outcome, Result
+from arena_exports.model import AttemptId, ExportGuid, RunGuid
+from arena_exports.runs import Phase, RunStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from arena_exports.arena import Arena
+    from arena_exports.ledger import Ledger
+    from arena_exports.ledger.attempts import Attempt
+    from arena_exports.ledger.lease import Lease
+    from arena_exports.ports import Clock, Executions, Telemetry
+    from arena_exports.runs import Run
+
+POLLS_WITHOUT_FILES = 3
+SECONDS_AFTER_NO_ANSWER = 60
+
+
+@dataclass(frozen=True, slots=True)
+class WatchState:
+    """The state of an execution: names and numbers only.
+
+    `wait_seconds` is how long to wait before the next look; `polls` counts looks; `polls_without_files` those that
+    found a run complete but without its files.
+    """
+
+    attempt_id: AttemptId
+    export_guid: ExportGuid
+    run_guid: RunGuid
+    wait_seconds: int
+    polls: int = 0
+    polls_without_files: int = 0
+    ended: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the state as the state machine carries it."""
+        return {_camel(name): value for name, value in asdict(self).items()}
+
+    @staticmethod
+    def from_json(state: Mapping[str, Any]) -> WatchState:
+        """Read what `to_json` returned."""
+        return WatchState(**{name: state[_camel(name)] for name in WatchState.__slots__})
+
+
+class Watch:
+    """Starts executions for runs, as submit does."""
+
+    def __init__(self, *, ledger: Ledger, executions: Executions, telemetry: Telemetry) -> None:
+        self._ledger = ledger
+        self._executions = executions
+        self._telemetry = telemetry
+
+    def begin(self, attempt: Attempt, items: int) -> None:
+        """Start watching a run that was just submitted or adopted."""
+        self._telemetry.count("RunsSubmitted")
+        self._telemetry.count("ItemsPerRun", items)
+        self._telemetry.event(
+            "run submitted",
+            runGuid=attempt.run_guid,
+            exportGuid=attempt.group.export_guid,
+            attempt=attempt.attempt_id,
+            items=items,
+        )
+        self._start(attempt)
+
+    def ensure(self, lease: Lease) -> None:
+        """Make sure that an execution watches the run in the slot; start one under the next name where none does."""
+        attempt = self._ledger.lease.attempt(_named(lease.attempt_id))
+        status = self._executions.status(_name(attempt))
+        if status == "RUNNING":
+            return
+        if status is not None:
+            if self._ledger.lease.read() != lease:
+                return  # it ended in between, as it should
+            attempt = self._ledger.lease.watch_again(attempt)
+            self._telemetry.warn("run watched again", runGuid=attempt.run_guid, watch=attempt.watch)
+        self._start(attempt)
+
+    def _start(self, attempt: Attempt) -> None:
+        definition = self._ledger.definitions.read(attempt.group.export_guid)
+        wait = polling.first_wait_seconds(definition.durations_for(attempt.item_count))
+        state = WatchState(attempt.attempt_id, attempt.group.export_guid, _run_guid(attempt), wait)
+        self._executions.start(_name(attempt), state.to_json())
+
+
+class Poller:
+    """One look at a run, as poll does."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        arena: Arena,
+        clock: Clock,
+        telemetry: Telemetry,
+        run_timeout_seconds: int,
+        reserve: int,
+    ) -> None:
+        self._ledger = ledger
+        self._arena = arena
+        self._clock = clock
+        self._telemetry = telemetry
+        self._run_timeout_seconds = run_timeout_seconds
+        self._reserve = reserve
+
+    def poll(self, state: WatchState) -> WatchState:
+        """Look once; return the state with how long to wait, or with `ended`."""
+        attempt = self._ledger.lease.attempt(state.attempt_id)
+        if attempt.state is not AttemptState.RUNNING:
+            return replace(state, ended=True)
+        looked = replace(state, polls=state.polls + 1)
+        try:
+            run = self._arena.read_run(state.export_guid, state.run_guid)
+        except NotNowError as exc:
+            self._telemetry.event("no poll now", runGuid=state.run_guid, reason=exc.reason)
+            return replace(state, wait_seconds=exc.retry_after_seconds)
+        except RunUnreadableError as exc:
+            self._telemetry.count("RunsUnreadable")
+            self._telemetry.warn(
+                "run cannot be read by this user", runGuid=state.run_guid, error=str(exc)
+            )
+            return self._end(looked, attempt, Result(Outcome.UNREADABLE))
+        except (RequestNotCompletedError, ArenaAnswerError) as exc:
+            self._telemetry.warn("poll brought no answer", runGuid=state.run_guid, error=str(exc))
+            return replace(
+                looked, wait_seconds=max(SECONDS_AFTER_NO_ANSWER, self._next_wait(attempt))
+            )
+        return self._classify(looked, attempt, run)
+
+    def _classify(self, state: WatchState, attempt: Attempt, run: Run) -> WatchState:
+        self._telemetry.event(
+            "run polled", runGuid=run.guid, status=run.status_text, polls=state.polls
+        )
+        if run.status is RunStatus.UNKNOWN:
+            self._telemetry.count("UnknownStatus")
+            self._telemetry.warn(
+                "status of the run is not known", runGuid=run.guid, status=run.status_text
+            )
+        if run.phase is Phase.PENDING:
+            return self._wait(state, attempt)
+        if run.phase is Phase.READY and not run.files and run.criteria_results_count != 0:
+            return self._without_files(state, attempt, run)
+        return self._end(state, attempt, _result(run, Outcome(run.status.value)), run)
+
+    def _wait(self, state: WatchState, attempt: Attempt) -> WatchState:
+        if self._clock.now() - attempt.started_at > self._run_timeout_seconds:
+            self._telemetry.count("RunOverdue")
+            self._telemetry.warn("run is overdue", runGuid=state.run_guid, polls=state.polls)
+        return replace(state, wait_seconds=self._next_wait(attempt))
+
+    def _next_wait(self, attempt: Attempt) -> int:
+        scarcity = polling.scarcity(self._arena.budget().remaining, self._reserve)
+        return polling.next_wait_seconds(self._clock.now() - attempt.started_at, scarcity=scarcity)
+
+    def _without_files(self, state: WatchState, attempt: Attempt, run: Run) -> WatchState:
+        """Look a few times more at a run that is complete and yet without files."""
+        polls = state.polls_without_files + 1
+        if polls <= POLLS_WITHOUT_FILES:
+            return replace(
+                state, polls_without_files=polls, wait_seconds=polling.FIRST_LOOK_SECONDS * polls
+            )
+        return self._end(state, attempt, _result(run, Outcome.NO_FILES), run)
+
+    def _end(
+        self, state: WatchState, attempt: Attempt, result: Result, run: Run | None = None
+    ) -> WatchState:
+        try:
+            self._ledger.lease.ended(attempt, result, run.files if run else ())
+        except ConditionFailedError:
+            self._telemetry.event("run was ended by another copy", runGuid=state.run_guid)
+        self._telemetry.count("PollsPerRun", state.polls)
+        return replace(state, ended=True)
+
+
+def _result(run: Run, outcome: Outcome) -> Result:
+    errors = {
+        Outcome.FAILED: ("RunFailed", "Arena ended the run as FAILED: it has no results"),
+        Outcome.ABORTED: ("RunAborted", "Arena's support stopped the run (ABORTED), twice"),
+        Outcome.NO_FILES: (
+            "NoFiles",
+            "the run is complete and has results, but Arena shows no files",
+        ),
+    }
+    code, message = errors.get(outcome, ("", ""))
+    return Result(
+        outcome=outcome,
+        status=run.status.value,
+        criteria_results_count=run.criteria_results_count,
+        creation_date_time=run.creation_date_time,
+        completion_date_time=run.completion_date_time,
+        error_code=code,
+        error_message=message,
+    )
+
+
+def _name(attempt: Attempt) -> str:
+    """Return the execution's name: AWS refuses a used one for 90 days, so each watch has its own."""
+    return f"{_run_guid(attempt)}-{attempt.watch}"
+
+
+def _run_guid(attempt: Attempt) -> RunGuid:
+    if attempt.run_guid is None:
+        message = f"attempt {attempt.attempt_id} has no run"
+        raise ValueError(message)
+    return attempt.run_guid
+
+
+def _named(attempt_id: AttemptId | None) -> AttemptId:
+    if attempt_id is None:
+        message = "the slot is running without an attempt"
+        raise ValueError(message)
+    return attempt_id
+
+
+def _camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(part.title() for part in tail)

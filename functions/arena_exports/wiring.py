@@ -1,0 +1,195 @@
+"""Puts the parts together: the one module that knows both the domain and its adapters.
+
+`Parts` holds the outer parts, so that a test can hand in its own; the functions below build what each handler calls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import boto3
+from botocore.config import Config
+
+from arena_exports.adapters.authority import SessionFunction
+from arena_exports.adapters.dynamodb import DynamoTable
+from arena_exports.adapters.executions import StepFunctionsExecutions
+from arena_exports.adapters.http import HttpTransport
+from arena_exports.adapters.messaging import SnsTopic, SqsDeadLetterQueue
+from arena_exports.adapters.secrets import ManagedSecret
+from arena_exports.adapters.system import SystemClock
+from arena_exports.adoption import Adoption
+from arena_exports.arena import Arena
+from arena_exports.intake import Intake
+from arena_exports.ledger import Ledger, open_ledger
+from arena_exports.messages import IntakeRules
+from arena_exports.outcomes import Outcomes
+from arena_exports.ports import (
+    Clock,
+    DeadLetterQueue,
+    Executions,
+    SecretStore,
+    SessionAuthority,
+    Table,
+    Telemetry,
+    Topic,
+    Transport,
+)
+from arena_exports.publication import Publication
+from arena_exports.sessions import LoginDesk, Sessions
+from arena_exports.settings import Settings, read_settings
+from arena_exports.submission import Submission
+from arena_exports.telemetry import PowertoolsTelemetry
+from arena_exports.watching import Poller, Watch
+
+_AWS = Config(
+    connect_timeout=3, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4}
+)
+# The session function may take its whole minute; to call it again would be to log in again.
+_PATIENT = Config(
+    connect_timeout=3, read_timeout=65, retries={"mode": "standard", "total_max_attempts": 1}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The outer parts of a function; one that it does not use may be whatever it is."""
+
+    settings: Settings
+    table: Table
+    transport: Transport
+    session_secret: SecretStore
+    credentials: SecretStore
+    authority: SessionAuthority
+    topic: Topic
+    dead_letters: DeadLetterQueue
+    executions: Executions
+    clock: Clock
+    telemetry: Telemetry
+
+
+@lru_cache(maxsize=1)
+def real_parts() -> Parts:
+    """Return the parts of a deployed function, made on first use from its environment.
+
+    Raises:
+        SettingsError: the environment is not what it must be.
+    """
+    settings, clock = read_settings(), SystemClock()
+    aws = boto3.session.Session()
+    secrets = aws.client("secretsmanager", config=_AWS)
+    return Parts(
+        settings=settings,
+        table=DynamoTable(aws.client("dynamodb", config=_AWS), settings.ledger_table_name),
+        transport=HttpTransport(settings.arena_base_url),
+        session_secret=ManagedSecret(secrets, settings.session_secret_arn),
+        credentials=ManagedSecret(secrets, settings.credentials_secret_arn),
+        authority=SessionFunction(
+            aws.client("lambda", config=_PATIENT), settings.session_function_name
+        ),
+        topic=SnsTopic(aws.client("sns", config=_AWS), settings.outcome_topic_arn, clock),
+        dead_letters=SqsDeadLetterQueue(
+            aws.client("sqs", config=_AWS), settings.dead_letter_queue_url, clock
+        ),
+        executions=StepFunctionsExecutions(
+            aws.client("stepfunctions", config=_AWS), settings.state_machine_arn
+        ),
+        clock=clock,
+        telemetry=PowertoolsTelemetry(),
+    )
+
+
+def make_ledger(parts: Parts) -> Ledger:
+    """Return the ledger."""
+    return open_ledger(parts.table, parts.clock)
+
+
+def make_arena(parts: Parts, ledger: Ledger) -> Arena:
+    """Return Arena, for submit and poll."""
+    sessions = Sessions(secret=parts.session_secret, authority=parts.authority, clock=parts.clock)
+    return Arena(
+        transport=parts.transport,
+        sessions=sessions,
+        budget=ledger.budget,
+        reserve=parts.settings.request_budget_reserve,
+        clock=parts.clock,
+        telemetry=parts.telemetry,
+    )
+
+
+def make_outcomes(parts: Parts) -> Outcomes:
+    """Return the way to the topic and the dead-letter queue."""
+    return Outcomes(
+        topic=parts.topic,
+        dead_letters=parts.dead_letters,
+        clock=parts.clock,
+        telemetry=parts.telemetry,
+        workspace=parts.settings.workspace,
+    )
+
+
+def make_intake(parts: Parts) -> Intake:
+    """Return what submit records batches with."""
+    settings = parts.settings
+    return Intake(
+        requests=make_ledger(parts).requests,
+        outcomes=make_outcomes(parts),
+        rules=IntakeRules(settings.workspace, settings.default_export_guid),
+        clock=parts.clock,
+        telemetry=parts.telemetry,
+    )
+
+
+def make_submission(parts: Parts) -> Submission:
+    """Return what submit starts runs with."""
+    ledger = make_ledger(parts)
+    arena = make_arena(parts, ledger)
+    watch = Watch(ledger=ledger, executions=parts.executions, telemetry=parts.telemetry)
+    return Submission(
+        ledger=ledger,
+        arena=arena,
+        adoption=Adoption(
+            ledger=ledger, arena=arena, watch=watch, clock=parts.clock, telemetry=parts.telemetry
+        ),
+        watch=watch,
+        publication=make_publication(parts),
+        outcomes=make_outcomes(parts),
+        clock=parts.clock,
+        telemetry=parts.telemetry,
+        max_items=parts.settings.max_items_per_run,
+    )
+
+
+def make_poller(parts: Parts) -> Poller:
+    """Return what poll looks at runs with."""
+    ledger = make_ledger(parts)
+    return Poller(
+        ledger=ledger,
+        arena=make_arena(parts, ledger),
+        clock=parts.clock,
+        telemetry=parts.telemetry,
+        run_timeout_seconds=parts.settings.run_timeout_seconds,
+        reserve=parts.settings.request_budget_reserve,
+    )
+
+
+def make_publication(parts: Parts) -> Publication:
+    """Return what publish brings attempts to their end with."""
+    return Publication(
+        ledger=make_ledger(parts),
+        outcomes=make_outcomes(parts),
+        clock=parts.clock,
+        telemetry=parts.telemetry,
+    )
+
+
+def make_login_desk(parts: Parts) -> LoginDesk:
+    """Return what session logs in with."""
+    return LoginDesk(
+        transport=parts.transport,
+        credentials=parts.credentials,
+        secret=parts.session_secret,
+        record=make_ledger(parts).session,
+        clock=parts.clock,
+        telemetry=parts.telemetry,
+    )

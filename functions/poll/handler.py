@@ -1,0 +1,39 @@
+"""The entry of poll: called by the state machine with the state of its execution."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from arena_exports.telemetry import logger, metrics
+from arena_exports.watching import WatchState
+from arena_exports.wiring import Parts, make_poller, real_parts
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from arena_exports.watching import Poller
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Look once at a run.
+
+    Args:
+        event: `attemptId, exportGuid, runGuid, waitSeconds, polls, pollsWithoutFiles, ended`.
+
+    Returns:
+        The same, with the `waitSeconds` until the next look, or with `ended` true.
+    """
+    return poll(event, real_parts())
+
+
+def poll(event: dict[str, Any], parts: Parts) -> dict[str, Any]:
+    """Do what `handler` does, with given parts."""
+    return _poller(parts).poll(WatchState.from_json(event)).to_json()
+
+
+@lru_cache(maxsize=1)
+def _poller(parts: Parts) -> Poller:
+    return make_poller(parts)

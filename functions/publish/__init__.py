@@ -1,0 +1,1 @@
+"""publish: publishes the outcome of an ended run, settles its requests, and frees the lease."""

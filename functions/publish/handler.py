@@ -1,0 +1,33 @@
+"""The entry of publish: called by the state machine when a run has ended."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from arena_exports.model import AttemptId
+from arena_exports.telemetry import logger, metrics
+from arena_exports.wiring import Parts, make_publication, real_parts
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from arena_exports.publication import Publication
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Publish the outcome of the attempt that `attemptId` names; the other keys are not looked at."""
+    return publish(event, real_parts())
+
+
+def publish(event: dict[str, Any], parts: Parts) -> dict[str, Any]:
+    """Do what `handler` does, with given parts."""
+    _publication(parts).publish(AttemptId(event["attemptId"]))
+    return {}
+
+
+@lru_cache(maxsize=1)
+def _publication(parts: Parts) -> Publication:
+    return make_publication(parts)

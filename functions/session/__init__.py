@@ -1,0 +1,1 @@
+"""session: logs in to Arena, alone in this stack."""

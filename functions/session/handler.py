@@ -1,0 +1,40 @@
+"""The entry of session: called by submit and poll when Arena calls a session dead."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from arena_exports.errors import NotNowError
+from arena_exports.telemetry import logger, metrics
+from arena_exports.wiring import Parts, make_login_desk, real_parts
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from arena_exports.sessions import LoginDesk
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Log in, unless somebody did since `deadVersion` (a version of the session secret, "" for none) died.
+
+    Returns:
+        `{"version": "…"}`: the version of the session secret in force; or
+        `{"reason": "…", "retryAfterSeconds": 60}` where there is none to be had now.
+    """
+    return session(event, real_parts())
+
+
+def session(event: dict[str, Any], parts: Parts) -> dict[str, Any]:
+    """Do what `handler` does, with given parts."""
+    try:
+        return {"version": _login_desk(parts).renew(str(event.get("deadVersion", "")))}
+    except NotNowError as exc:
+        return {"reason": exc.reason, "retryAfterSeconds": exc.retry_after_seconds}
+
+
+@lru_cache(maxsize=1)
+def _login_desk(parts: Parts) -> LoginDesk:
+    return make_login_desk(parts)

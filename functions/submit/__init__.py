@@ -1,0 +1,1 @@
+"""submit: records export requests and starts the next Arena export run."""

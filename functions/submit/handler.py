@@ -1,0 +1,53 @@
+"""The entry of submit: an SQS batch, or `{"action": "reconcile"}` from the schedule and the state machine."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from arena_exports.submission import Deadline
+from arena_exports.telemetry import logger, metrics
+from arena_exports.wiring import Parts, make_intake, make_submission, real_parts
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from arena_exports.intake import Intake
+    from arena_exports.submission import Submission
+
+_SECONDS_TO_LEAVE = 5
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Record the messages of an SQS event (`Records`), then start or move on a run.
+
+    Returns:
+        `{"batchItemFailures": [{"itemIdentifier": "<message id>"}]}`: messages that are not safe yet.
+    """
+    return submit(event, context.get_remaining_time_in_millis() / 1000, real_parts())
+
+
+def submit(event: dict[str, Any], seconds_left: float, parts: Parts) -> dict[str, Any]:
+    """Do what `handler` does, with given parts."""
+    intake, submission = _services(parts)
+    deadline = Deadline(parts.clock, seconds_left - _SECONDS_TO_LEAVE)
+    records = event.get("Records")
+    if records is None:
+        submission.dispatch(deadline, breathe=False)
+        return {"batchItemFailures": []}
+    failed = intake.record(records)
+    try:
+        submission.dispatch(deadline, breathe=True)
+    except (
+        Exception
+    ):  # the messages are safe, whatever happens here; the reconcile schedule comes by
+        logger.exception("no run was started")
+        parts.telemetry.count("SubmissionErrors")
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+@lru_cache(maxsize=1)
+def _services(parts: Parts) -> tuple[Intake, Submission]:
+    return make_intake(parts), make_submission(parts)

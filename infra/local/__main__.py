@@ -1,0 +1,5 @@
+"""Entry point of `python -m infra.local`."""
+
+from infra.local.cli import main
+
+main()

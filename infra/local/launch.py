@@ -1,0 +1,105 @@
+"""Bring the local stack up: start the services, build and deploy the template, and end it all."""
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.local import emulator, sam
+from infra.local.aws import Clients
+from infra.local.paths import LOCAL
+from infra.local.processes import Service, free_port, start_guarded, stop_guarded
+from infra.local.simulator import names
+from infra.local.stack import Stack
+
+STACK_NAME = "arena-exports"
+CREDENTIALS = {
+    "email": names.MACHINE_EMAIL,
+    "password": names.PASSWORD,
+    "workspaceId": names.WORKSPACE_ID,
+}
+DEFAULTS = {
+    "Runtime": "python3.11",
+    "DefaultExportGuid": names.DEFAULT_EXPORT_GUID,
+    "BatchingWindowSeconds": "1",
+}
+
+Report = Callable[[str], None]
+Parameters = Mapping[str, str] | Callable[[], Mapping[str, str]]
+"""Template parameters, or what gives them at the moment of the deployment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the services of one local stack listen, and the folder that holds their files."""
+
+    aws_port: int
+    arena_port: int
+    folder: Path
+
+    def services(self) -> tuple[Service, Service]:
+        """Describe the services to be started: the embedded AWS and the Arena simulator."""
+        log = self.folder / "arena.log"
+        where = ["--host", "127.0.0.1", "--port", str(self.arena_port)]
+        simulator = [sys.executable, "-m", "infra.local.simulator", *where]
+        environment = {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+        aws = emulator.service(self.aws_port, self.folder)
+        return aws, Service("arena", simulator, environment, log)
+
+    def stack(self) -> Stack:
+        """Give the stack that is, or will be, deployed there."""
+        return Stack(
+            STACK_NAME,
+            f"http://127.0.0.1:{self.aws_port}",
+            f"http://127.0.0.1:{self.arena_port}/v1",
+            self.folder,
+        )
+
+
+@contextmanager
+def temporary_stack(parameters: Parameters, report: Report = print) -> Iterator[Stack]:
+    """Give a deployed stack for as long as the block lasts; its logs stay if the block fails."""
+    LOCAL.mkdir(exist_ok=True)
+    address = Address(free_port(), free_port(), Path(tempfile.mkdtemp(prefix="run-", dir=LOCAL)))
+    with ExitStack() as cleanup:
+        cleanup.push(lambda kind, *_: _tidy(address.folder, failed=_is_failure(kind)))
+        for service in address.services():
+            cleanup.callback(stop_guarded, start_guarded(service))
+        stack = address.stack()
+        deploy(stack, parameters, report)
+        yield stack
+
+
+def deploy(stack: Stack, parameters: Parameters, report: Report) -> None:
+    """Ship the template as it stands to a stack whose services are starting."""
+    report("Building the functions (sam build)")
+    sam.build()
+    emulator.wait_until_answers(f"{stack.endpoint}/_ministack/health", stack.folder / "aws.log")
+    emulator.wait_until_answers(stack.arena.state_url, stack.folder / "arena.log")
+    report("Deploying the template (sam deploy)")
+    secret_arn = _prepare_account(stack.clients)
+    given = parameters() if callable(parameters) else parameters
+    fixed = {"ArenaBaseUrl": stack.arena_url, "ArenaCredentialsSecretArn": secret_arn}
+    sam.deploy(stack.endpoint, stack.name, DEFAULTS | fixed | dict(given))
+
+
+def _is_failure(kind: type[BaseException] | None) -> bool:
+    return kind is not None and issubclass(kind, Exception)
+
+
+def _tidy(folder: Path, *, failed: bool) -> None:
+    """Remove a stack's files, but for its logs where it failed."""
+    shutil.rmtree(folder / "tmp" if failed else folder, ignore_errors=True)
+
+
+def _prepare_account(clients: Clients) -> str:
+    """Make what the template expects to exist; return the ARN of the credentials secret."""
+    clients.s3.create_bucket(Bucket=sam.BUCKET)
+    secret = clients.secrets.create_secret(
+        Name="arena-credentials", SecretString=json.dumps(CREDENTIALS)
+    )
+    return secret["ARN"]

@@ -1,0 +1,37 @@
+"""Times as Arena writes them. A time is a float of epoch seconds everywhere else."""
+
+import calendar
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from zoneinfo import ZoneInfo
+
+PACIFIC = ZoneInfo("America/Los_Angeles")
+_ZULU = "%Y-%m-%dT%H:%M:%SZ"
+_DOCUMENTED = "%a, %d-%b-%Y %H:%M:%S GMT%z (%Z)"
+
+
+def zulu(at: float) -> str:
+    """Write a time in Arena's form with whole seconds, `2023-03-08T09:32:25Z`."""
+    return time.strftime(_ZULU, time.gmtime(at))
+
+
+def from_zulu(text: str) -> float:
+    """Read a time in Arena's form; raise ValueError for any other."""
+    return float(calendar.timegm(time.strptime(text, _ZULU)))
+
+
+def http_date(at: float) -> str:
+    """Write a time as HTTP headers do, `Fri, 02 May 2014 21:22:13 GMT`."""
+    return format_datetime(datetime.fromtimestamp(int(at), UTC), usegmt=True)
+
+
+def documented_date(at: float) -> str:
+    """Write a time as the documented sample of the reset header does."""
+    return datetime.fromtimestamp(at, PACIFIC).strftime(_DOCUMENTED)
+
+
+def next_pacific_midnight(at: float) -> float:
+    """Return when the next day begins in US Pacific time: the budget starts anew then."""
+    tomorrow = datetime.fromtimestamp(at, PACIFIC).date() + timedelta(days=1)
+    return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=PACIFIC).timestamp()

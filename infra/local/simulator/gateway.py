@@ -1,0 +1,194 @@
+"""Requests in, answers out: Arena's addresses and rules over the workspace, still without I/O.
+
+The order of the checks: budget, size, address and method, content type, session, body, and then
+the operation itself. Everything but login counts against the budget, whatever the answer is.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from infra.local.simulator import strict_json
+from infra.local.simulator.accounts import User
+from infra.local.simulator.addresses import Address, find_address
+from infra.local.simulator.clock import http_date
+from infra.local.simulator.errors import ArenaError
+from infra.local.simulator.faults import Fault
+from infra.local.simulator.journal import Record
+from infra.local.simulator.workspace import Workspace
+
+JSON = "application/json"
+HTML = "text/html"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request; the names of its headers are in lower case, its path is decoded."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer; `dropped` says that the connection closes and nothing of it arrives.
+
+    Its status is 0 where the work was not even done.
+    """
+
+    status: int
+    payload: object = None
+    content: bytes | None = None
+    content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+    code: int | None = None
+    dropped: bool = False
+
+    def body(self) -> bytes:
+        """Return the bytes that are sent."""
+        return json.dumps(self.payload).encode() if self.content is None else self.content
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request whose address is known: what the operations work on."""
+
+    request: Request
+    guids: Mapping[str, str]
+    late_seconds: float
+
+
+class Gateway:
+    """Answers requests from a workspace."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        """Stand before this workspace."""
+        self.workspace = workspace
+        self._operations: Mapping[str, Callable[[User, _Call], Answer]] = {
+            "logout": lambda user, _call: Answer(200, workspace.log_out(user)),
+            "definition": lambda _user, call: Answer(200, workspace.read_definition(**call.guids)),
+            "submit": self._submit,
+            "list": lambda user, call: Answer(
+                200, workspace.list_runs(user, **call.guids, query=call.request.query)
+            ),
+            "poll": lambda user, call: Answer(200, workspace.read_run(user, **call.guids)),
+            "file": lambda user, call: Answer(200, workspace.read_file(user, **call.guids)),
+            "download": self._download,
+        }
+
+    def take_fault(self, request: Request) -> Fault | None:
+        """Return the fault that waits for this request; its delays are the caller's to keep."""
+        return self.workspace.faults.take(request.method, request.path)
+
+    def answer(self, request: Request, fault: Fault | None = None) -> Answer:
+        """Answer a request and note it in the journal."""
+        address = find_address(request.method, request.path)
+        if fault is None:
+            answer = self._arena_answer(request, address)
+        else:
+            answer = self._faulty_answer(request, address, fault)
+        self._note(request, address, answer, faulted=fault is not None)
+        return answer
+
+    def _arena_answer(
+        self, request: Request, address: Address, late_seconds: float = 0.0
+    ) -> Answer:
+        try:
+            answer = self._handle(request, address, late_seconds)
+        except ArenaError as error:
+            answer = self._refusal(error)
+        return replace(answer, headers=(*answer.headers, *self._arena_headers()))
+
+    def _handle(self, request: Request, address: Address, late_seconds: float) -> Answer:
+        if address.purpose != "login":
+            self.workspace.spend_request()
+        if self._is_too_large(request):
+            return Answer(413, content=b"<h1>413 Request Entity Too Large</h1>", content_type=HTML)
+        if address.refusal is not None:
+            raise ArenaError(address.refusal)
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+            raise ArenaError(415)
+        if address.purpose == "login":
+            return Answer(200, self.workspace.log_in(_json_of(request)))
+        user = self.workspace.user_of(request.headers.get("arena_session_id"))
+        return self._operations[address.purpose](user, _Call(request, address.guids, late_seconds))
+
+    def _submit(self, user: User, call: _Call) -> Answer:
+        body = _json_of(call.request)
+        run = self.workspace.submit_run(
+            user, **call.guids, body=body, late_seconds=call.late_seconds
+        )
+        return Answer(201, run)
+
+    def _download(self, user: User, call: _Call) -> Answer:
+        download = self.workspace.download(user, **call.guids)
+        disposition = ("Content-Disposition", f'attachment; filename="{download.name}"')
+        return Answer(
+            200, content=download.content, content_type="application/zip", headers=(disposition,)
+        )
+
+    def _faulty_answer(self, request: Request, address: Address, fault: Fault) -> Answer:
+        if fault.work:
+            answer = self._arena_answer(request, address, fault.late_seconds)
+        else:
+            self._spend_quietly(address)
+            answer = Answer(0, content=b"")
+        if fault.answers:
+            answer = self._described_answer(fault)
+        if fault.truncate:
+            body = answer.body()
+            answer = replace(answer, content=body[: len(body) // 2])
+        return replace(answer, dropped=fault.drop)
+
+    def _described_answer(self, fault: Fault) -> Answer:
+        if fault.body is not None or fault.code is None:
+            body, status = (fault.body or "").encode(), fault.status or 200
+            return Answer(
+                status, content=body, content_type=fault.content_type, headers=fault.headers
+            )
+        messages = () if fault.message is None else (fault.message,)
+        answer = self._refusal(ArenaError(fault.code, *messages, status=fault.status))
+        return replace(answer, headers=(*self._arena_headers(), *fault.headers))
+
+    def _refusal(self, error: ArenaError) -> Answer:
+        payload = error.payload(old_codes=self.workspace.settings.old_codes)
+        return Answer(error.status, payload, code=error.code)
+
+    def _spend_quietly(self, address: Address) -> None:
+        try:
+            if address.purpose != "login":
+                self.workspace.spend_request()
+        except ArenaError:
+            return
+
+    def _is_too_large(self, request: Request) -> bool:
+        limit = self.workspace.settings.max_body_bytes
+        return limit is not None and len(request.body) > limit
+
+    def _arena_headers(self) -> tuple[tuple[str, str], ...]:
+        date = ("Date", http_date(self.workspace.arena_time()))
+        return (("Server", "ArenaSolutions"), date, *self.workspace.budget_headers())
+
+    def _note(self, request: Request, address: Address, answer: Answer, *, faulted: bool) -> None:
+        record = Record(
+            at=self.workspace.now(),
+            purpose=address.purpose,
+            method=request.method,
+            path=request.path,
+            status=answer.status,
+            code=answer.code,
+            usage_reason=request.headers.get("arena-usage-reason"),
+            faulted=faulted,
+            dropped=answer.dropped,
+        )
+        self.workspace.journal.note(record)
+
+
+def _json_of(request: Request) -> object:
+    try:
+        return strict_json.loads(request.body)
+    except ValueError:
+        raise ArenaError(400) from None

@@ -1,0 +1,61 @@
+"""Serves the application with waitress until it is told to stop.
+
+waitress leaves out every header whose name holds an underscore, because a WSGI application cannot
+tell it from one with a hyphen. Arena's session header is `arena_session_id`, so it is let in here,
+and a header that a caller spelt with hyphens is not taken for it.
+"""
+
+import logging
+import re
+import signal
+import socket
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+from flask import Flask
+from waitress.channel import HTTPChannel  # type: ignore[import-untyped]
+from waitress.parser import HTTPRequestParser  # type: ignore[import-untyped]
+from waitress.server import create_server  # type: ignore[import-untyped]
+from waitress.wasyncore import close_all  # type: ignore[import-untyped]
+
+_THREADS = 32
+_WITH_HYPHENS = re.compile(rb"(?im)^arena-session-id:")
+_WITH_UNDERSCORES = re.compile(rb"(?im)^arena_session_id:")
+
+
+class _ArenaParser(HTTPRequestParser):  # type: ignore[misc]
+    """Lets Arena's session header in."""
+
+    def parse_header(self, header_plus: bytes) -> None:
+        renamed = _WITH_HYPHENS.sub(b"x-not-a-session:", header_plus)
+        super().parse_header(_WITH_UNDERSCORES.sub(b"arena-session-id:", renamed))
+
+
+class _ArenaChannel(HTTPChannel):  # type: ignore[misc]
+    """Reads requests with the parser above."""
+
+    parser_class = _ArenaParser
+
+
+def serve(app: Flask, host: str, port: int) -> None:
+    """Serve on an IPv4 address (port 0: any free one) until SIGTERM or SIGINT.
+
+    Prints the address as one line once requests can come in.
+    """
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    sockets: dict[int, Any] = {}
+    address = socket.gethostbyname(host)
+    server = create_server(
+        app, sockets, host=address, port=port, threads=_THREADS, log_socket_errors=False
+    )
+    server.channel_class = _ArenaChannel
+    with suppress(KeyboardInterrupt):
+        signal.signal(signal.SIGTERM, _stop)
+        print(f"http://{address}:{server.effective_port}", flush=True)
+        server.run()
+    close_all(sockets)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,85 @@
+"""Show on a terminal what happens as it happens; plain lines where there is no terminal."""
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+
+from infra.local.story.tables import arena_requests
+from infra.local.story.watch import ENDED, Snapshot
+
+_COLOURS = {"Arena": "cyan", "Queue": "yellow", "Topic": "green", "Clock": "magenta"}
+
+
+class Display(AbstractContextManager["Display"]):
+    """The news as lasting lines, and below them, on a terminal, the state at this moment."""
+
+    def __init__(self, console: Console) -> None:
+        """Show on this console."""
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=8, transient=True)
+        self._spinner = Spinner("dots", style="cyan")
+        self._is_terminal = console.is_terminal
+
+    def __enter__(self) -> Self:
+        """Begin to show the state."""
+        if self._is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take the state away; the lines stay."""
+        self._live.stop()
+
+    def say(self, line: str, seconds: float) -> None:
+        """Print a line of news; its first word tells who it is about."""
+        who, _, what = line.partition(" ")
+        colour = _COLOURS.get(who, "default")
+        self._console.print(
+            f"[dim]{seconds:5.1f} s[/]  [{colour}]{who:<8}[/] {escape(what.strip())}"
+        )
+
+    def update(self, snapshot: Snapshot, news: Iterable[str]) -> None:
+        """Print the news and show the state."""
+        for line in news:
+            self.say(line, snapshot.seconds)
+        if self._is_terminal:
+            self._live.update(self._state(snapshot))
+
+    def _state(self, snapshot: Snapshot) -> Table:
+        state = Table.grid(padding=(0, 2))
+        state.add_column(width=7, style="bold")
+        state.add_column()
+        bar = ProgressBar(total=max(snapshot.sent, 1), completed=snapshot.exported, width=40)
+        counts = f"{snapshot.exported} of {snapshot.sent} exported, {snapshot.pending} pending"
+        guids = Table.grid(padding=(0, 2))
+        guids.add_row(bar, counts)
+        state.add_row("")
+        state.add_row("Queue", f"{snapshot.queue_depth} messages")
+        state.add_row("GUIDs", guids)
+        state.add_row("Run", self._run(snapshot))
+        state.add_row("Arena", arena_requests(snapshot))
+        return state
+
+    def _run(self, snapshot: Snapshot) -> Table:
+        """Show the run in progress."""
+        line = Table.grid(padding=(0, 1))
+        running = [run for run in snapshot.arena.runs if run.status not in ENDED]
+        if not running:
+            line.add_row("[dim]none in progress[/]")
+        for run in running:
+            what = f"{run.items} GUIDs" if run.items else "its own criteria"
+            line.add_row(self._spinner, f"run {run.number}, {run.status}, {what}")
+        return line

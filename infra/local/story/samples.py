@@ -1,0 +1,143 @@
+"""Sample messages of every form that the intake queue accepts (CONTRACT.md §1)."""
+
+import json
+import random
+import string
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from infra.local.simulator.names import DEFAULT_EXPORT_GUID
+
+DOCUMENTED_GUIDS = ("CUEXB8CEPGHGZI18WDMU", "M407LIMOZGZQ5TUP27F")
+"""The vendor's own sample GUIDs; the second has 19 letters."""
+MALFORMED = '{"itemGuids": ["not-a-guid"], "correlationId": "ECO-000666"}'
+GUID_LENGTH = 20
+REPEATED = 0.1
+"""The share of the messages that ask for a GUID of an earlier message once more."""
+_LETTERS = string.ascii_uppercase + string.digits
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A message, the name of its form, and the GUIDs that it asks for."""
+
+    form: str
+    body: str
+    item_guids: tuple[str, ...] = ()
+
+
+Maker = Callable[[Sequence[str]], str]
+
+
+def guids(rng: random.Random, count: int) -> list[str]:
+    """Make up item GUIDs of the usual length."""
+    return ["".join(rng.choices(_LETTERS, k=GUID_LENGTH)) for _ in range(count)]
+
+
+def documented() -> Sample:
+    """Ask for the GUIDs of the vendor's own sample."""
+    body = {"itemGuids": list(DOCUMENTED_GUIDS), "correlationId": "post-export-run"}
+    return Sample("full form", json.dumps(body), DOCUMENTED_GUIDS)
+
+
+def of_every_form(rng: random.Random, count: int) -> list[Sample]:
+    """Make `count` samples, going round all forms; about one in ten repeats an earlier GUID."""
+    known: list[str] = []
+    samples = []
+    for number in range(count):
+        form, size, make = _FORMS[number % len(_FORMS)]
+        repeated = rng.sample(known, 1) if known and size > 1 and rng.random() < REPEATED else []
+        item_guids = [*guids(rng, size - len(repeated)), *repeated]
+        known += item_guids
+        samples.append(Sample(form, make(item_guids), tuple(item_guids)))
+    return samples
+
+
+def distinct_guids(samples: Iterable[Sample]) -> set[str]:
+    """Gather the GUIDs of all samples."""
+    return {guid for sample in samples for guid in sample.item_guids}
+
+
+def _full_form(item_guids: Sequence[str]) -> str:
+    body = {
+        "exportGuid": DEFAULT_EXPORT_GUID,
+        "itemGuids": list(item_guids),
+        "correlationId": f"ECO-{item_guids[0][:6]}",
+        "workspace": "default",
+        "priority": "normal",
+    }
+    return json.dumps(body)
+
+
+def _default_definition(item_guids: Sequence[str]) -> str:
+    return json.dumps({"itemGuids": list(item_guids)})
+
+
+def _bulk(item_guids: Sequence[str]) -> str:
+    return json.dumps({"itemGuids": list(item_guids), "priority": "bulk"})
+
+
+def _bare(item_guids: Sequence[str]) -> str:
+    return item_guids[0]
+
+
+def _forgiven(item_guids: Sequence[str]) -> str:
+    return f"  {item_guids[0].lower()}\n"
+
+
+def _quoted(item_guids: Sequence[str]) -> str:
+    return json.dumps(item_guids[0])
+
+
+def _list(item_guids: Sequence[str]) -> str:
+    return json.dumps(list(item_guids))
+
+
+def _arena_answer(item_guids: Sequence[str]) -> str:
+    return json.dumps({"count": len(item_guids), "results": list(item_guids)})
+
+
+def _from_sns(item_guids: Sequence[str]) -> str:
+    """Wrap as SNS does without raw delivery."""
+    envelope = {
+        "Type": "Notification",
+        "MessageId": "3f4c1a2e-0000-4000-8000-000000000000",
+        "TopicArn": "arn:aws:sns:us-east-1:000000000000:upstream",
+        "Message": _default_definition(item_guids),
+        "Timestamp": "2026-01-31T06:00:00.000Z",
+        "SignatureVersion": "1",
+        "Signature": "…",
+        "SigningCertURL": "https://sns.us-east-1.amazonaws.com/certificate.pem",
+        "UnsubscribeURL": "https://sns.us-east-1.amazonaws.com/?Action=Unsubscribe",
+    }
+    return json.dumps(envelope)
+
+
+def _from_eventbridge(item_guids: Sequence[str]) -> str:
+    """Wrap as EventBridge does, `detail` being the message."""
+    envelope = {
+        "version": "0",
+        "id": "17793124-05d4-b198-2fde-7ededc63b103",
+        "detail-type": "Items released",
+        "source": "upstream.plm",
+        "account": "000000000000",
+        "time": "2026-01-31T06:00:00Z",
+        "region": "us-east-1",
+        "resources": [],
+        "detail": json.loads(_arena_answer(item_guids)),
+    }
+    return json.dumps(envelope)
+
+
+_FORMS: tuple[tuple[str, int, Maker], ...] = (
+    ("full form", 3, _full_form),
+    ("default definition", 2, _default_definition),
+    ("bulk", 4, _bulk),
+    ("bare GUID", 1, _bare),
+    ("lower case, blanks", 1, _forgiven),
+    ("JSON text", 1, _quoted),
+    ("list", 2, _list),
+    ("Arena's itemguids", 3, _arena_answer),
+    ("in an SNS envelope", 2, _from_sns),
+    ("in an EventBridge envelope", 2, _from_eventbridge),
+)

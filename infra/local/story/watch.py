@@ -1,0 +1,78 @@
+"""Look at the stack from outside: what waits, what runs, what it has cost so far."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from infra.local.arena import ArenaState
+from infra.local.stack import Stack
+from infra.local.story.tally import COMPLETED, REJECTED, Tally
+from infra.local.subscriber import ReceivedEvent, Subscriber
+
+ENDED = {"COMPLETE", "DOWNLOADED", "FAILED", "ABORTED"}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The stack at one moment. `seconds` count from the first message."""
+
+    seconds: float
+    queue_depth: int
+    sent: int
+    exported: int
+    arena: ArenaState
+
+    @property
+    def pending(self) -> int:
+        """How many GUIDs no completed run has brought yet."""
+        return self.sent - self.exported
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Takes snapshots and tells in words what has changed since the last."""
+
+    stack: Stack
+    subscriber: Subscriber
+    tally: Tally
+    started: float = field(default_factory=time.monotonic)
+    _run_statuses: dict[str, str] = field(default_factory=dict)
+    _logins: int = 0
+
+    def look(self) -> tuple[Snapshot, list[str]]:
+        """Give the stack as it stands, and what is new, one line each."""
+        arrived = self.subscriber.receive()
+        self.tally.received(arrived)
+        sent = self.tally.sent_guids()
+        snapshot = Snapshot(
+            seconds=time.monotonic() - self.started,
+            queue_depth=self.stack.queue_depth(),
+            sent=len(sent),
+            exported=len(sent & self.tally.exported_guids()),
+            arena=self.stack.arena.state(),
+        )
+        return snapshot, [*self._arena_news(snapshot.arena), *map(_event_line, arrived)]
+
+    def _arena_news(self, arena: ArenaState) -> Iterator[str]:
+        logins = arena.requests.get("login", 0)
+        if logins > self._logins:
+            yield "Arena    login of the one machine user"
+        self._logins = logins
+        for run in arena.runs:
+            known = self._run_statuses.get(run.guid)
+            if run.status == known:
+                continue
+            what = f"{run.items} GUIDs" if run.items else "its own criteria"
+            started = f"submitted with {what}" if known is None else f"is {run.status}"
+            yield f"Arena    run {run.number} of {run.export_guid} {started}"
+            self._run_statuses[run.guid] = run.status
+
+
+def _event_line(received: ReceivedEvent) -> str:
+    data = received.data
+    if received.type == COMPLETED:
+        served = f"{len(data['itemGuids'])} GUIDs for {len(data['requests'])} requests"
+        return f"Topic    {received.type}: run {data['runNumber']}, {served}"
+    if received.type == REJECTED:
+        return f"Topic    {received.type}: {data['error']['message']}"
+    return f"Topic    {received.type}: {data.get('error')}"

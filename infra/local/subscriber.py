@@ -1,0 +1,96 @@
+"""A subscriber of the outcome topic, as another system would have one: an SQS queue of its own."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra.local.aws import Clients
+
+BATCH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedEvent:
+    """A CloudEvent as it came out of the topic, with its SNS message attributes."""
+
+    event: Mapping[str, Any]
+    attributes: Mapping[str, str]
+
+    @property
+    def type(self) -> str:
+        """The CloudEvent's type, for example `arena.export.run.completed`."""
+        return str(self.event["type"])
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """The CloudEvent's data, as CONTRACT.md describes it for the type."""
+        data: Mapping[str, Any] = self.event["data"]
+        return data
+
+
+@dataclass(slots=True)
+class Subscriber:
+    """A queue that is subscribed to the topic, and the events that it has received so far."""
+
+    clients: Clients
+    queue_url: str
+    events: list[ReceivedEvent] = field(default_factory=list)
+
+    @classmethod
+    def subscribe(cls, clients: Clients, topic_arn: str, name: str = "subscriber") -> "Subscriber":
+        """Make a queue that the topic may send to, and subscribe it with raw delivery."""
+        queue_url = clients.sqs.create_queue(QueueName=name)["QueueUrl"]
+        attributes = clients.sqs.get_queue_attributes(
+            QueueUrl=queue_url, AttributeNames=["QueueArn"]
+        )
+        queue_arn = attributes["Attributes"]["QueueArn"]
+        policy = json.dumps(_policy(topic_arn, queue_arn))
+        clients.sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"Policy": policy})
+        raw = {"RawMessageDelivery": "true"}
+        clients.sns.subscribe(
+            TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn, Attributes=raw
+        )
+        return cls(clients, queue_url)
+
+    def receive(self) -> list[ReceivedEvent]:
+        """Take what has arrived since the last call; it is added to `events` too."""
+        arrived = [_received(message) for message in drain(self.clients, self.queue_url)]
+        self.events.extend(arrived)
+        return arrived
+
+
+def drain(clients: Clients, queue_url: str) -> list[Mapping[str, Any]]:
+    """Receive and delete every message that a queue shows now."""
+    taken: list[Mapping[str, Any]] = []
+    while True:
+        reply = clients.sqs.receive_message(
+            QueueUrl=queue_url, MaxNumberOfMessages=BATCH, MessageAttributeNames=["All"]
+        )
+        messages = reply.get("Messages", [])
+        if not messages:
+            return taken
+        for message in messages:
+            clients.sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+            taken.append(dict(message))
+
+
+def attributes_of(message: Mapping[str, Any]) -> dict[str, str]:
+    """Read the String attributes of an SQS message."""
+    attributes = message.get("MessageAttributes", {})
+    return {name: str(value["StringValue"]) for name, value in attributes.items()}
+
+
+def _received(message: Mapping[str, Any]) -> ReceivedEvent:
+    return ReceivedEvent(json.loads(message["Body"]), attributes_of(message))
+
+
+def _policy(topic_arn: str, queue_arn: str) -> dict[str, Any]:
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue_arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}

@@ -1,0 +1,125 @@
+"""A simulator on a clock of its own, and short ways to call it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from werkzeug.test import TestResponse
+
+from infra.local.simulator import names
+from infra.local.simulator.app import Surroundings, create_app
+from infra.local.simulator.settings import Settings, Start
+
+NOON = 1_709_294_400.25
+"""2024-03-01T12:00:00.25Z: 4 o'clock in the morning, US Pacific time."""
+RUN_SECONDS = 12.0
+"""How long a run takes: 2 s CREATED and 10 s RUNNING."""
+ITEM, ITEM_OF_19 = "CUEXB8CEPGHGZI18WDMU", "M407LIMOZGZQ5TUP27F"
+RUNS = f"/v1/exports/{names.DEFAULT_EXPORT_GUID}/runs"
+
+
+@dataclass
+class Clock:
+    """Stands still until it is moved."""
+
+    at: float = NOON
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.at
+
+    def move(self, seconds: float) -> None:
+        """Let this much time pass."""
+        self.at += seconds
+
+
+@dataclass
+class Arena:
+    """The simulator through Flask's test client, logged in once `log_in` was called."""
+
+    clock: Clock = field(default_factory=Clock)
+    session_id: str | None = None
+
+    def __post_init__(self) -> None:
+        """Make the application; its sleeping moves the clock."""
+        start = Start(settings=Settings(created_seconds=2.0, running_seconds=10.0))
+        world = Surroundings(self.clock, self.clock.move, Random(7))  # noqa: S311 - no secret
+        self.client = create_app(start, world).test_client()
+
+    def try_login(self, **changed: object) -> TestResponse:
+        """Log in as the machine user, except for what is changed."""
+        body = {
+            "email": names.MACHINE_EMAIL,
+            "password": names.PASSWORD,
+            "workspaceId": names.WORKSPACE_ID,
+        }
+        return self.client.post("/v1/login", json=body | changed)
+
+    def log_in(self, **changed: object) -> str:
+        """Log in and use the session from now on."""
+        session_id: str = self.try_login(**changed).json["arenaSessionId"]
+        self.session_id = session_id
+        return session_id
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+    ) -> TestResponse:
+        """Send a request with the session and the content type that Arena asks for."""
+        usual = {"Content-Type": "application/json"}
+        if self.session_id is not None:
+            usual["arena_session_id"] = self.session_id
+        sent = usual | dict(headers or {})
+        if json is not None:
+            return self.client.open(path, method=method, json=json, headers=sent)
+        return self.client.open(path, method=method, data=data, headers=sent)
+
+    def get(self, path: str) -> TestResponse:
+        """Read an address."""
+        return self.call("GET", path)
+
+    def post(self, *item_guids: str, runs: str = RUNS) -> TestResponse:
+        """Ask for a run of these items, by default of a sample item."""
+        criterion = {
+            "attribute": "guid",
+            "operator": "IS_IN",
+            "value": list(item_guids or (ITEM,)),
+        }
+        return self.call("POST", runs, {"criteria": [[criterion]]})
+
+    def start(self, *item_guids: str, runs: str = RUNS) -> str:
+        """Start a run and return its address."""
+        answer = self.post(*item_guids, runs=runs)
+        assert answer.status_code == 201, answer.text
+        return f"{runs}/{answer.json['guid']}"
+
+    def status(self, run: str) -> str:
+        """Return a run's status."""
+        status: str = self.get(run).json["status"]
+        return status
+
+    def control(self, method: str, command: str, body: object = None) -> TestResponse:
+        """Give a command, which must be understood."""
+        answer = self.client.open(f"/_simulator/{command}", method=method, json=body or {})
+        assert answer.status_code == 200, answer.text
+        return answer
+
+    def fault(self, **fault: object) -> None:
+        """Queue a fault."""
+        self.control("POST", "faults", fault)
+
+    def state(self) -> dict[str, Any]:
+        """Return what the simulator tells about itself."""
+        state: dict[str, Any] = self.client.get("/_simulator/state").json
+        return state
+
+
+def codes(answer: TestResponse) -> list[tuple[int, int]]:
+    """Return the HTTP status and the code of each error of an answer."""
+    assert answer.json["status"] == answer.status_code
+    return [(answer.status_code, error["code"]) for error in answer.json["errors"]]
