@@ -51,7 +51,7 @@ _PATIENT = Config(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Parts:
     """The outer parts of a function; one that it does not use may be whatever it is."""
 

@@ -37,8 +37,7 @@ def deploy(endpoint: str, stack_name: str, parameters: Mapping[str, str]) -> Non
         SamError: the template or a parameter is refused, or a resource cannot be made.
     """
     overrides = [f'{name}="{value}"' for name, value in parameters.items()]
-    template = str(BUILD / "template.yaml")
-    where = ["--template-file", template, "--stack-name", stack_name, "--s3-bucket", BUCKET]
+    where = ["--stack-name", stack_name, "--s3-bucket", BUCKET]
     command = ["deploy", "--config-env", "local", *where, "--no-progressbar"]
     # The emulator is done at once: no need to ask as seldom as in an account.
     environment = {**aws.environment(endpoint), "SAM_CLI_POLL_DELAY": "0.2"}

@@ -18,6 +18,10 @@ from infra.local.story.watch import ENDED, Snapshot
 _COLOURS = {"Arena": "cyan", "Queue": "yellow", "Topic": "green", "Clock": "magenta"}
 
 
+STATE_SECONDS = 5.0
+"""How often the state is told where it cannot be shown all the time."""
+
+
 class Display(AbstractContextManager["Display"]):
     """The news as lasting lines, and below them, on a terminal, the state at this moment."""
 
@@ -27,6 +31,7 @@ class Display(AbstractContextManager["Display"]):
         self._live = Live(console=console, refresh_per_second=8, transient=True)
         self._spinner = Spinner("dots", style="cyan")
         self._is_terminal = console.is_terminal
+        self._stated_at = 0.0
 
     def __enter__(self) -> Self:
         """Begin to show the state."""
@@ -47,9 +52,8 @@ class Display(AbstractContextManager["Display"]):
         """Print a line of news; its first word tells who it is about."""
         who, _, what = line.partition(" ")
         colour = _COLOURS.get(who, "default")
-        self._console.print(
-            f"[dim]{seconds:5.1f} s[/]  [{colour}]{who:<8}[/] {escape(what.strip())}"
-        )
+        text = f"[dim]{seconds:5.1f} s[/]  [{colour}]{who:<8}[/] {escape(what.strip())}"
+        self._console.print(text, soft_wrap=True)
 
     def update(self, snapshot: Snapshot, news: Iterable[str]) -> None:
         """Print the news and show the state."""
@@ -57,15 +61,19 @@ class Display(AbstractContextManager["Display"]):
             self.say(line, snapshot.seconds)
         if self._is_terminal:
             self._live.update(self._state(snapshot))
+        elif snapshot.seconds - self._stated_at >= STATE_SECONDS:
+            self._stated_at = snapshot.seconds
+            depth, requests = snapshot.queue_depth, arena_requests(snapshot)
+            line = f"State    queue {depth}; {_exported(snapshot)}; {requests}"
+            self.say(line, snapshot.seconds)
 
     def _state(self, snapshot: Snapshot) -> Table:
         state = Table.grid(padding=(0, 2))
         state.add_column(width=7, style="bold")
         state.add_column()
         bar = ProgressBar(total=max(snapshot.sent, 1), completed=snapshot.exported, width=40)
-        counts = f"{snapshot.exported} of {snapshot.sent} exported, {snapshot.pending} pending"
         guids = Table.grid(padding=(0, 2))
-        guids.add_row(bar, counts)
+        guids.add_row(bar, _exported(snapshot))
         state.add_row("")
         state.add_row("Queue", f"{snapshot.queue_depth} messages")
         state.add_row("GUIDs", guids)
@@ -83,3 +91,7 @@ class Display(AbstractContextManager["Display"]):
             what = f"{run.items} GUIDs" if run.items else "its own criteria"
             line.add_row(self._spinner, f"run {run.number}, {run.status}, {what}")
         return line
+
+
+def _exported(snapshot: Snapshot) -> str:
+    return f"{snapshot.exported} of {snapshot.sent} GUIDs exported, {snapshot.pending} pending"

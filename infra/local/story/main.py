@@ -42,8 +42,17 @@ class Story:
     stack: Stack
     display: Display
     watcher: Watcher
-    rng: random.Random = field(default_factory=lambda: random.Random(SEED))  # noqa: S311 - samples
+    first_wave: list[Sample] = field(init=False)
+    second_wave: list[Sample] = field(init=False)
     last: Snapshot | None = None
+
+    def __post_init__(self) -> None:
+        """Write the messages; a tenth of the second wave asks for items of the first again."""
+        rng = random.Random(SEED)  # noqa: S311 - sample data
+        again = SECOND_WAVE // 10
+        self.first_wave = [samples.documented(), *samples.of_every_form(rng, FIRST_WAVE - 1)]
+        fresh = samples.of_every_form(rng, SECOND_WAVE - again)
+        self.second_wave = [*self.first_wave[1 : 1 + again], *fresh]
 
     @property
     def tally(self) -> Tally:
@@ -56,15 +65,12 @@ class Story:
         Raises:
             StackTimeoutError: something does not happen in time.
         """
-        first = [samples.documented(), *samples.of_every_form(self.rng, FIRST_WAVE - 1)]
-        self._send("first wave", first)
+        self._send("first wave", self.first_wave)
         malformed_id = self.stack.send(MALFORMED)[0]
         self._say("Queue    one malformed message")
         self.stack.send({"action": "reconcile"})
         self._watch_until("the first run in progress", self._run_in_progress)
-        again = first[1 : 1 + SECOND_WAVE // 10]
-        fresh = samples.of_every_form(self.rng, SECOND_WAVE - len(again))
-        self._send(f"second wave, {len(again)} of the first among them", [*again, *fresh])
+        self._send("second wave, some of the first once more", self.second_wave)
         self._watch_until("every request accounted for", self._all_accounted_for)
         self.tally.check_rejection(malformed_id, MALFORMED, self.stack.dead_letters())
 
@@ -118,7 +124,9 @@ def tell(console: Console) -> None:
     with temporary_stack(_schedule_soon, lambda step: console.print(f"{step} …")) as stack:
         console.print(f"Ready after {time.monotonic() - began:.0f} s.\n")
         story = _play(console, stack)
-        console.print(tables.events(story.watcher.subscriber.events), "")
+        events = story.watcher.subscriber.events
+        console.print(tables.events(events), "\n[bold]One of them[/]")
+        console.print(tables.example(events), "", markup=False, soft_wrap=True)
     total = time.monotonic() - began
     assert story.last is not None  # noqa: S101 - the story was played
     console.print(tables.closing(story.tally, story.last, total), "")
@@ -128,6 +136,7 @@ def tell(console: Console) -> None:
 def _play(console: Console, stack: Stack) -> Story:
     with Display(console) as display:
         story = Story(stack, display, Watcher(stack, stack.subscribe(), Tally()))
+        console.print(tables.of_samples([*story.first_wave, *story.second_wave]), "")
         try:
             story.play()
         except StackTimeoutError as error:

@@ -1,5 +1,6 @@
 """The tables of `make run`: the sample messages, the events, and the sum of it all."""
 
+import json
 from collections.abc import Sequence
 
 from rich.markup import escape
@@ -16,7 +17,9 @@ _PURPOSES = {
     "poll": ("poll", "polls"),
     "list": ("look at the runs", "looks at the runs"),
 }
-_EXAMPLE_LETTERS = 54
+_EXAMPLE_LETTERS = 100
+PREFIX = "arena.export."
+SHOWN_ITEMS = 2
 
 
 def arena_requests(snapshot: Snapshot) -> str:
@@ -28,9 +31,10 @@ def arena_requests(snapshot: Snapshot) -> str:
 
 def of_samples(samples: Sequence[Sample]) -> Table:
     """Show the forms of the sample messages, with an example of each."""
-    table = Table(title="The sample messages", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for header, justify in (("form", "left"), ("messages", "right"), ("GUIDs", "right")):
-        table.add_column(header, justify=justify)  # type: ignore[arg-type]  # a literal
+    table = _table("The sample messages, of every form that the intake queue accepts")
+    table.add_column("form", no_wrap=True)
+    table.add_column("messages", justify="right")
+    table.add_column("GUIDs", justify="right")
     table.add_column("example", overflow="ellipsis", no_wrap=True, style="dim")
     for form in dict.fromkeys(sample.form for sample in samples):
         of_form = [sample for sample in samples if sample.form == form]
@@ -40,33 +44,52 @@ def of_samples(samples: Sequence[Sample]) -> Table:
     return table
 
 
-def events(events: Sequence[ReceivedEvent]) -> Table:
+def events(received: Sequence[ReceivedEvent]) -> Table:
     """Show the events that the subscriber received."""
-    table = Table(title="The events received", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for header in ("type", "status", "subject", "GUIDs", "requests", "files or reason"):
-        table.add_column(header, justify="right" if header in {"GUIDs", "requests"} else "left")
-    for event in events:
+    table = _table("The events that a subscriber of the topic received")
+    table.add_column("type arena.export.…", no_wrap=True)
+    table.add_column("what", no_wrap=True)
+    table.add_column("file or reason", overflow="fold")
+    for event in received:
         table.add_row(*_event_cells(event))
     return table
 
 
+def example(received: Sequence[ReceivedEvent]) -> str:
+    """Write one completed run's event as JSON, its long lists cut short."""
+    event = next(each.event for each in reversed(received) if each.data["itemGuids"])
+    data = {name: _shortened(value) for name, value in event["data"].items()}
+    return json.dumps({**event, "data": data}, indent=2, ensure_ascii=False)
+
+
 def _event_cells(received: ReceivedEvent) -> tuple[str, ...]:
     data, colour = received.data, {COMPLETED: "green", REJECTED: "yellow"}.get(received.type, "red")
-    error = data.get("error")
-    last = error["message"] if error else " ".join(data["fileGuids"])
-    return (
-        f"[{colour}]{received.type}[/]",
-        received.attributes.get("status", ""),
-        str(received.event["subject"]),
-        str(len(data["itemGuids"])),
-        str(len(data.get("requests", ()))),
-        escape(str(last)),
+    name = received.type.removeprefix(PREFIX)
+    if received.type == REJECTED:
+        return f"[{colour}]{name}[/]", "1 message", escape(data["error"]["message"])
+    count = len(data["itemGuids"])
+    what = f"{count} GUIDs" if count else "own criteria"
+    files = " ".join(data.get("fileGuids", ())) or escape(str(data.get("error")))
+    return f"[{colour}]{name}[/]", f"{what} for {len(data['requests'])} requests", files
+
+
+def _shortened(value: object) -> object:
+    if not isinstance(value, list) or len(value) <= SHOWN_ITEMS:
+        return value
+    return [*value[:SHOWN_ITEMS], f"… {len(value) - SHOWN_ITEMS} more"]
+
+
+def _table(title: str) -> Table:
+    style = "bold"
+    return Table(
+        title=title, title_justify="left", title_style=style, box=None, padding=(0, 2, 0, 0)
     )
 
 
 def closing(tally: Tally, last: Snapshot, total_seconds: float) -> Table:
     """Sum up what went in, what came out, and what it cost."""
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = _table("In sum")
+    table.show_header = False
     table.add_column(style="bold")
     table.add_column(justify="right", style="bold")
     table.add_column(style="dim")

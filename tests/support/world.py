@@ -1,0 +1,247 @@
+"""A small world in one process: the real handlers and state machine, fakes of AWS, the simulator's Arena model.
+
+Time is virtual. `settle` lets it run until nothing is pending any more.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import count
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from arena_exports.errors import NotNowError
+from arena_exports.settings import Settings
+from arena_exports.wiring import Parts, make_ledger
+from infra.local.simulator import names
+from infra.local.simulator.workspace import Workspace
+from poll.handler import poll
+from publish.handler import publish
+from session.handler import session
+from submit.handler import submit
+from tests.support.asl import Execution, TaskFailedError
+from tests.support.fakes import (
+    FakeClock,
+    FakeExecutions,
+    FakeSecret,
+    FakeTelemetry,
+    InMemoryDeadLetterQueue,
+    InMemoryTable,
+    InMemoryTopic,
+    SimulatedTransport,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from arena_exports.ledger import Ledger
+
+EXPORT = names.DEFAULT_EXPORT_GUID
+RECONCILE = {"action": "reconcile"}
+SUBMIT_SECONDS = 120.0
+
+
+def item_guid(number: int) -> str:
+    """Return a made-up item GUID of 20 characters."""
+    return f"ITEM{number:016d}"
+
+
+@dataclass
+class World:
+    """Everything between the intake queue and the outcome topic."""
+
+    seed: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.clock = FakeClock(seed=self.seed)
+        self.arena = Workspace(self.clock.now, Random(self.seed))
+        self.table = InMemoryTable()
+        self.topic = InMemoryTopic()
+        self.dead_letters = InMemoryDeadLetterQueue()
+        self.executions = FakeExecutions()
+        self.telemetry = FakeTelemetry()
+        self.session_secret = FakeSecret()
+        self.credentials = FakeSecret()
+        self.set_password(names.PASSWORD)
+        self.transport = SimulatedTransport(self.arena, self.clock)
+        self.parts = self.make_parts()
+        self.ledger: Ledger = make_ledger(self.parts)
+        self.running: dict[str, Execution] = {}
+        self.errors: list[Exception] = []
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
+        self._message_ids = count(1)
+
+    def make_parts(self) -> Parts:
+        """Return the functions' outer parts: the fakes of this world."""
+        settings = Settings(
+            **{
+                "arena_base_url": "http://localhost:1/v1",
+                "workspace": "default",
+                "default_export_guid": EXPORT,
+                "max_items_per_run": 5000,
+                "run_timeout_seconds": 3600,
+                "request_budget_reserve": 100,
+                "ledger_table_name": "ledger",
+                "session_secret_arn": "session",
+                **self.settings,
+            }
+        )
+        return Parts(
+            settings=settings,
+            table=self.table,
+            transport=self.transport,
+            session_secret=self.session_secret,
+            credentials=self.credentials,
+            authority=self,
+            topic=self.topic,
+            dead_letters=self.dead_letters,
+            executions=self.executions,
+            clock=self.clock,
+            telemetry=self.telemetry,
+        )
+
+    def renew(self, dead_version: str) -> str:
+        """Stand in for the session function, as `ports.SessionAuthority`."""
+        answer = session({"deadVersion": dead_version}, self.parts)
+        if "version" in answer:
+            return str(answer["version"])
+        raise NotNowError(answer["reason"], answer["retryAfterSeconds"])
+
+    def set_password(self, password: str, version: str = "") -> None:
+        """Put a new version of the credentials secret."""
+        value = {"email": names.MACHINE_EMAIL, "password": password, "workspaceId": names.WORKSPACE_ID}
+        self.credentials.write(value, version or f"credentials-{len(self.credentials.versions) + 1}")
+
+    # ---- what the outside does --------------------------------------------------------------------------------
+
+    def record(self, *bodies: object, message_ids: Iterable[str] = ()) -> list[dict[str, Any]]:
+        """Return SQS records for bodies."""
+        ids = list(message_ids) or [f"message-{next(self._message_ids):06d}" for _ in bodies]
+        return [
+            {
+                "messageId": message_id,
+                "body": body if isinstance(body, str) else json.dumps(body),
+                "attributes": {"SentTimestamp": str(int(self.clock.now() * 1000))},
+            }
+            for message_id, body in zip(ids, bodies, strict=True)
+        ]
+
+    def send(self, *bodies: object) -> list[str]:
+        """Deliver bodies to submit as one batch; return the message ids."""
+        records = self.record(*bodies)
+        self.deliver(records)
+        return [record["messageId"] for record in records]
+
+    def deliver(self, records: list[dict[str, Any]]) -> list[str]:
+        """Deliver records to submit; return the ids of those that failed."""
+        answer = submit({"Records": records}, SUBMIT_SECONDS, self.parts)
+        self._adopt_executions()
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def reconcile(self) -> None:
+        """Do what the schedule does."""
+        submit(RECONCILE, SUBMIT_SECONDS, self.parts)
+        self._adopt_executions()
+
+    # ---- time -------------------------------------------------------------------------------------------------
+
+    def settle(self, seconds: float = 86_400) -> None:
+        """Let time run, with the reconcile schedule, until nothing is pending or running."""
+        end = self.clock.now() + seconds
+        self._schedule_reconcile()
+        while self._events and self.clock.now() < end:
+            if self.is_idle():
+                return
+            self._next_event()
+        assert self.is_idle(), f"still pending after {seconds} s"
+
+    def run_for(self, seconds: float) -> None:
+        """Let time run for so long, with the reconcile schedule."""
+        end = self.clock.now() + seconds
+        self._schedule_reconcile()
+        while self._events and self._events[0][0] <= end:
+            self._next_event()
+        self.clock.time = max(self.clock.time, end)
+
+    def is_idle(self) -> bool:
+        """Tell whether nothing is pending, running or being watched."""
+        return not self.table.items.get("PENDING") and self.ledger.lease.read().state == "idle" and not self.running
+
+    def _schedule_reconcile(self) -> None:
+        self._events = [event for event in self._events if event[2] != self._reconcile_and_again]
+        heapq.heapify(self._events)
+        self._at(60, self._reconcile_and_again)
+
+    def _reconcile_and_again(self) -> None:
+        self.reconcile()
+        self._at(60, self._reconcile_and_again)
+
+    def _at(self, seconds: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (self.clock.now() + seconds, next(self._order), action))
+
+    def _next_event(self) -> None:
+        at, _, action = heapq.heappop(self._events)
+        self.clock.time = max(self.clock.time, at)
+        action()
+
+    # ---- Step Functions ---------------------------------------------------------------------------------------
+
+    def _adopt_executions(self) -> None:
+        for name, state in self.executions.started.items():
+            if name not in self.running and self.executions.statuses[name] == "RUNNING":
+                self.running[name] = Execution(self._invoke, state)
+                self._at(0, lambda name=name: self._step(name))
+
+    def _step(self, name: str) -> None:
+        execution = self.running.get(name)
+        if execution is None:
+            return
+        seconds = execution.step()
+        if execution.done:
+            self.executions.statuses[name] = "SUCCEEDED"
+            del self.running[name]
+        else:
+            self._at(seconds, lambda: self._step(name))
+
+    def stop_execution(self, name: str) -> None:
+        """Stop an execution by hand."""
+        del self.running[name]
+        self.executions.statuses[name] = "ABORTED"
+
+    def _invoke(self, function: str, payload: Any) -> Any:
+        try:
+            if function == "${PollFunctionArn}":
+                return poll(payload, self.parts)
+            if function == "${PublishFunctionArn}":
+                return publish(payload, self.parts)
+            assert function == "${SubmitFunctionArn}"
+            return submit(payload, SUBMIT_SECONDS, self.parts)
+        except Exception as exc:
+            self.errors.append(exc)
+            raise TaskFailedError from exc
+        finally:
+            self._adopt_executions()
+
+    # ---- what came out ----------------------------------------------------------------------------------------
+
+    def events(self, type_: str = "") -> list[dict[str, Any]]:
+        """Return the CloudEvents that were published, of one type or all."""
+        events = [json.loads(event.body) for event in self.topic.events]
+        return [event for event in events if event["type"].endswith(type_)]
+
+    def exported(self) -> Counter[str]:
+        """Count in how many completed runs each item was."""
+        return Counter(guid for event in self.events("run.completed") for guid in event["data"]["itemGuids"])
+
+    def posts(self) -> int:
+        """Count the POSTs of runs that Arena saw."""
+        return sum(1 for record in self.arena.journal.records if record.purpose == "submit")
+
+    def answers(self, code: int) -> int:
+        """Count Arena's answers with a code."""
+        return sum(1 for record in self.arena.journal.records if record.code == code)
