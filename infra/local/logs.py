@@ -1,6 +1,7 @@
 """Collect the logs that tell what went wrong: the functions', the executions' and the services'."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from botocore.exceptions import ClientError
@@ -8,12 +9,23 @@ from botocore.exceptions import ClientError
 from infra.local.aws import Clients
 
 LINES = 40
+_ALL_IS_WELL = re.compile(
+    r'^(START|END|REPORT|INIT_START) |^{"_aws"|"level":"(INFO|DEBUG)"| INFO |\[INFO]'
+)
+"""Lines of Lambda itself, metrics, and whatever was logged at INFO."""
+_READY = "Running on http"
+"""The end of the emulator's greeting."""
 
 
 def recent(clients: Clients, resources: Mapping[str, str], folder: Path) -> str:
-    """Give the last lines of each function's log group and of each service's log file."""
-    sections = [*_function_logs(clients, resources), *_execution_errors(clients, resources)]
-    sections += [(path.name, _tail(path)) for path in sorted(folder.glob("*.log"))]
+    """Give the last lines that matter of every log; the whole of them go to files in `folder`."""
+    sections = []
+    for logical_id, group in resources.items():
+        if logical_id.endswith("LogGroup"):
+            lines = function_lines(clients, group)
+            (folder / f"{logical_id}.log").write_text("\n".join(lines))
+    sections += [(path.name, _that_matter(path)) for path in sorted(folder.glob("*.log"))]
+    sections += _execution_errors(clients, resources)
     return "\n".join(f"---- {title}\n{text}" for title, text in sections if text)
 
 
@@ -28,11 +40,15 @@ def function_lines(clients: Clients, group: str) -> list[str]:
     return [event.get("message", "").rstrip() for event in events]
 
 
-def _function_logs(clients: Clients, resources: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for logical_id, physical_id in resources.items():
-        if logical_id.endswith("LogGroup"):
-            lines = function_lines(clients, physical_id)
-            yield logical_id, "\n".join(lines[-LINES:])
+def without_routine(lines: Iterable[str]) -> list[str]:
+    """Leave out the lines that only say that all is well."""
+    return [line for line in lines if line.strip() and not _ALL_IS_WELL.search(line)]
+
+
+def _that_matter(path: Path) -> str:
+    text = path.read_text(errors="replace")
+    after_banner = text.rpartition(_READY)[2]
+    return "\n".join(without_routine(after_banner.splitlines())[-LINES:])
 
 
 def _execution_errors(clients: Clients, resources: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -46,9 +62,3 @@ def _execution_errors(clients: Clients, resources: Mapping[str, str]) -> Iterato
         found = clients.stepfunctions.describe_execution(executionArn=execution["executionArn"])
         text = f"{found.get('error')}: {found.get('cause')}"
         yield f"failed execution {execution['name']}", text
-
-
-def _tail(path: Path) -> str:
-    """Give the last lines of a log file, but for what only says that all is well."""
-    lines = path.read_text(errors="replace").splitlines()
-    return "\n".join([line for line in lines if " INFO " not in line][-LINES:])

@@ -125,18 +125,21 @@ def tell(console: Console) -> None:
         console.print(f"Ready after {time.monotonic() - began:.0f} s.\n")
         story = _play(console, stack)
         events = story.watcher.subscriber.events
-        console.print(tables.events(events), "\n[bold]One of them[/]")
-        console.print(tables.example(events), "", markup=False, soft_wrap=True)
+        console.print(tables.events(events))
+        console.print("\n[bold]One of them[/]")
+        console.print(tables.example(events), markup=False, soft_wrap=True)
     total = time.monotonic() - began
     assert story.last is not None  # noqa: S101 - the story was played
-    console.print(tables.closing(story.tally, story.last, total), "")
-    console.print("[bold green]Every GUID is accounted for.[/] Everything is stopped again.")
+    console.print()
+    console.print(tables.closing(story.tally, story.last, total))
+    console.print("\n[bold green]Every GUID is accounted for.[/] Everything is stopped again.")
 
 
 def _play(console: Console, stack: Stack) -> Story:
     with Display(console) as display:
         story = Story(stack, display, Watcher(stack, stack.subscribe(), Tally()))
-        console.print(tables.of_samples([*story.first_wave, *story.second_wave]), "")
+        console.print(tables.of_samples([*story.first_wave, *story.second_wave]))
+        console.print()
         try:
             story.play()
         except StackTimeoutError as error:

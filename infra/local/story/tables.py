@@ -17,7 +17,7 @@ _PURPOSES = {
     "poll": ("poll", "polls"),
     "list": ("look at the runs", "looks at the runs"),
 }
-_EXAMPLE_LETTERS = 100
+_EXAMPLE_LETTERS = 32
 PREFIX = "arena.export."
 SHOWN_ITEMS = 2
 

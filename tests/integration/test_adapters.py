@@ -1,0 +1,230 @@
+"""The other adapters, against the embedded services and the real simulator over HTTP."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from arena_exports import arena_protocol as protocol
+from arena_exports.adapters.executions import StepFunctionsExecutions
+from arena_exports.adapters.http import HttpTransport
+from arena_exports.adapters.messaging import SnsTopic, SqsDeadLetterQueue
+from arena_exports.adapters.secrets import ManagedSecret
+from arena_exports.errors import DeliveryError, NotNowError, RequestNotCompletedError
+from arena_exports.ports import DeadLetter, Event, SecretStore
+from infra.local.aws import REGION
+from infra.local.processes import free_port
+from infra.local.subscriber import Subscriber, attributes_of, drain
+from tests.support.fakes import FakeClock, FakeSecret
+
+if TYPE_CHECKING:
+    from infra.local.aws import Clients
+
+pytestmark = pytest.mark.integration
+
+VERSION_1 = "a" * 32
+VERSION_2 = "b" * 32
+
+
+@pytest.fixture(params=["memory", "secrets manager"])
+def secret(request: pytest.FixtureRequest) -> SecretStore:
+    """A secret without a value, faked and real."""
+    if request.param == "memory":
+        return FakeSecret()
+    aws: Clients = request.getfixturevalue("aws")
+    arn = aws.secrets.create_secret(Name=f"secret-{free_port()}")["ARN"]
+    return ManagedSecret(aws.secrets, arn)
+
+
+def test_secret__versions(secret: SecretStore) -> None:
+    """A secret has no session first; then the version that was written is the current one."""
+    empty = secret.read()
+    assert empty is None or empty.value == {}  # the embedded service makes a first, empty version
+    secret.write({"arenaSessionId": "one|1"}, VERSION_1)
+    secret.write({"arenaSessionId": "two"}, VERSION_2)
+    current = secret.read()
+    assert current is not None
+    assert (current.version, current.value) == (VERSION_2, {"arenaSessionId": "two"})
+    older = secret.read(VERSION_1)
+    assert older is not None
+    assert older.value == {"arenaSessionId": "one|1"}
+    assert secret.read("c" * 32) is None
+
+
+def test_secret__that_is_no_object_reads_as_empty(aws: Clients) -> None:
+    """A value that is not a JSON object has no keys, so that the missing key is what is reported."""
+    arn = aws.secrets.create_secret(Name="not-json", SecretString="hunter2")["ARN"]
+    read = ManagedSecret(aws.secrets, arn).read()
+    assert read is not None
+    assert read.value == {}
+
+
+def test_topic_and_queue__carry_bodies_and_attributes(aws: Clients) -> None:
+    """Events reach a subscriber with their attributes; letters lie in the queue with theirs."""
+    topic = aws.sns.create_topic(Name="outcomes")["TopicArn"]
+    inbox = Subscriber.subscribe(aws, topic, "inbox")
+    events = [Event('{"type":"t","n":1}', {"type": "t"}), Event('{"type":"t","n":2}', {"type": "t"})]
+    SnsTopic(aws.sns, topic, FakeClock()).publish(events)
+    while len(inbox.events) < 2:
+        inbox.receive()
+    assert sorted(event.event["n"] for event in inbox.events) == [1, 2]
+    assert inbox.events[0].attributes == {"type": "t"}
+    letter = DeadLetter("body", "id", "3011", "")
+    SqsDeadLetterQueue(aws.sqs, inbox.queue_url, FakeClock()).send([letter])
+    (entry,) = drain(aws, inbox.queue_url)
+    assert entry["Body"] == "body"
+    assert attributes_of(entry) == {"requestId": "id", "errorCode": "3011", "errorMessage": "-"}
+
+
+def test_topic__that_does_not_exist_is_a_delivery_error(aws: Clients) -> None:
+    """What cannot be delivered raises after a bounded number of tries."""
+    arn = "arn:aws:sns:us-east-1:000000000000:nowhere"
+    with pytest.raises(DeliveryError, match="topic"):
+        SnsTopic(aws.sns, arn, FakeClock()).publish([Event("{}", {"type": "t"})])
+
+
+def test_executions__start_twice_is_once(aws: Clients) -> None:
+    """A name that was used means that the execution was started already."""
+    role = aws_role(aws)
+    definition = json.dumps({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 60, "End": True}}})
+    arn = aws.stepfunctions.create_state_machine(name="machine", definition=definition, roleArn=role)["stateMachineArn"]
+    executions = StepFunctionsExecutions(aws.stepfunctions, arn)
+    assert executions.status("run-1") is None
+    executions.start("run-1", {"waitSeconds": 1})
+    executions.start("run-1", {"waitSeconds": 1})
+    assert executions.status("run-1") == "RUNNING"
+    assert len(aws.stepfunctions.list_executions(stateMachineArn=arn)["executions"]) == 1
+
+
+def aws_role(aws: Clients) -> str:
+    """Return the ARN of a role that Step Functions may assume."""
+    statement = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    session = boto3.Session("test", "test", region_name=REGION)
+    iam = session.client("iam", endpoint_url=aws.endpoint)
+    return str(iam.create_role(RoleName="machine", AssumeRolePolicyDocument=policy)["Role"]["Arn"])
+
+
+class Stand(BaseHTTPRequestHandler):
+    """Answers as it was told, and keeps what it was asked."""
+
+    answers: list[tuple[int, dict[str, str], bytes]]
+    asked: list[tuple[str, str, dict[str, str], bytes]]
+
+    def _serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.asked.append((self.command, self.path, dict(self.headers), body))
+        status, headers, content = self.answers.pop(0)
+        if not status:
+            self.close_connection = True
+            return
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = _serve  # noqa: N815 - the base class looks for these names
+
+    def log_message(self, *_args: Any) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def stand() -> Iterator[tuple[type[Stand], HttpTransport]]:
+    """Somebody else's Arena, to be told what to answer."""
+    kept = type("Kept", (Stand,), {"answers": [], "asked": []})
+    server = HTTPServer(("127.0.0.1", 0), kept)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield kept, HttpTransport(f"http://127.0.0.1:{server.server_port}/v1")
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_http__sends_what_arena_wants(stand: tuple[type[Stand], HttpTransport]) -> None:
+    """Session and content type go along, a GET's too; header names come back in lower case."""
+    kept, transport = stand
+    kept.answers.append((200, {"X-Arena-Requests-Remaining": "7", "Content-Length": "2"}, b"{}"))
+    request = protocol.read_run("E" * 20, "R" * 20)  # type: ignore[arg-type]
+    answer = transport.send(protocol.HttpRequest(request.call, request.method, request.path, session_id="a|b"))
+    assert (answer.status, answer.headers["x-arena-requests-remaining"], answer.body) == (200, "7", b"{}")
+    method, path, headers, _ = kept.asked[0]
+    assert (method, path) == ("GET", f"/v1/exports/{'E' * 20}/runs/{'R' * 20}")
+    assert headers["arena_session_id"] == "a|b"
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Arena-Usage-Reason"]
+
+
+def test_http__follows_no_redirect(stand: tuple[type[Stand], HttpTransport]) -> None:
+    """FAULT 43: a redirect is an answer; nobody else gets to see the session id."""
+    kept, transport = stand
+    kept.answers.append((302, {"Location": "http://localhost:9/elsewhere", "Content-Length": "0"}, b""))
+    answer = transport.send(protocol.HttpRequest("poll", "GET", "/x", session_id="secret"))
+    assert answer.status == 302
+    assert len(kept.asked) == 1
+
+
+def test_http__ignores_proxies_and_netrc(
+    stand: tuple[type[Stand], HttpTransport], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """What the environment says of proxies and passwords does not matter."""
+    kept, transport = stand
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login x password y")
+    monkeypatch.setenv("NETRC", str(netrc))
+    kept.answers.append((200, {"Content-Length": "2"}, b"{}"))
+    transport.send(protocol.HttpRequest("poll", "GET", "/x"))
+    assert "Authorization" not in kept.asked[0][2]
+
+
+def test_http__dropped_connection_says_nothing_secret(stand: tuple[type[Stand], HttpTransport]) -> None:
+    """R9: the error names the call and the kind of trouble, never a header or a body."""
+    kept, transport = stand
+    kept.answers.append((0, {}, b""))
+    with pytest.raises(RequestNotCompletedError) as caught:
+        transport.send(protocol.HttpRequest("start", "POST", "/x", b'{"password":"hunter2"}', "session-canary"))
+    shown = f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
+    assert "start" in str(caught.value)
+    assert "hunter2" not in shown
+    assert "session-canary" not in str(caught.value)
+
+
+def test_http__bad_session_id_is_not_sent_nor_shown(stand: tuple[type[Stand], HttpTransport]) -> None:
+    """A session id that cannot stand in a header is refused without being quoted."""
+    kept, transport = stand
+    with pytest.raises(RequestNotCompletedError) as caught:
+        transport.send(protocol.HttpRequest("poll", "GET", "/x", session_id="a\r\nb: canary"))
+    assert "canary" not in str(caught.value)
+    assert kept.asked == []
+
+
+def test_http__reads_a_bounded_answer(
+    stand: tuple[type[Stand], HttpTransport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer above the bound is not read to its end."""
+    kept, transport = stand
+    monkeypatch.setattr("arena_exports.adapters.http.MOST_ANSWER_BYTES", 1000)
+    kept.answers.append((200, {"Content-Length": "5000"}, b"x" * 5000))
+    with pytest.raises(RequestNotCompletedError, match="too large"):
+        transport.send(protocol.HttpRequest("poll", "GET", "/x"))
+
+
+def test_secret__that_cannot_be_read_is_a_wait(aws: Clients) -> None:
+    """FAULT 27: Secrets Manager that is down is a wait, without a value in the text."""
+    class Down:
+        exceptions = aws.secrets.exceptions
+
+        def get_secret_value(self, **_kwargs: Any) -> Any:
+            raise aws.secrets.exceptions.InternalServiceError({"Error": {"Code": "InternalServiceError"}}, "x")
+
+    with pytest.raises(NotNowError, match="InternalServiceError"):
+        ManagedSecret(Down(), "arn").read()

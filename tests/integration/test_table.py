@@ -1,0 +1,158 @@
+"""One contract for the ledger's table: the fake in memory and DynamoDB must both keep it."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arena_exports.adapters.dynamodb import DynamoTable
+from arena_exports.errors import ConditionFailedError
+from arena_exports.ports import Check, Delete, If, Put, Table, Update
+from tests.support.fakes import InMemoryTable
+
+if TYPE_CHECKING:
+    from infra.local.aws import Clients
+
+pytestmark = pytest.mark.integration
+
+_numbers = count()
+
+
+def dynamo_table(aws: Clients) -> DynamoTable:
+    """Return a fresh table with the ledger's keys."""
+    name = f"ledger-{next(_numbers)}"
+    aws.dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": "PK", "AttributeType": "S"},
+            {"AttributeName": "SK", "AttributeType": "S"},
+        ],
+        KeySchema=[
+            {"AttributeName": "PK", "KeyType": "HASH"},
+            {"AttributeName": "SK", "KeyType": "RANGE"},
+        ],
+    )
+    return DynamoTable(aws.dynamodb, name)
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def table(request: pytest.FixtureRequest) -> Table:
+    """Each test runs against both."""
+    if request.param == "memory":
+        return InMemoryTable()
+    return dynamo_table(request.getfixturevalue("aws"))
+
+
+def item(sk: str, **values: object) -> dict[str, object]:
+    return {"PK": "A", "SK": sk, **values}
+
+
+def test_table__gives_back_what_was_put(table: Table) -> None:
+    """Every type that the ledger uses comes back as it was."""
+    values = {
+        "text": "ä|\n",
+        "number": -7,
+        "bytes": b"\x00\xff",
+        "list": [1, "b", [2]],
+        "map": {"a": {"b": 1}},
+        "set": {"x", "y"},
+        "nothing": None,
+        "yes": True,
+        "empty": "",
+    }
+    table.write(Put(item("1", **values)))
+    assert table.get(("A", "1")) == item("1", **values)
+    assert table.get(("A", "2")) is None
+
+
+def test_table__get_many_leaves_out_what_is_missing(table: Table) -> None:
+    """More keys than one batch holds, some of them twice and some of nothing."""
+    for n in range(120):
+        table.write(Put(item(f"{n:03}", n=n)))
+    keys = [("A", f"{n:03}") for n in range(0, 240, 2)] * 2
+    found = table.get_many(keys)
+    assert sorted(value["n"] for value in found.values()) == list(range(0, 120, 2))
+
+
+def test_table__query_gives_a_range_in_order(table: Table) -> None:
+    """From first to last, both included, at most as many as asked for."""
+    for name in ("b#2", "a#1", "b#1", "c#1", "b~"):
+        table.write(Put(item(name)))
+    assert [i["SK"] for i in table.query("A", "b#", "b#~")] == ["b#1", "b#2"]
+    assert [i["SK"] for i in table.query("A", "b#1", "c#1", limit=2)] == ["b#1", "b#2"]
+    assert [i["SK"] for i in table.query("A", "!", "~")] == ["a#1", "b#1", "b#2", "b~", "c#1"]
+    assert table.query("B", "!", "~") == []
+
+
+def test_table__update_sets_removes_and_adds(table: Table) -> None:
+    """An update changes what it names, and makes an item where there is none."""
+    table.write(Put(item("1", a=1, b=2, names={"x"})))
+    table.write(Update(("A", "1"), {"a": 3}, remove=("b",), add={"names": {"y"}}))
+    assert table.get(("A", "1")) == item("1", a=3, names={"x", "y"})
+    table.write(Update(("A", "2"), {"state": "new"}))
+    assert table.get(("A", "2")) == item("2", state="new")
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        (If(absent=("PK",)), False),
+        (If(present=("PK",)), True),
+        (If(absent=("other",)), True),
+        (If(present=("other",)), False),
+        (If(equals={"n": 5}), True),
+        (If(equals={"n": 6}), False),
+        (If(equals={"other": 5}), False),
+        (If(less={"n": 6}), True),
+        (If(less={"n": 5}), False),
+        (If(less={"other": 5}), False),
+        (If(present=("PK",), equals={"n": 5}, less={"n": 9}), True),
+        (If(present=("PK",), equals={"n": 5}, less={"n": 1}), False),
+        (If(equals={"nothing": None}), True),
+    ],
+)
+def test_table__conditions(table: Table, condition: If, *, holds: bool) -> None:
+    """A write happens exactly when its condition holds."""
+    table.write(Put(item("1", n=5, nothing=None)))
+    if holds:
+        table.write(Put(item("1", n=8), condition))
+    else:
+        with pytest.raises(ConditionFailedError) as caught:
+            table.write(Put(item("1", n=8), condition))
+        assert caught.value.failed == (0,)
+    assert (table.get(("A", "1")) or {})["n"] == (8 if holds else 5)
+
+
+def test_table__transaction_is_all_or_nothing(table: Table) -> None:
+    """One condition that fails undoes the rest, and says which ones it was."""
+    table.write(Put(item("1", n=1)), Put(item("2", n=2)), Update(("A", "3"), {"n": 3}))
+    with pytest.raises(ConditionFailedError) as caught:
+        table.write(
+            Put(item("4")),
+            Put(item("1", n=9), If(absent=("PK",))),
+            Check(("A", "2"), If(equals={"n": 2})),
+            Delete(("A", "3"), If(equals={"n": 4})),
+        )
+    assert caught.value.failed == (1, 3)
+    assert [i["SK"] for i in table.query("A", "!", "~")] == ["1", "2", "3"]
+    table.write(Delete(("A", "1")), Check(("A", "2"), If(equals={"n": 2})))
+    assert [i["SK"] for i in table.query("A", "!", "~")] == ["2", "3"]
+
+
+def test_table__delete_of_nothing_is_no_error(table: Table) -> None:
+    """Deleting twice is as good as once."""
+    table.write(Put(item("1")))
+    table.write(Delete(("A", "1")))
+    table.write(Delete(("A", "1")))
+    assert table.get(("A", "1")) is None
+
+
+def test_table__a_condition_that_fails_alone(table: Table) -> None:
+    """Update and delete know conditions too."""
+    for write in (Update(("A", "1"), {"n": 1}, condition=If(present=("PK",))), Delete(("A", "1"), If(present=("PK",)))):
+        with pytest.raises(ConditionFailedError):
+            table.write(write)
+    assert table.get(("A", "1")) is None

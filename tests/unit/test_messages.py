@@ -1,0 +1,167 @@
+"""Intake bodies: every accepted form, and a reason that names the field for every other."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arena_exports.errors import InvalidMessageError
+from arena_exports.messages import IntakeRules, parse_message
+from arena_exports.model import Kind, Lane
+
+DEFAULT = "EXPDEFAULT0000000001"
+OTHER = "EXPOTHER000000000001"
+RULES = IntakeRules("default", DEFAULT)
+A, B = "CUEXB8CEPGHGZI18WDMU", "M407LIMOZGZQ5TUP27F"
+
+guids = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=16, max_size=32)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+def sns(message: str) -> dict[str, str]:
+    return {"Type": "Notification", "MessageId": "x", "TopicArn": "arn", "Message": message}
+
+
+def event_bridge(detail: object) -> dict[str, object]:
+    return {"version": "0", "detail-type": "x", "source": "y", "detail": detail}
+
+
+@pytest.mark.parametrize(
+    ("body", "items"),
+    [
+        (A, [A]),
+        (f'"{A}"', [A]),
+        (f" {A.lower()}\n", [A]),
+        ("12345678901234567890", ["12345678901234567890"]),
+        (json.dumps([A, B, A]), [A, B]),
+        (json.dumps({"count": 9, "results": [A, B]}), [A, B]),
+        (json.dumps({"itemGuids": [f" {A.lower()} ", B]}), [A, B]),
+        (json.dumps(sns(A)), [A]),
+        (json.dumps(sns(json.dumps([A, B]))), [A, B]),
+        (json.dumps(sns(json.dumps({"itemGuids": [A]}))), [A]),
+        (json.dumps(event_bridge({"itemGuids": [A]})), [A]),
+        (json.dumps(event_bridge([A, B])), [A, B]),
+        (json.dumps(event_bridge(A)), [A]),
+    ],
+)
+def test_message__accepted_forms(body: str, items: list[str]) -> None:
+    """Each form of the contract, alone or in an envelope, is read into the same request."""
+    request = parse_message("id", body, RULES)
+    assert request is not None
+    assert list(request.item_guids) == items
+    assert (request.group.export_guid, request.group.kind, request.group.lane) == (DEFAULT, Kind.ITEMS, Lane.NORMAL)
+
+
+def test_message__full_form() -> None:
+    """Definition, items, correlation id, workspace and priority are taken over."""
+    body = {
+        "exportGuid": OTHER.lower(),
+        "itemGuids": [A],
+        "correlationId": "ECO-000023",
+        "workspace": "default",
+        "priority": "bulk",
+    }
+    request = parse_message("id", json.dumps(body), RULES)
+    assert request is not None
+    assert request.group.export_guid == OTHER
+    assert request.group.lane is Lane.BULK
+    assert request.correlation_id == "ECO-000023"
+
+
+def test_message__definition_run() -> None:
+    """Without the key itemGuids, the definition runs with its own criteria."""
+    request = parse_message("id", json.dumps({"exportGuid": OTHER}), RULES)
+    assert request is not None
+    assert request.group.kind is Kind.DEFINITION
+    assert request.item_guids == ()
+
+
+def test_message__reconcile() -> None:
+    """A reconcile is no request, alone or in an envelope."""
+    body = {"action": "reconcile"}
+    for wrapped in (body, sns(json.dumps(body)), event_bridge(body)):
+        assert parse_message("id", json.dumps(wrapped), RULES) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        ("", "InvalidMessage", "body"),
+        ("not json", "InvalidMessage", "body"),
+        ("{", "InvalidMessage", "body"),
+        ("7", "InvalidMessage", "body"),
+        ("null", "InvalidMessage", "body"),
+        ("true", "InvalidMessage", "body"),
+        ("{}", "InvalidMessage", "itemGuids"),
+        ("[]", "InvalidMessage", "itemGuids"),
+        ('{"itemGuids": []}', "InvalidMessage", "itemGuids"),
+        ('{"itemGuids": "A"}', "InvalidMessage", "itemGuids"),
+        ('{"itemGuids": null}', "InvalidMessage", "itemGuids"),
+        ('{"itemGuids": {}}', "InvalidMessage", "itemGuids"),
+        ('{"results": 3}', "InvalidMessage", "itemGuids"),
+        (json.dumps({"results": [A], "other": 1}), "InvalidMessage", "other"),
+        (json.dumps([A, "short"]), "InvalidMessage", "itemGuids[1]"),
+        (json.dumps([A, 12345678901234567890]), "InvalidMessage", "itemGuids[1]"),
+        (json.dumps([A, None]), "InvalidMessage", "itemGuids[1]"),
+        (json.dumps([A, [A]]), "InvalidMessage", "itemGuids[1]"),
+        (json.dumps(["x" * 15]), "InvalidMessage", "itemGuids[0]"),
+        (json.dumps(["x" * 33]), "InvalidMessage", "itemGuids[0]"),
+        (json.dumps(["Ä" * 20]), "InvalidMessage", "itemGuids[0]"),
+        (json.dumps({"exportGuid": "?"}), "InvalidMessage", "exportGuid"),
+        (json.dumps({"exportGuid": None, "itemGuids": [A]}), "InvalidMessage", "exportGuid"),
+        (json.dumps({"itemGuids": [A], "extra": 1}), "InvalidMessage", "extra"),
+        (json.dumps({"itemGuids": [A], "correlationId": 5}), "InvalidMessage", "correlationId"),
+        (json.dumps({"itemGuids": [A], "correlationId": "x" * 129}), "InvalidMessage", "correlationId"),
+        (json.dumps({"itemGuids": [A], "priority": "urgent"}), "InvalidMessage", "priority"),
+        (json.dumps({"itemGuids": [A], "priority": ["bulk"]}), "InvalidMessage", "priority"),
+        (json.dumps({"itemGuids": [A], "workspace": 5}), "InvalidMessage", "workspace"),
+        (json.dumps({"itemGuids": [A], "workspace": "other"}), "WrongWorkspace", "workspace"),
+        (json.dumps({"action": "other"}), "InvalidMessage", "action"),
+        (json.dumps(sns(json.dumps(sns(A)))), "InvalidMessage", "unknown key"),
+        ("[" * 100_000, "InvalidMessage", "body"),
+    ],
+)
+def test_message__rejected_with_a_reason_that_names_the_field(body: str, code: str, field: str) -> None:
+    """A message that could never be exported says what is wrong, and with which field."""
+    with pytest.raises(InvalidMessageError) as caught:
+        parse_message("id", body, RULES)
+    assert caught.value.code == code
+    assert field in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_message__without_any_definition() -> None:
+    """A stack without a default definition needs one in each message."""
+    with pytest.raises(InvalidMessageError) as caught:
+        parse_message("id", A, IntakeRules("default", ""))
+    assert caught.value.code == "NoExportDefinition"
+    assert "exportGuid" in str(caught.value)
+
+
+@given(st.lists(guids, min_size=1), st.none() | st.text(max_size=128))
+def test_message__property_keeps_every_guid_once(items: list[str], correlation_id: str | None) -> None:
+    """Whatever GUIDs go in come out, each once, in their order."""
+    body = json.dumps({"itemGuids": [f" {guid.lower()} " for guid in items], "correlationId": correlation_id})
+    request = parse_message("id", body, RULES)
+    assert request is not None
+    assert list(request.item_guids) == list(dict.fromkeys(items))
+    assert request.correlation_id == correlation_id
+
+
+@settings(max_examples=1000)
+@given(json_values.map(json.dumps) | st.text())
+def test_message__property_never_crashes(body: str) -> None:
+    """FAULT 46: any text is read, or refused with a short line of printable ASCII."""
+    try:
+        parse_message("id", body, RULES)
+    except InvalidMessageError as exc:
+        assert str(exc).replace("…", "").isascii()
+        assert str(exc).isprintable()
+        assert len(str(exc)) < 300
