@@ -75,12 +75,6 @@ class Run:
         """When Arena created the run, epoch seconds on Arena's clock."""
         return epoch_seconds(self.creation_date_time)
 
-    @property
-    def duration_seconds(self) -> float | None:
-        """Arena's own completion minus creation."""
-        created, completed = self.created_at, epoch_seconds(self.completion_date_time)
-        return None if created is None or completed is None else max(completed - created, 0.0)
-
 
 def epoch_seconds(zulu: str | None) -> float | None:
     """Read one of Arena's times, `2023-03-08T09:32:25Z`; None for none or an odd one."""

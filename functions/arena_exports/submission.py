@@ -7,6 +7,7 @@ never permission to POST (R3).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from arena_exports.errors import (
@@ -27,6 +28,7 @@ from arena_exports.turns import next_head
 if TYPE_CHECKING:
     from arena_exports.adoption import Adoption
     from arena_exports.arena import Arena
+    from arena_exports.isolation import Isolation
     from arena_exports.ledger import Ledger
     from arena_exports.ledger.attempts import Attempt
     from arena_exports.ledger.lease import Lease
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 BREATH_SECONDS = 2.0
 MOST_REFUSALS_OF_ITEMS = 10
+ITEMS_REJECTED_AT_ONCE = 100
 # A POST may take as long as the HTTP time-out, and what follows it a little.
 SECONDS_FOR_A_POST = 45
 FIRST_BACK_OFF_SECONDS = 30
@@ -68,6 +71,7 @@ class Submission:
         adoption: Adoption,
         watch: Watch,
         publication: Publication,
+        isolation: Isolation,
         outcomes: Outcomes,
         clock: Clock,
         telemetry: Telemetry,
@@ -78,6 +82,7 @@ class Submission:
         self._adoption = adoption
         self._watch = watch
         self._publication = publication
+        self._isolation = isolation
         self._outcomes = outcomes
         self._clock = clock
         self._telemetry = telemetry
@@ -120,12 +125,7 @@ class Submission:
         if again is None:
             return False
         lease, attempt = again
-        return self._post(lease, attempt, self._selection(attempt), deadline)
-
-    def _selection(self, attempt: Attempt) -> Selection:
-        return self._ledger.requests.reselect(
-            attempt.group, attempt.slices, attempt.history
-        ).without(attempt.rejected)
+        return self._post(lease, attempt, self._ledger.selection(attempt), deadline)
 
     def _start_next(self, seen: Lease, deadline: Deadline, *, breathe: bool) -> bool:
         if next_head(self._ledger, seen.lane, self._clock.now()) is None:
@@ -193,23 +193,29 @@ class Submission:
         deadline: Deadline,
     ) -> bool:
         """Take out the items that Arena named, and send the rest; halve it when they are too many."""
-        self._reject(selection, frozenset(error.item_guids), str(error.code), error.arena_message)
-        left = selection.without(frozenset(error.item_guids))
-        attempt = self._ledger.lease.reject_items(lease, attempt, error.item_guids)
+        attempt = self._reject_items(lease, attempt, selection, error)
+        left = selection.without(attempt.rejected)
         if not left.item_guids:
             return self._refuse_all(attempt, Outcome.ALL_ITEMS_REFUSED, "", "")
-        if attempt.posts > MOST_REFUSALS_OF_ITEMS:
-            self._publication.halve(attempt, left)
+        if attempt.refusals >= MOST_REFUSALS_OF_ITEMS:
+            self._isolation.halve(attempt, left)
             return True
         if not deadline.allows(SECONDS_FOR_A_POST):
-            self._publication.set_aside(attempt, left)
+            self._isolation.set_aside(attempt, left)
             return False
         return self._post(lease, attempt, left, deadline)
 
-    def _reject(
-        self, selection: Selection, items: frozenset[ItemGuid], code: str, message: str
-    ) -> None:
-        self._outcomes.reject(selection.group, selection.only(items), code, message)
+    def _reject_items(
+        self, lease: Lease, attempt: Attempt, selection: Selection, error: ItemsRefusedError
+    ) -> Attempt:
+        """Say it and write it down for some items at a time, so that a restart goes on from there."""
+        attempt = replace(attempt, refusals=attempt.refusals + 1)
+        for start in range(0, len(error.item_guids), ITEMS_REJECTED_AT_ONCE):
+            named = frozenset(error.item_guids[start : start + ITEMS_REJECTED_AT_ONCE])
+            entries = selection.only(named)
+            self._outcomes.reject(attempt.group, entries, str(error.code), error.arena_message)
+            attempt = self._ledger.lease.reject_items(lease, attempt, named)
+        return attempt
 
     def _shrink(
         self, lease: Lease, attempt: Attempt, selection: Selection, error: TooManyItemsError
@@ -222,7 +228,7 @@ class Submission:
                 attempt, Outcome.REJECTED, str(error.code or error.status), error.arena_message
             )
         if attempt.group.lane is Lane.SUSPECT:
-            self._publication.halve(attempt, selection)
+            self._isolation.halve(attempt, selection)
             return True
         definition = self._ledger.definitions.read(attempt.group.export_guid).too_large(len(items))
         self._ledger.lease.abandon(lease, attempt, definition=definition)

@@ -21,6 +21,7 @@ from arena_exports.adapters.system import SystemClock
 from arena_exports.adoption import Adoption
 from arena_exports.arena import Arena
 from arena_exports.intake import Intake
+from arena_exports.isolation import Isolation
 from arena_exports.ledger import Ledger, open_ledger
 from arena_exports.messages import IntakeRules
 from arena_exports.outcomes import Outcomes
@@ -87,9 +88,9 @@ def real_parts() -> Parts:
         authority=SessionFunction(
             aws.client("lambda", config=_PATIENT), settings.session_function_name
         ),
-        topic=SnsTopic(aws.client("sns", config=_AWS), settings.outcome_topic_arn, clock),
+        topic=SnsTopic(aws.client("sns", config=_AWS), settings.outcome_topic_arn),
         dead_letters=SqsDeadLetterQueue(
-            aws.client("sqs", config=_AWS), settings.dead_letter_queue_url, clock
+            aws.client("sqs", config=_AWS), settings.dead_letter_queue_url
         ),
         executions=StepFunctionsExecutions(
             aws.client("stepfunctions", config=_AWS), settings.state_machine_arn
@@ -153,6 +154,7 @@ def make_submission(parts: Parts) -> Submission:
         ),
         watch=watch,
         publication=make_publication(parts),
+        isolation=Isolation(ledger=ledger, clock=parts.clock),
         outcomes=make_outcomes(parts),
         clock=parts.clock,
         telemetry=parts.telemetry,
@@ -175,8 +177,10 @@ def make_poller(parts: Parts) -> Poller:
 
 def make_publication(parts: Parts) -> Publication:
     """Return what publish brings attempts to their end with."""
+    ledger = make_ledger(parts)
     return Publication(
-        ledger=make_ledger(parts),
+        ledger=ledger,
+        isolation=Isolation(ledger=ledger, clock=parts.clock),
         outcomes=make_outcomes(parts),
         clock=parts.clock,
         telemetry=parts.telemetry,

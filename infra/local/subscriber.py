@@ -12,10 +12,14 @@ BATCH = 10
 
 @dataclass(frozen=True, slots=True)
 class ReceivedEvent:
-    """A CloudEvent as it came out of the topic, with its SNS message attributes."""
+    """A CloudEvent as it came out of the topic, with its SNS message attributes.
+
+    `size_bytes` is what counts against SNS's limit: the body with all attributes.
+    """
 
     event: Mapping[str, Any]
     attributes: Mapping[str, str]
+    size_bytes: int
 
     @property
     def type(self) -> str:
@@ -82,7 +86,9 @@ def attributes_of(message: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _received(message: Mapping[str, Any]) -> ReceivedEvent:
-    return ReceivedEvent(json.loads(message["Body"]), attributes_of(message))
+    body, attributes = message["Body"], attributes_of(message)
+    texts = [body, *(f"{name}String{value}" for name, value in attributes.items())]
+    return ReceivedEvent(json.loads(body), attributes, sum(len(text.encode()) for text in texts))
 
 
 def _policy(topic_arn: str, queue_arn: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from arena_exports.ports import DeadLetter, Event, SecretStore
 from infra.local.aws import REGION
 from infra.local.processes import free_port
 from infra.local.subscriber import Subscriber, attributes_of, drain
-from tests.support.fakes import FakeClock, FakeSecret
+from tests.support.fakes import FakeSecret
 
 if TYPE_CHECKING:
     from infra.local.aws import Clients
@@ -70,13 +70,13 @@ def test_topic_and_queue__carry_bodies_and_attributes(aws: Clients) -> None:
     topic = aws.sns.create_topic(Name="outcomes")["TopicArn"]
     inbox = Subscriber.subscribe(aws, topic, "inbox")
     events = [Event('{"type":"t","n":1}', {"type": "t"}), Event('{"type":"t","n":2}', {"type": "t"})]
-    SnsTopic(aws.sns, topic, FakeClock()).publish(events)
+    SnsTopic(aws.sns, topic).publish(events)
     while len(inbox.events) < 2:
         inbox.receive()
     assert sorted(event.event["n"] for event in inbox.events) == [1, 2]
     assert inbox.events[0].attributes == {"type": "t"}
     letter = DeadLetter("body", "id", "3011", "")
-    SqsDeadLetterQueue(aws.sqs, inbox.queue_url, FakeClock()).send([letter])
+    SqsDeadLetterQueue(aws.sqs, inbox.queue_url).send([letter])
     (entry,) = drain(aws, inbox.queue_url)
     assert entry["Body"] == "body"
     assert attributes_of(entry) == {"requestId": "id", "errorCode": "3011", "errorMessage": "-"}
@@ -86,7 +86,7 @@ def test_topic__that_does_not_exist_is_a_delivery_error(aws: Clients) -> None:
     """What cannot be delivered raises after a bounded number of tries."""
     arn = "arn:aws:sns:us-east-1:000000000000:nowhere"
     with pytest.raises(DeliveryError, match="topic"):
-        SnsTopic(aws.sns, arn, FakeClock()).publish([Event("{}", {"type": "t"})])
+        SnsTopic(aws.sns, arn).publish([Event("{}", {"type": "t"})])
 
 
 def test_executions__start_twice_is_once(aws: Clients) -> None:

@@ -24,12 +24,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from arena_exports.ledger.definitions import Definitions
+from arena_exports.ledger.definitions import Definition, Definitions
 from arena_exports.ledger.lease import LeaseBook
 from arena_exports.ledger.requests import RequestBook
 from arena_exports.ledger.standing import BudgetRecord, SessionRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arena_exports.ledger.attempts import Attempt
+    from arena_exports.model import Selection
     from arena_exports.ports import Clock, Table
 
 
@@ -42,6 +46,29 @@ class Ledger:
     definitions: Definitions
     budget: BudgetRecord
     session: SessionRecord
+
+    def settle(
+        self, attempt: Attempt, definition: Definition, moved_to: Sequence[str] = ()
+    ) -> None:
+        """Settle what an attempt took, close it, keep its definition, and free the slot.
+
+        Args:
+            attempt: ended, published or set aside.
+            definition: what is known of its export definition from now on.
+            moved_to: ids of the suspect pages that its items went to, if they did.
+
+        Raises:
+            ConditionFailedError: the slot belongs to another attempt.
+        """
+        for part in attempt.slices:
+            self.requests.settle_slice(attempt.group, part, attempt.attempt_id, moved_to)
+        self.lease.settled(attempt, definition)
+
+    def selection(self, attempt: Attempt) -> Selection:
+        """Return what an attempt carries: what it took, less the items that Arena refused by name."""
+        return self.requests.reselect(attempt.group, attempt.slices, attempt.history).without(
+            attempt.rejected
+        )
 
 
 def open_ledger(table: Table, clock: Clock) -> Ledger:

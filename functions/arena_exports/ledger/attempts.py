@@ -68,7 +68,7 @@ class Attempt:
     """One attempt. Times are epoch seconds on our clock.
 
     `sent_at` is the last time a POST was sent, `first_sent_at` the first one whose outcome is unknown: a run that is
-    adopted was created after it. `posts` counts refusals of items within this attempt. `looks` counts looks that
+    adopted was created after it. `refusals` counts POSTs that Arena refused because of items it named. `looks` counts looks that
     found nothing. `rejected` are items that Arena refused by name; they are settled and not part of the run.
     """
 
@@ -80,7 +80,7 @@ class Attempt:
     state: AttemptState
     sent_at: int
     first_sent_at: int
-    posts: int = 1
+    refusals: int = 0
     looks: int = 0
     rejected: frozenset[ItemGuid] = frozenset()
     run_guid: RunGuid | None = None
@@ -137,7 +137,7 @@ def attempt_item(attempt: Attempt) -> Item:
         "state": attempt.state.value,
         "sentAt": attempt.sent_at,
         "firstSentAt": attempt.first_sent_at,
-        "posts": attempt.posts,
+        "refusals": attempt.refusals,
         "looks": attempt.looks,
         "rejected": pages.pack(sorted(attempt.rejected)),
         "runGuid": attempt.run_guid,
@@ -161,7 +161,7 @@ def read_attempt(item: Item) -> Attempt:
         state=AttemptState(item["state"]),
         sent_at=item["sentAt"],
         first_sent_at=item["firstSentAt"],
-        posts=item["posts"],
+        refusals=item["refusals"],
         looks=item["looks"],
         rejected=frozenset(map(ItemGuid, pages.unpack(item["rejected"]))),
         run_guid=RunGuid(item["runGuid"]) if item["runGuid"] else None,

@@ -69,10 +69,10 @@ class Definition:
         seconds = min(_FIRST_REFUSAL_SECONDS * 2 ** min(self.refusals, 20), longest_seconds)
         return replace(self, refusals=self.refusals + 1, not_before=int(now) + seconds)
 
-    def failed(self, now: float, *, wait: bool) -> Definition:
-        """Note a run that FAILED; `wait` has suspect sets wait even where it may be one item's fault."""
+    def failed(self, now: float, *, alone: bool) -> Definition:
+        """Note a run that FAILED; where the item was alone in it, waiting is all that is left."""
         failures = self.failures + 1
-        doubt = failures - FAILURES_OF_ONE_ITEM + (1 if wait else 0)
+        doubt = failures - FAILURES_OF_ONE_ITEM + (1 if alone else 0)
         seconds = (
             0
             if doubt <= 0

@@ -133,26 +133,25 @@ class LeaseBook:
         return attached, attempt
 
     def reject_items(
-        self, lease: Lease, attempt: Attempt, item_guids: Iterable[ItemGuid]
+        self, lease: Lease, attempt: Attempt, item_guids: frozenset[ItemGuid]
     ) -> Attempt:
-        """Take items out of an attempt before it is sent again.
+        """Take items out of an attempt, and count its refusals, before it is sent again.
 
         Raises:
             ConditionFailedError: the lease was lost.
         """
-        rejected = attempt.rejected | frozenset(item_guids)
         now = int(self._clock.now())
-        changed = replace(
-            attempt, rejected=rejected, posts=attempt.posts + 1, sent_at=now, first_sent_at=now
-        )
+        rejected = attempt.rejected | item_guids
         values = {
             "rejected": pages.pack(sorted(rejected)),
-            "posts": changed.posts,
+            "refusals": attempt.refusals,
             "sentAt": now,
             "firstSentAt": now,
         }
-        self._table.write(Update(keys.attempt(attempt.attempt_id), values), self.fence(lease))
-        return changed
+        self._table.write(
+            Update(keys.attempt(attempt.attempt_id), values), Check(keys.SLOT, _held(lease))
+        )
+        return replace(attempt, rejected=rejected, sent_at=now, first_sent_at=now)
 
     def started(self, lease: Lease, attempt: Attempt, run: Run) -> Attempt:
         """Write down the run that an attempt became.
@@ -278,10 +277,6 @@ class LeaseBook:
         )
         self._table.write(update)
         return replace(attempt, watch=attempt.watch + 1)
-
-    def fence(self, lease: Lease) -> Check:
-        """Return the check that a lease is still held, for writes of others."""
-        return Check(keys.SLOT, _held(lease))
 
     def fence_of(self, attempt: Attempt) -> Check:
         """Return the check that the slot still belongs to an attempt."""

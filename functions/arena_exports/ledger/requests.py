@@ -182,6 +182,16 @@ class RequestBook:
         with suppress(ConditionFailedError):  # it stands there or further on already
             self._table.write(move)
 
+    def unsettled(self, group: Group, slices: Sequence[PageSlice]) -> list[PageSlice]:
+        """Return those of the slices that are not settled yet."""
+        found = self._table.get_many([keys.pointer(group, part.page_id) for part in slices])
+        positions = {key[1]: item["position"] for key, item in found.items()}
+        return [
+            part
+            for part in slices
+            if positions.get(keys.pointer(group, part.page_id)[1], part.stop + 1) <= part.start
+        ]
+
     def put_set(
         self, group: Group, set_id: str, entries: Iterable[Entry], history: SetHistory, fence: Check
     ) -> list[str]:

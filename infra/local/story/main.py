@@ -22,6 +22,8 @@ FIRST_WAVE = 150
 SECOND_WAVE = 50
 LIMIT_SECONDS = 90.0
 MOST_SHOWN = 10
+RUN_SECONDS = 2.0
+"""How long the simulator lets a run be RUNNING."""
 SCHEDULE_DELAY = timedelta(seconds=12)
 """From the deployment to the scheduled run; the deployment itself takes half of it."""
 
@@ -122,6 +124,7 @@ def tell(console: Console) -> None:
     began = time.monotonic()
     console.print("[bold]Arena exports: the main job, whole, on this machine[/]\n")
     with temporary_stack(_schedule_soon, lambda step: console.print(f"{step} …")) as stack:
+        stack.arena.set(runningSeconds=RUN_SECONDS)
         console.print(f"Ready after {time.monotonic() - began:.0f} s.\n")
         story = _play(console, stack)
         events = story.watcher.subscriber.events
