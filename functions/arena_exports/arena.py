@@ -1,6 +1,7 @@
 """Arena as the domain sees it: start a run, read a run, find a run; sessions and the budget taken care of.
 
-Before a request the budget is asked; after every answer it is noted. A 401 makes one new session, and one new try.
+Before a request the budget is asked; after every answer it is noted. A 401 makes one new session,
+and one new try.
 """
 
 from __future__ import annotations
@@ -79,12 +80,13 @@ class Arena:
             raise NotNowError("request budget at its reserve", self._jittered(wait))
 
     def start_run(self, export_guid: ExportGuid, kind: Kind, item_guids: Sequence[ItemGuid]) -> Run:
-        """POST a run. Sent once; a second time only after a definite 401.
+        """POST a run.
 
-        Raises:
-            RequestNotCompletedError: whether a run exists is not known.
-            ArenaAnswerError: it was refused; no run exists.
-            NotNowError: nothing was sent.
+        Sent once; a second time only after a definite 401.
+                Raises:
+                    RequestNotCompletedError: whether a run exists is not known.
+                    ArenaAnswerError: it was refused; no run exists.
+                    NotNowError: nothing was sent.
         """
         request = protocol.start_run(export_guid, kind, item_guids)
         answer = self._send(request)
@@ -185,7 +187,10 @@ class Arena:
 
 
 def _session_is_dead(request: HttpRequest, answer: HttpAnswer) -> bool:
-    """Tell a definite 401. On a POST, one without Arena's code leaves open what happened."""
+    """Tell a definite 401.
+
+    On a POST, one without Arena's code leaves open what happened.
+    """
     if answer.status < 400:  # noqa: PLR2004 - the range of errors
         return False
     bare = answer.status == protocol.HTTP_UNAUTHORIZED and request.method == "GET"

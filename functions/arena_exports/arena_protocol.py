@@ -1,6 +1,7 @@
-"""The pure half of the Arena client: build requests, read answers, name errors. No input or output here.
+"""The pure half of the Arena client: build requests, read answers, name errors.
 
-Source: ARENA_API facts gathered from the vendor's public developer documentation; the codes stand beside each rule.
+No input or output here. Source: ARENA_API facts gathered from the vendor's public developer
+documentation; the codes stand beside each rule.
 """
 
 from __future__ import annotations

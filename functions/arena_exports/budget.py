@@ -1,4 +1,7 @@
-"""The workspace's daily request budget, as the headers of Arena's answers tell it (R6). Pure."""
+"""The workspace's daily request budget, as the headers of Arena's answers tell it (R6).
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,9 @@ _ODD_DATE = re.compile(
 class Budget:
     """What is known of the budget.
 
-    `remaining` is a number of requests, None when no answer told it yet; `resets_at`, `spent_until` and `seen_at`
-    are epoch seconds on our clock; `spent_until` is 0 when the budget is not known to be spent.
+    `remaining` is a number of requests, None when no answer told it yet; `resets_at`, `spent_until`
+    and `seen_at` are epoch seconds on our clock; `spent_until` is 0 when the budget is not known to
+    be spent.
     """
 
     remaining: int | None = None
@@ -58,7 +62,7 @@ def read_budget(headers: Mapping[str, str], now: float, *, spent: bool) -> Budge
         int(remaining)
         if remaining.isascii() and remaining.isdigit() and len(remaining) < 12
         else None
-    )  # noqa: PLR2004 - no budget is that large
+    )
     if count is None and not spent:
         return None
     resets_in = _resets_in(headers, now)
@@ -106,5 +110,5 @@ def _odd_date(text: str) -> datetime:
     zone = timezone(-offset if sign == "-" else offset)
     moment = datetime.strptime(
         f"{day} {month} {year} {hour}:{minute}:{second}", "%d %b %Y %H:%M:%S"
-    )  # noqa: DTZ007 - the zone follows
+    )
     return moment.replace(tzinfo=zone)

@@ -38,7 +38,8 @@ class SettingsError(ArenaExportsError):
 class InvalidMessageError(ArenaExportsError):
     """An intake message, or a part of it, that can never be exported.
 
-    `code` is one of `InvalidMessage`, `WrongWorkspace`, `NoExportDefinition`; the message names the field.
+    `code` is one of `InvalidMessage`, `WrongWorkspace`, `NoExportDefinition`; the message names the
+    field.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -84,7 +85,8 @@ class ArenaError(ArenaExportsError):
 class RequestNotCompletedError(ArenaError):
     """No answer, or one that cannot be understood: whether Arena did the work is not known.
 
-    Time-out, dropped connection, 5xx, not JSON, a 201 without a guid, and the codes 3000, 3146, 4085, 4087.
+    Time-out, dropped connection, 5xx, not JSON, a 201 without a guid, and the codes 3000, 3146,
+    4085, 4087.
     """
 
 

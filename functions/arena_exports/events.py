@@ -1,4 +1,7 @@
-"""The CloudEvents of the outcome topic (CONTRACT.md §2): built, and cut into parts that fit a message. Pure."""
+"""The CloudEvents of the outcome topic (CONTRACT.md §2): built, and cut into parts that fit a message.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,10 @@ class RunOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A request, or items of it, that can never be exported. `time` is epoch seconds."""
+    """A request, or items of it, that can never be exported.
+
+    `time` is epoch seconds.
+    """
 
     workspace: str
     export_guid: str | None
@@ -183,7 +189,8 @@ def _file_lists(outcome: RunOutcome) -> dict[str, list[Any]]:
 def _parts(lists: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
     """Spread lists over as many parts as they need: none left out, none twice.
 
-    Lists of files stand in every part as long as they take less than 64 KiB, and are cut beyond that.
+    Lists of files stand in every part as long as they take less than 64 KiB, and are cut beyond
+    that.
     """
     whole = {
         name: v

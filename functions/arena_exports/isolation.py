@@ -1,8 +1,9 @@
 """Find the items that make runs fail, without holding up or rejecting the others (R8).
 
-A set that fails is tried once more as it was, then in halves, down to the item that does it. Its sets are suspect: they
-take turns with ordinary runs. When both halves of a set fail it may be the day and not the items: then suspect sets
-wait, ever longer, until some run of their definition succeeds.
+A set that fails is tried once more as it was, then in halves, down to the item that does it. Its
+sets are suspect: they take turns with ordinary runs. When both halves of a set fail it may be the
+day and not the items: then suspect sets wait, ever longer, until some run of their definition
+succeeds.
 """
 
 from __future__ import annotations

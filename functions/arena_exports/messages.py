@@ -1,7 +1,7 @@
-"""Read the bodies of intake messages (CONTRACT.md §1) into export requests. Pure.
+"""Read the bodies of intake messages (CONTRACT.md §1) into export requests.
 
-A body is tried as a bare GUID first, then as JSON; JSON may stand in the envelope of an SNS notification or of
-an EventBridge event, once.
+Pure. A body is tried as a bare GUID first, then as JSON; JSON may stand in the envelope of an SNS
+notification or of an EventBridge event, once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def parse_message(request_id: str, body: str, rules: IntakeRules) -> ExportReque
         InvalidMessageError: `InvalidMessage`, `WrongWorkspace` or `NoExportDefinition`; the message names the field.
     """
     guid = normal_guid(body)
-    content = guid if guid else _without_envelope(_json(body))
+    content = guid or _without_envelope(_json(body))
     if content == _RECONCILE:
         return None
     fields = _fields(content)

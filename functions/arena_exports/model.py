@@ -44,7 +44,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """One intake message. `item_guids` has no doubles; it is empty for a definition run."""
+    """One intake message.
+
+    `item_guids` has no doubles; it is empty for a definition run.
+    """
 
     request_id: RequestId
     group: Group
@@ -113,8 +116,8 @@ class PageSlice:
 class SetHistory:
     """What befell a suspect set so far.
 
-    `failures` counts runs of the whole set that FAILED, `aborts` those that were ABORTED; `first_failed_at`
-    is epoch seconds, 0 for never.
+    `failures` counts runs of the whole set that FAILED, `aborts` those that were ABORTED;
+    `first_failed_at` is epoch seconds, 0 for never.
     """
 
     failures: int = 0

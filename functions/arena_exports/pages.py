@@ -1,7 +1,7 @@
-"""Lay requests out on pages, and pack pages into bytes. Pure.
+"""Lay requests out on pages, and pack pages into bytes.
 
-A page holds what fits one ledger item (DynamoDB: 400 KB); a bundle of requests what fits one transaction
-(100 writes, 4 MB).
+Pure. A page holds what fits one ledger item (DynamoDB: 400 KB); a bundle of requests what fits one
+transaction (100 writes, 4 MB).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""When to look at a run next. Pure.
+"""When to look at a run next.
 
-The first look falls shortly before the run can be expected to end; then the gaps grow with the time already
-waited, so that the delay stays a bounded share of the duration (Keller 1974, "Optimum checking schedules for
-systems subject to random failure").
+Pure. The first look falls shortly before the run can be expected to end; then the gaps grow with
+the time already waited, so that the delay stays a bounded share of the duration (Keller 1974,
+"Optimum checking schedules for systems subject to random failure").
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""What the domain needs of the outside: one protocol for each role. Adapters and fakes fulfil them.
+"""What the domain needs of the outside: one protocol for each role.
 
-A key is the pair of a ledger item's `PK` and `SK`. Item values are text, whole numbers, bytes, lists, dicts, sets of text.
+Adapters and fakes fulfil them. A key is the pair of a ledger item's `PK` and `SK`. Item values are
+text, whole numbers, bytes, lists, dicts, sets of text.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ Item = dict[str, Any]
 class If:
     """A condition on one item: all parts must hold.
 
-    `absent`/`present`: attributes (PK: the item itself); `equals`: attribute values; `less`: attribute below a value.
+    `absent`/`present`: attributes (PK: the item itself); `equals`: attribute values; `less`:
+    attribute below a value.
     """
 
     absent: tuple[str, ...] = ()
@@ -77,11 +79,12 @@ Write = Put | Update | Delete | Check
 
 
 class Table(Protocol):
-    """The ledger's table. Every read is consistent.
+    """The ledger's table.
 
-    Raises:
-        ConditionFailedError: a condition did not hold; nothing was written.
-        LedgerUnavailableError: throttled, in conflict, or down; nothing was written as far as is known.
+    Every read is consistent.
+        Raises:
+            ConditionFailedError: a condition did not hold; nothing was written.
+            LedgerUnavailableError: throttled, in conflict, or down; nothing was written as far as is known.
     """
 
     def get(self, key: Key) -> Item | None:

@@ -1,8 +1,8 @@
 """The Arena session: read by everyone who calls Arena, renewed by one function alone (R5).
 
-A second login ends the first session at once, whoever did it. So only the session function logs in: once for all
-who say that the same session (a version of the session secret) is dead, within a cool-down, and never twice with
-credentials that were refused.
+A second login ends the first session at once, whoever did it. So only the session function logs in:
+once for all who say that the same session (a version of the session secret) is dead, within a cool-
+down, and never twice with credentials that were refused.
 """
 
 from __future__ import annotations

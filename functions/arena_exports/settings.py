@@ -30,7 +30,10 @@ _HIGHEST_PORT = 65535
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a function knows of its stack. Functions that do not use a value have it empty."""
+    """What a function knows of its stack.
+
+    Functions that do not use a value have it empty.
+    """
 
     arena_base_url: str
     workspace: str
@@ -56,7 +59,10 @@ def checked_base_url(url: str) -> str:
     arena = _ARENA_ADDRESS.fullmatch(url)
     if arena and arena["host"] in ARENA_HOSTS:
         return url
-    if _LOOPBACK_ADDRESS.fullmatch(url) and int(url.split(":")[2].split("/")[0]) <= _HIGHEST_PORT:
+    if (
+        _LOOPBACK_ADDRESS.fullmatch(url)
+        and int(url.split(":")[2].split("/", maxsplit=1)[0]) <= _HIGHEST_PORT
+    ):
         return url
     message = "ARENA_BASE_URL must be one of Arena's five addresses with /v1, or http on 127.0.0.1 or localhost with a port"
     raise SettingsError(message)

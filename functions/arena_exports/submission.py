@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from arena_exports.ledger import Ledger
     from arena_exports.ledger.attempts import Attempt
     from arena_exports.ledger.lease import Lease
-    from arena_exports.model import ItemGuid, Selection
+    from arena_exports.model import Selection
     from arena_exports.outcomes import Outcomes
     from arena_exports.ports import Clock, Telemetry
     from arena_exports.publication import Publication

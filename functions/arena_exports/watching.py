@@ -14,10 +14,10 @@ from arena_exports.errors import (
     RunUnreadableError,
 )
 from arena_exports.ledger.attempts import AttemptState, Outcome, Result
-from arena_exports.model import AttemptId, ExportGuid, RunGuid
 from arena_exports.runs import Phase, RunStatus
 
 if TYPE_CHECKING:
+    from arena_exports.model import AttemptId, ExportGuid, RunGuid
     from collections.abc import Mapping
 
     from arena_exports.arena import Arena
@@ -35,8 +35,8 @@ SECONDS_AFTER_NO_ANSWER = 60
 class WatchState:
     """The state of an execution: names and numbers only.
 
-    `wait_seconds` is how long to wait before the next look; `polls` counts looks; `polls_without_files` those that
-    found a run complete but without its files.
+    `wait_seconds` is how long to wait before the next look; `polls` counts looks;
+    `polls_without_files` those that found a run complete but without its files.
     """
 
     attempt_id: AttemptId

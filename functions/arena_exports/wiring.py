@@ -1,6 +1,7 @@
 """Puts the parts together: the one module that knows both the domain and its adapters.
 
-`Parts` holds the outer parts, so that a test can hand in its own; the functions below build what each handler calls.
+`Parts` holds the outer parts, so that a test can hand in its own; the functions below build what
+each handler calls.
 """
 
 from __future__ import annotations
@@ -25,23 +26,26 @@ from arena_exports.isolation import Isolation
 from arena_exports.ledger import Ledger, open_ledger
 from arena_exports.messages import IntakeRules
 from arena_exports.outcomes import Outcomes
-from arena_exports.ports import (
-    Clock,
-    DeadLetterQueue,
-    Executions,
-    SecretStore,
-    SessionAuthority,
-    Table,
-    Telemetry,
-    Topic,
-    Transport,
-)
 from arena_exports.publication import Publication
 from arena_exports.sessions import LoginDesk, Sessions
 from arena_exports.settings import Settings, read_settings
 from arena_exports.submission import Submission
 from arena_exports.telemetry import PowertoolsTelemetry
 from arena_exports.watching import Poller, Watch
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from arena_exports.ports import (
+        Clock,
+        DeadLetterQueue,
+        Executions,
+        SecretStore,
+        SessionAuthority,
+        Table,
+        Telemetry,
+        Topic,
+        Transport,
+    )
 
 _AWS = Config(
     connect_timeout=3, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4}

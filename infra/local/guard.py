@@ -16,7 +16,8 @@ GRACE_SECONDS = 3.0
 
 def run(command: list[str]) -> None:
     """Run `command` until it ends or standard input is closed, then end the process group."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # meant for the command, which ends the guard
+    # SIGTERM is meant for the command, whose end ends the guard. SIG_IGN would be inherited.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     threading.Thread(target=_stop_at_end_of_input, args=(child,), daemon=True).start()
     child.wait()

@@ -101,4 +101,4 @@ _seeds = itertools.count()
 @pytest.fixture
 def new_guids() -> Callable[[int], list[str]]:
     """Make up item GUIDs that no other test uses."""
-    return lambda count: guids(random.Random(f"e2e {next(_seeds)}"), count)  # noqa: S311 - not secret
+    return lambda count: guids(random.Random(f"e2e {next(_seeds)}"), count)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from infra.local.subscriber import Subscriber, attributes_of, drain
 from tests.support.fakes import FakeSecret
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from infra.local.aws import Clients
 
 pytestmark = pytest.mark.integration
@@ -69,7 +69,10 @@ def test_topic_and_queue__carry_bodies_and_attributes(aws: Clients) -> None:
     """Events reach a subscriber with their attributes; letters lie in the queue with theirs."""
     topic = aws.sns.create_topic(Name="outcomes")["TopicArn"]
     inbox = Subscriber.subscribe(aws, topic, "inbox")
-    events = [Event('{"type":"t","n":1}', {"type": "t"}), Event('{"type":"t","n":2}', {"type": "t"})]
+    events = [
+        Event('{"type":"t","n":1}', {"type": "t"}),
+        Event('{"type":"t","n":2}', {"type": "t"}),
+    ]
     SnsTopic(aws.sns, topic).publish(events)
     while len(inbox.events) < 2:
         inbox.receive()
@@ -92,8 +95,12 @@ def test_topic__that_does_not_exist_is_a_delivery_error(aws: Clients) -> None:
 def test_executions__start_twice_is_once(aws: Clients) -> None:
     """A name that was used means that the execution was started already."""
     role = aws_role(aws)
-    definition = json.dumps({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 60, "End": True}}})
-    arn = aws.stepfunctions.create_state_machine(name="machine", definition=definition, roleArn=role)["stateMachineArn"]
+    definition = json.dumps(
+        {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 60, "End": True}}}
+    )
+    arn = aws.stepfunctions.create_state_machine(
+        name="machine", definition=definition, roleArn=role
+    )["stateMachineArn"]
     executions = StepFunctionsExecutions(aws.stepfunctions, arn)
     assert executions.status("run-1") is None
     executions.start("run-1", {"waitSeconds": 1})
@@ -104,7 +111,11 @@ def test_executions__start_twice_is_once(aws: Clients) -> None:
 
 def aws_role(aws: Clients) -> str:
     """Return the ARN of a role that Step Functions may assume."""
-    statement = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "states.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     session = boto3.Session("test", "test", region_name=REGION)
     iam = session.client("iam", endpoint_url=aws.endpoint)
@@ -154,8 +165,14 @@ def test_http__sends_what_arena_wants(stand: tuple[type[Stand], HttpTransport]) 
     kept, transport = stand
     kept.answers.append((200, {"X-Arena-Requests-Remaining": "7", "Content-Length": "2"}, b"{}"))
     request = protocol.read_run("E" * 20, "R" * 20)  # type: ignore[arg-type]
-    answer = transport.send(protocol.HttpRequest(request.call, request.method, request.path, session_id="a|b"))
-    assert (answer.status, answer.headers["x-arena-requests-remaining"], answer.body) == (200, "7", b"{}")
+    answer = transport.send(
+        protocol.HttpRequest(request.call, request.method, request.path, session_id="a|b")
+    )
+    assert (answer.status, answer.headers["x-arena-requests-remaining"], answer.body) == (
+        200,
+        "7",
+        b"{}",
+    )
     method, path, headers, _ = kept.asked[0]
     assert (method, path) == ("GET", f"/v1/exports/{'E' * 20}/runs/{'R' * 20}")
     assert headers["arena_session_id"] == "a|b"
@@ -166,7 +183,9 @@ def test_http__sends_what_arena_wants(stand: tuple[type[Stand], HttpTransport]) 
 def test_http__follows_no_redirect(stand: tuple[type[Stand], HttpTransport]) -> None:
     """FAULT 43: a redirect is an answer; nobody else gets to see the session id."""
     kept, transport = stand
-    kept.answers.append((302, {"Location": "http://localhost:9/elsewhere", "Content-Length": "0"}, b""))
+    kept.answers.append(
+        (302, {"Location": "http://localhost:9/elsewhere", "Content-Length": "0"}, b"")
+    )
     answer = transport.send(protocol.HttpRequest("poll", "GET", "/x", session_id="secret"))
     assert answer.status == 302
     assert len(kept.asked) == 1
@@ -186,19 +205,25 @@ def test_http__ignores_proxies_and_netrc(
     assert "Authorization" not in kept.asked[0][2]
 
 
-def test_http__dropped_connection_says_nothing_secret(stand: tuple[type[Stand], HttpTransport]) -> None:
+def test_http__dropped_connection_says_nothing_secret(
+    stand: tuple[type[Stand], HttpTransport],
+) -> None:
     """R9: the error names the call and the kind of trouble, never a header or a body."""
     kept, transport = stand
     kept.answers.append((0, {}, b""))
     with pytest.raises(RequestNotCompletedError) as caught:
-        transport.send(protocol.HttpRequest("start", "POST", "/x", b'{"password":"hunter2"}', "session-canary"))
+        transport.send(
+            protocol.HttpRequest("start", "POST", "/x", b'{"password":"hunter2"}', "session-canary")
+        )
     shown = f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
     assert "start" in str(caught.value)
     assert "hunter2" not in shown
     assert "session-canary" not in str(caught.value)
 
 
-def test_http__bad_session_id_is_not_sent_nor_shown(stand: tuple[type[Stand], HttpTransport]) -> None:
+def test_http__bad_session_id_is_not_sent_nor_shown(
+    stand: tuple[type[Stand], HttpTransport],
+) -> None:
     """A session id that cannot stand in a header is refused without being quoted."""
     kept, transport = stand
     with pytest.raises(RequestNotCompletedError) as caught:
@@ -220,11 +245,14 @@ def test_http__reads_a_bounded_answer(
 
 def test_secret__that_cannot_be_read_is_a_wait(aws: Clients) -> None:
     """FAULT 27: Secrets Manager that is down is a wait, without a value in the text."""
+
     class Down:
         exceptions = aws.secrets.exceptions
 
         def get_secret_value(self, **_kwargs: Any) -> Any:
-            raise aws.secrets.exceptions.InternalServiceError({"Error": {"Code": "InternalServiceError"}}, "x")
+            raise aws.secrets.exceptions.InternalServiceError(
+                {"Error": {"Code": "InternalServiceError"}}, "x"
+            )
 
     with pytest.raises(NotNowError, match="InternalServiceError"):
         ManagedSecret(Down(), "arn").read()

@@ -152,7 +152,10 @@ def test_table__delete_of_nothing_is_no_error(table: Table) -> None:
 
 def test_table__a_condition_that_fails_alone(table: Table) -> None:
     """Update and delete know conditions too."""
-    for write in (Update(("A", "1"), {"n": 1}, condition=If(present=("PK",))), Delete(("A", "1"), If(present=("PK",)))):
+    for write in (
+        Update(("A", "1"), {"n": 1}, condition=If(present=("PK",))),
+        Delete(("A", "1"), If(present=("PK",))),
+    ):
         with pytest.raises(ConditionFailedError):
             table.write(write)
     assert table.get(("A", "1")) is None

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-DEFINITION = json.loads((Path(__file__).parents[2] / "infra" / "state_machine.asl.json").read_text())
+DEFINITION = json.loads(
+    (Path(__file__).parents[2] / "infra" / "state_machine.asl.json").read_text()
+)
 _EXPRESSION = re.compile(r"\{%\s*\$states\.(input|result)((?:\.\w+)*)\s*%\}")
 
 

@@ -12,11 +12,23 @@ from urllib.parse import parse_qsl
 
 from arena_exports.arena_protocol import HttpAnswer, HttpRequest
 from arena_exports.errors import ConditionFailedError, RequestNotCompletedError
-from arena_exports.ports import Check, DeadLetter, Delete, Event, If, Item, Key, Put, Secret, Update, Write
+from arena_exports.ports import (
+    Check,
+    DeadLetter,
+    Delete,
+    Event,
+    If,
+    Item,
+    Key,
+    Put,
+    Secret,
+    Update,
+    Write,
+)
 from infra.local.simulator.gateway import Gateway, Request
-from infra.local.simulator.workspace import Workspace
 
 if TYPE_CHECKING:
+    from infra.local.simulator.workspace import Workspace
     from collections.abc import Iterable, Mapping, Sequence
 
 MOST_ITEM_BYTES = 400 * 1024
@@ -70,7 +82,11 @@ class InMemoryTable:
         self.calls["write"] += 1
         assert len({_key(write) for write in writes}) == len(writes), "two writes of one item"
         assert len(writes) <= MOST_WRITES, "too many writes"
-        failed = [n for n, write in enumerate(writes) if not _holds(write.condition, self._find(_key(write)))]
+        failed = [
+            n
+            for n, write in enumerate(writes)
+            if not _holds(write.condition, self._find(_key(write)))
+        ]
         if failed:
             raise ConditionFailedError(failed)
         for write in writes:
@@ -229,4 +245,3 @@ class SimulatedTransport:
         if answer.dropped:
             raise RequestNotCompletedError(f"{request.call}: dropped")
         return HttpAnswer(answer.status, {n.lower(): v for n, v in answer.headers}, answer.body())
-

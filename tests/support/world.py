@@ -114,8 +114,14 @@ class World:
 
     def set_password(self, password: str, version: str = "") -> None:
         """Put a new version of the credentials secret."""
-        value = {"email": names.MACHINE_EMAIL, "password": password, "workspaceId": names.WORKSPACE_ID}
-        self.credentials.write(value, version or f"credentials-{len(self.credentials.versions) + 1}")
+        value = {
+            "email": names.MACHINE_EMAIL,
+            "password": password,
+            "workspaceId": names.WORKSPACE_ID,
+        }
+        self.credentials.write(
+            value, version or f"credentials-{len(self.credentials.versions) + 1}"
+        )
 
     # ---- what the outside does --------------------------------------------------------------------------------
 
@@ -170,7 +176,11 @@ class World:
 
     def is_idle(self) -> bool:
         """Tell whether nothing is pending, running or being watched."""
-        return not self.table.items.get("PENDING") and self.ledger.lease.read().state == "idle" and not self.running
+        return (
+            not self.table.items.get("PENDING")
+            and self.ledger.lease.read().state == "idle"
+            and not self.running
+        )
 
     def _schedule_reconcile(self) -> None:
         self._events = [event for event in self._events if event[2] != self._reconcile_and_again]
@@ -236,7 +246,9 @@ class World:
 
     def exported(self) -> Counter[str]:
         """Count in how many completed runs each item was."""
-        return Counter(guid for event in self.events("run.completed") for guid in event["data"]["itemGuids"])
+        return Counter(
+            guid for event in self.events("run.completed") for guid in event["data"]["itemGuids"]
+        )
 
     def posts(self) -> int:
         """Count the POSTs of runs that Arena saw."""

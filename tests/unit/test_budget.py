@@ -38,13 +38,17 @@ def test_date__forms(text: str) -> None:
     assert parse_date(text) == NOW
 
 
-@pytest.mark.parametrize("text", ["", "soon", "0", "Fri, 99-May-2014 14:22:13 GMT-0700", "2014-13-45"])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "0", "Fri, 99-May-2014 14:22:13 GMT-0700", "2014-13-45"]
+)
 def test_date__odd_ones_are_none(text: str) -> None:
     """What is no date is None, never an exception."""
     assert parse_date(text) is None
 
 
-def headers(remaining: str | None = None, reset: str | None = None, date: str | None = None) -> dict[str, str]:
+def headers(
+    remaining: str | None = None, reset: str | None = None, date: str | None = None
+) -> dict[str, str]:
     named = {REMAINING_HEADER: remaining, RESET_HEADER: reset, "date": date}
     return {name: value for name, value in named.items() if value is not None}
 
@@ -52,7 +56,9 @@ def headers(remaining: str | None = None, reset: str | None = None, date: str | 
 def test_budget__is_read_from_every_answer() -> None:
     """The number left, and the reset measured on Arena's own clock."""
     budget = read_budget(
-        headers("42", "Fri, 02 May 2014 22:22:13 GMT", "Fri, 02 May 2014 21:12:13 GMT"), NOW, spent=False
+        headers("42", "Fri, 02 May 2014 22:22:13 GMT", "Fri, 02 May 2014 21:12:13 GMT"),
+        NOW,
+        spent=False,
     )
     assert budget == Budget(42, int(NOW) + 4200, 0, int(NOW))
 
@@ -67,7 +73,9 @@ def test_budget__spent_waits_for_the_reset() -> None:
     """After a 429, no request until the reset."""
     budget = read_budget(headers("0", "Sat, 03 May 2014 07:00:00 GMT"), NOW, spent=True)
     assert budget is not None
-    assert budget.wait_seconds(NOW, 0) == pytest.approx(parse_date("2014-05-03T07:00:00Z") - NOW, abs=2)  # type: ignore[operator]
+    assert budget.wait_seconds(NOW, 0) == pytest.approx(
+        parse_date("2014-05-03T07:00:00Z") - NOW, abs=2
+    )  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import pytest
 from cloudevents.core.formats.json import JSONFormat
@@ -20,9 +20,11 @@ from arena_exports.events import (
     run_events,
 )
 from arena_exports.ledger.attempts import Outcome, Result
-from arena_exports.ports import Event
 from arena_exports.runs import RunFile
 from tests.support.world import EXPORT, item_guid
+
+if TYPE_CHECKING:
+    from arena_exports.ports import Event
 
 COMPLETE = Result(
     Outcome.COMPLETE,
@@ -33,7 +35,9 @@ COMPLETE = Result(
 )
 
 
-def outcome(items: int = 2, requests: int = 1, files: int = 1, result: Result = COMPLETE) -> RunOutcome:
+def outcome(
+    items: int = 2, requests: int = 1, files: int = 1, result: Result = COMPLETE
+) -> RunOutcome:
     return RunOutcome(
         workspace="default",
         export_guid=EXPORT,
@@ -54,7 +58,9 @@ def parsed(event: Event) -> Any:
 
 
 def size(event: Event) -> int:
-    attributes = sum(len(name) + len("String") + len(value) for name, value in event.attributes.items())
+    attributes = sum(
+        len(name) + len("String") + len(value) for name, value in event.attributes.items()
+    )
     return len(event.body.encode()) + attributes
 
 
@@ -78,7 +84,12 @@ def test_run_completed__names_the_files() -> None:
         "files": [{"guid": "FILE0000000000000000", "title": None, "contentPath": path}],
         "itemGuids": [item_guid(0), item_guid(1)],
         "requests": [
-            {"requestId": "request-000000", "correlationId": "ÄÖÜ" * 40, "itemCount": 1, "openCount": 0}
+            {
+                "requestId": "request-000000",
+                "correlationId": "ÄÖÜ" * 40,
+                "itemCount": 1,
+                "openCount": 0,
+            }
         ],
         "criteriaResultsCount": 1,
         "creationDateTime": "2023-03-08T09:32:25Z",
@@ -97,7 +108,9 @@ def test_run_completed__names_the_files() -> None:
 
 def test_run_failed__has_an_error_and_no_files() -> None:
     """A run that is given up says why."""
-    failed = Result(Outcome.ABORTED, status="ABORTED", error_code="RunAborted", error_message="stopped")
+    failed = Result(
+        Outcome.ABORTED, status="ABORTED", error_code="RunAborted", error_message="stopped"
+    )
     (event,) = run_events(outcome(result=failed))
     body = parsed(event)
     assert body["type"] == "arena.export.run.failed"
@@ -109,7 +122,9 @@ def test_run_failed__has_an_error_and_no_files() -> None:
 
 def test_rejection__without_a_definition() -> None:
     """A message that named no definition has none in source and attributes."""
-    rejection = Rejection("default", None, "id-1", None, (), "InvalidMessage", "body is odd", 1678268400.0)
+    rejection = Rejection(
+        "default", None, "id-1", None, (), "InvalidMessage", "body is odd", 1678268400.0
+    )
     (event,) = rejection_events(rejection)
     body = parsed(event)
     assert body["source"] == "/arena/default"
@@ -126,7 +141,9 @@ def test_rejection__ids_differ_by_what_is_rejected() -> None:
     """Two rejections of one request are two events; the same one said twice is one."""
     ids = [
         json.loads(
-            rejection_events(Rejection("w", EXPORT, "id-1", None, items, "3011", text, time))[0].body
+            rejection_events(Rejection("w", EXPORT, "id-1", None, items, "3011", text, time))[
+                0
+            ].body
         )["id"]
         for items, text, time in [
             ((item_guid(1),), "a", 1.0),
@@ -138,7 +155,8 @@ def test_rejection__ids_differ_by_what_is_rejected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("items", "requests", "files"), [(20_000, 20_000, 1), (20_000, 3, 1), (1, 1, 5_000), (3, 1, 300), (5, 2, 0)]
+    ("items", "requests", "files"),
+    [(20_000, 20_000, 1), (20_000, 3, 1), (1, 1, 5_000), (3, 1, 300), (5, 2, 0)],
 )
 def test_parts__cover_everything_exactly(items: int, requests: int, files: int) -> None:
     """FAULT 41: no event above 256 KiB, no item and no request left out or twice, parts numbered in order."""
@@ -148,14 +166,18 @@ def test_parts__cover_everything_exactly(items: int, requests: int, files: int) 
     bodies = [parsed(event) for event in events]
     assert [body["data"]["part"] for body in bodies] == list(range(1, len(bodies) + 1))
     assert {body["data"]["parts"] for body in bodies} == {len(bodies)}
-    assert [body["id"] for body in bodies] == [f"{whole.run_guid}/{n}" for n in range(1, len(bodies) + 1)]
+    assert [body["id"] for body in bodies] == [
+        f"{whole.run_guid}/{n}" for n in range(1, len(bodies) + 1)
+    ]
     assert [g for body in bodies for g in body["data"]["itemGuids"]] == whole.item_guids
     assert [r["requestId"] for body in bodies for r in body["data"]["requests"]] == [
         r.request_id for r in whole.requests
     ]
     expected = [file.guid for file in whole.files]
     for name in ("fileGuids", "files"):
-        lists = [[f if isinstance(f, str) else f["guid"] for f in body["data"][name]] for body in bodies]
+        lists = [
+            [f if isinstance(f, str) else f["guid"] for f in body["data"][name]] for body in bodies
+        ]
         assert all(part == expected for part in lists) or sum(lists, []) == expected  # noqa: RUF017 - a few lists
 
 

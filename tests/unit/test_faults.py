@@ -198,7 +198,9 @@ def test_fault_19__definition_of_the_wrong_kind_rejects_the_requests() -> None:
 def test_fault_19__definition_that_is_refused_keeps_its_requests(code: int) -> None:
     """A definition that Arena refuses keeps its requests until it is mended; others go on."""
     world = World()
-    control.put_definition(world.arena, "BROKENDEFINITION0001", {"views": ["SPECS"], "refusal": code})
+    control.put_definition(
+        world.arena, "BROKENDEFINITION0001", {"views": ["SPECS"], "refusal": code}
+    )
     world.send({"exportGuid": "BROKENDEFINITION0001", "itemGuids": items(3)}, *items(3, 10))
     world.run_for(3600)
     assert_exported(world, items(3, 10))
@@ -516,7 +518,11 @@ def test_lanes__take_turns() -> None:
     runs_before = len(world.events("completed"))
     world.send(item_guid(999))
     world.settle()
-    position = next(n for n, e in enumerate(world.events("completed")) if item_guid(999) in e["data"]["itemGuids"])
+    position = next(
+        n
+        for n, e in enumerate(world.events("completed"))
+        if item_guid(999) in e["data"]["itemGuids"]
+    )
     assert position - runs_before <= 2
     assert_exported(world, [*items(200), item_guid(999)])
 

@@ -55,7 +55,11 @@ def test_message__accepted_forms(body: str, items: list[str]) -> None:
     request = parse_message("id", body, RULES)
     assert request is not None
     assert list(request.item_guids) == items
-    assert (request.group.export_guid, request.group.kind, request.group.lane) == (DEFAULT, Kind.ITEMS, Lane.NORMAL)
+    assert (request.group.export_guid, request.group.kind, request.group.lane) == (
+        DEFAULT,
+        Kind.ITEMS,
+        Lane.NORMAL,
+    )
 
 
 def test_message__full_form() -> None:
@@ -117,7 +121,11 @@ def test_message__reconcile() -> None:
         (json.dumps({"exportGuid": None, "itemGuids": [A]}), "InvalidMessage", "exportGuid"),
         (json.dumps({"itemGuids": [A], "extra": 1}), "InvalidMessage", "extra"),
         (json.dumps({"itemGuids": [A], "correlationId": 5}), "InvalidMessage", "correlationId"),
-        (json.dumps({"itemGuids": [A], "correlationId": "x" * 129}), "InvalidMessage", "correlationId"),
+        (
+            json.dumps({"itemGuids": [A], "correlationId": "x" * 129}),
+            "InvalidMessage",
+            "correlationId",
+        ),
         (json.dumps({"itemGuids": [A], "priority": "urgent"}), "InvalidMessage", "priority"),
         (json.dumps({"itemGuids": [A], "priority": ["bulk"]}), "InvalidMessage", "priority"),
         (json.dumps({"itemGuids": [A], "workspace": 5}), "InvalidMessage", "workspace"),
@@ -127,7 +135,9 @@ def test_message__reconcile() -> None:
         ("[" * 100_000, "InvalidMessage", "body"),
     ],
 )
-def test_message__rejected_with_a_reason_that_names_the_field(body: str, code: str, field: str) -> None:
+def test_message__rejected_with_a_reason_that_names_the_field(
+    body: str, code: str, field: str
+) -> None:
     """A message that could never be exported says what is wrong, and with which field."""
     with pytest.raises(InvalidMessageError) as caught:
         parse_message("id", body, RULES)
@@ -146,9 +156,13 @@ def test_message__without_any_definition() -> None:
 
 
 @given(st.lists(guids, min_size=1), st.none() | st.text(max_size=128))
-def test_message__property_keeps_every_guid_once(items: list[str], correlation_id: str | None) -> None:
+def test_message__property_keeps_every_guid_once(
+    items: list[str], correlation_id: str | None
+) -> None:
     """Whatever GUIDs go in come out, each once, in their order."""
-    body = json.dumps({"itemGuids": [f" {guid.lower()} " for guid in items], "correlationId": correlation_id})
+    body = json.dumps(
+        {"itemGuids": [f" {guid.lower()} " for guid in items], "correlationId": correlation_id}
+    )
     request = parse_message("id", body, RULES)
     assert request is not None
     assert list(request.item_guids) == list(dict.fromkeys(items))

@@ -44,7 +44,9 @@ def test_poison__is_found_by_halving() -> None:
 def test_definition_run__with_its_own_criteria() -> None:
     """A request without items runs the definition."""
     world = World()
-    world.send({"exportGuid": names.DEFINITION_EXPORT_GUID}, {"exportGuid": names.DEFINITION_EXPORT_GUID})
+    world.send(
+        {"exportGuid": names.DEFINITION_EXPORT_GUID}, {"exportGuid": names.DEFINITION_EXPORT_GUID}
+    )
     world.settle()
     (event,) = world.events()
     assert event["data"]["itemGuids"] == []

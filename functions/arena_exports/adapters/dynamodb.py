@@ -20,7 +20,10 @@ _deserialize = TypeDeserializer().deserialize
 
 
 class DynamoTable:
-    """Fulfils `ports.Table`. Retries of throttled calls are botocore's (standard mode), at this one layer."""
+    """Fulfils `ports.Table`.
+
+    Retries of throttled calls are botocore's (standard mode), at this one layer.
+    """
 
     def __init__(self, client: Any, table_name: str) -> None:  # noqa: ANN401 - boto3 clients have no static type
         self._client = client

@@ -1,7 +1,8 @@
 """The outcome topic (SNS) and the dead-letter queue (SQS).
 
-One call for each message: a batch call costs as much and answers 200 with a list of failures. Retries
-are botocore's. Who has many messages sends them page by page, so that a restart goes on from there.
+One call for each message: a batch call costs as much and answers 200 with a list of failures.
+Retries are botocore's. Who has many messages sends them page by page, so that a restart goes on
+from there.
 """
 
 from __future__ import annotations

@@ -17,7 +17,10 @@ _RETRY_AFTER_SECONDS = 30
 
 
 class ManagedSecret:
-    """Fulfils `ports.SecretStore`. Its errors name the operation and AWS's code, never a value."""
+    """Fulfils `ports.SecretStore`.
+
+    Its errors name the operation and AWS's code, never a value.
+    """
 
     def __init__(self, client: Any, arn: str) -> None:  # noqa: ANN401 - boto3 clients have no static type
         self._client = client

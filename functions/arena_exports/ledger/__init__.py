@@ -1,5 +1,6 @@
-"""The ledger: the only shared state. One table, no index; everything that decides is read consistently by key.
+"""The ledger: the only shared state.
 
+One table, no index; everything that decides is read consistently by key.
 ======================================  =====================================================================
 PK / SK                                 item
 ======================================  =====================================================================

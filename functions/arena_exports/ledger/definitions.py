@@ -1,4 +1,7 @@
-"""What is known of each export definition: durations, sizes that worked, failures. Written under the lease alone."""
+"""What is known of each export definition: durations, sizes that worked, failures.
+
+Written under the lease alone.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.ledger import keys
-from arena_exports.model import ExportGuid
 from arena_exports.ports import Put
 
 if TYPE_CHECKING:
+    from arena_exports.model import ExportGuid
     from collections.abc import Iterable
 
     from arena_exports.ports import Table
@@ -25,11 +28,12 @@ _FIRST_REFUSAL_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What is known of one export definition. Times are epoch seconds, 0 for never.
+    """What is known of one export definition.
 
-    `failures` counts runs that FAILED in a row, `refusals` POSTs in a row that Arena refused because of the
-    definition itself; `limit` is the most items that may go into a run after Arena called one too large, 0 for no
-    such limit; `durations` has the true seconds of past runs by size class, oldest first.
+    Times are epoch seconds, 0 for never.     `failures` counts runs that FAILED in a row,
+    `refusals` POSTs in a row that Arena refused because of the     definition itself; `limit` is
+    the most items that may go into a run after Arena called one too large, 0 for no     such limit;
+    `durations` has the true seconds of past runs by size class, oldest first.
     """
 
     export_guid: ExportGuid

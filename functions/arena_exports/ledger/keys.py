@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from arena_exports.model import AttemptId, Group, PageId
 
 if TYPE_CHECKING:
+    from arena_exports.model import AttemptId, Group, PageId
     from arena_exports.ports import Key
 
 VERSION = 1

@@ -1,7 +1,7 @@
 """The lease on the workspace's one export slot, and the attempts made under it (R2, R3).
 
-Taking it makes a new token. Every write that follows from holding it is conditional on the token, or on the attempt
-that the slot names, so that a copy that was thought dead can do no harm.
+Taking it makes a new token. Every write that follows from holding it is conditional on the token,
+or on the attempt that the slot names, so that a copy that was thought dead can do no harm.
 """
 
 from __future__ import annotations
@@ -47,10 +47,11 @@ class SlotState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The slot as it was read or taken. Times are epoch seconds, 0 for none.
+    """The slot as it was read or taken.
 
-    `busy` counts answers 3144 in a row and `failed_looks` looks that could not be made; `creator_guid` is the
-    Arena user that our runs are created by, "" until the first run; `lane` was served last.
+    Times are epoch seconds, 0 for none.     `busy` counts answers 3144 in a row and `failed_looks`
+    looks that could not be made; `creator_guid` is the     Arena user that our runs are created by,
+    "" until the first run; `lane` was served last.
     """
 
     state: SlotState = SlotState.IDLE

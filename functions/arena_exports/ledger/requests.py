@@ -1,7 +1,7 @@
 """Requests in the ledger: recorded, pending, selected for a run, settled, set aside.
 
-A pointer under `PENDING` says up to which position a page is settled; it is deleted when nothing is left. Selecting
-changes nothing, so that abandoning an attempt undoes nothing.
+A pointer under `PENDING` says up to which position a page is settled; it is deleted when nothing is
+left. Selecting changes nothing, so that abandoning an attempt undoes nothing.
 """
 
 from __future__ import annotations
@@ -214,7 +214,8 @@ class RequestBook:
     ) -> dict[RequestId, int]:
         """Count the items of requests that are pending, as if the slices in `settled` were not.
 
-        Walks from each request's marker over its pages to the sets that parts of them were moved to.
+        Walks from each request's marker over its pages to the sets that parts of them were moved
+        to.
         """
         markers = self._table.get_many([keys.marker(request_id) for request_id in requests])
         done = {part.page_id: part.stop for part in settled}

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from infra.local.story.tables import arena_requests
 from infra.local.story.watch import ENDED, Snapshot
+from infra.local.story.words import counted
 
 _COLOURS = {"Arena": "cyan", "Queue": "yellow", "Topic": "green", "Clock": "magenta"}
 
@@ -75,7 +76,7 @@ class Display(AbstractContextManager["Display"]):
         guids = Table.grid(padding=(0, 2))
         guids.add_row(bar, _exported(snapshot))
         state.add_row("")
-        state.add_row("Queue", f"{snapshot.queue_depth} messages")
+        state.add_row("Queue", counted(snapshot.queue_depth, "message"))
         state.add_row("GUIDs", guids)
         state.add_row("Run", self._run(snapshot))
         state.add_row("Arena", arena_requests(snapshot))
@@ -88,7 +89,7 @@ class Display(AbstractContextManager["Display"]):
         if not running:
             line.add_row("[dim]none in progress[/]")
         for run in running:
-            what = f"{run.items} GUIDs" if run.items else "its own criteria"
+            what = counted(run.items, "GUID") if run.items else "its own criteria"
             line.add_row(self._spinner, f"run {run.number}, {run.status}, {what}")
         return line
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from infra.local.story.samples import Sample, distinct_guids
 from infra.local.story.tally import COMPLETED, REJECTED, Tally
 from infra.local.story.watch import Snapshot
+from infra.local.story.words import counted
 from infra.local.subscriber import ReceivedEvent
 
 _PURPOSES = {
@@ -68,9 +69,9 @@ def _event_cells(received: ReceivedEvent) -> tuple[str, ...]:
     if received.type == REJECTED:
         return f"[{colour}]{name}[/]", "1 message", escape(data["error"]["message"])
     count = len(data["itemGuids"])
-    what = f"{count} GUIDs" if count else "own criteria"
+    what = counted(count, "GUID") if count else "own criteria"
     files = " ".join(data.get("fileGuids", ())) or escape(str(data.get("error")))
-    return f"[{colour}]{name}[/]", f"{what} for {len(data['requests'])} requests", files
+    return f"[{colour}]{name}[/]", f"{what} for {counted(len(data['requests']), 'request')}", files
 
 
 def _shortened(value: object) -> object:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from infra.local.arena import ArenaState
 from infra.local.stack import Stack
 from infra.local.story.tally import COMPLETED, REJECTED, Tally
+from infra.local.story.words import counted
 from infra.local.subscriber import ReceivedEvent, Subscriber
 
 ENDED = {"COMPLETE", "DOWNLOADED", "FAILED", "ABORTED"}
@@ -62,7 +63,7 @@ class Watcher:
             known = self._run_statuses.get(run.guid)
             if run.status == known:
                 continue
-            what = f"{run.items} GUIDs" if run.items else "its own criteria"
+            what = counted(run.items, "GUID") if run.items else "its own criteria"
             started = f"submitted with {what}" if known is None else f"is {run.status}"
             yield f"Arena    run {run.number} of {run.export_guid} {started}"
             self._run_statuses[run.guid] = run.status
@@ -71,7 +72,8 @@ class Watcher:
 def _event_line(received: ReceivedEvent) -> str:
     data = received.data
     if received.type == COMPLETED:
-        served = f"{len(data['itemGuids'])} GUIDs for {len(data['requests'])} requests"
+        requests = counted(len(data["requests"]), "request")
+        served = f"{counted(len(data['itemGuids']), 'GUID')} for {requests}"
         return f"Topic    {received.type}: run {data['runNumber']}, {served}"
     if received.type == REJECTED:
         return f"Topic    {received.type}: {data['error']['message']}"

@@ -1,7 +1,120 @@
-"""The story's messages and its account of what became of them."""
+"""The story's messages, its account of what became of them, and what it prints."""
 
-import json
+import io
 import random
 from typing import Any
 
-from arena_exports.model import ItemGuid  # noqa: F401 - replaced below
+import pytest
+from rich.console import Console
+
+from arena_exports.messages import IntakeRules, parse_message
+from infra.local.arena import ArenaState
+from infra.local.simulator.names import DEFAULT_EXPORT_GUID, DEFINITION_EXPORT_GUID
+from infra.local.stack import DeadLetter
+from infra.local.story import samples, tables
+from infra.local.story.samples import MALFORMED, Sample
+from infra.local.story.tally import COMPLETED, REJECTED, Tally
+from infra.local.story.watch import Snapshot
+from infra.local.subscriber import ReceivedEvent
+
+RULES = IntakeRules("default", DEFAULT_EXPORT_GUID)
+ITEM, OTHER = samples.DOCUMENTED_GUIDS
+
+
+def completed(run: str, item_guids: list[str], *request_ids: str) -> ReceivedEvent:
+    """Make an event of a completed run."""
+    requests = [{"requestId": request_id} for request_id in request_ids]
+    data = {"runGuid": run, "exportGuid": DEFAULT_EXPORT_GUID, "itemGuids": item_guids}
+    return received(COMPLETED, data | {"requests": requests, "fileGuids": ["FILE"]})
+
+
+def received(kind: str, data: dict[str, Any]) -> ReceivedEvent:
+    """Make an event."""
+    return ReceivedEvent({"type": kind, "data": data}, {}, 0)
+
+
+@pytest.fixture
+def tally() -> Tally:
+    """An account of two requests that share a GUID."""
+    tally = Tally()
+    tally.sent(["1", "2"], [Sample("list", "", (ITEM,)), Sample("list", "", (ITEM, OTHER))])
+    return tally
+
+
+def test_samples__mean_what_they_say() -> None:
+    """The intake reads the GUIDs of each sample that the story counts on."""
+    for sample in [samples.documented(), *samples.of_every_form(random.Random(1), 100)]:
+        request = parse_message("id", sample.body, RULES)
+        assert request is not None
+        assert set(request.item_guids) == set(sample.item_guids)
+
+
+def test_samples__are_the_same_for_the_same_seed() -> None:
+    """Two stories tell the same."""
+    first, second = (samples.of_every_form(random.Random(1), 50) for _ in range(2))
+    assert first == second
+
+
+def test_samples__repeat_some_guids() -> None:
+    """Some GUIDs are asked for twice, as in real life."""
+    made = samples.of_every_form(random.Random(1), 100)
+    assert len(samples.distinct_guids(made)) < sum(len(sample.item_guids) for sample in made)
+
+
+def test_tally__a_guid_counts_for_the_requests_that_the_run_names(tally: Tally) -> None:
+    """A run for an earlier request does not account for a later one with the same GUID."""
+    tally.received([completed("R1", [ITEM], "1")])
+    assert tally.unaccounted() == {"2": {ITEM, OTHER}}
+
+
+def test_tally__parts_of_one_run_belong_together(tally: Tally) -> None:
+    """Requests in one part and GUIDs in another count as one run's."""
+    tally.received([completed("R1", [ITEM], "1", "2"), completed("R1", [OTHER])])
+    assert tally.unaccounted() == {}
+    assert tally.exported_guids() == tally.sent_guids()
+
+
+def test_tally__definition_runs_have_no_guids(tally: Tally) -> None:
+    """A run without GUIDs is told as a run of its definition."""
+    tally.received([completed("R1", [], "3")])
+    assert tally.definition_runs() == [DEFAULT_EXPORT_GUID]
+
+
+def test_tally__any_other_event_is_a_problem(tally: Tally) -> None:
+    """A failed run has no place in the story."""
+    tally.received([received("arena.export.run.failed", {"runGuid": "R1"})])
+    assert tally.problems == ["arena.export.run.failed for run R1"]
+
+
+@pytest.mark.parametrize(
+    ("rejected", "letters", "problems"),
+    [
+        (["bad"], [DeadLetter(MALFORMED, {"requestId": "bad"})], 0),
+        ([], [DeadLetter(MALFORMED, {"requestId": "bad"})], 1),
+        (["bad", "good"], [DeadLetter(MALFORMED, {"requestId": "bad"})], 1),
+        (["bad"], [], 1),
+        (["bad"], [DeadLetter("changed", {"requestId": "bad"})], 1),
+    ],
+)
+def test_tally__checks_the_rejection(
+    tally: Tally, rejected: list[str], letters: list[DeadLetter], problems: int
+) -> None:
+    """The malformed message alone must come out, with its own body."""
+    tally.received([received(REJECTED, {"requestId": request_id}) for request_id in rejected])
+    tally.check_rejection("bad", MALFORMED, letters)
+    assert len(tally.problems) == problems
+
+
+def test_tables__show_what_came_out(tally: Tally) -> None:
+    """The tables name the events and sum up, on a narrow console without colours too."""
+    events = [completed("R1", [ITEM, OTHER], "1", "2"), completed("R2", [], "3")]
+    tally.received(events)
+    arena = ArenaState({"login": 1, "submit": 2, "poll": 1}, {}, [], 9_996)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(tables.events(events))
+    console.print(tables.closing(tally, Snapshot(9.0, 0, 2, 2, arena), 30.0))
+    text = console.export_text()
+    assert "2 GUIDs for 2 requests" in text
+    assert "own criteria for 1 request" in text
+    assert "1 login, 2 runs started, 1 poll; 9,996 left today" in text
+    assert DEFINITION_EXPORT_GUID not in text

@@ -1,0 +1,70 @@
+"""Processes end with the one that started them, and whole groups with their leader."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra.local.processes import (
+    DetachedProcess,
+    Service,
+    start_detached,
+    start_guarded,
+    stop_guarded,
+)
+
+pytestmark = pytest.mark.enable_socket  # real processes, which take real time
+
+PARENT = """
+import pathlib, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+pathlib.Path(sys.argv[1]).write_text(str(child.pid))
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    """A service that starts a child of its own and writes the child's pid down."""
+    command = [sys.executable, "-c", PARENT, str(tmp_path / "child")]
+    return Service("test", command, dict(os.environ), tmp_path / "log")
+
+
+def test_guarded_service__ends_with_all_that_it_started(service: Service) -> None:
+    """Closing the pipe, as the end of this process would, ends the service and its child."""
+    process = start_guarded(service)
+    child = _child_of(service)
+    stop_guarded(process)
+    assert _soon(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_detached_service__is_stopped_by_its_note(service: Service) -> None:
+    """What is noted down suffices to stop the service and its child later."""
+    process = start_detached(service)
+    child = _child_of(service)
+    assert process.is_running()
+    process.stop()
+    assert not process.is_running()
+    assert _soon(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_detached_process__is_not_taken_for_another_with_its_pid() -> None:
+    """A pid that was given to another process since is left alone."""
+    assert not DetachedProcess("other", os.getpid(), created_at=0.0).is_running()
+
+
+def _child_of(service: Service) -> psutil.Process:
+    note = Path(service.command[-1])
+    assert _soon(lambda: note.is_file() and note.read_text() != "")
+    return psutil.Process(int(note.read_text()))
+
+
+def _soon(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 10
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
