@@ -18,7 +18,7 @@ warnings.filterwarnings("ignore", message="No application metrics to publish")
 for name in ("botocore", "boto3", "urllib3"):
     logging.getLogger(name).setLevel(logging.WARNING)
 
-_CALLER = 2  # the log line's location is where the domain said it
+_CALLER = 3  # the log line's location is where the domain said it
 
 
 class PowertoolsTelemetry:

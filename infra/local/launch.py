@@ -46,7 +46,7 @@ class Address:
         log = self.folder / "arena.log"
         where = ["--host", "127.0.0.1", "--port", str(self.arena_port)]
         simulator = [sys.executable, "-m", "infra.local.simulator", *where]
-        environment = {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+        environment = {"HOME": str(self.folder), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
         aws = emulator.service(self.aws_port, self.folder)
         return aws, Service("arena", simulator, environment, log)
 

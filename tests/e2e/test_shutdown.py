@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -14,54 +15,61 @@ from infra.local.paths import LOCAL, ROOT
 
 pytestmark = pytest.mark.e2e
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 STOP_SECONDS = 10.0
+SERVICES = 4
+"""The embedded AWS and the simulator, each below a guard."""
+SERVICES_AND_FUNCTIONS = 6
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_run_that_is_ended__leaves_no_process(number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "processes"),
+    [
+        (signal.SIGINT, SERVICES),
+        (signal.SIGTERM, SERVICES),
+        (signal.SIGKILL, SERVICES),
+        (signal.SIGKILL, SERVICES_AND_FUNCTIONS),
+    ],
+)
+def test_run_that_is_ended__leaves_no_process(
+    number: signal.Signals, processes: int, tmp_path: Path
+) -> None:
     """The story's services end with it: interrupted, terminated, or killed outright."""
-    folders = set(LOCAL.glob("run-*"))
-    story = subprocess.Popen(
-        [sys.executable, "-m", "infra.local", "run"],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    known = set(LOCAL.glob("run-*"))
+    output = tmp_path / "output"
+    with output.open("w") as file:
+        story = subprocess.Popen(
+            [sys.executable, "-m", "infra.local", "run"],
+            cwd=ROOT,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
     try:
-        folder = _wait_for_folder(folders)
-        assert _wait_for_processes(folder, at_least=1)
+        assert _soon(START_SECONDS, lambda: _folders(known)), output.read_text()
+        (folder,) = _folders(known)
+        started = _soon(START_SECONDS, lambda: len(_processes_of(folder)) >= processes)
+        assert started, output.read_text()
         os.kill(story.pid, number)
         story.wait(STOP_SECONDS)
-        assert _wait_for_no_process(folder)
+        assert _soon(STOP_SECONDS, lambda: not _processes_of(folder)), output.read_text()
     finally:
         story.kill()
         story.wait()
 
 
-def _wait_for_folder(known: set[Path]) -> Path:
-    """Wait until the story has made its folder, and return it."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if new := set(LOCAL.glob("run-*")) - known:
-            return new.pop()
+def _folders(known: set[Path]) -> set[Path]:
+    """Give the folders of stories that have begun since."""
+    return set(LOCAL.glob("run-*")) - known
+
+
+def _soon(seconds: float, condition: Callable[[], object]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.1)
-    pytest.fail("the story did not start")
-
-
-def _wait_for_processes(folder: Path, at_least: int) -> bool:
-    deadline = time.monotonic() + START_SECONDS
-    while len(_processes_of(folder)) < at_least and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return len(_processes_of(folder)) >= at_least
-
-
-def _wait_for_no_process(folder: Path) -> bool:
-    deadline = time.monotonic() + STOP_SECONDS
-    while _processes_of(folder) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return not _processes_of(folder)
+    return True
 
 
 def _processes_of(folder: Path) -> list[psutil.Process]:

@@ -1,0 +1,235 @@
+"""The pure half of the Arena client: every code a named error, every odd answer survived."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arena_exports import arena_protocol as protocol
+from arena_exports import errors
+from arena_exports.arena_protocol import HttpAnswer, HttpRequest
+from arena_exports.model import ExportGuid, ItemGuid, Kind
+from arena_exports.runs import RunStatus, epoch_seconds, parse_run, parse_runs
+from tests.unit.samples import SAMPLES, sample
+
+EXPORT = ExportGuid("EXPDEFAULT0000000001")
+A, B = ItemGuid("CUEXB8CEPGHGZI18WDMU"), ItemGuid("M407LIMOZGZQ5TUP27F")
+POST = protocol.start_run(EXPORT, Kind.ITEMS, [A, B])
+GET = HttpRequest("poll", "GET", "/x")
+UNKNOWN = errors.RequestNotCompletedError
+
+
+def answer(status: int, *codes: object, message: str = "text") -> HttpAnswer:
+    body = {"status": status, "errors": [{"code": code, "message": message} for code in codes]}
+    return HttpAnswer(status, {}, json.dumps(body).encode())
+
+
+def test_start_run__body_has_one_guid_criterion() -> None:
+    """The criteria are an array of groups, with the guid criterion alone."""
+    criterion = {"attribute": "guid", "operator": "IS_IN", "value": [A, B]}
+    assert json.loads(POST.body) == {"criteria": [[criterion]]}
+    assert (POST.method, POST.path) == ("POST", f"/exports/{EXPORT}/runs")
+    assert protocol.start_run(EXPORT, Kind.DEFINITION, []).body == b"{}"
+
+
+def test_headers__of_every_call() -> None:
+    """A content type on a GET too; the session id only where there is one."""
+    assert GET.headers["Content-Type"] == "application/json"
+    assert "arena_session_id" not in GET.headers
+    assert HttpRequest("poll", "GET", "/x", session_id="a|b").headers["arena_session_id"] == "a|b"
+
+
+def test_request__does_not_show_its_session() -> None:
+    """R9: a request that lands in a log has no session id in it."""
+    assert "canary" not in repr(HttpRequest("poll", "GET", "/x", session_id="canary"))
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (401, 401, errors.SessionInvalidError),
+        (400, 3144, errors.ExportInProgressError),
+        (400, 3140, errors.CriteriaRefusedError),
+        (400, 3142, errors.CriteriaRefusedError),
+        (400, 3294, errors.CriteriaRefusedError),
+        (400, 3148, errors.TooManyItemsError),
+        (400, 3149, errors.TooManyItemsError),
+        (429, 4084, errors.BudgetSpentError),
+        (429, 4014, errors.BudgetSpentError),
+        (400, 4083, errors.AccountLockedError),
+        (400, 4013, errors.AccountLockedError),
+        (400, 3145, errors.ArenaAnswerError),
+        (403, 3024, errors.ArenaAnswerError),
+        (400, 9999, errors.ArenaAnswerError),
+        (404, 404, errors.ArenaAnswerError),
+        (400, 3000, UNKNOWN),
+        (500, 3000, UNKNOWN),
+        (400, 3146, UNKNOWN),
+        (400, 4085, UNKNOWN),
+        (500, 4087, UNKNOWN),
+        (503, 503, UNKNOWN),
+        (500, 3144, UNKNOWN),
+    ],
+)
+def test_answer_error__names_each_code(status: int, code: int, expected: type[Exception]) -> None:
+    """Each documented code is one named error; 5xx says nothing, whatever its code."""
+    named = protocol.answer_error(POST, answer(status, code))
+    assert type(named) is expected
+
+
+def test_answer_error__one_unknown_code_among_several_makes_it_unknown() -> None:
+    """Several errors in one answer: a code that leaves the outcome open wins."""
+    assert type(protocol.answer_error(POST, answer(400, 3011, 3000))) is UNKNOWN
+    assert type(protocol.answer_error(POST, answer(400, 3011, 3144))) is errors.ExportInProgressError
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"errors": 3}', b'{"errors": [3]}', b"\xff"])
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 502])
+def test_answer_error__that_is_not_arena_s_leaves_it_open(status: int, body: bytes) -> None:
+    """A proxy's answer is no definite refusal."""
+    assert type(protocol.answer_error(POST, HttpAnswer(status, {}, body))) is UNKNOWN
+
+
+def test_answer_error__of_a_very_large_body() -> None:
+    """413, and a 400 for its syntax on a very large body, ask for fewer items; other codes do not."""
+    large = protocol.start_run(EXPORT, Kind.ITEMS, [A] * 10_000)
+    assert type(protocol.answer_error(POST, HttpAnswer(413, {}, b"<h1>"))) is errors.TooManyItemsError
+    assert type(protocol.answer_error(large, answer(400, 400))) is errors.TooManyItemsError
+    assert type(protocol.answer_error(large, HttpAnswer(400, {}, b"<h1>"))) is errors.TooManyItemsError
+    assert type(protocol.answer_error(POST, answer(400, 400))) is errors.ArenaAnswerError
+    assert type(protocol.answer_error(large, answer(400, 3011))) is errors.ArenaAnswerError
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (f'The guid "{A}" is not valid.', (A,)),
+        (f'The guid " {A.lower()}  " is not valid.', (A,)),
+        (f'The requested object with guid "{B}" is not found.', (B,)),
+        (f'The guid "{A}" and the guid "{B}" are not valid.', (A, B)),
+        (f'The guid "{EXPORT}" is not valid.', None),
+        ('The guid "SOMEBODYELSE00000000" is not valid.', None),
+        ('The specified value "Changes" is not a valid option for the attribute "world".', None),
+    ],
+)
+def test_start_run_error__items_or_definition(message: str, expected: tuple[str, ...] | None) -> None:
+    """Items of ours that are named are refused; anything else is the definition's matter."""
+    refusal = answer(400, 3011, message=message)
+    error = protocol.answer_error(POST, refusal)
+    assert isinstance(error, errors.ArenaAnswerError)
+    named = protocol.start_run_error(error, refusal, EXPORT, frozenset({A, B}))
+    if expected is None:
+        assert type(named) is errors.DefinitionRefusedError
+    else:
+        assert isinstance(named, errors.ItemsRefusedError)
+        assert named.item_guids == expected
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, 3024), (404, 404), (400, 3012), (400, 3011), (403, 1)])
+def test_read_run_error__unreadable(status: int, code: int) -> None:
+    """A run of ours that is refused for good can never be read."""
+    error = protocol.answer_error(GET, answer(status, code))
+    assert isinstance(error, errors.ArenaAnswerError)
+    assert type(protocol.read_run_error(error)) is errors.RunUnreadableError
+
+
+@pytest.mark.parametrize("key", ["arenaSessionId", "arena_session_id"])
+def test_login__both_spellings(key: str) -> None:
+    """The session id's key is spelled in two ways."""
+    login = protocol.read_login({key: "a|b:c", "workspaceId": 898698})
+    assert (login.session_id, login.workspace_id) == ("a|b:c", "898698")
+    assert "a|b:c" not in repr(login)
+
+
+@pytest.mark.parametrize("content", [None, [], {}, {"arenaSessionId": 5}, {"arenaSessionId": ""}])
+def test_login__without_an_id(content: object) -> None:
+    """An answer without a session id is no login."""
+    with pytest.raises(UNKNOWN):
+        protocol.read_login(content)
+
+
+def test_login__sends_what_the_secret_has() -> None:
+    """The workspace is optional; nothing else of the secret is sent."""
+    secret = {"email": "e", "password": "p", "workspaceId": None, "note": "x"}
+    assert json.loads(protocol.login(secret).body) == {"email": "e", "password": "p"}
+
+
+def test_run__the_vendor_s_samples() -> None:
+    """Both documented samples are read, with criteria in one array and a null title."""
+    running, complete = parse_run(sample("run-running")), parse_run(sample("run-complete"))
+    assert running.status is RunStatus.RUNNING
+    assert running.item_guids == {A, B}
+    assert running.completion_date_time is None
+    assert complete.status is RunStatus.COMPLETE
+    assert [(f.guid, f.title) for f in complete.files] == [("1P7V0X13DKJWDKJPY982", None)]
+    assert complete.criteria_results_count == 1
+    assert complete.created_at == epoch_seconds("2023-03-08T09:32:25+00:00")
+    assert complete.creator_guid == "ASCV96ACN4L4N6P6BG6H"
+
+
+def test_errors__the_vendor_s_samples() -> None:
+    """The three documented refusals are the definition's matter: none names an item."""
+    for name in ("error-not-creatable", "error-value", "error-required"):
+        refusal = HttpAnswer(400, {}, json.dumps(sample(name)).encode())
+        error = protocol.answer_error(POST, refusal)
+        assert isinstance(error, errors.ArenaAnswerError)
+        named = protocol.start_run_error(error, refusal, EXPORT, frozenset({A}))
+        assert type(named) is errors.DefinitionRefusedError
+
+
+def test_samples__are_all_used() -> None:
+    """A sample that no test reads is a mistake."""
+    used = {"run-running", "run-complete", "error-not-creatable", "error-value", "error-required"}
+    assert set(SAMPLES) == used
+
+
+def test_run__criteria_in_groups() -> None:
+    """An array of arrays is read like one array, keys in any order."""
+    criterion = {"value": [A.lower(), f" {B} "], "operator": "IS_IN", "attribute": "guid"}
+    assert parse_run({"guid": "R", "criteria": [[criterion]]}).item_guids == {A, B}
+    assert parse_run({"guid": "R", "criteria": [[{"attribute": "number"}]]}).item_guids is None
+    assert parse_run({"guid": "R"}).item_guids is None
+
+
+def test_run__status_of_tomorrow() -> None:
+    """A status that nobody knows is kept as text."""
+    run = parse_run({"guid": "R", "status": "ARCHIVING"})
+    assert (run.status, run.status_text) == (RunStatus.UNKNOWN, "ARCHIVING")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+run_like = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        ["guid", "status", "number", "files", "criteria", "creator", "creationDateTime"], json_values
+    ),
+)
+
+
+@settings(max_examples=1000)
+@given(run_like | json_values)
+def test_run__property_any_json(content: Any) -> None:
+    """Whatever JSON an answer holds, it is read as a run or is no run; nothing else happens."""
+    for parse in (parse_run, parse_runs, protocol.read_login):
+        try:
+            parse(content)
+        except UNKNOWN:
+            continue
+
+
+@settings(max_examples=1000)
+@given(st.integers(200, 599), st.binary() | json_values.map(lambda v: json.dumps(v).encode()))
+def test_answer__property_any_bytes(status: int, body: bytes) -> None:
+    """Whatever bytes an answer holds, it is JSON or a named error."""
+    for request in (POST, GET):
+        try:
+            protocol.answer_json(request, HttpAnswer(status, {}, body))
+        except errors.ArenaError:
+            continue

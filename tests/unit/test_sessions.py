@@ -1,0 +1,160 @@
+"""One function logs in, once for all (R5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arena_exports.errors import NotNowError
+from arena_exports.sessions import LOGIN_SECONDS, Sessions
+from arena_exports.wiring import make_login_desk
+from infra.local.simulator import control, names
+from tests.support.fakes import FakeSecret
+from tests.support.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+def logins(world: World) -> int:
+    """Count the logins that Arena saw."""
+    return sum(1 for record in world.arena.journal.records if record.purpose == "login")
+
+
+def test_login__first_one_writes_the_secret() -> None:
+    """Without any session there is a login, and the id stands in the secret under the version returned."""
+    world = World()
+    version = make_login_desk(world.parts).renew("")
+    assert world.session_secret.current == version
+    assert world.session_secret.versions[version]["arenaSessionId"]
+
+
+def test_fault_22__many_that_notice_make_one_login() -> None:
+    """Twenty functions that name the same dead session cause one login, and get the same new one."""
+    world = World()
+    desk = make_login_desk(world.parts)
+    dead = desk.renew("")
+    assert len({desk.renew(dead) for _ in range(20)}) == 1
+    assert logins(world) == 2
+
+
+def test_fault_26__login_under_way_is_waited_for() -> None:
+    """While a login is under way nobody else logs in."""
+    world = World()
+    record = world.ledger.session
+    now = int(world.clock.now())
+    record.write(replace(record.read(), login="token", login_expires_at=now + LOGIN_SECONDS))
+    with pytest.raises(NotNowError, match="under way"):
+        make_login_desk(world.parts).renew("")
+    assert logins(world) == 0
+
+
+class DyingSecret(FakeSecret):
+    """A session secret whose writer dies before, or right after, the write."""
+
+    writes = False
+
+    def write(self, value: Mapping[str, Any], version: str) -> None:
+        """Write, perhaps, and die."""
+        if self.writes:
+            super().write(value, version)
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(("writes", "expected"), [(False, 2), (True, 1)])
+def test_fault_25__session_that_dies_around_the_write(*, writes: bool, expected: int) -> None:
+    """A login that died before the write is done once more; one that had written is taken over."""
+    world = World()
+    dying = DyingSecret()
+    dying.writes = writes
+    with pytest.raises(RuntimeError):
+        make_login_desk(replace(world.parts, session_secret=dying)).renew("")
+    world.session_secret.versions |= dying.versions
+    world.session_secret.current = dying.current
+    desk = make_login_desk(world.parts)
+    with pytest.raises(NotNowError):
+        desk.renew("")
+    world.clock.sleep(LOGIN_SECONDS + 1)
+    version = desk.renew("")
+    assert world.session_secret.current == version
+    assert logins(world) == expected
+    assert desk.renew(version) != version
+
+
+def test_login__cool_down_after_the_third_within_an_hour() -> None:
+    """Three logins within an hour, then one in a quarter of an hour."""
+    world = World()
+    desk = make_login_desk(world.parts)
+    version = ""
+    for _ in range(3):
+        version = desk.renew(version)
+    with pytest.raises(NotNowError, match="cooling down"):
+        desk.renew(version)
+    world.clock.sleep(901)
+    assert desk.renew(version) != version
+    assert world.telemetry.metrics["SessionDuel"] == 2
+
+
+@pytest.mark.parametrize("code", [4001, 4079, 4081, 4082])
+def test_fault_24__refused_credentials_are_tried_once(code: int) -> None:
+    """Each refusal closes the door until the secret has a new version."""
+    world = World()
+    control.set_account(world.arena, {"refusal": code})
+    desk = make_login_desk(world.parts)
+    for _ in range(5):
+        with pytest.raises(NotNowError, match="refused"):
+            desk.renew("")
+        world.clock.sleep(3600)
+    assert logins(world) == 1
+    control.set_account(world.arena, {"refusal": None})
+    world.set_password(names.PASSWORD)
+    assert desk.renew("")
+
+
+def test_fault_24__locked_account_is_waited_out() -> None:
+    """4083 waits more than Arena's five minutes, and does not refuse the password."""
+    world = World()
+    control.set_account(world.arena, {"lockedSeconds": 300})
+    desk = make_login_desk(world.parts)
+    with pytest.raises(NotNowError) as caught:
+        desk.renew("")
+    assert caught.value.retry_after_seconds >= 300
+    with pytest.raises(NotNowError):
+        desk.renew("")
+    assert logins(world) == 1
+    world.clock.sleep(caught.value.retry_after_seconds + 1)
+    assert desk.renew("")
+
+
+def test_login__that_brings_no_answer_is_tried_again_later() -> None:
+    """A login whose answer never came is no refusal."""
+    world = World()
+    control.add_faults(world.arena, {"method": "POST", "path": "*/login", "drop": True})
+    desk = make_login_desk(world.parts)
+    with pytest.raises(NotNowError) as caught:
+        desk.renew("")
+    world.clock.sleep(caught.value.retry_after_seconds + 1)
+    assert desk.renew("")
+
+
+class DownSecret(FakeSecret):
+    """A secret that can be read once, then no more."""
+
+    def read(self, version: str | None = None):  # type: ignore[no-untyped-def]  # noqa: ANN201 - as its parent
+        """Read, or say that Secrets Manager does not answer."""
+        if self.reads:
+            raise NotNowError("down", 30)  # noqa: EM101 - a made-up reason
+        return super().read(version)
+
+
+def test_fault_27__kept_session_serves_while_secrets_manager_is_down() -> None:
+    """What was read before is used, however old, while nothing newer can be read."""
+    world = World()
+    secret = DownSecret({"v1": {"arenaSessionId": "one"}}, "v1")
+    sessions = Sessions(secret=secret, authority=world, clock=world.clock)
+    assert sessions.current().session_id == "one"
+    world.clock.sleep(100_000)
+    assert sessions.current().session_id == "one"
