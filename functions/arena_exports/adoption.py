@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from arena_exports.arena import Arena
     from arena_exports.ledger import Ledger
     from arena_exports.ledger.attempts import Attempt
-    from arena_exports.ledger.lease import Lease
+    from arena_exports.ledger.items import Lease
     from arena_exports.ports import Clock, Telemetry
     from arena_exports.runs import Run
     from arena_exports.watching import Watch
@@ -41,7 +41,9 @@ class Adoption:
         self._telemetry = telemetry
 
     def look(self, lease: Lease, attempt: Attempt) -> tuple[Lease, Attempt] | None:
-        """Adopt the attempt's run where one is found; after enough empty looks, return what may be POSTed again.
+        """Adopt the attempt's run where one is found.
+
+        After enough empty looks, return what may be POSTed again.
 
         Raises:
             ConditionFailedError: the lease was lost.
@@ -103,7 +105,10 @@ class Adoption:
         self._watch.begin(running, attempt.item_count - len(attempt.rejected))
 
     def _find(self, lease: Lease, attempt: Attempt) -> Run | None:
-        """Look at what is pending and at what ended since, not at the whole list; a run moves from one to the next."""
+        """Look at what is pending and at what ended since, not at the whole list.
+
+        A run moves from one to the next.
+        """
         selection = self._ledger.requests.reselect(attempt.group, attempt.slices, attempt.history)
         wanted = digest(selection.without(attempt.rejected).item_guids)
         for run, sent_at in self._candidates(attempt):

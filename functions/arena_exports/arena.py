@@ -1,4 +1,6 @@
-"""Arena as the domain sees it: start a run, read a run, find a run; sessions and the budget taken care of.
+"""Arena as the domain sees it: start a run, read a run, find a run.
+
+Sessions and the budget taken care of.
 
 Before a request the budget is asked; after every answer it is noted. A 401 makes one new session,
 and one new try.
@@ -39,7 +41,10 @@ _DEAD_TWICE_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Runs that a look found, and Arena's clock at that time (epoch seconds; None where it was not told)."""
+    """Runs that a look found, and Arena's clock at that time (epoch seconds.
+
+    None where it was not told).
+    """
 
     runs: tuple[Run, ...]
     arena_now: float | None
@@ -48,7 +53,7 @@ class Found:
 class Arena:
     """Talks to Arena for submit and poll."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it works with
         self,
         *,
         transport: Transport,
@@ -83,10 +88,11 @@ class Arena:
         """POST a run.
 
         Sent once; a second time only after a definite 401.
-                Raises:
-                    RequestNotCompletedError: whether a run exists is not known.
-                    ArenaAnswerError: it was refused; no run exists.
-                    NotNowError: nothing was sent.
+
+        Raises:
+            RequestNotCompletedError: whether a run exists is not known.
+            ArenaAnswerError: it was refused; no run exists.
+            NotNowError: nothing was sent, or it was refused before any work was done.
         """
         request = protocol.start_run(export_guid, kind, item_guids)
         answer = self._send(request)

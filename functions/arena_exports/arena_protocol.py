@@ -59,7 +59,10 @@ _NAMED_GUID = re.compile(r"guid\s+\"\s*([A-Za-z0-9]+)\s*\"", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request to Arena; `path` is below the base address, `call` names it in logs and for administrators."""
+    """One request to Arena; `path` is below the base address.
+
+    `call` names it in logs and for administrators.
+    """
 
     call: str
     method: str
@@ -105,7 +108,10 @@ def login(credentials: Mapping[str, Any]) -> HttpRequest:
 
 
 def start_run(export_guid: ExportGuid, kind: Kind, item_guids: Sequence[ItemGuid]) -> HttpRequest:
-    """`POST /exports/<GUID>/runs`: one guid criterion alone, or `{}` for a definition with its own criteria."""
+    """`POST /exports/<GUID>/runs`.
+
+    One guid criterion alone, or `{}` for a definition with its own criteria.
+    """
     criteria = {
         "criteria": [[{"attribute": "guid", "operator": "IS_IN", "value": list(item_guids)}]]
     }
@@ -153,7 +159,7 @@ def answer_json(request: HttpRequest, answer: HttpAnswer) -> Any:  # noqa: ANN40
         raise RequestNotCompletedError(message) from None
 
 
-def answer_error(
+def answer_error(  # noqa: PLR0911 - one line for each meaning
     request: HttpRequest, answer: HttpAnswer
 ) -> ArenaAnswerError | RequestNotCompletedError:
     """Name the error that an unsuccessful answer stands for, the most specific one first."""
@@ -189,7 +195,10 @@ def answer_error(
 
 
 def _syntax_of_large_body(request: HttpRequest, status: int, codes: set[int]) -> bool:
-    """Tell whether a 400 may only mean that the body is too large: a limit that nothing public names."""
+    """Tell whether a 400 may only mean that the body is too large.
+
+    A limit that nothing public names.
+    """
     return status == CODE_SYNTAX and codes <= {CODE_SYNTAX} and len(request.body) > LARGE_BODY_BYTES
 
 
@@ -217,7 +226,10 @@ def _code(value: object) -> int | None:
 def start_run_error(
     error: ArenaAnswerError, answer: HttpAnswer, export_guid: str, items: frozenset[ItemGuid]
 ) -> ArenaAnswerError:
-    """Say what a refusal of `start_run` is about: items of ours that Arena names, or else the definition."""
+    """Say what a refusal of `start_run` is about.
+
+    Items of ours that Arena names, or else the definition.
+    """
     if type(error) is not ArenaAnswerError:
         return error
     details = {
@@ -240,7 +252,10 @@ def start_run_error(
 
 
 def read_run_error(error: ArenaAnswerError) -> ArenaAnswerError:
-    """Say what a refusal of `read_run` is about: 403, 404, 3011, 3012, 3024 make the run unreadable for good."""
+    """Say what a refusal of `read_run` is about.
+
+    403, 404, 3011, 3012, 3024 make the run unreadable for good.
+    """
     if type(error) is not ArenaAnswerError:
         return error
     if error.status != HTTP_FORBIDDEN and error.code not in CODES_UNREADABLE:
@@ -251,7 +266,9 @@ def read_run_error(error: ArenaAnswerError) -> ArenaAnswerError:
 
 
 def read_login(content: Any) -> Login:  # noqa: ANN401 - JSON is anything
-    """Read a login's answer; the id's key is `arenaSessionId` in practice, `arena_session_id` on one page.
+    """Read a login's answer; the id's key is `arenaSessionId` in practice.
+
+    `arena_session_id` on one page.
 
     Raises:
         RequestNotCompletedError: it has no session id.
@@ -266,7 +283,10 @@ def read_login(content: Any) -> Login:  # noqa: ANN401 - JSON is anything
 
 
 def login_error(error: ArenaAnswerError) -> ArenaAnswerError | LoginRefusedError:
-    """Say what a refusal of `login` is about: 4001, 4079, 4081, 4082 and whatever is not known refuse the credentials."""
+    """Say what a refusal of `login` is about.
+
+    4001, 4079, 4081, 4082 and whatever is not known refuse the credentials.
+    """
     if isinstance(error, (AccountLockedError, BudgetSpentError)):
         return error
     return LoginRefusedError(str(error.code or error.status), error.arena_message)

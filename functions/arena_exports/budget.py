@@ -20,6 +20,7 @@ RESET_HEADER = "x-arena-next-request-limit-reset"
 SAFE_WAIT_SECONDS = 3600  # where nothing believable says when the budget is reset
 SHORTEST_WAIT_SECONDS = 900  # covers a clock that is ten minutes off
 LONGEST_BELIEVED_SECONDS = 26 * 3600  # the budget's day has 24 hours, 25 when the clocks go back
+_MOST_DIGITS = 12
 _ODD_DATE = re.compile(
     r"(?:\w{3}, )?(\d{1,2})[- ](\w{3})[- ](\d{4}) (\d\d):(\d\d):(\d\d) GMT(?:([+-])(\d\d):?(\d\d))?"
 )
@@ -40,7 +41,10 @@ class Budget:
     seen_at: int = 0
 
     def wait_seconds(self, now: float, reserve: int) -> int:
-        """Return how long no request may be sent that would leave less than `reserve`; 0 when one may go now."""
+        """Return how long no request may be sent that would leave less than `reserve`.
+
+        0 when one may go now.
+        """
         if self.spent_until > now:
             return int(self.spent_until - now) + 1
         if self.remaining is None or self.remaining > reserve:
@@ -60,7 +64,7 @@ def read_budget(headers: Mapping[str, str], now: float, *, spent: bool) -> Budge
     remaining = headers.get(REMAINING_HEADER, "").strip()
     count = (
         int(remaining)
-        if remaining.isascii() and remaining.isdigit() and len(remaining) < 12
+        if remaining.isascii() and remaining.isdigit() and len(remaining) < _MOST_DIGITS
         else None
     )
     if count is None and not spent:
@@ -76,7 +80,10 @@ def _spent_wait(resets_in: float | None) -> float:
 
 
 def _resets_in(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds until the reset, measured on Arena's own clock where the Date header shows it."""
+    """Return the seconds until the reset.
+
+    Measured on Arena's own clock where the Date header shows it.
+    """
     reset = parse_date(headers.get(RESET_HEADER, ""))
     if reset is None:
         return None
@@ -88,7 +95,9 @@ def _resets_in(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def parse_date(text: str) -> float | None:
-    """Read a date header into epoch seconds: RFC 9110 forms, ISO 8601, and Arena's own odd one; None for others.
+    """Read a date header into epoch seconds: RFC 9110 forms, ISO 8601, and Arena's own odd one.
+
+    None for others.
 
     Arena documents `Fri, 02-May-2014 14:22:13 GMT-0700 (PDT)`.
     """
@@ -108,7 +117,5 @@ def _odd_date(text: str) -> datetime:
     day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = match.groups()
     offset = timedelta(hours=int(zone_hours or 0), minutes=int(zone_minutes or 0))
     zone = timezone(-offset if sign == "-" else offset)
-    moment = datetime.strptime(
-        f"{day} {month} {year} {hour}:{minute}:{second}", "%d %b %Y %H:%M:%S"
-    )
-    return moment.replace(tzinfo=zone)
+    text = f"{day} {month} {year} {hour}:{minute}:{second}"
+    return datetime.strptime(text, "%d %b %Y %H:%M:%S").replace(tzinfo=zone)

@@ -7,7 +7,8 @@
     ├── InvalidMessageError            an intake message that can never be exported
     ├── LedgerError
     │   ├── ConditionFailedError       somebody else was there first
-    │   └── LedgerUnavailableError     throttled, in conflict or down: the same call may succeed later
+    │   └── LedgerUnavailableError     throttled, in conflict or down: the same call may succeed
+    later
     ├── DeliveryError                  SNS or SQS did not take everything
     ├── ArenaError
     │   ├── RequestNotCompletedError   no answer, or one that cannot be read
@@ -15,7 +16,8 @@
     │   └── NotNowError                no request was sent: budget spent, or no session to be had
     └── LoginRefusedError              Arena, or a broken credentials secret, refuses the login
 
-An answer's error says what may be done about it by its type, and carries status, Arena's code, method and
+An answer's error says what may be done about it by its type, and carries status, Arena's code,
+method and
 path; never headers, body or session id.
 """
 
@@ -25,6 +27,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from arena_exports.model import ItemGuid
 
 
 class ArenaExportsError(Exception):
@@ -91,7 +95,10 @@ class RequestNotCompletedError(ArenaError):
 
 
 class NotNowError(ArenaError):
-    """No request may be sent now; `retry_after_seconds` says when to come again, `reason` why (a term)."""
+    """No request may be sent now.
+
+    `retry_after_seconds` says when to come again, `reason` why (a term).
+    """
 
     def __init__(self, reason: str, retry_after_seconds: int) -> None:
         super().__init__(f"{reason}; try again in {retry_after_seconds} s")
@@ -141,7 +148,13 @@ class ItemsRefusedError(ArenaAnswerError):
     """3011, 3012 that name item GUIDs of ours: `item_guids` can never be exported."""
 
     def __init__(
-        self, *, status: int, code: int | None, message: str, call: str, item_guids: tuple[str, ...]
+        self,
+        *,
+        status: int,
+        code: int | None,
+        message: str,
+        call: str,
+        item_guids: tuple[ItemGuid, ...],
     ) -> None:
         super().__init__(status=status, code=code, message=message, call=call)
         self.item_guids = item_guids
@@ -152,4 +165,7 @@ class RunUnreadableError(ArenaAnswerError):
 
 
 class AccountLockedError(ArenaAnswerError):
-    """4083 (4013 before Winter 2023): too many bad tries; the account is locked for five minutes."""
+    """4083 (4013 before Winter 2023): too many bad tries.
+
+    The account is locked for five minutes.
+    """

@@ -1,4 +1,6 @@
-"""The CloudEvents of the outcome topic (CONTRACT.md §2): built, and cut into parts that fit a message.
+"""The CloudEvents of the outcome topic (CONTRACT.md §2).
+
+Built, and cut into parts that fit a message.
 
 Pure.
 """
@@ -113,7 +115,10 @@ def run_events(outcome: RunOutcome) -> list[Event]:
 
 
 def rejection_events(rejection: Rejection) -> list[Event]:
-    """Return the parts of `request.rejected`; their ids depend on the request, the items and the code alone."""
+    """Return the parts of `request.rejected`.
+
+    Their ids depend on the request, the items and the code alone.
+    """
     fixed = {
         "workspace": rejection.workspace,
         "requestId": rejection.request_id,

@@ -47,7 +47,8 @@ class Intake:
         """Record a batch, and return the ids of the messages that SQS must deliver again.
 
         Args:
-            records: of an SQS event: `messageId`, `body`, `attributes.SentTimestamp` (epoch milliseconds, text).
+            records: of an SQS event: `messageId`, `body`, `attributes.SentTimestamp` (epoch
+                milliseconds, text).
         """
         failed: list[str] = []
         requests: dict[str, ExportRequest] = {}

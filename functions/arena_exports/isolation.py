@@ -28,7 +28,8 @@ SECONDS_AFTER_AN_ABORT = 60
 class Isolation:
     """Moves what an attempt carried to suspect sets, and frees the slot.
 
-    Every method raises ConditionFailedError when the slot belongs to another attempt: then nothing was changed.
+    Every method raises ConditionFailedError when the slot belongs to another attempt: then nothing
+    was changed.
     """
 
     def __init__(self, *, ledger: Ledger, clock: Clock) -> None:
@@ -36,7 +37,10 @@ class Isolation:
         self._clock = clock
 
     def after_failure(self, attempt: Attempt, selection: Selection) -> bool:
-        """Isolate further what FAILED; False when there is nothing left to isolate: the one item is guilty."""
+        """Isolate further what FAILED.
+
+        False when there is nothing left to isolate: the one item is guilty.
+        """
         now = self._clock.now()
         definition = self._ledger.definitions.read(attempt.group.export_guid)
         history = attempt.history
@@ -74,7 +78,10 @@ class Isolation:
         history: SetHistory,
         definition: Definition,
     ) -> None:
-        """Write the sets, whose ids derive from the attempt, then settle what they were taken from."""
+        """Write the sets, whose ids derive from the attempt.
+
+        Then settle what they were taken from.
+        """
         fence = self._ledger.lease.fence_of(attempt)
         moved_to = [
             page_id

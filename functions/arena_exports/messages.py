@@ -23,7 +23,10 @@ _RECONCILE = {"action": "reconcile"}
 
 @dataclass(frozen=True, slots=True)
 class IntakeRules:
-    """What a stack accepts: its workspace's name, and its default export definition ("" for none)."""
+    """What a stack accepts: its workspace's name.
+
+    Its default export definition ("" for none).
+    """
 
     workspace: str
     default_export_guid: str
@@ -33,7 +36,8 @@ def parse_message(request_id: str, body: str, rules: IntakeRules) -> ExportReque
     """Read one intake message; None stands for `{"action": "reconcile"}`, which records nothing.
 
     Raises:
-        InvalidMessageError: `InvalidMessage`, `WrongWorkspace` or `NoExportDefinition`; the message names the field.
+        InvalidMessageError: `InvalidMessage`, `WrongWorkspace` or `NoExportDefinition`; the message
+            names the field.
     """
     guid = normal_guid(body)
     content = guid or _without_envelope(_json(body))
@@ -54,7 +58,10 @@ def parse_message(request_id: str, body: str, rules: IntakeRules) -> ExportReque
 
 
 def normal_guid(text: object) -> str | None:
-    """Return a GUID in its normal form (upper case, no blanks around it), or None when it could not be one."""
+    """Return a GUID in its normal form (upper case, no blanks around it).
+
+    Or None when it could not be one.
+    """
     if not isinstance(text, str):
         return None
     guid = text.strip().upper() if len(text) < _LONGEST_CORRELATION_ID and text.isascii() else ""
@@ -137,7 +144,8 @@ def _correlation_id(fields: dict[str, Any]) -> str | None:
         return None
     if not isinstance(value, str) or len(value) > _LONGEST_CORRELATION_ID:
         raise _invalid(
-            f"correlationId must be text of at most {_LONGEST_CORRELATION_ID} characters: {_quote(value)}"
+            f"correlationId must be text of at most {_LONGEST_CORRELATION_ID} characters, not "
+            f"{_quote(value)}"
         )
     return value
 
@@ -163,6 +171,9 @@ def _invalid(message: str) -> InvalidMessageError:
 
 
 def _quote(value: object) -> str:
-    """Return a value as one short line of printable ASCII, fit for a log line and a message attribute."""
+    """Return a value as one short line of printable ASCII.
+
+    Fit for a log line and a message attribute.
+    """
     text = json.dumps(value)
     return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"

@@ -140,7 +140,10 @@ class Selection:
         return tuple(dict.fromkeys(guid for entry in self.entries for guid in entry.item_guids))
 
     def without(self, rejected: frozenset[ItemGuid]) -> Selection:
-        """Return the same selection less the rejected items; requests that lose all are left out."""
+        """Return the same selection less the rejected items.
+
+        Requests that lose all are left out.
+        """
         if not rejected:
             return self
         entries = []

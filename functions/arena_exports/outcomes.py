@@ -1,4 +1,7 @@
-"""Tell the outside that items are rejected or given up: event first, then the dead-letter entry (CONTRACT.md §3)."""
+"""Tell the outside that items are rejected or given up.
+
+Event first, then the dead-letter entry (CONTRACT.md §3).
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,9 @@ class Outcomes:
     def refuse_message(
         self, request_id: str, body: str, code: str, message: str, sent_at: float
     ) -> None:
-        """Say that a message was refused at intake; its original body goes to the dead-letter queue.
+        """Say that a message was refused at intake.
+
+        Its original body goes to the dead-letter queue.
 
         Raises:
             DeliveryError: the event, or the entry behind it, could not be delivered.
@@ -54,7 +59,8 @@ class Outcomes:
         """Say for each request that these items of it can never be exported.
 
         Raises:
-            DeliveryError: not everything could be delivered; saying it again makes doubles with the same ids.
+            DeliveryError: not everything could be delivered; saying it again makes doubles with the
+                same ids.
         """
         now = self._clock.now()
         rejections = [

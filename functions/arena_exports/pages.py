@@ -25,7 +25,10 @@ WRITES_FOR_A_PAGE = 2  # the page and its pending pointer
 
 
 def bundles(requests: Iterable[ExportRequest]) -> Iterator[list[ExportRequest]]:
-    """Split requests, in their order, so that the markers and pages of each bundle fit one transaction."""
+    """Split requests, in their order.
+
+    So that the markers and pages of each bundle fit one transaction.
+    """
     bundle: list[ExportRequest] = []
     for request in requests:
         if bundle and not _fits([*bundle, request]):

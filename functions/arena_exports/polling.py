@@ -23,7 +23,8 @@ def first_wait_seconds(durations: Sequence[float]) -> int:
     """Return the seconds from the start of a run to the first look.
 
     Args:
-        durations: true durations, seconds, of the definition's past runs of about this size, oldest first.
+        durations: true durations, seconds, of the definition's past runs of about this size, oldest
+            first.
     """
     if not durations:
         return FIRST_LOOK_SECONDS
@@ -42,7 +43,10 @@ def next_wait_seconds(waited_seconds: float, *, scarcity: float = 1.0) -> int:
 
 
 def scarcity(remaining: int | None, reserve: int) -> float:
-    """Return how much gaps are stretched: 1 while more than four reserves are left, 4 when only half of one is."""
+    """Return how much gaps are stretched.
+
+    1 while more than four reserves are left, 4 when only half of one is.
+    """
     if remaining is None or reserve <= 0 or remaining >= 4 * reserve:
         return 1.0
     return min(4.0, 4.0 * reserve / max(remaining, 1) / 2 + 0.5)

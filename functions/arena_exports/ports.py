@@ -50,7 +50,10 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Set and remove attributes of an item, and add texts to sets; makes the item where it is missing."""
+    """Set and remove attributes of an item, and add texts to sets.
+
+    Makes the item where it is missing.
+    """
 
     key: Key
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -82,9 +85,11 @@ class Table(Protocol):
     """The ledger's table.
 
     Every read is consistent.
-        Raises:
-            ConditionFailedError: a condition did not hold; nothing was written.
-            LedgerUnavailableError: throttled, in conflict, or down; nothing was written as far as is known.
+
+    Raises:
+        ConditionFailedError: a condition did not hold; nothing was written.
+        LedgerUnavailableError: throttled, in conflict, or down; nothing was written as far as is
+            known.
     """
 
     def get(self, key: Key) -> Item | None:
@@ -94,7 +99,10 @@ class Table(Protocol):
         """Return those of the items that exist."""
 
     def query(self, pk: str, first: str, last: str, *, limit: int | None = None) -> list[Item]:
-        """Return items of one partition in the order of SK, from `first` to `last`, both included."""
+        """Return items of one partition in the order of SK, from `first` to `last`.
+
+        Both included.
+        """
 
     def write(self, *writes: Write) -> None:
         """Do all writes or none: one alone as it is, several in one transaction."""
@@ -161,16 +169,22 @@ class SessionAuthority(Protocol):
     """The session function, as the other functions see it."""
 
     def renew(self, dead_version: str) -> str:
-        """Say that a session (a version of the session secret, "" for none) is dead; return the version in force.
+        """Say that a session (a version of the session secret, "" for none) is dead.
+
+        Return the version in force.
 
         Raises:
-            NotNowError: there is none to be had now: another login is under way, a cool-down, a refused login.
+            NotNowError: there is none to be had now: another login is under way, a cool-down, a
+                refused login.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A CloudEvent as the topic takes it: its JSON, and the message attributes for filter policies."""
+    """A CloudEvent as the topic takes it.
+
+    Its JSON, and the message attributes for filter policies.
+    """
 
     body: str
     attributes: Mapping[str, str]
@@ -189,7 +203,10 @@ class Topic(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A dead-letter entry: a body that can be sent to the intake queue again, and why it is there."""
+    """A dead-letter entry: a body that can be sent to the intake queue again.
+
+    Why it is there.
+    """
 
     body: str
     request_id: str
@@ -215,7 +232,10 @@ class Executions(Protocol):
         """Start one; a used name means that it was started already."""
 
     def status(self, name: str) -> str | None:
-        """Return Step Functions' status (`RUNNING`, `SUCCEEDED`, …), or None when there is none of that name."""
+        """Return Step Functions' status (`RUNNING`, `SUCCEEDED`, …).
+
+        Or None when there is none of that name.
+        """
 
 
 class Telemetry(Protocol):

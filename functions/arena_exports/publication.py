@@ -86,7 +86,10 @@ class Publication:
         actions[result.outcome](attempt, result)
 
     def _complete(self, attempt: Attempt, result: Result) -> None:
-        """Publish `run.completed`; where fewer items matched than were asked for, a metric says so."""
+        """Publish `run.completed`; where fewer items matched than were asked for.
+
+        A metric says so.
+        """
         selection = self._ledger.selection(attempt)
         files = self._ledger.lease.files(attempt.attempt_id)
         self._publish(attempt, result, selection, files)
@@ -154,7 +157,10 @@ class Publication:
         self._ledger.settle(attempt, self._definition(attempt).served(self._clock.now()))
 
     def _settle_pages(self, attempt: Attempt, say: Callable[[Sequence[Entry]], None]) -> None:
-        """Say it page by page, each settled before the next, so that a restart goes on from there."""
+        """Say it page by page, each settled before the next.
+
+        So that a restart goes on from there.
+        """
         requests, group = self._ledger.requests, attempt.group
         for part in requests.unsettled(group, attempt.slices):
             selection = requests.reselect(group, [part], attempt.history)

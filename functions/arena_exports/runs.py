@@ -41,7 +41,7 @@ PHASES = {
     RunStatus.DOWNLOADED: Phase.READY,
     RunStatus.FAILED: Phase.LOST,
     RunStatus.ABORTED: Phase.LOST,
-    RunStatus.UNKNOWN: Phase.PENDING,  # treat a status you do not know as still pending (ARENA_API.md)
+    RunStatus.UNKNOWN: Phase.PENDING,  # whatever it means, it has not ended
 }
 
 

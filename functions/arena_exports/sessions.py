@@ -54,7 +54,10 @@ class Session:
 
 
 class Sessions:
-    """The session as submit and poll see it: read from its secret, kept for a while, renewed on a 401."""
+    """The session as submit and poll see it.
+
+    Read from its secret, kept for a while, renewed on a 401.
+    """
 
     def __init__(self, *, secret: SecretReader, authority: SessionAuthority, clock: Clock) -> None:
         self._secret = secret
@@ -113,7 +116,7 @@ def _session(secret: Secret | None) -> Session:
 class LoginDesk:
     """The session function's work: one login at a time, for all."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it works with
         self,
         *,
         transport: Transport,
@@ -131,7 +134,9 @@ class LoginDesk:
         self._telemetry = telemetry
 
     def renew(self, dead_version: str) -> str:
-        """Return the version of the session secret that is in force after `dead_version` ("" for none) died.
+        """Return the session secret's version that is in force after `dead_version` died.
+
+        `dead_version` is "" where there was none.
 
         Raises:
             NotNowError: another login is under way, a cool-down, or refused credentials.
@@ -148,7 +153,10 @@ class LoginDesk:
         return self._log_in(state, credentials)
 
     def _take_up(self, state: SessionState, dead_version: str) -> SessionState:
-        """Look at a login that did not finish: still under way, done but for the last write, or dead."""
+        """Look at a login that did not finish.
+
+        Still under way, done but for the last write, or dead.
+        """
         if state.login_expires_at > self._clock.now():
             raise NotNowError("a login is under way", BUSY_SECONDS)
         secret = self._secret.read() if state.login != dead_version else None
@@ -253,7 +261,10 @@ def _complete(credentials: Secret | None) -> Secret:
 
 
 def _check_workspace(credentials: Secret, login: protocol.Login) -> None:
-    """Make sure that the login landed where the credentials say: nothing may be submitted elsewhere."""
+    """Make sure that the login landed where the credentials say.
+
+    Nothing may be submitted elsewhere.
+    """
     wanted = credentials.value.get("workspaceId")
     if wanted is not None and login.workspace_id != str(wanted):
         message = (

@@ -54,7 +54,8 @@ def checked_base_url(url: str) -> str:
     """Return `url` when it is one of Arena's five addresses or a loopback stand-in.
 
     Raises:
-        SettingsError: any other scheme, host, port, user info, or spelling (R9: the session id goes there).
+        SettingsError: any other scheme, host, port, user info, or spelling (R9: the session id goes
+            there).
     """
     arena = _ARENA_ADDRESS.fullmatch(url)
     if arena and arena["host"] in ARENA_HOSTS:
@@ -64,7 +65,10 @@ def checked_base_url(url: str) -> str:
         and int(url.split(":")[2].split("/", maxsplit=1)[0]) <= _HIGHEST_PORT
     ):
         return url
-    message = "ARENA_BASE_URL must be one of Arena's five addresses with /v1, or http on 127.0.0.1 or localhost with a port"
+    message = (
+        "ARENA_BASE_URL must be one of Arena's five addresses with /v1, "
+        "or http on 127.0.0.1 or localhost with a port"
+    )
     raise SettingsError(message)
 
 

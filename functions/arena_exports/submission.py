@@ -1,7 +1,11 @@
-"""Start the next export run, or move on what is stuck: the one way for batches, schedules and the last step alike.
+"""Start the next export run, or move on what is stuck.
 
-The slot says what is to be done: idle - gather and POST; submitting and expired - look whether the POST that was
-under way came to a run; running - make sure that somebody watches it. An expired lease is permission to look,
+The one way for batches, schedules and the last step alike.
+
+The slot says what is to be done: idle - gather and POST; submitting and expired - look whether the
+POST that was
+under way came to a run; running - make sure that somebody watches it. An expired lease is
+permission to look,
 never permission to POST (R3).
 """
 
@@ -21,7 +25,7 @@ from arena_exports.errors import (
     TooManyItemsError,
 )
 from arena_exports.ledger.attempts import AttemptState, Outcome, Result
-from arena_exports.ledger.lease import SlotState
+from arena_exports.ledger.items import SlotState
 from arena_exports.model import Lane
 from arena_exports.turns import next_head
 
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     from arena_exports.isolation import Isolation
     from arena_exports.ledger import Ledger
     from arena_exports.ledger.attempts import Attempt
-    from arena_exports.ledger.lease import Lease
+    from arena_exports.ledger.items import Lease
     from arena_exports.model import Selection
     from arena_exports.outcomes import Outcomes
     from arena_exports.ports import Clock, Telemetry
@@ -63,7 +67,7 @@ class Deadline:
 class Submission:
     """Submits export runs, one at a time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it works with
         self,
         *,
         ledger: Ledger,
@@ -89,7 +93,9 @@ class Submission:
         self._max_items = max_items
 
     def dispatch(self, deadline: Deadline, *, breathe: bool) -> None:
-        """Do what the slot asks for; leave where there is nothing to do now, or somebody else does it.
+        """Do what the slot asks for; leave where there is nothing to do now.
+
+        Or somebody else does it.
 
         Args:
             deadline: when this function must be done.
@@ -154,7 +160,7 @@ class Submission:
         known = self._ledger.definitions.read(export_guid).limit  # type: ignore[arg-type]
         return min(known or self._max_items, self._max_items)
 
-    def _post(
+    def _post(  # noqa: PLR0911 - one line for each answer
         self, lease: Lease, attempt: Attempt, selection: Selection, deadline: Deadline
     ) -> bool:
         """POST the attempt, and act on the answer; say whether another step is worth while now."""
@@ -192,7 +198,10 @@ class Submission:
         error: ItemsRefusedError,
         deadline: Deadline,
     ) -> bool:
-        """Take out the items that Arena named, and send the rest; halve it when they are too many."""
+        """Take out the items that Arena named, and send the rest.
+
+        Halve it when they are too many.
+        """
         attempt = self._reject_items(lease, attempt, selection, error)
         left = selection.without(attempt.rejected)
         if not left.item_guids:
@@ -208,7 +217,10 @@ class Submission:
     def _reject_items(
         self, lease: Lease, attempt: Attempt, selection: Selection, error: ItemsRefusedError
     ) -> Attempt:
-        """Say it and write it down for some items at a time, so that a restart goes on from there."""
+        """Say it and write it down for some items at a time.
+
+        So that a restart goes on from there.
+        """
         attempt = replace(attempt, refusals=attempt.refusals + 1)
         for start in range(0, len(error.item_guids), ITEMS_REJECTED_AT_ONCE):
             named = frozenset(error.item_guids[start : start + ITEMS_REJECTED_AT_ONCE])
@@ -240,7 +252,10 @@ class Submission:
         return True
 
     def _wait_for_slot(self, lease: Lease, attempt: Attempt) -> bool:
-        """Somebody's export is in progress (3144): ours from an earlier, unknown POST, or a stranger's."""
+        """Somebody's export is in progress (3144).
+
+        Ours from an earlier, unknown POST, or a stranger's.
+        """
         self._telemetry.count("LeaseWaits")
         self._telemetry.event("another export is in progress", attempt=attempt.attempt_id)
         if attempt.follows_unknown:
@@ -253,7 +268,10 @@ class Submission:
         return False
 
     def _wait_for_definition(self, lease: Lease, attempt: Attempt, error: ArenaAnswerError) -> bool:
-        """The definition itself is refused: keep its requests, try once per back-off; others may go at once."""
+        """The definition itself is refused: keep its requests, try once per back-off.
+
+        Others may go at once.
+        """
         self._telemetry.count("DefinitionRefused")
         self._telemetry.warn(
             "export definition refused", exportGuid=attempt.group.export_guid, error=str(error)
@@ -277,5 +295,5 @@ class Submission:
 
 def _back_off(count: int, longest: int, jitter: float) -> float:
     """Return a delay in seconds: doubled each time up to the longest, half of it at random."""
-    full = min(FIRST_BACK_OFF_SECONDS * 2 ** min(count, 20), longest)
+    full = min(FIRST_BACK_OFF_SECONDS * 2.0 ** min(count, 20), longest)
     return full / 2 + full / 2 * jitter

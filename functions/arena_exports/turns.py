@@ -1,4 +1,7 @@
-"""Whose turn it is: lanes take turns, and within a lane the definition goes first that was served longest ago."""
+"""Whose turn it is: lanes take turns.
+
+Within a lane the definition goes first that was served longest ago.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from arena_exports.model import Lane
 if TYPE_CHECKING:
     from arena_exports.ledger import Ledger
     from arena_exports.ledger.definitions import Definition
-    from arena_exports.ledger.requests import Pending
+    from arena_exports.ledger.items import Pending
 
 _ORDER = tuple(Lane)
 

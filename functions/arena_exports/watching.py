@@ -1,4 +1,7 @@
-"""Watch a run: start its execution, see that one is alive, and look at the run where it should have ended."""
+"""Watch a run: start its execution, see that one is alive.
+
+Look at the run where it should have ended.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,13 @@ from arena_exports.ledger.attempts import AttemptState, Outcome, Result
 from arena_exports.runs import Phase, RunStatus
 
 if TYPE_CHECKING:
-    from arena_exports.model import AttemptId, ExportGuid, RunGuid
     from collections.abc import Mapping
 
     from arena_exports.arena import Arena
     from arena_exports.ledger import Ledger
     from arena_exports.ledger.attempts import Attempt
-    from arena_exports.ledger.lease import Lease
+    from arena_exports.ledger.items import Lease
+    from arena_exports.model import AttemptId, ExportGuid, RunGuid
     from arena_exports.ports import Clock, Executions, Telemetry
     from arena_exports.runs import Run
 
@@ -79,7 +82,10 @@ class Watch:
         self._start(attempt)
 
     def ensure(self, lease: Lease) -> None:
-        """Make sure that an execution watches the run in the slot; start one under the next name where none does."""
+        """Make sure that an execution watches the run in the slot.
+
+        Start one under the next name where none does.
+        """
         attempt = self._ledger.lease.attempt(_named(lease.attempt_id))
         status = self._executions.status(_name(attempt))
         if status == "RUNNING":
@@ -101,7 +107,7 @@ class Watch:
 class Poller:
     """One look at a run, as poll does."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it works with
         self,
         *,
         ledger: Ledger,
@@ -209,7 +215,10 @@ def _result(run: Run, outcome: Outcome) -> Result:
 
 
 def _name(attempt: Attempt) -> str:
-    """Return the execution's name: AWS refuses a used one for 90 days, so each watch has its own."""
+    """Return the execution's name.
+
+    AWS refuses a used one for 90 days, so each watch has its own.
+    """
     return f"{_run_guid(attempt)}-{attempt.watch}"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
@@ -32,7 +33,6 @@ from arena_exports.settings import Settings, read_settings
 from arena_exports.submission import Submission
 from arena_exports.telemetry import PowertoolsTelemetry
 from arena_exports.watching import Poller, Watch
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from arena_exports.ports import (

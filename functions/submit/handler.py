@@ -1,4 +1,7 @@
-"""The entry of submit: an SQS batch, or `{"action": "reconcile"}` from the schedule and the state machine."""
+"""The entry of submit: an SQS batch, or `{"action".
+
+"reconcile"}` from the schedule and the state machine.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Record the messages of an SQS event (`Records`), then start or move on a run.
 
     Returns:
-        `{"batchItemFailures": [{"itemIdentifier": "<message id>"}]}`: messages that are not safe yet.
+        `{"batchItemFailures": [{"itemIdentifier": "<message id>"}]}`: messages that are not safe
+            yet.
     """
     return submit(event, context.get_remaining_time_in_millis() / 1000, real_parts())
 
@@ -40,9 +44,7 @@ def submit(event: dict[str, Any], seconds_left: float, parts: Parts) -> dict[str
     failed = intake.record(records)
     try:
         submission.dispatch(deadline, breathe=True)
-    except (
-        Exception
-    ):  # the messages are safe, whatever happens here; the reconcile schedule comes by
+    except Exception:  # noqa: BLE001 - the messages are safe already, and reconcile comes by
         logger.exception("no run was started")
         parts.telemetry.count("SubmissionErrors")
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}

@@ -1,1 +1,4 @@
-"""The ports' real ends: DynamoDB, Arena over HTTPS, Secrets Manager, SNS, SQS, Step Functions, Lambda."""
+"""The ports' real ends: DynamoDB, Arena over HTTPS, Secrets Manager, SNS, SQS, Step Functions.
+
+Lambda.
+"""

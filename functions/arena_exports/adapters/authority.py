@@ -15,7 +15,8 @@ _RETRY_AFTER_SECONDS = 30
 class SessionFunction:
     """Fulfils `ports.SessionAuthority`.
 
-    Request: `{"deadVersion": "…"}`. Answer: `{"version": "…"}`, or `{"reason": "…", "retryAfterSeconds": 60}`.
+    Request: `{"deadVersion": "…"}`. Answer: `{"version": "…"}`, or `{"reason": "…",
+    "retryAfterSeconds": 60}`.
     """
 
     def __init__(self, client: Any, function_name: str) -> None:  # noqa: ANN401 - boto3 clients have no static type

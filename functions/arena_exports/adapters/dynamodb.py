@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -48,7 +48,8 @@ class DynamoTable:
             for item in map(_item, answer["Responses"].get(self._table_name, [])):
                 found[item["PK"], item["SK"]] = item
             left = answer.get("UnprocessedKeys", {}).get(self._table_name, {}).get("Keys", [])
-            # DynamoDB stops at 16 MB of answer too, so only batches that bring nothing count as failing.
+            # DynamoDB stops at 16 MB of answer too, so only batches that bring nothing count as
+            # failing.
             tries = tries + 1 if len(left) == len(batch) else 0
             if tries == _BATCH_TRIES:
                 message = "BatchGetItem keeps leaving keys unprocessed"
@@ -57,7 +58,10 @@ class DynamoTable:
         return found
 
     def query(self, pk: str, first: str, last: str, *, limit: int | None = None) -> list[Item]:
-        """Return items of one partition in the order of SK, from `first` to `last`, both included."""
+        """Return items of one partition in the order of SK, from `first` to `last`.
+
+        Both included.
+        """
         arguments: dict[str, Any] = {
             "TableName": self._table_name,
             "ConsistentRead": True,
@@ -197,7 +201,7 @@ def _item(attributes: Mapping[str, Any]) -> Item:
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any attribute value
     if isinstance(value, Binary):
-        return bytes(value)
+        return bytes(cast("Any", value))
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, list):

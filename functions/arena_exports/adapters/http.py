@@ -21,9 +21,12 @@ _CHUNK_BYTES = 64 * 1024
 
 
 class HttpTransport:
-    """Fulfils `ports.Transport` with `requests`: no redirect, no proxy, no .netrc, no retry, a bounded answer.
+    """Fulfils `ports.Transport` with `requests`.
 
-    Each request has a connection of its own: one that was kept alive while Lambda froze the function is dead, and a
+    No redirect, no proxy, no .netrc, no retry, a bounded answer.
+
+    Each request has a connection of its own: one that was kept alive while Lambda froze the
+    function is dead, and a
     POST that dies on it is a POST whose outcome nobody knows.
     """
 
@@ -35,7 +38,8 @@ class HttpTransport:
         """Send once and return the answer, whatever its status.
 
         Raises:
-            RequestNotCompletedError: none came in time, or it was too large. The text holds no header and no body.
+            RequestNotCompletedError: none came in time, or it was too large. The text holds no
+                header and no body.
         """
         try:
             with requests.Session() as session:

@@ -48,7 +48,10 @@ class ManagedSecret:
 
 
 def _object(text: str) -> dict[str, Any]:
-    """Return the JSON object that a secret holds; {} for anything else, so that a missing key is what is reported."""
+    """Return the JSON object that a secret holds.
+
+    {} for anything else, so that a missing key is what is reported.
+    """
     try:
         value = json.loads(text)
     except ValueError:

@@ -1,23 +1,29 @@
 """The ledger: the only shared state.
 
-One table, no index; everything that decides is read consistently by key.
-======================================  =====================================================================
-PK / SK                                 item
-======================================  =====================================================================
-`MSG#<request id>` / `-`                marker of a message: its pages. Written once: redelivery is a no-op
-`PAGE#<page id>` / `-`                  requests that were recorded together, compressed; never changed but for
-                                        `attempts` that took from it, `movedTo` and its expiry
-`PENDING` / `<lane>#<export>#<kind>#…`  pointer to a page with the position up to which it is settled
-`RUN#<yyyymm>` / `<attempt id>`         an attempt, written before the POST, and the run it became
-`RUN#<yyyymm>` / `<attempt id>#FILES#n` the files of its ended run
-`RUNGUID#<run guid>` / `-`              which attempt a run belongs to
-`SLOT` / `-`                            the lease: idle, submitting, running; token, attempt, expiry, not before
-`DEF#<export guid>` / `-`               what is known of an export definition
-`BUDGET` / `-`, `SESSION` / `-`         the request budget last seen; which session is in force
-======================================  =====================================================================
+One table, no index; everything that decides is read consistently, by key (PK / SK):
 
-Every item bears a version, `v`, so that a later release can meet it. Nothing that is pending ever expires;
-markers stay 75 days, everything else 60 days after it was settled (`expiresAt`, epoch seconds).
+`MSG#<request id>` / `-`
+    Marker of a message, with its pages. Written once: redelivery is a no-op.
+`PAGE#<page id>` / `-`
+    Requests that were recorded together, compressed. Never changed but for `attempts` that took
+    from it, `movedTo` (the suspect pages that its items went to), and its expiry.
+`PENDING` / `<lane>#<export>#<kind>#<page id>`
+    Pointer to a page, with the position up to which it is settled.
+`RUN#<yyyymm>` / `<attempt id>`
+    An attempt, written before the POST, and the run that it became.
+`RUN#<yyyymm>` / `<attempt id>#FILES#<n>`
+    The files of its ended run.
+`RUNGUID#<run guid>` / `-`
+    Which attempt a run belongs to.
+`SLOT` / `-`
+    The lease: idle, submitting, running; token, attempt, until when, not before.
+`DEF#<export guid>` / `-`
+    What is known of an export definition.
+`BUDGET` / `-` and `SESSION` / `-`
+    The request budget last seen; which session is in force.
+
+Every item bears a version, `v`, so that a later release can meet it. Nothing that is pending ever
+expires; markers stay 75 days, everything else 60 days after it was settled (`expiresAt`).
 """
 
 from __future__ import annotations
@@ -66,7 +72,10 @@ class Ledger:
         self.lease.settled(attempt, definition)
 
     def selection(self, attempt: Attempt) -> Selection:
-        """Return what an attempt carries: what it took, less the items that Arena refused by name."""
+        """Return what an attempt carries.
+
+        What it took, less the items that Arena refused by name.
+        """
         return self.requests.reselect(attempt.group, attempt.slices, attempt.history).without(
             attempt.rejected
         )

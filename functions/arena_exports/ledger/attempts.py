@@ -1,4 +1,7 @@
-"""An attempt: what is about to be submitted, written down before the POST, and the run that it became."""
+"""An attempt: what is about to be submitted, written down before the POST.
+
+The run that it became.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What Arena told of an ended run, for the events; `error` is a code and a message where there is one."""
+    """What Arena told of an ended run, for the events.
+
+    `error` is a code and a message where there is one.
+    """
 
     outcome: Outcome
     status: str = ""
@@ -117,7 +123,7 @@ def new_attempt(attempt_id: AttemptId, selection: Selection, now: float) -> Atte
 
 
 def successor(old: Attempt, attempt_id: AttemptId, now: float) -> Attempt:
-    """Return a new attempt with the contents of one whose POST came to nothing as far as two looks can tell."""
+    """Return a new attempt with the contents of one whose POST came to nothing, two looks say."""
     return replace(
         old, attempt_id=attempt_id, state=AttemptState.SENDING, sent_at=int(now), looks=0
     )

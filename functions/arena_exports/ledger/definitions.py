@@ -12,9 +12,9 @@ from arena_exports.ledger import keys
 from arena_exports.ports import Put
 
 if TYPE_CHECKING:
-    from arena_exports.model import ExportGuid
     from collections.abc import Iterable
 
+    from arena_exports.model import ExportGuid
     from arena_exports.ports import Table
 
 DURATIONS_KEPT = 50
@@ -69,7 +69,10 @@ class Definition:
         )
 
     def refused(self, now: float, longest_seconds: int) -> Definition:
-        """Note that Arena refused the definition itself: the next try waits, twice as long each time."""
+        """Note that Arena refused the definition itself.
+
+        The next try waits, twice as long each time.
+        """
         seconds = min(_FIRST_REFUSAL_SECONDS * 2 ** min(self.refusals, 20), longest_seconds)
         return replace(self, refusals=self.refusals + 1, not_before=int(now) + seconds)
 
@@ -95,14 +98,20 @@ class Definition:
         return replace(self, limit=max(items // 2, 1))
 
     def durations_for(self, items: int) -> list[int]:
-        """Return the durations of past runs of about this size; of all sizes where there is none."""
+        """Return the durations of past runs of about this size.
+
+        Of all sizes where there is none.
+        """
         return self.durations.get(size_class(items)) or [
             s for class_ in self.durations.values() for s in class_
         ]
 
 
 def size_class(items: int) -> str:
-    """Return the class of runs that take about as long: by the number of decimal digits of the items."""
+    """Return the class of runs that take about as long.
+
+    By the number of decimal digits of the items.
+    """
     return str(len(str(items)))
 
 

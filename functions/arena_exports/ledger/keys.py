@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-
 if TYPE_CHECKING:
     from arena_exports.model import AttemptId, Group, PageId
     from arena_exports.ports import Key
@@ -25,7 +24,10 @@ SETTLED_LIFE_SECONDS = 60 * _DAY_SECONDS  # as long as Arena keeps the files
 
 
 def new_id(now: float, token: str) -> str:
-    """Return an identifier that sorts by time: 12 hex digits of epoch milliseconds, 12 random ones."""
+    """Return an identifier that sorts by time.
+
+    12 hex digits of epoch milliseconds, 12 random ones.
+    """
     return f"{int(now * 1000):012x}{token[:12]}"
 
 

@@ -6,8 +6,7 @@ or on the attempt that the slot names, so that a copy that was thought dead can 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from arena_exports import pages
@@ -23,46 +22,19 @@ from arena_exports.ledger.attempts import (
     successor,
 )
 from arena_exports.ledger.definitions import Definition, definition_put
-from arena_exports.model import AttemptId, ItemGuid, Lane, Selection
+from arena_exports.ledger.items import Lease, SlotState, read_lease, slot_item
+from arena_exports.model import AttemptId, ItemGuid, Selection
 from arena_exports.ports import Check, If, Put, Update
 from arena_exports.runs import Run, RunFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from arena_exports.ports import Clock, Item, Table
+    from arena_exports.ports import Clock, Table
 
 # Longer than submit's time-out (120 s) and Arena's HTTP time-out (30 s) together (R3).
 LEASE_SECONDS = 180
 _FILES_ON_AN_ITEM = 5_000
-
-
-class SlotState(StrEnum):
-    """What the one export slot is doing."""
-
-    IDLE = "idle"
-    SUBMITTING = "submitting"
-    RUNNING = "running"
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The slot as it was read or taken.
-
-    Times are epoch seconds, 0 for none.     `busy` counts answers 3144 in a row and `failed_looks`
-    looks that could not be made; `creator_guid` is the     Arena user that our runs are created by,
-    "" until the first run; `lane` was served last.
-    """
-
-    state: SlotState = SlotState.IDLE
-    token: str = ""
-    attempt_id: AttemptId | None = None
-    expires_at: int = 0
-    not_before: int = 0
-    lane: Lane | None = None
-    busy: int = 0
-    failed_looks: int = 0
-    creator_guid: str = ""
 
 
 class LeaseBook:
@@ -75,7 +47,7 @@ class LeaseBook:
     def read(self) -> Lease:
         """Return the slot; idle before it was first taken."""
         item = self._table.get(keys.SLOT)
-        return Lease() if item is None else _lease(item)
+        return Lease() if item is None else read_lease(item)
 
     def take(self, seen: Lease) -> Lease:
         """Take the slot that was seen idle or expired, with a new token; an attempt stays attached.
@@ -92,14 +64,14 @@ class LeaseBook:
             if seen.token
             else If(absent=("PK",))
         )
-        self._table.write(Put(_slot_item(taken), unchanged))
+        self._table.write(Put(slot_item(taken), unchanged))
         return taken
 
     def release(self, lease: Lease, *, not_before: float = 0) -> None:
         """Free a slot that was taken and has no attempt; a lost one is no error."""
         idle = replace(lease, state=SlotState.IDLE, not_before=_ceil(not_before))
         try:
-            self._table.write(Put(_slot_item(idle), _held(lease)))
+            self._table.write(Put(slot_item(idle), _held(lease)))
         except ConditionFailedError:
             return
 
@@ -113,7 +85,7 @@ class LeaseBook:
         attempt = new_attempt(AttemptId(keys.new_id(now, self._clock.new_token())), selection, now)
         attached = replace(lease, attempt_id=attempt.attempt_id, lane=selection.group.lane)
         self._table.write(
-            Put(attempt_item(attempt), If(absent=("PK",))), Put(_slot_item(attached), _held(lease))
+            Put(attempt_item(attempt), If(absent=("PK",))), Put(slot_item(attached), _held(lease))
         )
         return attached, attempt
 
@@ -129,7 +101,7 @@ class LeaseBook:
         self._table.write(
             Put(attempt_item(attempt), If(absent=("PK",))),
             Update(keys.attempt(old.attempt_id), _over(AttemptState.REPLACED, self._clock.now())),
-            Put(_slot_item(attached), _held(lease)),
+            Put(slot_item(attached), _held(lease)),
         )
         return attached, attempt
 
@@ -187,7 +159,7 @@ class LeaseBook:
             "expiresAt": expiry,
         }
         self._table.write(
-            Put(attempt_item(running)), Put(_slot_item(slot), _held(lease)), Put(known)
+            Put(attempt_item(running)), Put(slot_item(slot), _held(lease)), Put(known)
         )
         return running
 
@@ -201,7 +173,7 @@ class LeaseBook:
         """
         slot = replace(lease, expires_at=_ceil(not_before), failed_looks=failed_looks)
         update = Update(keys.attempt(attempt.attempt_id), {"looks": looks})
-        self._table.write(update, Put(_slot_item(slot), _held(lease)))
+        self._table.write(update, Put(slot_item(slot), _held(lease)))
 
     def abandon(
         self,
@@ -212,7 +184,9 @@ class LeaseBook:
         busy: int = 0,
         definition: Definition | None = None,
     ) -> None:
-        """Void an attempt that has no run, or none that can be read, and free the slot: its requests pend as before.
+        """Void an attempt that has no run, or none that can be read, and free the slot.
+
+        Its requests pend as before.
 
         Raises:
             ConditionFailedError: the slot belongs to another attempt.
@@ -223,7 +197,7 @@ class LeaseBook:
         extra = [definition_put(definition)] if definition else []
         self._table.write(
             Update(keys.attempt(attempt.attempt_id), _over(AttemptState.VOID, self._clock.now())),
-            Put(_slot_item(idle), _held_by(attempt)),
+            Put(slot_item(idle), _held_by(attempt)),
             *extra,
         )
 
@@ -260,7 +234,7 @@ class LeaseBook:
             Update(
                 keys.attempt(attempt.attempt_id), _over(AttemptState.SETTLED, self._clock.now())
             ),
-            Put(_slot_item(idle), _held_by(attempt)),
+            Put(slot_item(idle), _held_by(attempt)),
             definition_put(definition),
         )
 
@@ -325,34 +299,3 @@ def _over(state: AttemptState, now: float) -> dict[str, object]:
 
 def _ceil(epoch: float) -> int:
     return -int(-epoch // 1)
-
-
-def _slot_item(lease: Lease) -> Item:
-    return {
-        "PK": keys.SLOT[0],
-        "SK": keys.SLOT[1],
-        "v": keys.VERSION,
-        "state": lease.state.value,
-        "token": lease.token,
-        "attemptId": lease.attempt_id,
-        "heldUntil": lease.expires_at,
-        "notBefore": lease.not_before,
-        "lane": None if lease.lane is None else lease.lane.value,
-        "busy": lease.busy,
-        "failedLooks": lease.failed_looks,
-        "creatorGuid": lease.creator_guid,
-    }
-
-
-def _lease(item: Item) -> Lease:
-    return Lease(
-        state=SlotState(item["state"]),
-        token=item["token"],
-        attempt_id=AttemptId(item["attemptId"]) if item["attemptId"] else None,
-        expires_at=item["heldUntil"],
-        not_before=item["notBefore"],
-        lane=Lane(item["lane"]) if item["lane"] else None,
-        busy=item["busy"],
-        failed_looks=item["failedLooks"],
-        creator_guid=item["creatorGuid"],
-    )

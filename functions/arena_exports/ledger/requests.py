@@ -7,15 +7,14 @@ left. Selecting changes nothing, so that abandoning an attempt undoes nothing.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arena_exports import pages
 from arena_exports.errors import ConditionFailedError
 from arena_exports.ledger import keys
+from arena_exports.ledger.items import marker_item, page_writes, read_page, read_pending
 from arena_exports.model import (
     Entry,
-    ExportGuid,
     ExportRequest,
     Group,
     ItemGuid,
@@ -28,27 +27,16 @@ from arena_exports.model import (
     Selection,
     SetHistory,
 )
-from arena_exports.ports import Check, Delete, If, Item, Put, Update, Write
+from arena_exports.ports import Check, Delete, If, Put, Update, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from arena_exports.ledger.items import Pending
     from arena_exports.model import AttemptId
     from arena_exports.ports import Clock, Table
 
 _POINTERS_AT_ONCE = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A pending pointer: the page, the position up to which it is settled, its size, when it was recorded."""
-
-    group: Group
-    page_id: PageId
-    position: int
-    size: int
-    recorded_at: int
-    history: SetHistory
 
 
 class RequestBook:
@@ -59,10 +47,13 @@ class RequestBook:
         self._clock = clock
 
     def record(self, bundle: Sequence[ExportRequest]) -> list[ExportRequest]:
-        """Record what is not recorded yet, all or nothing, and return it; the rest was recorded before.
+        """Record what is not recorded yet, all or nothing, and return it.
+
+        The rest was recorded before.
 
         Raises:
-            LedgerUnavailableError: nothing was written as far as is known; the same call may be made again.
+            LedgerUnavailableError: nothing was written as far as is known; the same call may be
+                made again.
         """
         left = list(bundle)
         while left:
@@ -92,13 +83,13 @@ class RequestBook:
                 page_ids.setdefault(entry.request_id, []).append(page.page_id)
         markers: list[Write] = [
             Put(
-                _marker_item(request.request_id, page_ids[request.request_id], now),
+                marker_item(request.request_id, page_ids[request.request_id], now),
                 If(absent=("PK",)),
             )
             for request in requests
         ]
         return markers + [
-            write for page in laid_out for write in _page_writes(page, SetHistory(), now)
+            write for page in laid_out for write in page_writes(page, SetHistory(), now)
         ]
 
     def heads(self) -> list[Pending]:
@@ -106,7 +97,7 @@ class RequestBook:
         heads: list[Pending] = []
         first = keys.FIRST
         while found := self._table.query(keys.PENDING, first, keys.LAST, limit=1):
-            heads.append(_pending(found[0]))
+            heads.append(read_pending(found[0]))
             first = keys.group_prefix(heads[-1].group) + keys.LAST
         return heads
 
@@ -137,7 +128,7 @@ class RequestBook:
             prefix += head.page_id.split("#")[0] + "#"
         first, last = prefix, prefix + keys.LAST
         while found := self._table.query(keys.PENDING, first, last, limit=_POINTERS_AT_ONCE):
-            waiting = [_pending(item) for item in found]
+            waiting = [read_pending(item) for item in found]
             while waiting:
                 helping = _helping(waiting, limit)
                 waiting = waiting[len(helping) :]
@@ -148,7 +139,7 @@ class RequestBook:
     def pages(self, page_ids: Iterable[PageId]) -> dict[PageId, Page]:
         """Return pages by their ids."""
         items = self._table.get_many([keys.page(page_id) for page_id in page_ids])
-        return {page.page_id: page for page in map(_page, items.values())}
+        return {page.page_id: page for page in map(read_page, items.values())}
 
     def reselect(self, group: Group, slices: Sequence[PageSlice], history: SetHistory) -> Selection:
         """Select again what an attempt has selected, whatever became of the pointers since."""
@@ -161,13 +152,16 @@ class RequestBook:
     def settle_slice(
         self, group: Group, part: PageSlice, attempt_id: AttemptId, moved_to: Sequence[str] = ()
     ) -> None:
-        """Note on a page which attempt took from it, and move its pointer forward; safe to run twice, and late."""
+        """Note on a page which attempt took from it, and move its pointer forward.
+
+        Safe to run twice, and late.
+        """
         pointer = keys.pointer(group, part.page_id)
-        attempts = {attempt_id}
+        attempts: set[str] = {attempt_id}
         if part.reaches_end and part.start:
             attempts |= (self._table.get(pointer) or {}).get("attempts", set())
         if part.reaches_end or moved_to:
-            add = {"attempts": attempts, **({"movedTo": set(moved_to)} if moved_to else {})}
+            add = {"attempts": attempts} | ({"movedTo": set(moved_to)} if moved_to else {})
             expiry = {"expiresAt": int(self._clock.now()) + keys.SETTLED_LIFE_SECONDS}
             self._table.write(
                 Update(keys.page(part.page_id), expiry if part.reaches_end else {}, add=add)
@@ -195,17 +189,19 @@ class RequestBook:
     def put_set(
         self, group: Group, set_id: str, entries: Iterable[Entry], history: SetHistory, fence: Check
     ) -> list[str]:
-        """Write a suspect set, as long as the fence holds, and return its pages' ids, which derive from `set_id`.
+        """Write a suspect set, as long as the fence holds.
+
+        Return its pages' ids, which derive from `set_id`.
 
         Raises:
             ConditionFailedError: the fence does not hold any more.
         """
         now = self._clock.now()
         suspects = Group(Lane.SUSPECT, group.export_guid, group.kind)
-        page_ids = []
+        page_ids: list[str] = []
         for number, part in enumerate(pages.lay_out(entries), start=1):
             page = Page(PageId(f"{set_id}#{number:03}"), suspects, part)
-            self._table.write(fence, *_page_writes(page, history, now))
+            self._table.write(fence, *page_writes(page, history, now))
             page_ids.append(page.page_id)
         return page_ids
 
@@ -224,7 +220,7 @@ class RequestBook:
         while level:
             items = self._table.get_many([keys.page(page_id) for page_id in level])
             level = {PageId(child) for item in items.values() for child in item.get("movedTo", ())}
-            found = [_page(item) for item in items.values()]
+            found = [read_page(item) for item in items.values()]
             pointers = self._table.get_many(
                 [keys.pointer(page.group, page.page_id) for page in found]
             )
@@ -235,7 +231,10 @@ class RequestBook:
         return counts
 
     def attempts_of(self, request_id: RequestId) -> list[str] | None:
-        """Return the ids of the attempts that took items of a request; None for a request that was never recorded."""
+        """Return the ids of the attempts that took items of a request.
+
+        None for a request that was never recorded.
+        """
         marker = self._table.get(keys.marker(request_id))
         if marker is None:
             return None
@@ -243,7 +242,7 @@ class RequestBook:
         level = set(marker["pages"])
         while level:
             items = self._table.get_many([keys.page(page_id) for page_id in level])
-            found = {key: _page(item) for key, item in items.items()}
+            found = {key: read_page(item) for key, item in items.items()}
             pointers = self._table.get_many(
                 [keys.pointer(page.group, page.page_id) for page in found.values()]
             )
@@ -287,60 +286,4 @@ def _merged(one: SetHistory, other: SetHistory) -> SetHistory:
     first = [at for at in (one.first_failed_at, other.first_failed_at) if at]
     return SetHistory(
         max(one.failures, other.failures), max(one.aborts, other.aborts), min(first, default=0)
-    )
-
-
-def _marker_item(request_id: str, page_ids: Sequence[str], now: float) -> Item:
-    pk, sk = keys.marker(request_id)
-    expiry = int(now) + keys.MARKER_LIFE_SECONDS
-    return {
-        "PK": pk,
-        "SK": sk,
-        "v": keys.VERSION,
-        "pages": list(page_ids),
-        "recordedAt": int(now),
-        "expiresAt": expiry,
-    }
-
-
-def _page_writes(page: Page, history: SetHistory, now: float) -> list[Write]:
-    group = page.group
-    pk, sk = keys.page(page.page_id)
-    body = {
-        "PK": pk,
-        "SK": sk,
-        "v": keys.VERSION,
-        "lane": group.lane.value,
-        "exportGuid": group.export_guid,
-        "kind": group.kind.value,
-        "entries": pages.pack_entries(page.entries),
-    }
-    pk, sk = keys.pointer(group, page.page_id)
-    pointer = {
-        "PK": pk,
-        "SK": sk,
-        "v": keys.VERSION,
-        "position": 0,
-        "size": page.size,
-        "recordedAt": int(now),
-        "failures": history.failures,
-        "aborts": history.aborts,
-        "firstFailedAt": history.first_failed_at,
-    }
-    return [Put(body), Put(pointer)]
-
-
-def _pending(item: Item) -> Pending:
-    lane, export_guid, kind, page_id = item["SK"].split("#", 3)
-    group = Group(Lane(lane), ExportGuid(export_guid), Kind(kind))
-    history = SetHistory(item["failures"], item["aborts"], item["firstFailedAt"])
-    return Pending(
-        group, PageId(page_id), item["position"], item["size"], item["recordedAt"], history
-    )
-
-
-def _page(item: Item) -> Page:
-    group = Group(Lane(item["lane"]), ExportGuid(item["exportGuid"]), Kind(item["kind"]))
-    return Page(
-        PageId(item["PK"].removeprefix("PAGE#")), group, pages.unpack_entries(item["entries"])
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from arena_exports.budget import Budget
@@ -112,8 +112,4 @@ class SessionRecord:
             If(equals={"revision": state.revision}) if state.revision else If(absent=("PK",))
         )
         self._table.write(Put(item, condition))
-        return SessionState(**{**_as_dict(state), "revision": revision})
-
-
-def _as_dict(state: SessionState) -> dict[str, object]:
-    return {name: getattr(state, name) for name in state.__slots__}
+        return replace(state, revision=revision)

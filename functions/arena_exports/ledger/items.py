@@ -1,0 +1,151 @@
+"""The ledger's items of requests and of the slot: how they are written and read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from arena_exports import pages
+from arena_exports.ledger import keys
+from arena_exports.model import AttemptId, ExportGuid, Group, Kind, Lane, Page, PageId, SetHistory
+from arena_exports.ports import Item, Put, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A pending pointer: the page, the position up to which it is settled, its size.
+
+    When it was recorded.
+    """
+
+    group: Group
+    page_id: PageId
+    position: int
+    size: int
+    recorded_at: int
+    history: SetHistory
+
+
+class SlotState(StrEnum):
+    """What the one export slot is doing."""
+
+    IDLE = "idle"
+    SUBMITTING = "submitting"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The slot as it was read or taken.
+
+    Times are epoch seconds, 0 for none.     `busy` counts answers 3144 in a row and `failed_looks`
+    looks that could not be made; `creator_guid` is the     Arena user that our runs are created by,
+    "" until the first run; `lane` was served last.
+    """
+
+    state: SlotState = SlotState.IDLE
+    token: str = ""
+    attempt_id: AttemptId | None = None
+    expires_at: int = 0
+    not_before: int = 0
+    lane: Lane | None = None
+    busy: int = 0
+    failed_looks: int = 0
+    creator_guid: str = ""
+
+
+def marker_item(request_id: str, page_ids: Sequence[str], now: float) -> Item:
+    """Return the marker of a recorded message."""
+    pk, sk = keys.marker(request_id)
+    expiry = int(now) + keys.MARKER_LIFE_SECONDS
+    return {
+        "PK": pk,
+        "SK": sk,
+        "v": keys.VERSION,
+        "pages": list(page_ids),
+        "recordedAt": int(now),
+        "expiresAt": expiry,
+    }
+
+
+def page_writes(page: Page, history: SetHistory, now: float) -> list[Write]:
+    """Return the writes of a page and of its pending pointer."""
+    group = page.group
+    pk, sk = keys.page(page.page_id)
+    body = {
+        "PK": pk,
+        "SK": sk,
+        "v": keys.VERSION,
+        "lane": group.lane.value,
+        "exportGuid": group.export_guid,
+        "kind": group.kind.value,
+        "entries": pages.pack_entries(page.entries),
+    }
+    pk, sk = keys.pointer(group, page.page_id)
+    pointer = {
+        "PK": pk,
+        "SK": sk,
+        "v": keys.VERSION,
+        "position": 0,
+        "size": page.size,
+        "recordedAt": int(now),
+        "failures": history.failures,
+        "aborts": history.aborts,
+        "firstFailedAt": history.first_failed_at,
+    }
+    return [Put(body), Put(pointer)]
+
+
+def read_pending(item: Item) -> Pending:
+    """Return the pending pointer of an item."""
+    lane, export_guid, kind, page_id = item["SK"].split("#", 3)
+    group = Group(Lane(lane), ExportGuid(export_guid), Kind(kind))
+    history = SetHistory(item["failures"], item["aborts"], item["firstFailedAt"])
+    return Pending(
+        group, PageId(page_id), item["position"], item["size"], item["recordedAt"], history
+    )
+
+
+def read_page(item: Item) -> Page:
+    """Return the page of an item."""
+    group = Group(Lane(item["lane"]), ExportGuid(item["exportGuid"]), Kind(item["kind"]))
+    return Page(
+        PageId(item["PK"].removeprefix("PAGE#")), group, pages.unpack_entries(item["entries"])
+    )
+
+
+def slot_item(lease: Lease) -> Item:
+    """Return the slot's item."""
+    return {
+        "PK": keys.SLOT[0],
+        "SK": keys.SLOT[1],
+        "v": keys.VERSION,
+        "state": lease.state.value,
+        "token": lease.token,
+        "attemptId": lease.attempt_id,
+        "heldUntil": lease.expires_at,
+        "notBefore": lease.not_before,
+        "lane": None if lease.lane is None else lease.lane.value,
+        "busy": lease.busy,
+        "failedLooks": lease.failed_looks,
+        "creatorGuid": lease.creator_guid,
+    }
+
+
+def read_lease(item: Item) -> Lease:
+    """Return the lease of the slot's item."""
+    return Lease(
+        state=SlotState(item["state"]),
+        token=item["token"],
+        attempt_id=AttemptId(item["attemptId"]) if item["attemptId"] else None,
+        expires_at=item["heldUntil"],
+        not_before=item["notBefore"],
+        lane=Lane(item["lane"]) if item["lane"] else None,
+        busy=item["busy"],
+        failed_looks=item["failedLooks"],
+        creator_guid=item["creatorGuid"],
+    )
