@@ -32,7 +32,7 @@ down: .venv/dev/.stamp ## Stop the local stack
 
 .PHONY: test
 test: setup ## Run every test (ARGS="-k name" for some of them)
-	@.venv/dev/bin/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+	@.venv/dev/bin/python -m pytest --numprocesses 2 $(ARGS)
 
 .PHONY: check
 check: setup ## Check format, lint, types, template and state machine

@@ -8,6 +8,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 from hypothesis.database import DirectoryBasedExampleDatabase
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parents[1]
 UNIT = ROOT / "tests" / "unit"
@@ -20,16 +22,23 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("project")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+class OneStackScheduling(LoadScopeScheduling):
+    """Share the tests out by file, but keep all that need the deployed stack on one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "stack" if nodeid.startswith("tests/e2e/") else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Have xdist share the tests out as above (its loadgroup does not work with pytest 9.2)."""
+    return OneStackScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Close the sockets of unit tests; keep all tests of the one deployed stack together."""
+    """Close the sockets of unit tests."""
     for item in items:
         if UNIT in item.path.parents:
             item.add_marker(pytest.mark.disable_socket, append=False)
-        elif item.get_closest_marker("e2e"):
-            item.add_marker(pytest.mark.xdist_group("stack"))
-        elif item.get_closest_marker("integration"):
-            item.add_marker(pytest.mark.xdist_group("aws"))
 
 
 @pytest.fixture(scope="session", autouse=True)

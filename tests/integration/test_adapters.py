@@ -24,6 +24,7 @@ from tests.support.fakes import FakeSecret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
     from infra.local.aws import Clients
 
 pytestmark = pytest.mark.integration
@@ -58,7 +59,10 @@ def test_secret__versions(secret: SecretStore) -> None:
 
 
 def test_secret__that_is_no_object_reads_as_empty(aws: Clients) -> None:
-    """A value that is not a JSON object has no keys, so that the missing key is what is reported."""
+    """A value that is not a JSON object has no keys.
+
+    So that the missing key is what is reported.
+    """
     arn = aws.secrets.create_secret(Name="not-json", SecretString="hunter2")["ARN"]
     read = ManagedSecret(aws.secrets, arn).read()
     assert read is not None

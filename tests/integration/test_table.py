@@ -47,6 +47,7 @@ def table(request: pytest.FixtureRequest) -> Table:
 
 
 def item(sk: str, **values: object) -> dict[str, object]:
+    """Return an item of partition A."""
     return {"PK": "A", "SK": sk, **values}
 
 

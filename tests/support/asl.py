@@ -1,6 +1,7 @@
 """Walks the real state machine definition, one state at a time.
 
-It knows what the definition uses: Wait, Task, Choice, Succeed, Catch, and expressions that only refer.
+It knows what the definition uses: Wait, Task, Choice, Succeed, Catch, and expressions that only
+refer.
 """
 
 from __future__ import annotations

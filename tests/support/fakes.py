@@ -1,4 +1,4 @@
-"""Fakes of the ports, in memory. One contract test runs against each and against the real adapter."""
+"""Fakes of the ports, in memory: one contract test runs against each and the real adapter."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ from arena_exports.ports import (
 from infra.local.simulator.gateway import Gateway, Request
 
 if TYPE_CHECKING:
-    from infra.local.simulator.workspace import Workspace
     from collections.abc import Iterable, Mapping, Sequence
+
+    from infra.local.simulator.workspace import Workspace
 
 MOST_ITEM_BYTES = 400 * 1024
 MOST_WRITES = 100
@@ -56,7 +57,10 @@ class FakeClock:
 
 
 class InMemoryTable:
-    """The ledger's table, with DynamoDB's rules that matter here; counts write units as DynamoDB does."""
+    """The ledger's table, with DynamoDB's rules that matter here.
+
+    Counts write units as DynamoDB does.
+    """
 
     def __init__(self) -> None:
         self.items: dict[str, dict[str, Item]] = {}

@@ -1,4 +1,6 @@
-"""A small world in one process: the real handlers and state machine, fakes of AWS, the simulator's Arena model.
+"""A small world in one process.
+
+The real handlers and state machine, fakes of AWS, the simulator's Arena model.
 
 Time is virtual. `settle` lets it run until nothing is pending any more.
 """
@@ -123,7 +125,8 @@ class World:
             value, version or f"credentials-{len(self.credentials.versions) + 1}"
         )
 
-    # ---- what the outside does --------------------------------------------------------------------------------
+    # ---- what the outside does
+    # --------------------------------------------------------------------------------
 
     def record(self, *bodies: object, message_ids: Iterable[str] = ()) -> list[dict[str, Any]]:
         """Return SQS records for bodies."""
@@ -154,7 +157,8 @@ class World:
         submit(RECONCILE, SUBMIT_SECONDS, self.parts)
         self._adopt_executions()
 
-    # ---- time -------------------------------------------------------------------------------------------------
+    # ---- time ------------------------------------------------------------------------------------
+    # -------------
 
     def settle(self, seconds: float = 86_400) -> None:
         """Let time run, with the reconcile schedule, until nothing is pending or running."""
@@ -199,7 +203,8 @@ class World:
         self.clock.time = max(self.clock.time, at)
         action()
 
-    # ---- Step Functions ---------------------------------------------------------------------------------------
+    # ---- Step Functions
+    # ---------------------------------------------------------------------------------------
 
     def _adopt_executions(self) -> None:
         for name, state in self.executions.started.items():
@@ -237,7 +242,8 @@ class World:
         finally:
             self._adopt_executions()
 
-    # ---- what came out ----------------------------------------------------------------------------------------
+    # ---- what came out
+    # ----------------------------------------------------------------------------------------
 
     def events(self, type_: str = "") -> list[dict[str, Any]]:
         """Return the CloudEvents that were published, of one type or all."""

@@ -26,18 +26,24 @@ def imports(path: Path) -> set[str]:
 
 
 def within(names: set[str], packages: set[str]) -> set[str]:
+    """Return the names that lie in one of the packages."""
     return {n for n in names for p in packages if n == p or n.startswith(p + ".")}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FUNCTIONS)))
 def test_imports__run_one_way(path: Path) -> None:
-    """The domain knows no adapter and no SDK; adapters know only ports and values; handlers know wiring."""
+    """The domain knows no adapter and no SDK; adapters know only ports and values.
+
+    Handlers know wiring.
+    """
     place = path.relative_to(FUNCTIONS).parts
     names = imports(path)
     if place[0] != "arena_exports":
         assert not within(names, {"boto3", "botocore", "requests", "arena_exports.adapters"})
     elif place[1] == "adapters":
-        assert not within(names, {"arena_exports.wiring", "arena_exports.ledger", "aws_lambda_powertools"})
+        assert not within(
+            names, {"arena_exports.wiring", "arena_exports.ledger", "aws_lambda_powertools"}
+        )
     elif path.stem not in ("wiring", "telemetry"):
         assert not within(names, OUTSIDE | ENDS)
 
@@ -45,4 +51,7 @@ def test_imports__run_one_way(path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(PURE))
 def test_pure_modules__have_no_time_and_no_chance(name: str) -> None:
     """A pure module reads no clock, no environment, no file, and rolls no dice."""
-    assert not within(imports(FUNCTIONS / "arena_exports" / f"{name}.py"), {"os", "time", "random", "uuid", "pathlib"})
+    assert not within(
+        imports(FUNCTIONS / "arena_exports" / f"{name}.py"),
+        {"os", "time", "random", "uuid", "pathlib"},
+    )

@@ -24,6 +24,7 @@ UNKNOWN = errors.RequestNotCompletedError
 
 
 def answer(status: int, *codes: object, message: str = "text") -> HttpAnswer:
+    """Return Arena's answer with these error codes."""
     body = {"status": status, "errors": [{"code": code, "message": message} for code in codes]}
     return HttpAnswer(status, {}, json.dumps(body).encode())
 
@@ -84,10 +85,14 @@ def test_answer_error__names_each_code(status: int, code: int, expected: type[Ex
 def test_answer_error__one_unknown_code_among_several_makes_it_unknown() -> None:
     """Several errors in one answer: a code that leaves the outcome open wins."""
     assert type(protocol.answer_error(POST, answer(400, 3011, 3000))) is UNKNOWN
-    assert type(protocol.answer_error(POST, answer(400, 3011, 3144))) is errors.ExportInProgressError
+    assert (
+        type(protocol.answer_error(POST, answer(400, 3011, 3144))) is errors.ExportInProgressError
+    )
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"errors": 3}', b'{"errors": [3]}', b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b'{"errors": 3}', b'{"errors": [3]}', b"\xff"]
+)
 @pytest.mark.parametrize("status", [302, 400, 401, 403, 502])
 def test_answer_error__that_is_not_arena_s_leaves_it_open(status: int, body: bytes) -> None:
     """A proxy's answer is no definite refusal."""
@@ -95,11 +100,18 @@ def test_answer_error__that_is_not_arena_s_leaves_it_open(status: int, body: byt
 
 
 def test_answer_error__of_a_very_large_body() -> None:
-    """413, and a 400 for its syntax on a very large body, ask for fewer items; other codes do not."""
+    """413, and a 400 for its syntax on a very large body, ask for fewer items.
+
+    Other codes do not.
+    """
     large = protocol.start_run(EXPORT, Kind.ITEMS, [A] * 10_000)
-    assert type(protocol.answer_error(POST, HttpAnswer(413, {}, b"<h1>"))) is errors.TooManyItemsError
+    assert (
+        type(protocol.answer_error(POST, HttpAnswer(413, {}, b"<h1>"))) is errors.TooManyItemsError
+    )
     assert type(protocol.answer_error(large, answer(400, 400))) is errors.TooManyItemsError
-    assert type(protocol.answer_error(large, HttpAnswer(400, {}, b"<h1>"))) is errors.TooManyItemsError
+    assert (
+        type(protocol.answer_error(large, HttpAnswer(400, {}, b"<h1>"))) is errors.TooManyItemsError
+    )
     assert type(protocol.answer_error(POST, answer(400, 400))) is errors.ArenaAnswerError
     assert type(protocol.answer_error(large, answer(400, 3011))) is errors.ArenaAnswerError
 
@@ -116,7 +128,9 @@ def test_answer_error__of_a_very_large_body() -> None:
         ('The specified value "Changes" is not a valid option for the attribute "world".', None),
     ],
 )
-def test_start_run_error__items_or_definition(message: str, expected: tuple[str, ...] | None) -> None:
+def test_start_run_error__items_or_definition(
+    message: str, expected: tuple[str, ...] | None
+) -> None:
     """Items of ours that are named are refused; anything else is the definition's matter."""
     refusal = answer(400, 3011, message=message)
     error = protocol.answer_error(POST, refusal)
@@ -129,7 +143,9 @@ def test_start_run_error__items_or_definition(message: str, expected: tuple[str,
         assert named.item_guids == expected
 
 
-@pytest.mark.parametrize(("status", "code"), [(403, 3024), (404, 404), (400, 3012), (400, 3011), (403, 1)])
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, 3024), (404, 404), (400, 3012), (400, 3011), (403, 1)]
+)
 def test_read_run_error__unreadable(status: int, code: int) -> None:
     """A run of ours that is refused for good can never be read."""
     error = protocol.answer_error(GET, answer(status, code))
@@ -208,7 +224,8 @@ json_values = st.recursive(
 run_like = st.fixed_dictionaries(
     {},
     optional=dict.fromkeys(
-        ["guid", "status", "number", "files", "criteria", "creator", "creationDateTime"], json_values
+        ["guid", "status", "number", "files", "criteria", "creator", "creationDateTime"],
+        json_values,
     ),
 )
 

@@ -49,6 +49,7 @@ def test_date__odd_ones_are_none(text: str) -> None:
 def headers(
     remaining: str | None = None, reset: str | None = None, date: str | None = None
 ) -> dict[str, str]:
+    """Return an answer's headers."""
     named = {REMAINING_HEADER: remaining, RESET_HEADER: reset, "date": date}
     return {name: value for name, value in named.items() if value is not None}
 
@@ -106,7 +107,12 @@ def test_budget__reserve() -> None:
 
 @settings(max_examples=1000)
 @given(st.text() | st.sampled_from(["0", "5"]), st.text(), st.text(), st.booleans())
-def test_budget__property_any_header(remaining: str, reset: str, date: str, spent: bool) -> None:
+def test_budget__property_any_header(
+    remaining: str,
+    reset: str,
+    date: str,
+    spent: bool,  # noqa: FBT001 - Hypothesis gives arguments by position
+) -> None:
     """Whatever stands in the headers: no exception, and after a 429 a wait between bounds."""
     budget = read_budget(headers(remaining, reset, date), NOW, spent=spent)
     if spent:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cloudevents.core.formats.json import JSONFormat
@@ -38,6 +38,7 @@ COMPLETE = Result(
 def outcome(
     items: int = 2, requests: int = 1, files: int = 1, result: Result = COMPLETE
 ) -> RunOutcome:
+    """Return an ended run of these sizes."""
     return RunOutcome(
         workspace="default",
         export_guid=EXPORT,
@@ -58,6 +59,7 @@ def parsed(event: Event) -> Any:
 
 
 def size(event: Event) -> int:
+    """Return the bytes that SNS counts."""
     attributes = sum(
         len(name) + len("String") + len(value) for name, value in event.attributes.items()
     )
@@ -159,7 +161,10 @@ def test_rejection__ids_differ_by_what_is_rejected() -> None:
     [(20_000, 20_000, 1), (20_000, 3, 1), (1, 1, 5_000), (3, 1, 300), (5, 2, 0)],
 )
 def test_parts__cover_everything_exactly(items: int, requests: int, files: int) -> None:
-    """FAULT 41: no event above 256 KiB, no item and no request left out or twice, parts numbered in order."""
+    """FAULT 41: no event above 256 KiB, no item and no request left out or twice.
+
+    Parts numbered in order.
+    """
     whole = outcome(items, requests, files)
     events = run_events(whole)
     assert all(size(event) <= MOST_EVENT_BYTES for event in events)

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from arena_exports.ledger.lease import LeaseBook
 from infra.local.simulator import control, names
 from tests.support.world import EXPORT, World, item_guid
 
@@ -14,10 +15,12 @@ GET = {"method": "GET", "path": "*/runs/*"}
 
 
 def items(count: int, start: int = 0) -> list[str]:
+    """Return made-up item GUIDs."""
     return [item_guid(n) for n in range(start, start + count)]
 
 
 def assert_exported(world: World, expected: list[str], times: int = 1) -> None:
+    """Make sure that exactly these items were exported, so many times each."""
     assert dict(world.exported()) == dict.fromkeys(expected, times)
     assert not world.errors
 
@@ -44,7 +47,10 @@ def test_fault_02__same_item_twice_in_a_batch_is_one_item() -> None:
 
 
 def test_fault_03__malformed_body_alone_is_rejected() -> None:
-    """A body that cannot be understood is rejected with an event and a DLQ entry; its neighbours are exported."""
+    """A body that cannot be understood is rejected with an event and a DLQ entry.
+
+    Its neighbours are exported.
+    """
     world = World()
     ids = world.send(item_guid(1), {"itemGuids": "no list"}, item_guid(2))
     world.settle()
@@ -80,7 +86,10 @@ def test_fault_10__burst_of_many_messages_leaves_in_few_runs() -> None:
 
 
 def test_fault_11__schedule_that_fires_twice_makes_one_run_while_pending() -> None:
-    """Two requests for a definition run share one while they wait; one that comes during it makes another."""
+    """Two requests for a definition run share one while they wait.
+
+    One that comes during it makes another.
+    """
     world = World()
     body = {"exportGuid": names.DEFINITION_EXPORT_GUID}
     world.send(body, body)
@@ -103,7 +112,10 @@ def test_fault_13__export_of_somebody_else_is_waited_for() -> None:
 
 @pytest.mark.parametrize("late", [0, 20, 55])
 def test_fault_14__run_whose_answer_was_lost_is_adopted(late: int) -> None:
-    """A run that exists although the POST's answer never came is found and adopted; none is made twice."""
+    """A run that exists although the POST's answer never came is found and adopted.
+
+    None is made twice.
+    """
     world = World()
     fault = {**POST, "drop": True, **({"lateSeconds": late} if late else {"work": True})}
     control.add_faults(world.arena, fault)
@@ -150,7 +162,10 @@ def test_fault_20__garbage_for_an_answer_means_unknown(answer: dict[str, object]
 
 
 def test_fault_17__run_too_large_is_halved_and_the_size_remembered() -> None:
-    """A run of too many items goes in smaller ones; the size that worked is remembered and grows."""
+    """A run of too many items goes in smaller ones.
+
+    The size that worked is remembered and grows.
+    """
     world = World()
     control.put_definition(world.arena, EXPORT, {"views": ["SPECS"], "maxItems": 30})
     world.send({"itemGuids": items(100)})
@@ -183,7 +198,10 @@ def test_fault_18__item_that_matches_nothing_is_published_all_the_same() -> None
 
 
 def test_fault_19__definition_of_the_wrong_kind_rejects_the_requests() -> None:
-    """Items for a definition with its own criteria are rejected with Arena's code, at the price of one POST."""
+    """Items for a definition with its own criteria are rejected with Arena's code.
+
+    At the price of one POST.
+    """
     world = World()
     ids = world.send({"exportGuid": names.DEFINITION_EXPORT_GUID, "itemGuids": items(3)})
     world.settle()
@@ -273,7 +291,10 @@ def test_fault_28__login_that_lands_elsewhere_submits_nothing() -> None:
 
 
 def test_fault_29__run_that_cannot_be_read_pends_again() -> None:
-    """A run of ours that nobody may read any more is left, and its items are exported by another."""
+    """A run of ours that nobody may read any more is left.
+
+    Its items are exported by another.
+    """
     world = World()
     control.add_faults(world.arena, {**GET, "code": 3024})
     world.send(*items(3))
@@ -411,7 +432,10 @@ def test_fault_36__overdue_run_is_watched_to_its_end() -> None:
 
 
 def test_fault_37__complete_without_files() -> None:
-    """No files and no results: completed. No files and yet results: given up after a few more polls."""
+    """No files and no results: completed. No files and yet results.
+
+    Given up after a few more polls.
+    """
     world = World()
     control.plan_runs(world.arena, {"files": 0, "criteriaResultsCount": 0})
     world.send(item_guid(1))
@@ -435,28 +459,22 @@ def test_fault_37__unknown_status_is_pending() -> None:
     assert world.telemetry.metrics["UnknownStatus"] > 0
 
 
-def test_fault_39__publish_again_has_the_same_ids() -> None:
-    """Publishing twice makes doubles with the same source and id."""
+def test_fault_39__publish_again_has_the_same_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A publish that dies after publishing makes doubles with the same source and id."""
     world = World()
     world.send(*items(3))
-    settled = world.ledger.lease.settled
-
-    def dies(*_args: object) -> None:
-        raise RuntimeError
-
-    publication_lease = type(world.ledger.lease)
-    original = publication_lease.settled
-    publication_lease.settled = dies  # type: ignore[method-assign, assignment]
-    try:
+    with monkeypatch.context() as patch:
+        patch.setattr(LeaseBook, "settled", _dies)
         world.run_for(120)
-    finally:
-        publication_lease.settled = original  # type: ignore[method-assign]
-    assert settled is not None
+    assert len(world.errors) > 1
     world.errors.clear()
     world.settle()
-    ids = {(event["source"], event["id"]) for event in world.events()}
-    assert len(ids) == 1
     assert len(world.events()) > 1
+    assert len({(event["source"], event["id"]) for event in world.events()}) == 1
+
+
+def _dies(*_args: object) -> None:
+    raise RuntimeError
 
 
 def test_fault_42_48__stopped_execution_is_watched_again() -> None:

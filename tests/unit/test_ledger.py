@@ -23,7 +23,7 @@ def messages(count: int, random: Random) -> tuple[list[object], list[str]]:
 
 
 def test_ledger__write_units_of_one_guid_messages() -> None:
-    """Recording and settling a message in full batches takes at most 2.2 write units over its whole life."""
+    """Recording and settling a message in full batches takes at most 2.2 write units."""
     world, random, batch = World(settings={"max_items_per_run": 20_000}), Random(1), 980
     for _ in range(10):
         bodies, ids = messages(batch, random)
@@ -53,7 +53,12 @@ def test_ledger__one_message_of_a_mebibyte() -> None:
     assert sorted(world.exported()) == guids
     assert world.posts() == 3
     last = [r for e in world.events("completed") for r in e["data"]["requests"]][-1]
-    assert last == {"requestId": request_id, "correlationId": None, "itemCount": 5_000, "openCount": 0}
+    assert last == {
+        "requestId": request_id,
+        "correlationId": None,
+        "itemCount": 5_000,
+        "openCount": 0,
+    }
 
 
 def test_ledger__looks_up_which_runs_served_a_request() -> None:

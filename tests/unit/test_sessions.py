@@ -25,7 +25,10 @@ def logins(world: World) -> int:
 
 
 def test_login__first_one_writes_the_secret() -> None:
-    """Without any session there is a login, and the id stands in the secret under the version returned."""
+    """Without any session there is a login.
+
+    The id stands in the secret under the version returned.
+    """
     world = World()
     version = make_login_desk(world.parts).renew("")
     assert world.session_secret.current == version
@@ -33,7 +36,10 @@ def test_login__first_one_writes_the_secret() -> None:
 
 
 def test_fault_22__many_that_notice_make_one_login() -> None:
-    """Twenty functions that name the same dead session cause one login, and get the same new one."""
+    """Twenty functions that name the same dead session cause one login.
+
+    Get the same new one.
+    """
     world = World()
     desk = make_login_desk(world.parts)
     dead = desk.renew("")
@@ -146,7 +152,7 @@ class DownSecret(FakeSecret):
     def read(self, version: str | None = None):  # type: ignore[no-untyped-def]  # noqa: ANN201 - as its parent
         """Read, or say that Secrets Manager does not answer."""
         if self.reads:
-            raise NotNowError("down", 30)  # noqa: EM101 - a made-up reason
+            raise NotNowError("down", 30)
         return super().read(version)
 
 

@@ -49,6 +49,7 @@ def walk(functions: Functions) -> tuple[Execution, list[float]]:
 
 
 def polled(wait: int = 0, *, ended: bool = False) -> dict[str, Any]:
+    """Return what poll answers."""
     return {**START, "waitSeconds": wait, "ended": ended}
 
 
@@ -112,7 +113,10 @@ def test_state_machine__every_state_is_walked() -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_task__is_guarded(name: str) -> None:
-    """Each Task has a time-out, retries of named, transient errors alone, and a catch for the rest."""
+    """Each Task has a time-out, retries of named, transient errors alone.
+
+    A catch for the rest.
+    """
     task = TASKS[name]
     assert task["TimeoutSeconds"] > 0
     for retry in task["Retry"]:

@@ -70,6 +70,7 @@ def template() -> dict[str, Any]:
 
 
 def properties(template: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the properties of a resource."""
     return dict(template["Resources"][name]["Properties"])
 
 
@@ -86,6 +87,7 @@ def statements(template: dict[str, Any], role: str) -> list[tuple[set[str], str]
 
 
 def roles_that_may(template: dict[str, Any], action: str, resource: str) -> set[str]:
+    """Return the roles that grant an action on a resource with that in its name."""
     return {
         name
         for name, body in template["Resources"].items()
@@ -145,7 +147,10 @@ def test_base_url__refused(template: dict[str, Any], url: str) -> None:
 
 
 def test_queues__hold_messages_long_enough(template: dict[str, Any]) -> None:
-    """Six times the function's time-out plus the longest window; the DLQ keeps longer than the queue."""
+    """Six times the function's time-out plus the longest window.
+
+    The DLQ keeps longer than the queue.
+    """
     intake, dead = properties(template, "IntakeQueue"), properties(template, "DeadLetterQueue")
     timeout = properties(template, "SubmitFunction")["Timeout"]
     window = template["Parameters"]["BatchingWindowSeconds"]["MaxValue"]
@@ -179,7 +184,8 @@ def test_time_outs__fit_together(template: dict[str, Any]) -> None:
         "Publish": "PublishFunction",
         "Submit what piled up": "SubmitFunction",
     }.items():
-        assert DEFINITION["States"][state]["TimeoutSeconds"] > properties(template, function)["Timeout"]
+        timeout = properties(template, function)["Timeout"]
+        assert DEFINITION["States"][state]["TimeoutSeconds"] > timeout
 
 
 def test_roles__grant_no_wildcard(template: dict[str, Any]) -> None:
@@ -202,7 +208,11 @@ def test_roles__who_may_do_what(template: dict[str, Any]) -> None:
     """Only session reads the credentials; who reads the session, publishes, logs in, is known."""
     read = "secretsmanager:GetSecretValue"
     assert roles_that_may(template, read, "ArenaCredentialsSecretArn") == {"SessionRole"}
-    assert roles_that_may(template, read, "SessionSecret") == {"SubmitRole", "PollRole", "SessionRole"}
+    assert roles_that_may(template, read, "SessionSecret") == {
+        "SubmitRole",
+        "PollRole",
+        "SessionRole",
+    }
     assert roles_that_may(template, "secretsmanager:PutSecretValue", "") == {"SessionRole"}
     assert roles_that_may(template, "sns:Publish", "OutcomeTopic") == {"SubmitRole", "PublishRole"}
     invoke = "lambda:InvokeFunction"
@@ -233,5 +243,6 @@ def test_ledger__is_kept(template: dict[str, Any]) -> None:
     """The ledger survives its stack, expires what is settled, and can be restored."""
     ledger = template["Resources"]["Ledger"]
     assert ledger["DeletionPolicy"] == ledger["UpdateReplacePolicy"] == "Retain"
-    assert ledger["Properties"]["TimeToLiveSpecification"] == {"AttributeName": "expiresAt", "Enabled": True}
-    assert ledger["Properties"]["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+    settings = ledger["Properties"]
+    assert settings["TimeToLiveSpecification"] == {"AttributeName": "expiresAt", "Enabled": True}
+    assert settings["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}

@@ -7,6 +7,6 @@ from typing import Any
 SAMPLES = {path.stem: path for path in Path(__file__).parent.glob("*.json")}
 
 
-def sample(name: str) -> Any:  # noqa: ANN401 - JSON is anything
+def sample(name: str) -> Any:
     """Return a sample's JSON."""
     return json.loads(SAMPLES[name].read_text())

@@ -44,7 +44,7 @@ class Arena:
     def __post_init__(self) -> None:
         """Make the application; its sleeping moves the clock."""
         start = Start(settings=Settings(created_seconds=2.0, running_seconds=10.0))
-        world = Surroundings(self.clock, self.clock.move, Random(7))  # noqa: S311 - no secret
+        world = Surroundings(self.clock, self.clock.move, Random(7))
         self.client = create_app(start, world).test_client()
 
     def try_login(self, **changed: object) -> TestResponse:

@@ -41,7 +41,7 @@ def test_model__knows_nothing_of_the_world(module: Path) -> None:
 def history(seed: int) -> list[object]:
     """Return the answers of a short story."""
     at = [NOON]
-    gateway = Gateway(Workspace(lambda: at[0], Random(seed)))  # noqa: S311 - no secret
+    gateway = Gateway(Workspace(lambda: at[0], Random(seed)))
     ask = asker(gateway)
     login = ask("POST", "/v1/login", None, b'{"email": "%s", "password": "%s"}')
     run = ask("POST", f"/v1/exports/{names.DEFINITION_EXPORT_GUID}/runs", login, b"{}")
@@ -92,7 +92,7 @@ def test_budget__days_of_23_and_25_hours(began: str, midnight: str) -> None:
 
 def test_model__item_of_the_documentation_is_well_formed() -> None:
     """The vendor's sample GUIDs pass, the one with 19 characters too."""
-    workspace = Workspace(lambda: NOON, Random(1))  # noqa: S311 - no secret
+    workspace = Workspace(lambda: NOON, Random(1))
     criterion = {"attribute": "guid", "operator": "IS_IN", "value": [ITEM, "M407LIMOZGZQ5TUP27F"]}
     body = {"criteria": [[criterion]]}
     user = workspace.accounts.machine

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.enable_socket
 def process() -> Iterator[subprocess.Popen[str]]:
     """Start a simulator on a free port and leave nothing of it behind."""
     command = [sys.executable, "-W", "error", "-m", "infra.local.simulator", "--port", "0"]
-    with subprocess.Popen(  # noqa: S603 - the command is written here
+    with subprocess.Popen(
         [*command, "--created-seconds", "0", "--run-seconds", "0"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
