@@ -4,6 +4,7 @@ TOOLS := .venv/tools
 UV := $(TOOLS)/bin/uv
 LOCAL := .venv/dev/bin/python -m infra.local
 export UV_PYTHON_DOWNLOADS := never
+export UV_SYSTEM_CERTS := true
 export SAM_CLI_TELEMETRY := 0
 # `sam build` calls functions/Makefile, which needs a python3 with pip.
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(CURDIR)/.venv/sam/bin:$(PATH)
@@ -32,7 +33,7 @@ down: .venv/dev/.stamp ## Stop the local stack
 
 .PHONY: test
 test: setup ## Run every test (ARGS="-k name" for some of them)
-	@.venv/dev/bin/python -m pytest --numprocesses 2 $(ARGS)
+	@.venv/dev/bin/python -m pytest --numprocesses 2 --no-loadscope-reorder $(ARGS)
 
 .PHONY: check
 check: setup ## Check format, lint, types, template and state machine

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.telemetry import logger, metrics
@@ -34,6 +34,6 @@ def poll(event: dict[str, Any], parts: Parts) -> dict[str, Any]:
     return _poller(parts).poll(WatchState.from_json(event)).to_json()
 
 
-@lru_cache(maxsize=1)
+@cache
 def _poller(parts: Parts) -> Poller:
     return make_poller(parts)

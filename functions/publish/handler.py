@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.model import AttemptId
@@ -31,6 +31,6 @@ def publish(event: dict[str, Any], parts: Parts) -> dict[str, Any]:
     return {}
 
 
-@lru_cache(maxsize=1)
+@cache
 def _publication(parts: Parts) -> Publication:
     return make_publication(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.errors import NotNowError
@@ -37,6 +37,6 @@ def session(event: dict[str, Any], parts: Parts) -> dict[str, Any]:
         return {"reason": exc.reason, "retryAfterSeconds": exc.retry_after_seconds}
 
 
-@lru_cache(maxsize=1)
+@cache
 def _login_desk(parts: Parts) -> LoginDesk:
     return make_login_desk(parts)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.submission import Deadline
@@ -50,6 +50,6 @@ def submit(event: dict[str, Any], seconds_left: float, parts: Parts) -> dict[str
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-@lru_cache(maxsize=1)
+@cache
 def _services(parts: Parts) -> tuple[Intake, Submission]:
     return make_intake(parts), make_submission(parts)

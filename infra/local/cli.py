@@ -14,7 +14,9 @@ from infra.local.emulator import NotReadyError
 from infra.local.sam import SamError
 from infra.local.stack import Stack, StackTimeoutError
 from infra.local.story import main as story
+from infra.local.subscriber import Subscriber
 
+EVENTS_QUEUE = "events"
 EXPECTED_ERRORS = (NotReadyError, SamError, StackTimeoutError, story.StoryError)
 
 
@@ -34,6 +36,7 @@ def up() -> None:
         if running:
             running.stop()
         running = kept.start(lambda step: console.print(f"{step} …"))
+        running.stack.subscribe(EVENTS_QUEUE)
         console.print("The local stack is up.\n")
     _describe(console, running.stack)
 
@@ -65,8 +68,8 @@ def send(bodies: tuple[str, ...]) -> None:
 
 @commands.command()
 def events() -> None:
-    """Print the events that come out of the running local stack, until interrupted."""
-    subscriber = _running_stack().subscribe("command-line")
+    """Print the events that came out of the running local stack and that come, until interrupted."""
+    subscriber = Subscriber.of_queue(_running_stack().clients, EVENTS_QUEUE)
     while True:
         for received in subscriber.receive():
             click.echo(json.dumps(received.event, indent=2))

@@ -87,6 +87,7 @@ def _environment() -> dict[str, str]:
     return kept | {
         "PATH": f"{tools}:{kept.get('PATH', os.defpath)}",
         "SAM_CLI_TELEMETRY": "0",
+        "__SAM_CLI_APP_DIR": str(LOCAL / "sam"),  # nothing in the user's home
         "AWS_CONFIG_FILE": nothing,
         "AWS_SHARED_CREDENTIALS_FILE": nothing,
     }

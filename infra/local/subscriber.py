@@ -57,6 +57,11 @@ class Subscriber:
         )
         return cls(clients, queue_url)
 
+    @classmethod
+    def of_queue(cls, clients: Clients, name: str) -> "Subscriber":
+        """Give the subscriber whose queue was subscribed before."""
+        return cls(clients, clients.sqs.get_queue_url(QueueName=name)["QueueUrl"])
+
     def receive(self) -> list[ReceivedEvent]:
         """Take what has arrived since the last call; it is added to `events` too."""
         arrived = [_received(message) for message in drain(self.clients, self.queue_url)]

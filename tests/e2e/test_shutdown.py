@@ -1,6 +1,7 @@
 """The local stack leaves no process behind, however it ends."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,6 +57,8 @@ def test_run_that_is_ended__leaves_no_process(
     finally:
         story.kill()
         story.wait()
+        for folder in _folders(known):  # what a story leaves that could not tidy up
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _folders(known: set[Path]) -> set[Path]:

@@ -244,13 +244,9 @@ class LeaseBook:
         Raises:
             ConditionFailedError: somebody else did, or it does not run any more.
         """
-        values = {"state": AttemptState.RUNNING.value, "watch": attempt.watch}
-        update = Update(
-            keys.attempt(attempt.attempt_id),
-            {"watch": attempt.watch + 1},
-            condition=If(equals=values),
-        )
-        self._table.write(update)
+        unchanged = If(equals={"watch": attempt.watch, "state": attempt.state.value})
+        update = {"watch": attempt.watch + 1}
+        self._table.write(Update(keys.attempt(attempt.attempt_id), update, condition=unchanged))
         return replace(attempt, watch=attempt.watch + 1)
 
     def fence_of(self, attempt: Attempt) -> Check:

@@ -1,0 +1,198 @@
+"""AWS and Arena as the functions meet them: each call takes time, may fail, and may be the last one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from arena_exports.arena_protocol import HttpAnswer, HttpRequest
+from arena_exports.errors import (
+    DeliveryError,
+    LedgerUnavailableError,
+    NotNowError,
+    RequestNotCompletedError,
+)
+from tests.simulation.scheduler import Killed
+from tests.support.fakes import FakeClock, FakeExecutions, FakeSecret, InMemoryTable, SimulatedTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from arena_exports.ports import DeadLetter, Event, Item, Key, Secret, Write
+    from infra.local.simulator.workspace import Workspace
+    from tests.simulation.scheduler import Scheduler
+    from tests.simulation.weather import Weather
+
+LONGEST_SLEEP_SECONDS = 10.0
+
+
+class Outside:
+    """Every call to the outside goes through here: it gives way before and after its effect."""
+
+    def __init__(self, scheduler: Scheduler, weather: Weather) -> None:
+        self.scheduler = scheduler
+        self.weather = weather
+        self.calls = 0
+
+    def call(self, effect: Callable[[], Any]) -> Any:
+        """Do an effect between two moments at which others run, or the process dies."""
+        self.calls += 1
+        self.scheduler.pause(self.weather.latency())
+        self._perhaps_die()
+        result = effect()
+        self._perhaps_die()
+        self.scheduler.pause(self.weather.latency())
+        return result
+
+    def _perhaps_die(self) -> None:
+        if self.weather.strikes("kill"):
+            raise Killed
+
+
+class SimClock(FakeClock):
+    """The scheduler's time; a sleep lets others run."""
+
+    def __init__(self, scheduler: Scheduler, seed: int) -> None:
+        super().__init__(seed=seed)
+        self._scheduler = scheduler
+
+    def now(self) -> float:
+        return self._scheduler.now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds <= LONGEST_SLEEP_SECONDS, f"R10: a sleep of {seconds} s"
+        self._scheduler.pause(seconds)
+
+
+class SimTable:
+    """The ledger's table, with throttling and lost answers."""
+
+    def __init__(self, inner: InMemoryTable, outside: Outside) -> None:
+        self._inner = inner
+        self._outside = outside
+
+    def _do(self, effect: Callable[[], Any], *, writes: bool = False) -> Any:
+        def guarded() -> Any:
+            if self._outside.weather.strikes("throttle"):
+                raise LedgerUnavailableError("ThrottlingException")
+            result = effect()
+            if writes and self._outside.weather.strikes("lost_answer"):
+                raise LedgerUnavailableError("ReadTimeoutError")
+            return result
+
+        return self._outside.call(guarded)
+
+    def get(self, key: Key) -> Item | None:
+        return self._do(lambda: self._inner.get(key))  # type: ignore[no-any-return]
+
+    def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
+        wanted = list(keys)
+        return self._do(lambda: self._inner.get_many(wanted))  # type: ignore[no-any-return]
+
+    def query(self, pk: str, first: str, last: str, *, limit: int | None = None) -> list[Item]:
+        return self._do(lambda: self._inner.query(pk, first, last, limit=limit))  # type: ignore[no-any-return]
+
+    def write(self, *writes: Write) -> None:
+        self._do(lambda: self._inner.write(*writes), writes=True)
+
+
+class SimSecret:
+    """A secret behind a service that may be down."""
+
+    def __init__(self, inner: FakeSecret, outside: Outside) -> None:
+        self._inner = inner
+        self._outside = outside
+
+    def _do(self, effect: Callable[[], Any]) -> Any:
+        def guarded() -> Any:
+            if self._outside.weather.strikes("secrets_down"):
+                raise NotNowError("secret could not be read", 30)
+            return effect()
+
+        return self._outside.call(guarded)
+
+    def read(self, version: str | None = None) -> Secret | None:
+        return self._do(lambda: self._inner.read(version))  # type: ignore[no-any-return]
+
+    def write(self, value: Mapping[str, Any], version: str) -> None:
+        self._do(lambda: self._inner.write(value, version))
+
+
+class SimSink:
+    """The topic and the dead-letter queue: what is accepted is kept with the time at which it was."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+        self.kept: list[tuple[float, Any]] = []
+
+    def _deliver(self, message: Any) -> None:
+        def guarded() -> None:
+            if self._outside.weather.strikes("delivery"):
+                raise DeliveryError("not accepted")
+            self.kept.append((self._outside.scheduler.now, message))
+            if self._outside.weather.strikes("delivery_doubled"):
+                raise DeliveryError("accepted, but the answer was lost")
+
+        self._outside.call(guarded)
+
+    def publish(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._deliver(event)
+
+    def send(self, letters: Sequence[DeadLetter]) -> None:
+        for letter in letters:
+            self._deliver(letter)
+
+
+class SimTransport:
+    """The way to Arena: requests and answers get lost, garbled, or late."""
+
+    def __init__(self, workspace: Workspace, clock: SimClock, outside: Outside) -> None:
+        self._inner = SimulatedTransport(workspace, clock)
+        self._workspace = workspace
+        self._outside = outside
+
+    def send(self, request: HttpRequest) -> HttpAnswer:
+        weather = self._outside.weather
+        if request.call == "start an export run" and weather.strikes("arena_late"):
+            self._queue_late_run()
+        answer: HttpAnswer = self._outside.call(lambda: self._exchange(request))
+        if weather.strikes("arena_garbage"):
+            return HttpAnswer(answer.status, answer.headers, b"<html>" + answer.body[:40])
+        return answer
+
+    def _exchange(self, request: HttpRequest) -> HttpAnswer:
+        weather = self._outside.weather
+        if weather.strikes("arena_drop"):
+            raise RequestNotCompletedError("dropped before")
+        answer = self._inner.send(request)
+        if weather.strikes("arena_drop"):
+            raise RequestNotCompletedError("dropped after")
+        return answer
+
+    def _queue_late_run(self) -> None:
+        from infra.local.simulator import control  # noqa: PLC0415 - only here
+
+        seconds = self._outside.weather.random.uniform(1, 55)
+        control.add_faults(self._workspace, {"method": "POST", "path": "*/runs", "drop": True, "lateSeconds": seconds})
+
+
+class SimExecutions(FakeExecutions):
+    """Step Functions' front door."""
+
+    def __init__(self, outside: Outside, started: Callable[[str, dict[str, Any]], None]) -> None:
+        super().__init__()
+        self._outside = outside
+        self._announce = started
+
+    def start(self, name: str, state: Mapping[str, Any]) -> None:
+        def guarded() -> None:
+            if self._outside.weather.strikes("start_execution"):
+                raise ConnectionError("StartExecution")
+            if name not in self.started:
+                FakeExecutions.start(self, name, state)
+                self._announce(name, dict(state))
+
+        self._outside.call(guarded)
+
+    def status(self, name: str) -> str | None:
+        return self._outside.call(lambda: self.statuses.get(name))  # type: ignore[no-any-return]

@@ -1,0 +1,194 @@
+"""What must hold after each simulated day, whatever happened: the rules of ARCHITECTURE.md by their numbers."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from arena_exports.errors import InvalidMessageError
+from arena_exports.messages import IntakeRules, parse_message
+from infra.local.simulator import names
+from tests.support.world import EXPORT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.simulation.simulation import Simulation
+
+RULES = IntakeRules("default", EXPORT)
+HARMLESS = ("LedgerUnavailableError", "DeliveryError", "ConnectionError", "NotNowError")
+MOST_LOGINS_AN_HOUR = 7
+
+
+def violations(simulation: Simulation) -> list[str]:
+    """List what was violated; empty when all is well."""
+    found: list[str] = []
+    for check in (
+        _drained,
+        _every_item_accounted_for,
+        _published_once_in_effect,
+        _one_run_at_a_time,
+        _nobody_rejected_without_cause,
+        _logins_bounded,
+        _budget_kept,
+        _no_secret,
+        _no_unexpected_crash,
+    ):
+        found += [f"{check.__name__.strip('_')}: {text}" for text in check(simulation)]
+    return found
+
+
+def _events(simulation: Simulation) -> list[tuple[float, dict[str, Any]]]:
+    return [(at, json.loads(event.body)) for at, event in simulation.topic.kept]
+
+
+def _distinct(simulation: Simulation, suffix: str) -> list[dict[str, Any]]:
+    """Return the events of a type, each source and id once, as a subscriber would."""
+    known = {(e["source"], e["id"]): e for _, e in _events(simulation) if e["type"].endswith(suffix)}
+    return list(known.values())
+
+
+def _drained(simulation: Simulation) -> Iterator[str]:
+    """R11: when faults stop, everything drains by itself."""
+    if not simulation.is_drained():
+        pending = list(simulation.memory.items.get("PENDING", {}))[:3]
+        slot = simulation.memory.items.get("SLOT", {}).get("-")
+        yield f"pending {pending}, slot {slot}, watchers {list(simulation.watchers)}"
+
+
+def _every_item_accounted_for(simulation: Simulation) -> Iterator[str]:
+    """R1: each item of each acknowledged message was exported by a later run, or rejected, never nothing."""
+    carried: dict[str, int] = defaultdict(int)
+    for event in _distinct(simulation, "run.completed"):
+        for request in event["data"]["requests"]:
+            carried[request["requestId"]] += request["itemCount"]
+    done_definitions = {r["requestId"] for e in _distinct(simulation, "run.completed") for r in e["data"]["requests"]}
+    rejected: dict[str, set[str]] = defaultdict(set)
+    for event in _distinct(simulation, "rejected"):
+        rejected[event["data"]["requestId"]] |= set(event["data"]["itemGuids"])
+    given_up: dict[str, int] = defaultdict(int)
+    failed_definitions = set()
+    for event in _distinct(simulation, "run.failed"):
+        for request in event["data"]["requests"]:
+            given_up[request["requestId"]] += request["itemCount"]
+            failed_definitions.add(request["requestId"])
+    lettered = {letter.request_id for _, letter in simulation.dead_letters.kept}
+    for message in simulation.messages:
+        name = message.message_id
+        if message.redriven:
+            continue
+        try:
+            request = parse_message(name, message.body, RULES)
+        except InvalidMessageError:
+            if name not in rejected or name not in lettered:
+                yield f"{name} is malformed and was not rejected"
+            continue
+        assert request is not None
+        if not request.item_guids:
+            if name not in done_definitions | failed_definitions:
+                yield f"definition request {name} was lost"
+            continue
+        total = len(request.item_guids)
+        accounted = carried[name] + len(rejected[name]) + given_up[name]
+        if accounted != total:
+            yield (
+                f"{name}: {total} items, {carried[name]} exported, {len(rejected[name])} rejected, "
+                f"{given_up[name]} given up"
+            )
+        if (rejected[name] or given_up[name]) and name not in lettered:
+            yield f"{name} was rejected without a dead-letter entry"
+
+
+def _published_once_in_effect(simulation: Simulation) -> Iterator[str]:
+    """R4: a second copy of an event is the same event; a run is submitted after what it carries was recorded."""
+    known: dict[tuple[str, str], dict[str, Any]] = {}
+    for _, event in _events(simulation):
+        key = event["source"], event["id"]
+        same = known.setdefault(key, event)
+        if same["data"] != event["data"] and event["type"] != "arena.export.request.rejected":
+            yield f"{key} was published with different contents"
+    recorded = {
+        pk.removeprefix("MSG#"): items["-"]["recordedAt"]
+        for pk, items in simulation.memory.items.items()
+        if pk.startswith("MSG#")
+    }
+    created = {run.guid: run.created_at for run in simulation.arena.exports.runs}
+    for event in _distinct(simulation, "run.completed"):
+        for request in event["data"]["requests"]:
+            if created[event["data"]["runGuid"]] < recorded[request["requestId"]]:
+                yield f"{request['requestId']} was exported by a run from before it was recorded"
+    finished = {
+        run.guid
+        for run in simulation.arena.exports.runs
+        if run.status(simulation.scheduler.now) in ("COMPLETE", "DOWNLOADED") and _is_ours(run)
+    }
+    published = {event["data"]["runGuid"] for event in _distinct(simulation, "run.completed")}
+    unread = {fields.get("runGuid") for text, fields in simulation.telemetry.lines if "cannot be read" in text}
+    for guid in sorted(finished - published - unread):
+        yield f"run {guid} ended and was never published"
+
+
+def _is_ours(run: Any) -> bool:
+    return bool(run.creator.email == names.MACHINE_EMAIL)
+
+
+def _one_run_at_a_time(simulation: Simulation) -> Iterator[str]:
+    """R2, R3: never two runs of ours at once; no 3144 while the slot was held by a run of ours."""
+    runs = sorted(
+        (run for run in simulation.arena.exports.runs if _is_ours(run)), key=lambda run: run.created_at
+    )
+    ends = {run.guid: run.ended_at(simulation.scheduler.now) or simulation.scheduler.now for run in runs}
+    for record in simulation.arena.journal.records:
+        if record.code != 3144:
+            continue
+        holders = [run for run in runs if run.created_at <= record.at < ends[run.guid]]
+        if holders:
+            yield f"a 3144 at {record.at - 1_700_000_000:.0f} s was caused by our own run {holders[0].guid}"
+
+
+def _nobody_rejected_without_cause(simulation: Simulation) -> Iterator[str]:
+    """R8: RunFailed rejects only what makes runs fail; 3011 only what Arena named."""
+    for event in _distinct(simulation, "rejected"):
+        code, items = event["data"]["error"]["code"], set(event["data"]["itemGuids"])
+        if code == "RunFailed" and not items <= simulation.plan.poison and not simulation.plan.breaks_runs:
+            yield f"{items - simulation.plan.poison} rejected for failing"
+        if code == "3011" and not items <= simulation.plan.bad:
+            yield f"{items - simulation.plan.bad} rejected as bad"
+        if code not in ("RunFailed", "3011", "InvalidMessage"):
+            yield f"rejected with {code}"
+
+
+def _logins_bounded(simulation: Simulation) -> Iterator[str]:
+    """R5: logins stay within the cool-down's bound in every hour."""
+    logins = [record.at for record in simulation.arena.journal.records if record.purpose == "login"]
+    for at in logins:
+        within = sum(1 for other in logins if at <= other < at + 3600)
+        if within > MOST_LOGINS_AN_HOUR:
+            yield f"{within} logins within an hour"
+            return
+
+
+def _budget_kept(simulation: Simulation) -> Iterator[str]:
+    """R6: after a 429 there is no request until the reset; a few may be under way."""
+    spent = [record.at for record in simulation.arena.journal.records if record.code == 4084]
+    if len(spent) > 4:
+        yield f"{len(spent)} requests met a spent budget"
+
+
+def _no_secret(simulation: Simulation) -> Iterator[str]:
+    """R9: neither the password nor a session id in ledger, events, dead letters, or log lines."""
+    shown = repr(simulation.memory.items) + repr(simulation.topic.kept)
+    shown += repr(simulation.dead_letters.kept) + repr(simulation.telemetry.lines)
+    shown += repr([str(crash) for crash in simulation.crashes])
+    canaries = {str(value.get("arenaSessionId")) for value in simulation.session_secret.versions.values()}
+    for canary in canaries | {names.PASSWORD}:
+        if canary in shown:
+            yield "a secret is shown"
+
+
+def _no_unexpected_crash(simulation: Simulation) -> Iterator[str]:
+    """No function dies of anything but what the weather made."""
+    for crash in simulation.crashes:
+        if type(crash).__name__ not in HARMLESS:
+            yield repr(crash)

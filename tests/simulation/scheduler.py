@@ -1,0 +1,111 @@
+"""Virtual time, and tasks that give way at every input and output. One task runs at a time."""
+
+from __future__ import annotations
+
+import heapq
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from greenlet import getcurrent, greenlet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Killed(BaseException):  # noqa: N818 - no error: code under test must not catch it
+    """The end of a task whose process died; `except Exception` does not hold it up."""
+
+
+class Task:
+    """One thread of work: a function's invocation, or an execution of the state machine."""
+
+    def __init__(self, scheduler: Scheduler, work: Callable[[], Any]) -> None:
+        self._scheduler = scheduler
+        self._work = work
+        self._greenlet = greenlet(self._run, parent=scheduler.hub)
+        self._whenever_done: list[Callable[[Task], None]] = []
+        self.done = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def _run(self) -> None:
+        try:
+            self.result = self._work()
+        except (Exception, Killed) as exc:  # noqa: BLE001 - what a task dies of is its result
+            self.error = exc
+        self.done = True
+        for callback in self._whenever_done:
+            callback(self)
+
+    def whenever_done(self, callback: Callable[[Task], None]) -> None:
+        """Call back when the task is done, however it ends."""
+        self._whenever_done.append(callback)
+
+    def resume(self) -> None:
+        """Go on with the task where it gave way."""
+        if not self.done:
+            self._greenlet.switch()
+
+    def kill(self) -> None:
+        """End the task where it stands."""
+        if not self.done:
+            self._greenlet.throw(Killed)
+
+
+class Scheduler:
+    """Runs actions in the order of virtual time."""
+
+    def __init__(self, start: float) -> None:
+        self.now = start
+        self.hub = getcurrent()
+        self._actions: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
+        self._current: list[Task] = []
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something later."""
+        heapq.heappush(self._actions, (self.now + max(seconds, 0.0), next(self._order), action))
+
+    def spawn(self, work: Callable[[], Any]) -> Task:
+        """Start a task as soon as the current one gives way."""
+        task = Task(self, work)
+        self.after(0, lambda: self._resume(task))
+        return task
+
+    def pause(self, seconds: float) -> None:
+        """Give way for so long; called by a task."""
+        task = self._current[-1]
+        self.after(seconds, lambda: self._resume(task))
+        self.hub.switch()
+
+    def wait_for(self, other: Task) -> None:
+        """Give way until another task is done; called by a task."""
+        if other.done:
+            return
+        task = self._current[-1]
+        other.whenever_done(lambda _: self.after(0, lambda: self._resume(task)))
+        self.hub.switch()
+
+    def run_until(self, end: float, *, idle: Callable[[], bool] = lambda: False) -> None:
+        """Let time run to `end`, or until `idle` says that nothing is left to do."""
+        while self._actions and self._actions[0][0] <= end:
+            if idle():
+                return
+            self.now, _, action = heapq.heappop(self._actions)
+            action()
+        self.now = max(self.now, end)
+
+    def kill(self, task: Task) -> None:
+        """End a task that is not the current one."""
+        self._current.append(task)
+        try:
+            task.kill()
+        finally:
+            self._current.pop()
+
+    def _resume(self, task: Task) -> None:
+        self._current.append(task)
+        try:
+            task.resume()
+        finally:
+            self._current.pop()

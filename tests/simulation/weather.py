@@ -1,0 +1,55 @@
+"""What goes wrong, how often: drawn from the seed, the same for the same seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+CALM = 0.0
+
+
+@dataclass
+class Weather:
+    """Chances of each fault, from 0 to 1 for each occasion; a `calm` weather has none."""
+
+    random: Random
+    kill: float = CALM  # of an invocation, before or after each single call to the outside
+    throttle: float = CALM  # of a ledger call: nothing is done
+    lost_answer: float = CALM  # of a ledger write: it is done, and the caller is told that it is not
+    secrets_down: float = CALM
+    delivery: float = CALM  # of an event or a dead-letter entry: it is not accepted
+    delivery_doubled: float = CALM  # it is accepted, and the caller is told that it is not
+    arena_drop: float = CALM  # of a request to Arena: the answer is lost, the work may be done
+    arena_garbage: float = CALM
+    arena_late: float = CALM  # of a POST: the run comes to exist up to a minute after it
+    lambda_throttle: float = CALM
+    redeliver: float = CALM  # of a message that was acknowledged
+    start_execution: float = CALM  # it is not started
+
+    def calm(self) -> None:
+        """End all faults."""
+        for name in CHANCES:
+            setattr(self, name, CALM)
+
+    def strikes(self, name: str) -> bool:
+        """Draw whether a fault happens now."""
+        chance: float = getattr(self, name)
+        return chance > 0 and self.random.random() < chance
+
+    def latency(self) -> float:
+        """Draw how long a call takes, in seconds: mostly short, at times long."""
+        if self.random.random() < 0.02:
+            return self.random.uniform(0.5, 8.0)
+        return self.random.uniform(0.001, 0.05)
+
+
+CHANCES = tuple(name for name in Weather.__dataclass_fields__ if name != "random")
+
+
+def draw_weather(random: Random) -> Weather:
+    """Draw a weather: each fault is absent in half of the seeds, and else rare or frequent."""
+    weather = Weather(random)
+    for name in CHANCES:
+        if random.random() < 0.5:
+            setattr(weather, name, random.choice([0.002, 0.01, 0.05]))
+    return weather
