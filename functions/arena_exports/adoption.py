@@ -24,6 +24,8 @@ SECONDS_BEFORE_A_LOOK = 90
 SECONDS_BETWEEN_LOOKS = 60
 LOOKS_THAT_SUFFICE = 2
 LONGEST_BACK_OFF_SECONDS = 600
+# Counted from when the attempt was written: submit's time-out (120 s), and then the same again.
+LATEST_RUN_SECONDS = 220
 # Arena tells whole seconds, and its Date header may be one behind.
 CLOCK_TOLERANCE_SECONDS = 3
 
@@ -105,22 +107,25 @@ class Adoption:
         self._watch.begin(running, attempt.item_count - len(attempt.rejected))
 
     def _find(self, lease: Lease, attempt: Attempt) -> Run | None:
-        """Look at what is pending and at what ended since, not at the whole list.
+        """Look at what is pending and at what ended since; of several runs, take the earliest.
 
-        A run moves from one to the next.
+        Not at the whole list. A run moves from one filter to the next, never back.
         """
-        selection = self._ledger.requests.reselect(attempt.group, attempt.slices, attempt.history)
-        wanted = digest(selection.without(attempt.rejected).item_guids)
-        for run, sent_at in self._candidates(attempt):
-            if self._is_ours(
-                lease, attempt, run, sent_at, wanted
-            ) and not self._ledger.lease.known_runs([run.guid]):
-                return run
-        return None
+        wanted = digest(self._ledger.selection(attempt).item_guids)
+        ours = {
+            run.guid: run
+            for run, offset in self._candidates(attempt)
+            if self._is_ours(lease, attempt, run, offset, wanted)
+        }
+        known = self._ledger.lease.known_runs(ours)
+        return min(
+            (run for guid, run in ours.items() if guid not in known),
+            key=lambda run: run.created_at or 0,
+            default=None,
+        )
 
     def _candidates(self, attempt: Attempt) -> Iterator[tuple[Run, float]]:
-        """Yield runs, each with the time of the first POST on Arena's clock."""
-        now = self._clock.now()
+        """Yield runs, each with how far Arena's clock is ahead of ours."""
         offset = 0.0
         for filters in (
             {"status": RunStatus.CREATED.value},
@@ -132,14 +137,18 @@ class Adoption:
                 attempt.group.export_guid, filters or {"completionDateTimeFrom": zulu(since)}
             )
             if found.arena_now is not None:
-                offset = found.arena_now - now
-            yield from ((run, attempt.first_sent_at + offset) for run in found.runs)
+                # Read after the answer: one that took long makes the POST seem earlier, no more.
+                offset = found.arena_now - self._clock.now()
+            for run in found.runs:
+                yield run, offset
 
     def _is_ours(
-        self, lease: Lease, attempt: Attempt, run: Run, sent_at: float, wanted: str
+        self, lease: Lease, attempt: Attempt, run: Run, offset: float, wanted: str
     ) -> bool:
         """Compare a run with the attempt: when, by whom, and which items."""
-        if run.created_at is None or run.created_at < sent_at - CLOCK_TOLERANCE_SECONDS:
+        earliest = attempt.first_sent_at + offset - CLOCK_TOLERANCE_SECONDS
+        latest = attempt.sent_at + offset + LATEST_RUN_SECONDS
+        if run.created_at is None or not earliest <= run.created_at <= latest:
             return False
         if lease.creator_guid and run.creator_guid not in (None, lease.creator_guid):
             return False

@@ -68,7 +68,7 @@ def send(bodies: tuple[str, ...]) -> None:
 
 @commands.command()
 def events() -> None:
-    """Print the events that came out of the running local stack and that come, until interrupted."""
+    """Print the events of the running local stack, past and coming, until interrupted."""
     subscriber = Subscriber.of_queue(_running_stack().clients, EVENTS_QUEUE)
     while True:
         for received in subscriber.receive():

@@ -1,1 +1,1 @@
-"""The deterministic simulation: the real functions and state machine in one process, everything from one seed."""
+"""The deterministic simulation: real functions, one process, everything from one seed."""

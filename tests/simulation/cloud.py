@@ -1,4 +1,4 @@
-"""AWS and Arena as the functions meet them: each call takes time, may fail, and may be the last one."""
+"""AWS and Arena as the functions meet them: each call takes time, may fail, may be the last."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ from arena_exports.errors import (
     NotNowError,
     RequestNotCompletedError,
 )
+from infra.local.simulator import control
 from tests.simulation.scheduler import Killed
-from tests.support.fakes import FakeClock, FakeExecutions, FakeSecret, InMemoryTable, SimulatedTransport
+from tests.support.fakes import (
+    FakeClock,
+    FakeExecutions,
+    FakeSecret,
+    InMemoryTable,
+    SimulatedTransport,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -118,7 +125,10 @@ class SimSecret:
 
 
 class SimSink:
-    """The topic and the dead-letter queue: what is accepted is kept with the time at which it was."""
+    """The topic and the dead-letter queue.
+
+    What is accepted is kept with the time at which it was.
+    """
 
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
@@ -170,10 +180,12 @@ class SimTransport:
         return answer
 
     def _queue_late_run(self) -> None:
-        from infra.local.simulator import control  # noqa: PLC0415 - only here
 
         seconds = self._outside.weather.random.uniform(1, 55)
-        control.add_faults(self._workspace, {"method": "POST", "path": "*/runs", "drop": True, "lateSeconds": seconds})
+        control.add_faults(
+            self._workspace,
+            {"method": "POST", "path": "*/runs", "drop": True, "lateSeconds": seconds},
+        )
 
 
 class SimExecutions(FakeExecutions):

@@ -1,9 +1,10 @@
-"""What must hold after each simulated day, whatever happened: the rules of ARCHITECTURE.md by their numbers."""
+"""What must hold after each simulated day, whatever happened: the rules R1 to R11."""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.errors import InvalidMessageError
@@ -45,7 +46,9 @@ def _events(simulation: Simulation) -> list[tuple[float, dict[str, Any]]]:
 
 def _distinct(simulation: Simulation, suffix: str) -> list[dict[str, Any]]:
     """Return the events of a type, each source and id once, as a subscriber would."""
-    known = {(e["source"], e["id"]): e for _, e in _events(simulation) if e["type"].endswith(suffix)}
+    known = {
+        (e["source"], e["id"]): e for _, e in _events(simulation) if e["type"].endswith(suffix)
+    }
     return list(known.values())
 
 
@@ -57,51 +60,59 @@ def _drained(simulation: Simulation) -> Iterator[str]:
         yield f"pending {pending}, slot {slot}, watchers {list(simulation.watchers)}"
 
 
-def _every_item_accounted_for(simulation: Simulation) -> Iterator[str]:
-    """R1: each item of each acknowledged message was exported by a later run, or rejected, never nothing."""
-    carried: dict[str, int] = defaultdict(int)
-    for event in _distinct(simulation, "run.completed"):
-        for request in event["data"]["requests"]:
-            carried[request["requestId"]] += request["itemCount"]
-    done_definitions = {r["requestId"] for e in _distinct(simulation, "run.completed") for r in e["data"]["requests"]}
-    rejected: dict[str, set[str]] = defaultdict(set)
+@dataclass
+class Account:
+    """What became of each request, from the events as a subscriber would count them."""
+
+    exported: Counter[str] = field(default_factory=Counter)
+    given_up: Counter[str] = field(default_factory=Counter)
+    rejected: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    concluded: set[str] = field(default_factory=set)
+    lettered: set[str] = field(default_factory=set)
+
+    def problem(self, request_id: str, items: int) -> str:
+        """Say what is wrong with a request of so many items; "" where all is well."""
+        refused = len(self.rejected[request_id])
+        if refused + self.given_up[request_id] and request_id not in self.lettered:
+            return "was rejected without a dead-letter entry"
+        if not items:
+            return "" if request_id in self.concluded else "was lost"
+        counts = self.exported[request_id], refused, self.given_up[request_id]
+        if sum(counts) == items:
+            return ""
+        return "of {} items: {} exported, {} rejected, {} given up".format(items, *counts)
+
+
+def _account(simulation: Simulation) -> Account:
+    account = Account(lettered={letter.request_id for _, letter in simulation.dead_letters.kept})
+    for suffix, count in (("completed", account.exported), ("run.failed", account.given_up)):
+        for event in _distinct(simulation, suffix):
+            for request in event["data"]["requests"]:
+                count[request["requestId"]] += request["itemCount"]
+                account.concluded.add(request["requestId"])
     for event in _distinct(simulation, "rejected"):
-        rejected[event["data"]["requestId"]] |= set(event["data"]["itemGuids"])
-    given_up: dict[str, int] = defaultdict(int)
-    failed_definitions = set()
-    for event in _distinct(simulation, "run.failed"):
-        for request in event["data"]["requests"]:
-            given_up[request["requestId"]] += request["itemCount"]
-            failed_definitions.add(request["requestId"])
-    lettered = {letter.request_id for _, letter in simulation.dead_letters.kept}
+        account.rejected[event["data"]["requestId"]] |= set(event["data"]["itemGuids"])
+        account.concluded.add(event["data"]["requestId"])
+    return account
+
+
+def _every_item_accounted_for(simulation: Simulation) -> Iterator[str]:
+    """R1: each item of each message was exported by a later run, or rejected; never nothing."""
+    account = _account(simulation)
     for message in simulation.messages:
-        name = message.message_id
         if message.redriven:
             continue
         try:
-            request = parse_message(name, message.body, RULES)
+            request = parse_message(message.message_id, message.body, RULES)
         except InvalidMessageError:
-            if name not in rejected or name not in lettered:
-                yield f"{name} is malformed and was not rejected"
-            continue
-        assert request is not None
-        if not request.item_guids:
-            if name not in done_definitions | failed_definitions:
-                yield f"definition request {name} was lost"
-            continue
-        total = len(request.item_guids)
-        accounted = carried[name] + len(rejected[name]) + given_up[name]
-        if accounted != total:
-            yield (
-                f"{name}: {total} items, {carried[name]} exported, {len(rejected[name])} rejected, "
-                f"{given_up[name]} given up"
-            )
-        if (rejected[name] or given_up[name]) and name not in lettered:
-            yield f"{name} was rejected without a dead-letter entry"
+            request = None
+        problem = account.problem(message.message_id, len(request.item_guids) if request else 0)
+        if problem:
+            yield f"{message.message_id} {problem}"
 
 
 def _published_once_in_effect(simulation: Simulation) -> Iterator[str]:
-    """R4: a second copy of an event is the same event; a run is submitted after what it carries was recorded."""
+    """R4: a second copy of an event is the same; a run comes after what it carries was recorded."""
     known: dict[tuple[str, str], dict[str, Any]] = {}
     for _, event in _events(simulation):
         key = event["source"], event["id"]
@@ -124,7 +135,11 @@ def _published_once_in_effect(simulation: Simulation) -> Iterator[str]:
         if run.status(simulation.scheduler.now) in ("COMPLETE", "DOWNLOADED") and _is_ours(run)
     }
     published = {event["data"]["runGuid"] for event in _distinct(simulation, "run.completed")}
-    unread = {fields.get("runGuid") for text, fields in simulation.telemetry.lines if "cannot be read" in text}
+    unread = {
+        fields.get("runGuid")
+        for text, fields in simulation.telemetry.lines
+        if "cannot be read" in text
+    }
     for guid in sorted(finished - published - unread):
         yield f"run {guid} ended and was never published"
 
@@ -136,9 +151,12 @@ def _is_ours(run: Any) -> bool:
 def _one_run_at_a_time(simulation: Simulation) -> Iterator[str]:
     """R2, R3: never two runs of ours at once; no 3144 while the slot was held by a run of ours."""
     runs = sorted(
-        (run for run in simulation.arena.exports.runs if _is_ours(run)), key=lambda run: run.created_at
+        (run for run in simulation.arena.exports.runs if _is_ours(run)),
+        key=lambda run: run.created_at,
     )
-    ends = {run.guid: run.ended_at(simulation.scheduler.now) or simulation.scheduler.now for run in runs}
+    ends = {
+        run.guid: run.ended_at(simulation.scheduler.now) or simulation.scheduler.now for run in runs
+    }
     for record in simulation.arena.journal.records:
         if record.code != 3144:
             continue
@@ -151,7 +169,11 @@ def _nobody_rejected_without_cause(simulation: Simulation) -> Iterator[str]:
     """R8: RunFailed rejects only what makes runs fail; 3011 only what Arena named."""
     for event in _distinct(simulation, "rejected"):
         code, items = event["data"]["error"]["code"], set(event["data"]["itemGuids"])
-        if code == "RunFailed" and not items <= simulation.plan.poison and not simulation.plan.breaks_runs:
+        if (
+            code == "RunFailed"
+            and not items <= simulation.plan.poison
+            and not simulation.plan.breaks_runs
+        ):
             yield f"{items - simulation.plan.poison} rejected for failing"
         if code == "3011" and not items <= simulation.plan.bad:
             yield f"{items - simulation.plan.bad} rejected as bad"
@@ -181,7 +203,9 @@ def _no_secret(simulation: Simulation) -> Iterator[str]:
     shown = repr(simulation.memory.items) + repr(simulation.topic.kept)
     shown += repr(simulation.dead_letters.kept) + repr(simulation.telemetry.lines)
     shown += repr([str(crash) for crash in simulation.crashes])
-    canaries = {str(value.get("arenaSessionId")) for value in simulation.session_secret.versions.values()}
+    canaries = {
+        str(value.get("arenaSessionId")) for value in simulation.session_secret.versions.values()
+    }
     for canary in canaries | {names.PASSWORD}:
         if canary in shown:
             yield "a secret is shown"

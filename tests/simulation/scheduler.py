@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Killed(BaseException):  # noqa: N818 - no error: code under test must not catch it
+class Killed(BaseException):
     """The end of a task whose process died; `except Exception` does not hold it up."""
 
 

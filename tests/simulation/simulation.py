@@ -1,4 +1,7 @@
-"""One simulated day: upstream systems, SQS, Lambda, Step Functions and Arena around the real functions."""
+"""One simulated day: upstream systems, SQS, Lambda.
+
+Step Functions and Arena around the real functions.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ import session.handler
 import submit.handler
 from arena_exports.errors import NotNowError
 from arena_exports.settings import Settings
-from arena_exports.wiring import Parts, make_ledger
+from arena_exports.wiring import Parts
 from infra.local.simulator import control, names
 from infra.local.simulator.workspace import Workspace
 from tests.simulation.cloud import (
@@ -140,12 +143,14 @@ class Simulation:
         sets = {"poison": sorted(self.plan.poison), "bad": sorted(self.plan.bad)}
         control.set_guids(self.arena, sets)
         shape = self.random.choice(["array", "groups"])
-        seconds = self.random.choice([3, 60, 900] if self.plan.max_items > 2 else [3, 20])
+        quick = self.plan.max_items == 2 or self.plan.poison  # many runs
+        seconds = self.random.choice([3, 20, 120] if quick else [3, 60, 900])
         control.set_settings(self.arena, {"criteriaShape": shape, "runningSeconds": seconds})
         if self.plan.scarce:
             control.set_budget(self.arena, {"remaining": 60, "resetSeconds": 2 * 3600})
 
-    # ---- the day ----------------------------------------------------------------------------------------------
+    # ---- the day
+    # ----------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Let the storm pass, then let everything drain."""
@@ -214,14 +219,18 @@ class Simulation:
         if self.watchers and self.random.random() < self.plan.stops_executions:
             self._stop(self.random.choice(sorted(self.watchers)))
 
-    # ---- SQS --------------------------------------------------------------------------------------------------
+    # ---- SQS -------------------------------------------------------------------------------------
+    # -------------
 
     def _send(self, number: int) -> None:
         now = self.scheduler.now
         self.messages.append(Message(f"message-{number:04d}", self._body(), now, now))
 
     def _send_healthy(self) -> None:
-        """Ask for an item that does no harm: without a success no item is rejected for failing (R8)."""
+        """Ask for an item that does no harm.
+
+        Without a success no item is rejected for failing (R8).
+        """
         now = self.scheduler.now
         name = f"message-{len(self.messages):04d}"
         self.messages.append(Message(name, item_guid(10_000), now, now))
@@ -271,7 +280,8 @@ class Simulation:
             if message.message_id not in failed and message.acknowledged_at is None:
                 message.acknowledged_at = self.scheduler.now
 
-    # ---- Lambda -----------------------------------------------------------------------------------------------
+    # ---- Lambda ----------------------------------------------------------------------------------
+    # -------------
 
     def invoke(self, function: str, payload: Any) -> Task:
         """Invoke a function; it has its time-out, and a warm environment where one is free."""
@@ -325,7 +335,8 @@ class Simulation:
             telemetry=self.telemetry,
         )
 
-    # ---- Step Functions ---------------------------------------------------------------------------------------
+    # ---- Step Functions
+    # ---------------------------------------------------------------------------------------
 
     def _watch(self, name: str, state: dict[str, Any]) -> None:
         task = self.scheduler.spawn(lambda: self._execute(state))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from random import Random
 
 CALM = 0.0
 
@@ -15,7 +18,9 @@ class Weather:
     random: Random
     kill: float = CALM  # of an invocation, before or after each single call to the outside
     throttle: float = CALM  # of a ledger call: nothing is done
-    lost_answer: float = CALM  # of a ledger write: it is done, and the caller is told that it is not
+    lost_answer: float = (
+        CALM  # of a ledger write: it is done, and the caller is told that it is not
+    )
     secrets_down: float = CALM
     delivery: float = CALM  # of an event or a dead-letter entry: it is not accepted
     delivery_doubled: float = CALM  # it is accepted, and the caller is told that it is not

@@ -1,0 +1,73 @@
+"""Run simulated days: one seed, or thousands with a progress bar."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from time import monotonic
+
+import click
+from rich.console import Console
+from rich.progress import track
+
+from tests.simulation.invariants import violations
+from tests.simulation.simulation import Simulation
+
+WORKERS = 2
+CHUNK = 20
+
+
+@dataclass(frozen=True)
+class Day:
+    """What came of one seed; `calls` counts calls to the outside: each one a place to die at."""
+
+    seed: int
+    calls: int
+    invocations: int
+    violations: tuple[str, ...]
+
+
+def simulate(seed: int) -> Day:
+    """Simulate one day and check it."""
+    logging.disable(logging.CRITICAL)
+    try:
+        simulation = Simulation(seed)
+        simulation.run()
+        found = tuple(violations(simulation))
+    finally:
+        logging.disable(logging.NOTSET)
+    return Day(seed, simulation.outside.calls, simulation.invocations, found)
+
+
+@click.command()
+@click.option("--seed", type=int, help="Simulate this seed alone, and show what it did.")
+@click.option("--count", type=int, default=10_000, show_default=True, help="How many seeds.")
+def main(seed: int | None, count: int) -> None:
+    """Simulate days from seeds; fail with the seeds that violate a rule."""
+    console = Console(highlight=False)
+    days = [simulate(seed)] if seed is not None else _simulate_many(console, count)
+    for day in days:
+        for text in day.violations:
+            console.print(f"seed {day.seed}: {text}", style="red", soft_wrap=True)
+    broken = sum(1 for day in days if day.violations)
+    calls = sum(day.calls for day in days)
+    fewest = min(day.calls for day in days)
+    console.print(
+        f"{len(days):,} seeds, {broken} with violations; {calls:,} calls to the outside "
+        f"({fewest:,} at least in each), {sum(day.invocations for day in days):,} invocations"
+    )
+    raise SystemExit(1 if broken else 0)
+
+
+def _simulate_many(console: Console, count: int) -> list[Day]:
+    began = monotonic()
+    with ProcessPoolExecutor(WORKERS) as pool:
+        results = pool.map(simulate, range(count), chunksize=CHUNK)
+        days = list(track(results, "Simulating days", total=count, console=console))
+    console.print(f"{monotonic() - began:.0f} s")
+    return days
+
+
+if __name__ == "__main__":
+    main()
