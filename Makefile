@@ -35,6 +35,10 @@ down: .venv/dev/.stamp ## Stop the local stack
 test: setup ## Run every test (ARGS="-k name" for some of them)
 	@.venv/dev/bin/python -m pytest --numprocesses 2 --no-loadscope-reorder $(ARGS)
 
+.PHONY: simulate
+simulate: .venv/dev/.stamp ## Simulate 10,000 days with faults (SEED=7 for one, COUNT=100 for fewer)
+	@PYTHONPATH=functions .venv/dev/bin/python -m tests.simulation.runner $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
+
 .PHONY: check
 check: setup ## Check format, lint, types, template and state machine
 	.venv/dev/bin/ruff format --check

@@ -36,6 +36,8 @@ _T = TypeVar("_T")
 
 _GET_TRIES = 3
 _FIRST_RETRY_SECONDS = 1.0
+# With the HTTP time-out (30 s) behind it, the last try ends well before poll's time-out (90 s).
+_RETRY_WITHIN_SECONDS = 15
 _DEAD_TWICE_SECONDS = 60
 
 
@@ -141,12 +143,15 @@ class Arena:
         return self._with_retries(look)
 
     def _with_retries(self, call: Callable[[], _T]) -> _T:
-        """Do an idempotent call again, with full jitter, when it brought no answer."""
+        """Do an idempotent call again, with full jitter, when it brought no answer soon."""
+        began = self._clock.now()
         for retry in range(1, _GET_TRIES):
             try:
                 return call()
             except RequestNotCompletedError as exc:
                 self._telemetry.warn("arena did not answer", error=str(exc))
+                if self._clock.now() - began > _RETRY_WITHIN_SECONDS:
+                    raise
                 self._clock.sleep(self._clock.jitter() * _FIRST_RETRY_SECONDS * 2**retry)
         return call()
 

@@ -43,12 +43,14 @@ class InvalidMessageError(ArenaExportsError):
     """An intake message, or a part of it, that can never be exported.
 
     `code` is one of `InvalidMessage`, `WrongWorkspace`, `NoExportDefinition`; the message names the
-    field.
+    field. `export_guid` and `correlation_id` are the message's, as far as they can be read.
     """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+        self.export_guid: str | None = None
+        self.correlation_id: str | None = None
 
 
 class LedgerError(ArenaExportsError):

@@ -55,7 +55,10 @@ class Intake:
         for record in records:
             try:
                 request = self._read(record)
-            except DeliveryError:
+            except DeliveryError as exc:
+                self._telemetry.warn(
+                    "refusal not delivered", requestId=record["messageId"], error=str(exc)
+                )
                 failed.append(record["messageId"])
             else:
                 if request is not None:
@@ -71,7 +74,7 @@ class Intake:
             return parse_message(request_id, body, self._rules)
         except InvalidMessageError as exc:
             sent_at = int(record["attributes"]["SentTimestamp"]) / 1000
-            self._outcomes.refuse_message(request_id, body, exc.code, str(exc), sent_at)
+            self._outcomes.refuse_message(request_id, body, exc, sent_at)
             return None
 
     def _record(self, bundle: list[ExportRequest]) -> bool:

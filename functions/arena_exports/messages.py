@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,16 +45,30 @@ def parse_message(request_id: str, body: str, rules: IntakeRules) -> ExportReque
     if content == _RECONCILE:
         return None
     fields = _fields(content)
+    try:
+        return _request(request_id, fields, rules)
+    except InvalidMessageError as exc:
+        exc.export_guid = normal_guid(fields.get("exportGuid"))
+        with suppress(InvalidMessageError):
+            exc.correlation_id = _correlation_id(fields)
+        raise
+
+
+def _request(request_id: str, fields: dict[str, Any], rules: IntakeRules) -> ExportRequest:
     _check_keys(fields)
     _check_workspace(fields, rules)
-    export_guid = _export_guid(fields, rules)
-    lane = _lane(fields)
+    export_guid, lane, correlation_id = (
+        _export_guid(fields, rules),
+        _lane(fields),
+        _correlation_id(fields),
+    )
     if "itemGuids" not in fields:
-        group = Group(lane, export_guid, Kind.DEFINITION)
-        return ExportRequest(RequestId(request_id), group, (), _correlation_id(fields))
-    group = Group(lane, export_guid, Kind.ITEMS)
+        return ExportRequest(
+            RequestId(request_id), Group(lane, export_guid, Kind.DEFINITION), (), correlation_id
+        )
+    item_guids = _item_guids(fields["itemGuids"])
     return ExportRequest(
-        RequestId(request_id), group, _item_guids(fields["itemGuids"]), _correlation_id(fields)
+        RequestId(request_id), Group(lane, export_guid, Kind.ITEMS), item_guids, correlation_id
     )
 
 

@@ -15,6 +15,7 @@ from arena_exports.ports import DeadLetter
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from arena_exports.errors import InvalidMessageError
     from arena_exports.model import Entry, Group
     from arena_exports.ports import Clock, DeadLetterQueue, Telemetry, Topic
 
@@ -41,7 +42,7 @@ class Outcomes:
         self.workspace = workspace
 
     def refuse_message(
-        self, request_id: str, body: str, code: str, message: str, sent_at: float
+        self, request_id: str, body: str, error: InvalidMessageError, sent_at: float
     ) -> None:
         """Say that a message was refused at intake.
 
@@ -50,10 +51,19 @@ class Outcomes:
         Raises:
             DeliveryError: the event, or the entry behind it, could not be delivered.
         """
-        rejection = Rejection(self.workspace, None, request_id, None, (), code, message, sent_at)
+        rejection = Rejection(
+            workspace=self.workspace,
+            export_guid=error.export_guid,
+            request_id=request_id,
+            correlation_id=error.correlation_id,
+            item_guids=(),
+            error_code=error.code,
+            error_message=str(error),
+            time=sent_at,
+        )
         self.topic.publish(rejection_events(rejection))
-        self._dead_letters.send([DeadLetter(body, request_id, code, message)])
-        self._count(1, code)
+        self._dead_letters.send([DeadLetter(body, request_id, error.code, str(error))])
+        self._count(1, error.code)
 
     def reject(self, group: Group, entries: Sequence[Entry], code: str, message: str) -> None:
         """Say for each request that these items of it can never be exported.

@@ -162,7 +162,7 @@ def _one_run_at_a_time(simulation: Simulation) -> Iterator[str]:
             continue
         holders = [run for run in runs if run.created_at <= record.at < ends[run.guid]]
         if holders:
-            yield f"a 3144 at {record.at - 1_700_000_000:.0f} s was caused by our own run {holders[0].guid}"
+            yield f"a 3144 at {record.at:.0f} was caused by our own run {holders[0].guid}"
 
 
 def _nobody_rejected_without_cause(simulation: Simulation) -> Iterator[str]:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.runner import simulate
 
-SEEDS_AT_ONCE = 25
+SEEDS_AT_ONCE = 20
 BATCHES = 10
 
 

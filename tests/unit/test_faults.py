@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from arena_exports.errors import DeliveryError
 from arena_exports.ledger.lease import LeaseBook
 from infra.local.simulator import control, names
 from tests.support.world import EXPORT, World, item_guid
@@ -62,6 +63,31 @@ def test_fault_03__malformed_body_alone_is_rejected() -> None:
     (letter,) = world.dead_letters.letters
     assert json.loads(letter.body) == {"itemGuids": "no list"}
     assert letter.error_code == "InvalidMessage"
+
+
+def test_fault_03__rejection_names_what_could_be_read() -> None:
+    """A message of another workspace is rejected with its own definition and correlation id."""
+    world = World()
+    world.send(
+        {"exportGuid": EXPORT, "itemGuids": items(1), "workspace": "x", "correlationId": "E"}
+    )
+    (rejected,) = world.events("rejected")
+    assert rejected["data"]["error"]["code"] == "WrongWorkspace"
+    assert rejected["data"]["correlationId"] == "E"
+    assert rejected["source"] == f"/arena/default/exports/{EXPORT}"
+
+
+def test_fault_03__refusal_that_cannot_be_delivered_is_not_acknowledged() -> None:
+    """Event, entry, acknowledgement: without the event there is no acknowledgement."""
+    world = World()
+
+    def refuse(_events: object) -> None:
+        raise DeliveryError
+
+    world.topic.publish = refuse  # type: ignore[method-assign]
+    records = world.record("junk", item_guid(1))
+    assert world.deliver(records) == [records[0]["messageId"]]
+    assert not world.dead_letters.letters
 
 
 def test_fault_09__item_that_arrives_during_its_run_is_exported_again_once() -> None:

@@ -15,7 +15,7 @@ def test_definition__is_valid() -> None:
 @pytest.mark.parametrize(
     ("right", "wrong", "problem"),
     [
-        ('"TimeoutSeconds": 90', '"TimeoutSecond": 90', "TimeoutSecond"),
+        ('"TimeoutSeconds": 120', '"TimeoutSecond": 120', "TimeoutSecond"),
         ('"Next": "Publish"', '"Next": "Nowhere"', "Nowhere"),
         ("{% $states.input.ended %}", "{% $states.(input %}", "Expected"),
         ("{% $states.input.ended %}", "{% $states.input.ended", "whole text"),
