@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from arena_exports.errors import ArenaAnswerError, NotNowError, RequestNotCompletedError
@@ -103,7 +104,8 @@ class Adoption:
     def _adopt(self, lease: Lease, attempt: Attempt, run: Run) -> None:
         self._telemetry.count("RunsAdopted")
         self._telemetry.event("run adopted", attempt=attempt.attempt_id, runGuid=run.guid)
-        running = self._ledger.lease.started(lease, attempt, run)
+        # Only the answer to a POST of ours tells who we are: a stranger's run may look like ours.
+        running = self._ledger.lease.started(lease, attempt, replace(run, creator_guid=None))
         self._watch.begin(running, attempt.item_count - len(attempt.rejected))
 
     def _find(self, lease: Lease, attempt: Attempt) -> Run | None:
