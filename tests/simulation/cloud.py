@@ -44,13 +44,14 @@ class Outside:
         """Do an effect between two moments at which others run, or the process dies."""
         self.calls += 1
         self.scheduler.pause(self.weather.latency())
-        self._perhaps_die()
+        self.perhaps_die()
         result = effect()
-        self._perhaps_die()
+        self.perhaps_die()
         self.scheduler.pause(self.weather.latency())
         return result
 
-    def _perhaps_die(self) -> None:
+    def perhaps_die(self) -> None:
+        """Die, where the weather wants it."""
         if self.weather.strikes("kill"):
             raise Killed
 

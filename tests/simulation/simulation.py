@@ -29,7 +29,7 @@ from tests.simulation.cloud import (
     SimTransport,
 )
 from tests.simulation.scheduler import Killed, Scheduler, Task
-from tests.simulation.weather import draw_weather
+from tests.simulation.weather import Weather, draw_weather
 from tests.support.asl import Execution, TaskFailedError
 from tests.support.fakes import FakeSecret, FakeTelemetry, InMemoryTable
 from tests.support.world import EXPORT, RECONCILE, item_guid
@@ -109,11 +109,13 @@ def draw_plan(random: Random) -> Plan:
 class Simulation:
     """A day from one seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(
+        self, seed: int, *, plan: Plan | None = None, weather: Weather | None = None
+    ) -> None:
         self.seed = seed
         self.random = Random(seed)
-        self.plan = draw_plan(self.random)
-        self.weather = draw_weather(self.random)
+        self.plan = plan or draw_plan(self.random)
+        self.weather = weather or draw_weather(self.random)
         self.scheduler = Scheduler(START)
         self.outside = Outside(self.scheduler, self.weather)
         self.clock = SimClock(self.scheduler, seed)
@@ -153,30 +155,34 @@ class Simulation:
     # ----------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Let the storm pass, then let everything drain."""
+        """Live the day, and leave no function's parts behind."""
         try:
-            self._schedule_day()
-            self.scheduler.run_until(START + STORM_SECONDS)
-            self.weather.calm()
-            self.storm = False
-            control.clear_faults(self.arena)
-            control.clear_plans(self.arena)
-            for at in (10.0, 4 * 3600.0, 8 * 3600.0):
-                self.scheduler.after(at, self._send_healthy)
-            end = self.scheduler.now + DRAIN_SECONDS
-            self.scheduler.run_until(end, idle=self.is_drained)
+            self._live()
         finally:
-            for handler in (submit, poll, publish, session):
-                for name in ("_services", "_poller", "_publication", "_login_desk"):
-                    cached = getattr(handler.handler, name, None)
-                    if cached is not None:
-                        cached.cache_clear()
+            submit.handler._services.cache_clear()
+            poll.handler._poller.cache_clear()
+            publish.handler._publication.cache_clear()
+            session.handler._login_desk.cache_clear()
+
+    def _live(self) -> None:
+        """Let the storm pass, then let everything drain."""
+        self._schedule_day()
+        self.scheduler.run_until(START + STORM_SECONDS)
+        self.weather.calm()
+        self.storm = False
+        control.clear_faults(self.arena)
+        control.clear_plans(self.arena)
+        healthy = (10.0, 4 * 3600.0, 8 * 3600.0)
+        for at in healthy:
+            self.scheduler.after(at, lambda: self.send(item_guid(10_000)))
+        last = self.scheduler.now + max(healthy)
+        end = self.scheduler.now + DRAIN_SECONDS
+        self.scheduler.run_until(end, idle=lambda: self.scheduler.now > last and self.is_drained())
 
     def is_drained(self) -> bool:
         """Tell whether nothing is left to be done."""
         return (
-            self.scheduler.now > START + STORM_SECONDS + 8 * 3600
-            and not self.memory.items.get("PENDING")
+            not self.memory.items.get("PENDING")
             and all(m.acknowledged_at is not None or m.redriven for m in self.messages)
             and not self.watchers
             and self._slot_state() == "idle"
@@ -186,9 +192,9 @@ class Simulation:
         return str(self.memory.items.get("SLOT", {}).get("-", {}).get("state", "idle"))
 
     def _schedule_day(self) -> None:
-        for number in range(self.plan.messages):
+        for _ in range(self.plan.messages):
             at = self.random.uniform(0, STORM_SECONDS * 0.8) if self.random.random() < 0.7 else 5.0
-            self.scheduler.after(at, lambda number=number: self._send(number))
+            self.scheduler.after(at, lambda: self.send(self._body()))
         self._every(1.0, self._poll_queue)
         self._every(60.0, lambda: self.invoke("submit", RECONCILE))
         self._every(120.0, self._mischief)
@@ -222,18 +228,10 @@ class Simulation:
     # ---- SQS -------------------------------------------------------------------------------------
     # -------------
 
-    def _send(self, number: int) -> None:
+    def send(self, body: str) -> None:
+        """Put a message on the intake queue."""
         now = self.scheduler.now
-        self.messages.append(Message(f"message-{number:04d}", self._body(), now, now))
-
-    def _send_healthy(self) -> None:
-        """Ask for an item that does no harm.
-
-        Without a success no item is rejected for failing (R8).
-        """
-        now = self.scheduler.now
-        name = f"message-{len(self.messages):04d}"
-        self.messages.append(Message(name, item_guid(10_000), now, now))
+        self.messages.append(Message(f"message-{len(self.messages):04d}", body, now, now))
 
     def _body(self) -> str:
         guids = [item_guid(n) for n in range(self.plan.pool)]
