@@ -58,7 +58,7 @@ class Message:
     receives: int = 0
     acknowledged_at: float | None = None
     redriven: bool = False
-    refused: bool = False
+    open: bool = True
 
     @property
     def record(self) -> dict[str, Any]:
@@ -127,6 +127,7 @@ class Simulation:
         self.executions = SimExecutions(self.outside, self._watch)
         self.telemetry = FakeTelemetry()
         self.messages: list[Message] = []
+        self._open: list[Message] = []
         self.invocations = 0
         self.crashes: list[BaseException] = []
         self.watchers: dict[str, Task] = {}
@@ -172,7 +173,7 @@ class Simulation:
         self.storm = False
         control.clear_faults(self.arena)
         control.clear_plans(self.arena)
-        healthy = (10.0, 4 * 3600.0, 8 * 3600.0)
+        healthy = (10.0, 2 * 3600.0, 4 * 3600.0)
         for at in healthy:
             self.scheduler.after(at, lambda: self.send(item_guid(10_000)))
         last = self.scheduler.now + max(healthy)
@@ -195,7 +196,7 @@ class Simulation:
         for _ in range(self.plan.messages):
             at = self.random.uniform(0, STORM_SECONDS * 0.8) if self.random.random() < 0.7 else 5.0
             self.scheduler.after(at, lambda: self.send(self._body()))
-        self._every(1.0, self._poll_queue)
+        self._every(5.0, self._poll_queue)
         self._every(60.0, lambda: self.invoke("submit", RECONCILE))
         self._every(120.0, self._mischief)
 
@@ -231,7 +232,9 @@ class Simulation:
     def send(self, body: str) -> None:
         """Put a message on the intake queue."""
         now = self.scheduler.now
-        self.messages.append(Message(f"message-{len(self.messages):04d}", body, now, now))
+        message = Message(f"message-{len(self.messages):04d}", body, now, now)
+        self.messages.append(message)
+        self._open.append(message)
 
     def _body(self) -> str:
         guids = [item_guid(n) for n in range(self.plan.pool)]
@@ -248,7 +251,8 @@ class Simulation:
 
     def _poll_queue(self) -> None:
         now = self.scheduler.now
-        visible = [m for m in self.messages if self._is_visible(m, now)]
+        self._open = [message for message in self._open if message.open]
+        visible = [message for message in self._open if message.visible_at <= now]
         if not visible or self._submits_of_queue >= 5:
             return
         self.random.shuffle(visible)
@@ -257,17 +261,12 @@ class Simulation:
             message.receives += 1
             message.visible_at = now + VISIBILITY_SECONDS
             if message.receives > MAX_RECEIVES:
-                message.redriven = True
+                message.redriven, message.open = True, False
         batch = [message for message in batch if not message.redriven]
         if batch and not self.weather.strikes("lambda_throttle"):
             self._submits_of_queue += 1
             task = self.invoke("submit", {"Records": [message.record for message in batch]})
             task.whenever_done(lambda task: self._acknowledge(batch, task))
-
-    def _is_visible(self, message: Message, now: float) -> bool:
-        if message.redriven or message.visible_at > now:
-            return False
-        return message.acknowledged_at is None or self.weather.strikes("redeliver")
 
     def _acknowledge(self, batch: list[Message], task: Task) -> None:
         self._submits_of_queue -= 1
@@ -275,8 +274,10 @@ class Simulation:
             return
         failed = {failure["itemIdentifier"] for failure in task.result["batchItemFailures"]}
         for message in batch:
-            if message.message_id not in failed and message.acknowledged_at is None:
-                message.acknowledged_at = self.scheduler.now
+            if message.message_id not in failed:
+                message.acknowledged_at = message.acknowledged_at or self.scheduler.now
+                message.open = self.weather.strikes("redeliver")  # SQS delivers at least once
+                message.visible_at = self.scheduler.now + self.random.uniform(0, 3600)
 
     # ---- Lambda ----------------------------------------------------------------------------------
     # -------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
@@ -69,18 +68,18 @@ class InMemoryTable:
 
     def get(self, key: Key) -> Item | None:
         self.calls["get"] += 1
-        return copy.deepcopy(self._find(key))
+        return _copied(self._find(key))
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
         self.calls["get_many"] += 1
-        return {key: copy.deepcopy(item) for key in keys if (item := self._find(key)) is not None}
+        return {key: _copied(item) for key in keys if (item := self._find(key)) is not None}
 
     def query(self, pk: str, first: str, last: str, *, limit: int | None = None) -> list[Item]:
         self.calls["query"] += 1
         partition = self.items.get(pk, {})
         names = sorted(partition)
         found = names[bisect_left(names, first) : bisect_right(names, last)][:limit]
-        return [copy.deepcopy(partition[name]) for name in found]
+        return [_copied(partition[name]) for name in found]
 
     def write(self, *writes: Write) -> None:
         self.calls["write"] += 1
@@ -103,7 +102,7 @@ class InMemoryTable:
         pk, sk = _key(write)
         old = self.items.get(pk, {}).get(sk)
         if isinstance(write, Put):
-            new: Item | None = copy.deepcopy(write.item)
+            new: Item | None = _copied(write.item)
         elif isinstance(write, Update):
             new = _updated(old or {"PK": pk, "SK": sk}, write)
         else:
@@ -134,12 +133,21 @@ def _holds(condition: If, item: Item | None) -> bool:
 
 
 def _updated(item: Item, write: Update) -> Item:
-    new = {**item, **copy.deepcopy(dict(write.values))}
+    new = {**item, **_copied(dict(write.values))}
     for name in write.remove:
         new.pop(name, None)
     for name, values in write.add.items():
         new[name] = set(new.get(name, set())) | values
     return new
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy that shares nothing which can change."""
+    if isinstance(value, dict):
+        return {name: _copied(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_copied(inner) for inner in value]
+    return set(value) if isinstance(value, set) else value
 
 
 def _size(value: Any) -> int:
