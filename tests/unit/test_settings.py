@@ -1,0 +1,98 @@
+"""The environment of a function: checked once, refused with the variable's name."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arena_exports.errors import SettingsError
+from arena_exports.settings import ARENA_HOSTS, checked_base_url, read_settings
+
+ENVIRONMENT = {
+    "ARENA_BASE_URL": "https://api.arenasolutions.com/v1",
+    "WORKSPACE_NAME": "default",
+    "MAX_ITEMS_PER_RUN": "5000",
+    "RUN_TIMEOUT_SECONDS": "3600",
+    "REQUEST_BUDGET_RESERVE": "500",
+    "LEDGER_TABLE_NAME": "ledger",
+    "SESSION_SECRET_ARN": "arn",
+}
+
+
+def test_settings__are_read() -> None:
+    """What is set is taken over; what a function does not use is empty."""
+    read = read_settings(ENVIRONMENT)
+    assert read.max_items_per_run == 5000
+    assert read.state_machine_arn == ""
+
+
+@pytest.mark.parametrize("name", ENVIRONMENT)
+def test_settings__missing(name: str) -> None:
+    """A variable that is missing is named."""
+    with pytest.raises(SettingsError, match=name):
+        read_settings({key: value for key, value in ENVIRONMENT.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAX_ITEMS_PER_RUN", "0"),
+        ("MAX_ITEMS_PER_RUN", "20001"),
+        ("MAX_ITEMS_PER_RUN", "many"),
+        ("MAX_ITEMS_PER_RUN", "٣"),
+        ("RUN_TIMEOUT_SECONDS", "59"),
+        ("REQUEST_BUDGET_RESERVE", "-1"),
+        ("ARENA_BASE_URL", "http://api.arenasolutions.com/v1"),
+    ],
+)
+def test_settings__out_of_range(name: str, value: str) -> None:
+    """A value that is not what it must be is refused with the variable's name."""
+    with pytest.raises(SettingsError, match=name):
+        read_settings({**ENVIRONMENT, name: value})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [*(f"https://{host}/v1" for host in sorted(ARENA_HOSTS)), "http://127.0.0.1:8081/v1"],
+)
+def test_base_url__accepted(url: str) -> None:
+    """Arena's five addresses, and a stand-in on loopback."""
+    assert checked_base_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.arenasolutions.com/v1",
+        "http://169.254.169.254/v1",
+        "https://user@api.arenasolutions.com/v1",
+        "https://api.arenasolutions.com./v1",
+        "https://API.ARENASOLUTIONS.COM/v1",
+        "https://api.arenasolutions.com:8443/v1",
+        "https://api.arenasolutions.com/v1\n",
+        "https://api.arenasolutions.com/v1/../v2",
+        "https://evil.example/v1",
+        "http://localhost:80@evil.example/v1",
+        "http://127.0.0.1:99999/v1",
+        "http://[::1]:80/v1",
+        "",
+    ],
+)
+def test_base_url__refused(url: str) -> None:
+    """FAULT 45: anything else is refused before any request."""
+    with pytest.raises(SettingsError, match="ARENA_BASE_URL"):
+        checked_base_url(url)
+
+
+@settings(max_examples=1000)
+@given(st.text() | st.sampled_from(sorted(ARENA_HOSTS)).flatmap(lambda h: st.text().map(h.__add__)))
+def test_base_url__property_no_address_outside_the_list(text: str) -> None:
+    """Whatever is put around a host: nothing but the listed addresses passes."""
+    for url in (text, f"https://{text}", f"https://{text}/v1", f"http://localhost:80{text}"):
+        try:
+            accepted = checked_base_url(url)
+        except SettingsError:
+            continue
+        assert accepted.startswith(("https://api.", "http://localhost:80"))
+        assert "@" not in accepted
