@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.arena_protocol import content_path
+from arena_exports.model import camel_case
 from arena_exports.ports import Event
 from arena_exports.runs import epoch_seconds, zulu
 
@@ -97,7 +98,10 @@ def run_events(outcome: RunOutcome) -> list[Event]:
     }
     lists: dict[str, list[Any]] = {
         "itemGuids": list(outcome.item_guids),
-        "requests": [_camel(asdict(request)) for request in outcome.requests],
+        "requests": [
+            {camel_case(name): value for name, value in asdict(request).items()}
+            for request in outcome.requests
+        ],
     }
     if not failed:
         lists |= _file_lists(outcome)
@@ -232,13 +236,6 @@ def _slices(values: Iterable[tuple[str, Any]], room: int) -> Iterator[list[tuple
 def _expiration(completion_date_time: str | None) -> str | None:
     completed = epoch_seconds(completion_date_time)
     return None if completed is None else zulu(completed + _FILE_LIFE_SECONDS)
-
-
-def _camel(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name.split("_")[0] + "".join(p.title() for p in name.split("_")[1:]): v
-        for name, v in fields.items()
-    }
 
 
 def _json(value: object) -> str:

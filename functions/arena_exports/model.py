@@ -167,6 +167,12 @@ class Selection:
         return tuple(entry for entry in cut if entry.item_guids)
 
 
+def camel_case(name: str) -> str:
+    """Return a snake_case name the way JSON and the ledger spell it."""
+    head, *tail = name.split("_")
+    return head + "".join(part.title() for part in tail)
+
+
 def digest(item_guids: Iterable[ItemGuid]) -> str:
     """Return a fingerprint of a set of GUIDs: the same for any order."""
     return hashlib.sha256(",".join(sorted(item_guids)).encode()).hexdigest()

@@ -17,6 +17,7 @@ from arena_exports.errors import (
     RunUnreadableError,
 )
 from arena_exports.ledger.attempts import AttemptState, Outcome, Result
+from arena_exports.model import camel_case
 from arena_exports.runs import Phase, RunStatus
 
 if TYPE_CHECKING:
@@ -52,12 +53,12 @@ class WatchState:
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as the state machine carries it."""
-        return {_camel(name): value for name, value in asdict(self).items()}
+        return {camel_case(name): value for name, value in asdict(self).items()}
 
     @staticmethod
     def from_json(state: Mapping[str, Any]) -> WatchState:
         """Read what `to_json` returned."""
-        return WatchState(**{name: state[_camel(name)] for name in WatchState.__slots__})
+        return WatchState(**{name: state[camel_case(name)] for name in WatchState.__slots__})
 
 
 class Watch:
@@ -234,8 +235,3 @@ def _named(attempt_id: AttemptId | None) -> AttemptId:
         message = "the slot is running without an attempt"
         raise ValueError(message)
     return attempt_id
-
-
-def _camel(name: str) -> str:
-    head, *tail = name.split("_")
-    return head + "".join(part.title() for part in tail)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -81,24 +81,29 @@ def real_parts() -> Parts:
         SettingsError: the environment is not what it must be.
     """
     settings, clock = read_settings(), SystemClock()
-    aws = boto3.session.Session()
-    secrets = aws.client("secretsmanager", config=_AWS)
+    aws: Any = boto3.session.Session()
+
+    def client(service: str, used_for: str, config: Config = _AWS) -> Any:  # noqa: ANN401 - boto3
+        """Make a client only where the stack gave this function something to use it for."""
+        return aws.client(service, config=config) if used_for else None
+
+    secrets = client("secretsmanager", settings.session_secret_arn)
+    authority = client("lambda", settings.session_function_name, _PATIENT)
+    executions = client("stepfunctions", settings.state_machine_arn)
+    topic = client("sns", settings.outcome_topic_arn)
+    dead_letters = client("sqs", settings.dead_letter_queue_url)
     return Parts(
         settings=settings,
-        table=DynamoTable(aws.client("dynamodb", config=_AWS), settings.ledger_table_name),
+        table=DynamoTable(
+            client("dynamodb", settings.ledger_table_name), settings.ledger_table_name
+        ),
         transport=HttpTransport(settings.arena_base_url),
         session_secret=ManagedSecret(secrets, settings.session_secret_arn),
         credentials=ManagedSecret(secrets, settings.credentials_secret_arn),
-        authority=SessionFunction(
-            aws.client("lambda", config=_PATIENT), settings.session_function_name
-        ),
-        topic=SnsTopic(aws.client("sns", config=_AWS), settings.outcome_topic_arn),
-        dead_letters=SqsDeadLetterQueue(
-            aws.client("sqs", config=_AWS), settings.dead_letter_queue_url
-        ),
-        executions=StepFunctionsExecutions(
-            aws.client("stepfunctions", config=_AWS), settings.state_machine_arn
-        ),
+        authority=SessionFunction(authority, settings.session_function_name),
+        topic=SnsTopic(topic, settings.outcome_topic_arn),
+        dead_letters=SqsDeadLetterQueue(dead_letters, settings.dead_letter_queue_url),
+        executions=StepFunctionsExecutions(executions, settings.state_machine_arn),
         clock=clock,
         telemetry=PowertoolsTelemetry(),
     )

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.ledger import keys
+from arena_exports.model import camel_case
 from arena_exports.ports import Put
 
 if TYPE_CHECKING:
@@ -135,15 +136,12 @@ class Definitions:
 def definition_put(definition: Definition) -> Put:
     """Return the write that keeps a definition; it belongs into a transaction with the lease."""
     pk, sk = keys.definition(definition.export_guid)
-    values = {_camel(name): value for name, value in asdict(definition).items()}
+    values = {camel_case(name): value for name, value in asdict(definition).items()}
     return Put({"PK": pk, "SK": sk, "v": keys.VERSION, **values})
 
 
 def _definition(export_guid: ExportGuid, item: dict[str, Any]) -> Definition:
-    known = {f.name: item[_camel(f.name)] for f in fields(Definition) if _camel(f.name) in item}
+    known = {
+        f.name: item[camel_case(f.name)] for f in fields(Definition) if camel_case(f.name) in item
+    }
     return Definition(**{"export_guid": export_guid, **known})
-
-
-def _camel(name: str) -> str:
-    head, *tail = name.split("_")
-    return head + "".join(part.title() for part in tail)
