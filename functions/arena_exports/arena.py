@@ -43,9 +43,9 @@ _DEAD_TWICE_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Runs that a look found, and Arena's clock at that time (epoch seconds.
+    """Runs that a look found, and Arena's clock at that time.
 
-    None where it was not told).
+    `arena_now` is in epoch seconds, None where it was not told.
     """
 
     runs: tuple[Run, ...]
@@ -172,7 +172,8 @@ class Arena:
 
     def _exchange(self, request: HttpRequest) -> HttpAnswer:
         answer = self._transport.send(request)
-        error = None if answer.status < 400 else protocol.answer_error(request, answer)  # noqa: PLR2004 - the range of errors
+        failed = answer.status >= protocol.HTTP_ERROR
+        error = protocol.answer_error(request, answer) if failed else None
         spent = isinstance(error, BudgetSpentError)
         budget = read_budget(answer.headers, self._clock.now(), spent=spent)
         if budget is not None:
@@ -202,7 +203,7 @@ def _session_is_dead(request: HttpRequest, answer: HttpAnswer) -> bool:
 
     On a POST, one without Arena's code leaves open what happened.
     """
-    if answer.status < 400:  # noqa: PLR2004 - the range of errors
+    if answer.status < protocol.HTTP_ERROR:
         return False
     bare = answer.status == protocol.HTTP_UNAUTHORIZED and request.method == "GET"
     return bare or isinstance(protocol.answer_error(request, answer), SessionInvalidError)

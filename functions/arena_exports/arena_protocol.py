@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _ErrorT = TypeVar("_ErrorT", bound=ArenaAnswerError)
 
-HTTP_CREATED = 201
+HTTP_ERROR = 400  # and above
 HTTP_UNAUTHORIZED = 401
 HTTP_FORBIDDEN = 403
 HTTP_TOO_LARGE = 413
@@ -52,7 +52,6 @@ CODE_IN_PROGRESS = 3144
 # Before Winter 2023, 4001 … 4020 stood for what are now 4071 … 4090.
 CODES_BUDGET = frozenset({4084, 4014})
 CODES_LOCKED = frozenset({4083, 4013})
-CODES_LOGIN = frozenset({4001, 4079, 4081, 4082})
 
 _NAMED_GUID = re.compile(r"guid\s+\"\s*([A-Za-z0-9]+)\s*\"", re.IGNORECASE)
 
@@ -220,7 +219,8 @@ def _errors(body: bytes) -> list[tuple[int | None, str]]:
 
 def _code(value: object) -> int | None:
     text = str(value)
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 6 else None  # noqa: PLR2004 - codes have four digits
+    short = len(text) <= 6  # noqa: PLR2004 - codes have four digits
+    return int(text) if short and text.isascii() and text.isdigit() else None
 
 
 def start_run_error(
@@ -232,23 +232,24 @@ def start_run_error(
     """
     if type(error) is not ArenaAnswerError:
         return error
-    details = {
-        "status": error.status,
-        "code": error.code,
-        "message": error.arena_message,
-        "call": error.call,
-    }
     named = [
         ItemGuid(match.upper())
         for code, text in _errors(answer.body)
         if code in CODES_ITEM
         for match in _NAMED_GUID.findall(text)
     ]
-    if export_guid not in named:
-        ours = tuple(dict.fromkeys(guid for guid in named if guid in items))
-        if ours:
-            return ItemsRefusedError(**details, item_guids=ours)  # type: ignore[arg-type]
-    return DefinitionRefusedError(**details)  # type: ignore[arg-type]
+    ours = tuple(dict.fromkeys(guid for guid in named if guid in items))
+    if ours and export_guid not in named:
+        return ItemsRefusedError(
+            status=error.status,
+            code=error.code,
+            message=error.arena_message,
+            call=error.call,
+            item_guids=ours,
+        )
+    return DefinitionRefusedError(
+        status=error.status, code=error.code, message=error.arena_message, call=error.call
+    )
 
 
 def read_run_error(error: ArenaAnswerError) -> ArenaAnswerError:

@@ -7,8 +7,7 @@
     ├── InvalidMessageError            an intake message that can never be exported
     ├── LedgerError
     │   ├── ConditionFailedError       somebody else was there first
-    │   └── LedgerUnavailableError     throttled, in conflict or down: the same call may succeed
-    later
+    │   └── LedgerUnavailableError     throttled, in conflict or down: try again later
     ├── DeliveryError                  SNS or SQS did not take everything
     ├── ArenaError
     │   ├── RequestNotCompletedError   no answer, or one that cannot be read
@@ -16,9 +15,8 @@
     │   └── NotNowError                no request was sent: budget spent, or no session to be had
     └── LoginRefusedError              Arena, or a broken credentials secret, refuses the login
 
-An answer's error says what may be done about it by its type, and carries status, Arena's code,
-method and
-path; never headers, body or session id.
+An answer's error says what may be done about it by its type, and carries status, Arena's code and
+message, and the call's name; never headers, body or session id.
 """
 
 from __future__ import annotations

@@ -67,11 +67,6 @@ class Entry:
     item_guids: tuple[ItemGuid, ...]
     total: int
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing of the request stands anywhere else."""
-        return len(self.item_guids) == self.total
-
 
 @dataclass(frozen=True, slots=True)
 class Page:

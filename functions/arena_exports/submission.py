@@ -3,10 +3,8 @@
 The one way for batches, schedules and the last step alike.
 
 The slot says what is to be done: idle - gather and POST; submitting and expired - look whether the
-POST that was
-under way came to a run; running - make sure that somebody watches it. An expired lease is
-permission to look,
-never permission to POST (R3).
+POST that was under way came to a run; running - make sure that somebody watches it. An expired
+lease is permission to look, never permission to POST (R3).
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
     from arena_exports.ledger import Ledger
     from arena_exports.ledger.attempts import Attempt
     from arena_exports.ledger.items import Lease
-    from arena_exports.model import Selection
+    from arena_exports.model import ExportGuid, Selection
     from arena_exports.outcomes import Outcomes
     from arena_exports.ports import Clock, Telemetry
     from arena_exports.publication import Publication
@@ -154,10 +152,10 @@ class Submission:
         lease, attempt = self._ledger.lease.begin(lease, selection)
         return self._post(lease, attempt, selection, deadline)
 
-    def _limit(self, export_guid: str, lane: Lane) -> int:
+    def _limit(self, export_guid: ExportGuid, lane: Lane) -> int:
         if lane is Lane.SUSPECT:
             return 10**9  # a suspect set goes as the whole that it is
-        known = self._ledger.definitions.read(export_guid).limit  # type: ignore[arg-type]
+        known = self._ledger.definitions.read(export_guid).limit
         return min(known or self._max_items, self._max_items)
 
     def _post(  # noqa: PLR0911 - one line for each answer

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Log in, unless somebody did since `deadVersion` (a version of the session secret.
+    """Log in, unless somebody did since `deadVersion` died.
 
-    "" for none) died.
+    `deadVersion` is a version of the session secret, "" for none.
 
     Returns:
         `{"version": "…"}`: the version of the session secret in force; or

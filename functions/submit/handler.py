@@ -1,6 +1,6 @@
-"""The entry of submit: an SQS batch, or `{"action".
+"""The entry of submit: an SQS batch, or a reconcile.
 
-"reconcile"}` from the schedule and the state machine.
+`{"action": "reconcile"}` comes from the schedule and from the state machine's last step.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from arena_exports.adapters.http import HttpTransport
 from arena_exports.adapters.messaging import SnsTopic, SqsDeadLetterQueue
 from arena_exports.adapters.secrets import ManagedSecret
 from arena_exports.errors import DeliveryError, NotNowError, RequestNotCompletedError
+from arena_exports.model import ExportGuid, RunGuid
 from arena_exports.ports import DeadLetter, Event, SecretStore
 from infra.local.aws import REGION
 from infra.local.processes import free_port
@@ -168,7 +169,7 @@ def test_http__sends_what_arena_wants(stand: tuple[type[Stand], HttpTransport]) 
     """Session and content type go along, a GET's too; header names come back in lower case."""
     kept, transport = stand
     kept.answers.append((200, {"X-Arena-Requests-Remaining": "7", "Content-Length": "2"}, b"{}"))
-    request = protocol.read_run("E" * 20, "R" * 20)  # type: ignore[arg-type]
+    request = protocol.read_run(ExportGuid("E" * 20), RunGuid("R" * 20))
     answer = transport.send(
         protocol.HttpRequest(request.call, request.method, request.path, session_id="a|b")
     )

@@ -16,6 +16,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.errors import NotNowError
+from arena_exports.model import ItemGuid
 from arena_exports.settings import Settings
 from arena_exports.wiring import Parts, make_ledger
 from infra.local.simulator import names
@@ -46,9 +47,9 @@ RECONCILE = {"action": "reconcile"}
 SUBMIT_SECONDS = 120.0
 
 
-def item_guid(number: int) -> str:
+def item_guid(number: int) -> ItemGuid:
     """Return a made-up item GUID of 20 characters."""
-    return f"ITEM{number:016d}"
+    return ItemGuid(f"ITEM{number:016d}")
 
 
 @dataclass

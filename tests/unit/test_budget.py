@@ -74,9 +74,9 @@ def test_budget__spent_waits_for_the_reset() -> None:
     """After a 429, no request until the reset."""
     budget = read_budget(headers("0", "Sat, 03 May 2014 07:00:00 GMT"), NOW, spent=True)
     assert budget is not None
-    assert budget.wait_seconds(NOW, 0) == pytest.approx(
-        parse_date("2014-05-03T07:00:00Z") - NOW, abs=2
-    )  # type: ignore[operator]
+    reset = parse_date("2014-05-03T07:00:00Z")
+    assert reset is not None
+    assert budget.wait_seconds(NOW, 0) == pytest.approx(reset - NOW, abs=2)
 
 
 @pytest.mark.parametrize(

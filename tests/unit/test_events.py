@@ -45,7 +45,7 @@ def outcome(
         run_guid="Z8SPLFQS3K0DTYB56MW",
         run_number=12,
         result=result,
-        item_guids=[item_guid(n) for n in range(items)],  # type: ignore[misc]
+        item_guids=[item_guid(n) for n in range(items)],
         requests=[CarriedRequest(f"request-{n:06d}", "ÄÖÜ" * 40, 1, 0) for n in range(requests)],
         files=[RunFile(f"FILE{n:016d}", None) for n in range(files)],
         time=1678268400.0,
@@ -152,7 +152,7 @@ def test_rejection__ids_differ_by_what_is_rejected() -> None:
             ((item_guid(2),), "a", 1.0),
             ((item_guid(1),), "other words", 2.0),
         ]
-    ]  # type: ignore[arg-type]
+    ]
     assert ids[0] == ids[2] != ids[1]
 
 
@@ -183,7 +183,7 @@ def test_parts__cover_everything_exactly(items: int, requests: int, files: int) 
         lists = [
             [f if isinstance(f, str) else f["guid"] for f in body["data"][name]] for body in bodies
         ]
-        assert all(part == expected for part in lists) or sum(lists, []) == expected  # noqa: RUF017 - a few lists
+        assert all(part == expected for part in lists) or sum(lists, []) == expected  # noqa: RUF017 - few
 
 
 @settings(max_examples=50, deadline=None)

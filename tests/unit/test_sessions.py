@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from arena_exports.ports import Secret
+
 
 def logins(world: World) -> int:
     """Count the logins that Arena saw."""
@@ -149,7 +151,7 @@ def test_login__that_brings_no_answer_is_tried_again_later() -> None:
 class DownSecret(FakeSecret):
     """A secret that can be read once, then no more."""
 
-    def read(self, version: str | None = None):  # type: ignore[no-untyped-def]  # noqa: ANN201 - as its parent
+    def read(self, version: str | None = None) -> Secret | None:
         """Read, or say that Secrets Manager does not answer."""
         if self.reads:
             raise NotNowError("down", 30)

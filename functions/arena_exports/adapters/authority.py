@@ -19,7 +19,7 @@ class SessionFunction:
     "retryAfterSeconds": 60}`.
     """
 
-    def __init__(self, client: Any, function_name: str) -> None:  # noqa: ANN401 - boto3 clients have no static type
+    def __init__(self, client: Any, function_name: str) -> None:  # noqa: ANN401 - boto3
         self._client = client
         self._function_name = function_name
 

@@ -25,7 +25,7 @@ class DynamoTable:
     Retries of throttled calls are botocore's (standard mode), at this one layer.
     """
 
-    def __init__(self, client: Any, table_name: str) -> None:  # noqa: ANN401 - boto3 clients have no static type
+    def __init__(self, client: Any, table_name: str) -> None:  # noqa: ANN401 - boto3
         self._client = client
         self._table_name = table_name
 
@@ -201,7 +201,7 @@ def _item(attributes: Mapping[str, Any]) -> Item:
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any attribute value
     if isinstance(value, Binary):
-        return bytes(cast("Any", value))
+        return bytes(cast("Any", value).value)  # the stubs do not know `value`
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, list):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 class StepFunctionsExecutions:
     """Fulfils `ports.Executions`."""
 
-    def __init__(self, client: Any, state_machine_arn: str) -> None:  # noqa: ANN401 - boto3 clients have no static type
+    def __init__(self, client: Any, state_machine_arn: str) -> None:  # noqa: ANN401 - boto3
         self._client = client
         self._state_machine_arn = state_machine_arn
 

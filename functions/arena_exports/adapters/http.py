@@ -26,8 +26,7 @@ class HttpTransport:
     No redirect, no proxy, no .netrc, no retry, a bounded answer.
 
     Each request has a connection of its own: one that was kept alive while Lambda froze the
-    function is dead, and a
-    POST that dies on it is a POST whose outcome nobody knows.
+    function is dead, and a POST that dies on it is a POST whose outcome nobody knows.
     """
 
     def __init__(self, base_url: str, monotonic: Callable[[], float] = time.monotonic) -> None:

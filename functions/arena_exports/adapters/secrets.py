@@ -22,7 +22,7 @@ class ManagedSecret:
     Its errors name the operation and AWS's code, never a value.
     """
 
-    def __init__(self, client: Any, arn: str) -> None:  # noqa: ANN401 - boto3 clients have no static type
+    def __init__(self, client: Any, arn: str) -> None:  # noqa: ANN401 - boto3
         self._client = client
         self._arn = arn
 

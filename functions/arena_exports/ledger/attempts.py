@@ -98,11 +98,6 @@ class Attempt:
     result: Result | None = None
 
     @property
-    def is_over(self) -> bool:
-        """Whether nothing is left to be done for it."""
-        return self.state in (AttemptState.SETTLED, AttemptState.VOID, AttemptState.REPLACED)
-
-    @property
     def follows_unknown(self) -> bool:
         """Whether an earlier POST with these contents may still yield a run."""
         return self.first_sent_at < self.sent_at
