@@ -191,6 +191,7 @@ class LoginDesk:
             self._telemetry.count("SessionDuel")
         claim = replace(
             state,
+            version="",  # whoever gets as far as here knows that none is in force
             login=self._clock.new_token(),
             login_expires_at=now + LOGIN_SECONDS,
             logins=logins,

@@ -166,3 +166,22 @@ def test_fault_27__kept_session_serves_while_secrets_manager_is_down() -> None:
     assert sessions.current().session_id == "one"
     world.clock.sleep(100_000)
     assert sessions.current().session_id == "one"
+
+
+def test_login__that_fails_does_not_bring_an_older_session_back() -> None:
+    """After a failed login nothing is in force: the one before it is dead, whoever asks."""
+    world = World()
+    dying = DyingSecret(dict(world.session_secret.versions), world.session_secret.current)
+    first = make_login_desk(world.parts).renew("")
+    dying.writes = True
+    with pytest.raises(RuntimeError):
+        make_login_desk(replace(world.parts, session_secret=dying)).renew(first)
+    world.session_secret.versions |= dying.versions
+    world.session_secret.current = second = str(dying.current)
+    world.clock.sleep(LOGIN_SECONDS + 1)
+    desk = make_login_desk(world.parts)
+    control.add_faults(world.arena, {"method": "POST", "path": "*/login", "drop": True})
+    with pytest.raises(NotNowError):
+        desk.renew(second)
+    world.clock.sleep(3600)
+    assert desk.renew(second) not in (first, second)
