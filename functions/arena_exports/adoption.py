@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from arena_exports.errors import ArenaAnswerError, NotNowError, RequestNotCompletedError
+from arena_exports.errors import (
+    ArenaAnswerError,
+    NotNowError,
+    RequestNotCompletedError,
+    RunUnreadableError,
+)
 from arena_exports.model import Kind, digest
 from arena_exports.runs import RunStatus, zulu
 
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
     from arena_exports.ledger import Ledger
     from arena_exports.ledger.attempts import Attempt
     from arena_exports.ledger.items import Lease
+    from arena_exports.model import ExportGuid
     from arena_exports.ports import Clock, Telemetry
     from arena_exports.runs import Run
     from arena_exports.watching import Watch
@@ -111,7 +117,8 @@ class Adoption:
     def _find(self, lease: Lease, attempt: Attempt) -> Run | None:
         """Look at what is pending and at what ended since; of several runs, take the earliest.
 
-        Not at the whole list. A run moves from one filter to the next, never back.
+        Not at the whole list. A run moves from one filter to the next, never back. Where it does
+        not say that it is ours, it is read: only the user who started a run may (3024).
         """
         wanted = digest(self._ledger.selection(attempt).item_guids)
         ours = {
@@ -120,11 +127,19 @@ class Adoption:
             if self._is_ours(lease, attempt, run, offset, wanted)
         }
         known = self._ledger.lease.known_runs(ours)
-        return min(
-            (run for guid, run in ours.items() if guid not in known),
-            key=lambda run: run.created_at or 0,
-            default=None,
-        )
+        for run in sorted(ours.values(), key=lambda run: run.created_at or 0):
+            if run.guid not in known and (
+                _is_by(lease, run) or self._is_readable(attempt.group.export_guid, run)
+            ):
+                return run
+        return None
+
+    def _is_readable(self, export_guid: ExportGuid, run: Run) -> bool:
+        try:
+            self._arena.read_run(export_guid, run.guid)
+        except RunUnreadableError:
+            return False
+        return True
 
     def _candidates(self, attempt: Attempt) -> Iterator[tuple[Run, float]]:
         """Yield runs, each with how far Arena's clock is ahead of ours."""
@@ -152,8 +167,13 @@ class Adoption:
         latest = attempt.sent_at + offset + LATEST_RUN_SECONDS
         if run.created_at is None or not earliest <= run.created_at <= latest:
             return False
-        if lease.creator_guid and run.creator_guid not in (None, lease.creator_guid):
+        if lease.creator_guid and run.creator_guid and not _is_by(lease, run):
             return False
         if attempt.group.kind is Kind.DEFINITION:
             return True  # its criteria are the definition's own
         return run.item_guids is not None and digest(run.item_guids) == wanted
+
+
+def _is_by(lease: Lease, run: Run) -> bool:
+    """Say whether a run names the user who started our last one."""
+    return bool(lease.creator_guid) and run.creator_guid == lease.creator_guid

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 START = 1_700_000_000.0
 STORM_SECONDS = 3 * 3600
 DRAIN_SECONDS = 30 * 3600
+HEALTHY_EVERY_SECONDS = 2 * 3600.0
 TIMEOUTS = {"submit": 120.0, "poll": 60.0, "publish": 300.0, "session": 60.0}
 VISIBILITY_SECONDS = 1020
 MAX_RECEIVES = 5
@@ -152,8 +153,7 @@ class Simulation:
         if self.plan.scarce:
             control.set_budget(self.arena, {"remaining": 60, "resetSeconds": 2 * 3600})
 
-    # ---- the day
-    # ----------------------------------------------------------------------------------------------
+    # ---- the day ---------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Live the day, and leave no function's parts behind."""
@@ -173,12 +173,15 @@ class Simulation:
         self.storm = False
         control.clear_faults(self.arena)
         control.clear_plans(self.arena)
-        healthy = (10.0, 2 * 3600.0, 4 * 3600.0)
-        for at in healthy:
-            self.scheduler.after(at, lambda: self.send(item_guid(10_000)))
-        last = self.scheduler.now + max(healthy)
+        # Only a success in between tells a bad item from a bad day: upstream goes on sending.
+        self.scheduler.after(10.0, self._send_healthy)
+        self._every(HEALTHY_EVERY_SECONDS, self._send_healthy)
+        last = self.scheduler.now + 2 * HEALTHY_EVERY_SECONDS
         end = self.scheduler.now + DRAIN_SECONDS
         self.scheduler.run_until(end, idle=lambda: self.scheduler.now > last and self.is_drained())
+
+    def _send_healthy(self) -> None:
+        self.send(item_guid(10_000))
 
     def is_drained(self) -> bool:
         """Tell whether nothing is left to be done."""
@@ -227,7 +230,6 @@ class Simulation:
             self._stop(self.random.choice(sorted(self.watchers)))
 
     # ---- SQS -------------------------------------------------------------------------------------
-    # -------------
 
     def send(self, body: str) -> None:
         """Put a message on the intake queue."""
@@ -280,7 +282,6 @@ class Simulation:
                 message.visible_at = self.scheduler.now + self.random.uniform(0, 3600)
 
     # ---- Lambda ----------------------------------------------------------------------------------
-    # -------------
 
     def invoke(self, function: str, payload: Any) -> Task:
         """Invoke a function; it has its time-out, and a warm environment where one is free."""
@@ -334,8 +335,7 @@ class Simulation:
             telemetry=self.telemetry,
         )
 
-    # ---- Step Functions
-    # ---------------------------------------------------------------------------------------
+    # ---- Step Functions --------------------------------------------------------------------------
 
     def _watch(self, name: str, state: dict[str, Any]) -> None:
         task = self.scheduler.spawn(lambda: self._execute(state))

@@ -126,8 +126,7 @@ class World:
             value, version or f"credentials-{len(self.credentials.versions) + 1}"
         )
 
-    # ---- what the outside does
-    # --------------------------------------------------------------------------------
+    # ---- what the outside does -------------------------------------------------------------------
 
     def record(self, *bodies: object, message_ids: Iterable[str] = ()) -> list[dict[str, Any]]:
         """Return SQS records for bodies."""
@@ -159,7 +158,6 @@ class World:
         self._adopt_executions()
 
     # ---- time ------------------------------------------------------------------------------------
-    # -------------
 
     def settle(self, seconds: float = 86_400) -> None:
         """Let time run, with the reconcile schedule, until nothing is pending or running."""
@@ -204,8 +202,7 @@ class World:
         self.clock.time = max(self.clock.time, at)
         action()
 
-    # ---- Step Functions
-    # ---------------------------------------------------------------------------------------
+    # ---- Step Functions --------------------------------------------------------------------------
 
     def _adopt_executions(self) -> None:
         for name, state in self.executions.started.items():
@@ -243,8 +240,7 @@ class World:
         finally:
             self._adopt_executions()
 
-    # ---- what came out
-    # ----------------------------------------------------------------------------------------
+    # ---- what came out ---------------------------------------------------------------------------
 
     def events(self, type_: str = "") -> list[dict[str, Any]]:
         """Return the CloudEvents that were published, of one type or all."""

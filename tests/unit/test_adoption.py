@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.local.simulator import control
+from infra.local.simulator import control, names
 from tests.support.world import EXPORT, World, item_guid
 
 ITEMS = [item_guid(n) for n in range(5)]
@@ -53,6 +53,23 @@ def test_adoption__not_of_a_stranger_s_run_with_the_same_items() -> None:
     assert exported_once(world)
     assert world.telemetry.metrics["RunsUnreadable"] == 0
     assert world.telemetry.metrics["RunsAdopted"] == 0
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["beside ours", "instead of ours"])
+def test_adoption__not_of_a_stranger_s_run_while_nobody_knows_who_we_are(*, own: bool) -> None:
+    """Before the first 201, and without items to compare: what cannot be read is not ours."""
+    world = World()
+    control.add_faults(world.arena, {**LOST, "work": own})
+    control.plan_runs(world.arena, {"runningSeconds": 2})
+    world.send({"exportGuid": names.DEFINITION_EXPORT_GUID})
+    world.run_for(10)
+    stranger = {"seconds": 20, "exportGuid": names.DEFINITION_EXPORT_GUID}
+    control.start_foreign_run(world.arena, stranger)
+    world.settle()
+    assert len(world.events("run.completed")) == 1
+    assert ours(world) == 1
+    assert world.telemetry.metrics["RunsAdopted"] == own
+    assert world.telemetry.metrics["RunsUnreadable"] == 0
 
 
 def test_adoption__not_of_an_older_run_of_ours_with_the_same_items() -> None:

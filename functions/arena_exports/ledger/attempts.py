@@ -73,11 +73,11 @@ class Result:
 class Attempt:
     """One attempt.
 
-    Times are epoch seconds on our clock.     `sent_at` is the last time a POST was sent,
-    `first_sent_at` the first one whose outcome is unknown: a run that is     adopted was created
-    after it. `refusals` counts POSTs that Arena refused because of items it named. `looks` counts
-    looks that     found nothing. `rejected` are items that Arena refused by name; they are settled
-    and not part of the run.
+    Times are epoch seconds on our clock. `sent_at` is the last time a POST was sent,
+    `first_sent_at` the first one whose outcome is unknown: a run that is adopted was created after
+    it. `refusals` counts POSTs that Arena refused because of items it named. `looks` counts looks
+    that found nothing. `rejected` are items that Arena refused by name; they are settled and not
+    part of the run.
     """
 
     attempt_id: AttemptId

@@ -31,10 +31,10 @@ _FIRST_REFUSAL_SECONDS = 60
 class Definition:
     """What is known of one export definition.
 
-    Times are epoch seconds, 0 for never.     `failures` counts runs that FAILED in a row,
-    `refusals` POSTs in a row that Arena refused because of the     definition itself; `limit` is
-    the most items that may go into a run after Arena called one too large, 0 for no     such limit;
-    `durations` has the true seconds of past runs by size class, oldest first.
+    Times are epoch seconds, 0 for never. `failures` counts runs that FAILED in a row, `refusals`
+    POSTs in a row that Arena refused because of the definition itself; `limit` is the most items
+    that may go into a run after Arena called one too large, 0 for no such limit; `durations` has
+    the true seconds of past runs by size class, oldest first.
     """
 
     export_guid: ExportGuid

@@ -42,8 +42,8 @@ class SlotState(StrEnum):
 class Lease:
     """The slot as it was read or taken.
 
-    Times are epoch seconds, 0 for none.     `busy` counts answers 3144 in a row and `failed_looks`
-    looks that could not be made; `creator_guid` is the     Arena user that our runs are created by,
+    Times are epoch seconds, 0 for none. `busy` counts answers 3144 in a row and `failed_looks`
+    looks that could not be made; `creator_guid` is the Arena user that our runs are created by,
     "" until the first run; `lane` was served last.
     """
 

@@ -50,9 +50,9 @@ class BudgetRecord:
 class SessionState:
     """Who may log in, and which session is in force.
 
-    Times are epoch seconds, 0 for never.     `version` is the session secret's version in force,
-    `login` the one that the last login was to make: they differ     while a login is under way or
-    after it died; `login_expires_at` tells which. `logins` are the times of the last     logins.
+    Times are epoch seconds, 0 for never. `version` is the session secret's version in force,
+    `login` the one that the last login was to make: they differ while a login is under way or after
+    it died; `login_expires_at` tells which. `logins` are the times of the last logins.
     `refused_version` is the credentials' version that was refused. `revision` counts writes.
     """
 
