@@ -39,6 +39,13 @@ test: setup ## Run every test (ARGS="-k name" for some of them)
 simulate: .venv/dev/.stamp ## Simulate 10,000 days with faults (SEED=7 for one, COUNT=100 for fewer)
 	@PYTHONPATH=functions .venv/dev/bin/python -m tests.simulation.runner $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
+.PHONY: mutants
+mutants: .venv/dev/.stamp ## Break the core in some thousand ways, and see that tests notice (20 minutes)
+	@rm -rf .cache/mutants && mkdir -p .cache/mutants
+	@cp -R functions/. infra tests template.yaml pyproject.toml .cache/mutants/
+	@cd .cache/mutants && $(CURDIR)/.venv/dev/bin/mutmut run --max-children 2
+	@.venv/dev/bin/python -m tests.support.mutants .cache/mutants
+
 .PHONY: check
 check: setup ## Check format, lint, types, template and state machine
 	.venv/dev/bin/ruff format --check

@@ -213,6 +213,15 @@ class DeadLetter:
     error_code: str
     error_message: str
 
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The reason, as message attributes; SQS refuses an empty one."""
+        return {
+            "requestId": self.request_id,
+            "errorCode": self.error_code,
+            "errorMessage": self.error_message or "-",
+        }
+
 
 class DeadLetterQueue(Protocol):
     """The dead-letter queue."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,17 @@ from arena_exports.ports import DeadLetter, Event, SecretStore
 from infra.local.aws import REGION
 from infra.local.processes import free_port
 from infra.local.subscriber import Subscriber, attributes_of, drain
-from tests.support.fakes import FakeSecret
+from tests.support.fakes import (
+    FakeExecutions,
+    FakeSecret,
+    InMemoryDeadLetterQueue,
+    InMemoryTopic,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from arena_exports.ports import Executions
     from infra.local.aws import Clients
 
 pytestmark = pytest.mark.integration
@@ -70,24 +77,63 @@ def test_secret__that_is_no_object_reads_as_empty(aws: Clients) -> None:
     assert read.value == {}
 
 
-def test_topic_and_queue__carry_bodies_and_attributes(aws: Clients) -> None:
-    """Events reach a subscriber with their attributes; letters lie in the queue with theirs."""
-    topic = aws.sns.create_topic(Name="outcomes")["TopicArn"]
-    inbox = Subscriber.subscribe(aws, topic, "inbox")
-    events = [
-        Event('{"type":"t","n":1}', {"type": "t"}),
-        Event('{"type":"t","n":2}', {"type": "t"}),
-    ]
-    SnsTopic(aws.sns, topic).publish(events)
-    while len(inbox.events) < 2:
-        inbox.receive()
-    assert sorted(event.event["n"] for event in inbox.events) == [1, 2]
-    assert inbox.events[0].attributes == {"type": "t"}
-    letter = DeadLetter("body", "id", "3011", "")
-    SqsDeadLetterQueue(aws.sqs, inbox.queue_url).send([letter])
-    (entry,) = drain(aws, inbox.queue_url)
-    assert entry["Body"] == "body"
-    assert attributes_of(entry) == {"requestId": "id", "errorCode": "3011", "errorMessage": "-"}
+@dataclass
+class Inbox:
+    """What came of a topic or a queue: pairs of a body and its attributes, in any order."""
+
+    target: Any
+    arrived: Callable[[int], list[tuple[str, dict[str, str]]]]
+
+
+@pytest.fixture(params=["memory", "sns"])
+def topic(request: pytest.FixtureRequest) -> Inbox:
+    """The outcome topic, faked and real."""
+    if request.param == "memory":
+        fake = InMemoryTopic()
+        return Inbox(fake, lambda _: [(e.body, dict(e.attributes)) for e in fake.events])
+    aws: Clients = request.getfixturevalue("aws")
+    arn = aws.sns.create_topic(Name="outcomes")["TopicArn"]
+    inbox = Subscriber.subscribe(aws, arn, "inbox")
+
+    def arrived(count: int) -> list[tuple[str, dict[str, str]]]:
+        while len(inbox.events) < count:
+            inbox.receive()
+        return [(json.dumps(e.event), e.attributes) for e in inbox.events]
+
+    return Inbox(SnsTopic(aws.sns, arn), arrived)
+
+
+@pytest.fixture(params=["memory", "sqs"])
+def dead_letters(request: pytest.FixtureRequest) -> Inbox:
+    """The dead-letter queue, faked and real."""
+    if request.param == "memory":
+        fake = InMemoryDeadLetterQueue()
+        return Inbox(fake, lambda _: [(e.body, e.attributes) for e in fake.letters])
+    aws: Clients = request.getfixturevalue("aws")
+    url = aws.sqs.create_queue(QueueName="letters")["QueueUrl"]
+    return Inbox(
+        SqsDeadLetterQueue(aws.sqs, url),
+        lambda _: [(m["Body"], attributes_of(m)) for m in drain(aws, url)],
+    )
+
+
+def test_topic__carries_bodies_and_attributes(topic: Inbox) -> None:
+    """Each event reaches a subscriber once, whole, with its attributes; none is none."""
+    topic.target.publish([])
+    events = [Event(json.dumps({"type": "t", "n": n}), {"type": "t"}) for n in (1, 2)]
+    topic.target.publish(events)
+    assert sorted(topic.arrived(2)) == [(event.body, {"type": "t"}) for event in events]
+
+
+def test_dead_letters__carry_bodies_and_reasons(dead_letters: Inbox) -> None:
+    """Each letter lies in the queue with its reason; an empty one is shown as a dash."""
+    dead_letters.target.send([])
+    dead_letters.target.send(
+        [DeadLetter("one", "id-1", "3011", "not valid"), DeadLetter("two", "id-2", "3012", "")]
+    )
+    one = {"requestId": "id-1", "errorCode": "3011", "errorMessage": "not valid"}
+    two = {"requestId": "id-2", "errorCode": "3012", "errorMessage": "-"}
+    assert sorted(dead_letters.arrived(2)) == [("one", one), ("two", two)]
 
 
 def test_topic__that_does_not_exist_is_a_delivery_error(aws: Clients) -> None:
@@ -97,21 +143,55 @@ def test_topic__that_does_not_exist_is_a_delivery_error(aws: Clients) -> None:
         SnsTopic(aws.sns, arn).publish([Event("{}", {"type": "t"})])
 
 
-def test_executions__start_twice_is_once(aws: Clients) -> None:
-    """A name that was used means that the execution was started already."""
-    role = aws_role(aws)
-    definition = json.dumps(
-        {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 60, "End": True}}}
-    )
+@dataclass
+class Watchers:
+    """Executions, how to stop one from outside, and what each was started with."""
+
+    target: Executions
+    stop: Callable[[str], None]
+    inputs: Callable[[], dict[str, Any]]
+
+
+@pytest.fixture(params=["memory", "step functions"])
+def executions(request: pytest.FixtureRequest) -> Watchers:
+    """Executions that wait, faked and real."""
+    if request.param == "memory":
+        fake = FakeExecutions()
+        return Watchers(fake, fake.stop, lambda: fake.started)
+    aws: Clients = request.getfixturevalue("aws")
+    wait = {"Type": "Wait", "Seconds": 60, "End": True}
     arn = aws.stepfunctions.create_state_machine(
-        name="machine", definition=definition, roleArn=role
+        name="machine",
+        definition=json.dumps({"StartAt": "W", "States": {"W": wait}}),
+        roleArn=aws_role(aws),
     )["stateMachineArn"]
-    executions = StepFunctionsExecutions(aws.stepfunctions, arn)
-    assert executions.status("run-1") is None
-    executions.start("run-1", {"waitSeconds": 1})
-    executions.start("run-1", {"waitSeconds": 1})
-    assert executions.status("run-1") == "RUNNING"
-    assert len(aws.stepfunctions.list_executions(stateMachineArn=arn)["executions"]) == 1
+    prefix = arn.replace(":stateMachine:", ":execution:")
+
+    def inputs() -> dict[str, Any]:
+        found = aws.stepfunctions.list_executions(stateMachineArn=arn)["executions"]
+        told = (aws.stepfunctions.describe_execution(executionArn=e["executionArn"]) for e in found)
+        return {execution["name"]: json.loads(execution["input"]) for execution in told}
+
+    return Watchers(
+        StepFunctionsExecutions(aws.stepfunctions, arn),
+        lambda name: aws.stepfunctions.stop_execution(executionArn=f"{prefix}:{name}") and None,
+        inputs,
+    )
+
+
+def test_executions__a_name_is_used_once(executions: Watchers) -> None:
+    """Started twice, with whatever input, or after it was stopped, is started once."""
+    target = executions.target
+    assert target.status("run-1") is None
+    target.start("run-1", {"waitSeconds": 1})
+    target.start("run-1", {"waitSeconds": 1})
+    target.start("run-1", {"waitSeconds": 2})
+    assert target.status("run-1") == "RUNNING"
+    executions.stop("run-1")
+    target.start("run-1", {"waitSeconds": 1})
+    assert target.status("run-1") == "ABORTED"
+    target.start("run-2", {"waitSeconds": 3})
+    assert executions.inputs() == {"run-1": {"waitSeconds": 1}, "run-2": {"waitSeconds": 3}}
 
 
 def aws_role(aws: Clients) -> str:

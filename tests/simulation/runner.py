@@ -20,12 +20,17 @@ CHUNK = 20
 
 @dataclass(frozen=True)
 class Day:
-    """What came of one seed; `calls` counts calls to the outside: each one a place to die at."""
+    """What came of one seed.
+
+    `calls` counts calls to the outside: each one a place to die at; `struck` names the faults that
+    happened.
+    """
 
     seed: int
     calls: int
     invocations: int
     violations: tuple[str, ...]
+    struck: frozenset[str]
 
 
 def simulate(seed: int) -> Day:
@@ -37,7 +42,8 @@ def simulate(seed: int) -> Day:
         found = tuple(violations(simulation))
     finally:
         logging.disable(logging.NOTSET)
-    return Day(seed, simulation.outside.calls, simulation.invocations, found)
+    struck = frozenset(simulation.weather.struck)
+    return Day(seed, simulation.outside.calls, simulation.invocations, found, struck)
 
 
 @click.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Weather:
     lambda_throttle: float = CALM
     redeliver: float = CALM  # of a message that was acknowledged
     start_execution: float = CALM  # it is not started
+    struck: set[str] = field(default_factory=set)  # what did happen
 
     def calm(self) -> None:
         """End all faults."""
@@ -39,7 +40,10 @@ class Weather:
     def strikes(self, name: str) -> bool:
         """Draw whether a fault happens now."""
         chance: float = getattr(self, name)
-        return chance > 0 and self.random.random() < chance
+        if chance > 0 and self.random.random() < chance:
+            self.struck.add(name)
+            return True
+        return False
 
     def latency(self) -> float:
         """Draw how long a call takes, in seconds: mostly short, at times long."""
@@ -48,7 +52,19 @@ class Weather:
         return self.random.uniform(0.001, 0.05)
 
 
-CHANCES = tuple(name for name in Weather.__dataclass_fields__ if name != "random")
+CHANCES = tuple(name for name in Weather.__dataclass_fields__ if name not in ("random", "struck"))
+
+
+# These have an occasion once in a message, a run or a login, and not at each call.
+_SELDOM = (
+    "arena_late",
+    "delivery",
+    "delivery_doubled",
+    "lambda_throttle",
+    "redeliver",
+    "secrets_down",
+    "start_execution",
+)
 
 
 def draw_weather(random: Random) -> Weather:
@@ -56,5 +72,6 @@ def draw_weather(random: Random) -> Weather:
     weather = Weather(random)
     for name in CHANCES:
         if random.random() < 0.5:
-            setattr(weather, name, random.choice([0.002, 0.01, 0.05]))
+            often = [0.05, 0.2, 0.5] if name in _SELDOM else [0.002, 0.01, 0.05]
+            setattr(weather, name, random.choice(often))
     return weather

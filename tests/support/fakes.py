@@ -211,6 +211,9 @@ class FakeExecutions:
         if name not in self.started:
             self.started[name], self.statuses[name] = dict(state), "RUNNING"
 
+    def stop(self, name: str) -> None:
+        self.statuses[name] = "ABORTED"
+
     def status(self, name: str) -> str | None:
         return self.statuses.get(name)
 

@@ -159,8 +159,17 @@ class World:
 
     # ---- time ------------------------------------------------------------------------------------
 
-    def settle(self, seconds: float = 86_400) -> None:
-        """Let time run, with the reconcile schedule, until nothing is pending or running."""
+    def settle(self, seconds: float = 86_400, *, errors: int = 0) -> None:
+        """Let time run, with the reconcile schedule, until nothing is pending or running.
+
+        Fails where functions raised, or submit caught, another number of errors since the world
+        began: what heals by itself is a mistake all the same.
+        """
+        self._settle(seconds)
+        caught = self.telemetry.metrics["SubmissionErrors"]
+        assert len(self.errors) + caught == errors, f"{self.errors}, and {caught} caught by submit"
+
+    def _settle(self, seconds: float) -> None:
         end = self.clock.now() + seconds
         self._schedule_reconcile()
         while self._events and self.clock.now() < end:
@@ -224,7 +233,7 @@ class World:
     def stop_execution(self, name: str) -> None:
         """Stop an execution by hand."""
         del self.running[name]
-        self.executions.statuses[name] = "ABORTED"
+        self.executions.stop(name)
 
     def _invoke(self, function: str, payload: Any) -> Any:
         try:

@@ -119,7 +119,7 @@ def test_fault_38__topic_that_refuses_is_asked_again() -> None:
     real = world.topic.publish
     world.topic.publish = failing(2, DeliveryError(), real)  # type: ignore[method-assign, assignment]
     world.send(*items(3))
-    world.settle()
+    world.settle(errors=2)
     assert len(world.events("completed")) == 1
     assert len(world.errors) == 2
     assert sum(1 for r in world.arena.journal.records if r.purpose == "poll") == 1

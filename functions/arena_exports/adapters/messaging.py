@@ -48,16 +48,10 @@ class SqsDeadLetterQueue:
     def send(self, letters: Sequence[DeadLetter]) -> None:
         """Send all."""
         for letter in letters:
-            reason = {
-                "requestId": letter.request_id,
-                "errorCode": letter.error_code,
-                "errorMessage": letter.error_message or "-",
-            }
+            attributes = _attributes(letter.attributes)
             try:
                 self._client.send_message(
-                    QueueUrl=self._url,
-                    MessageBody=letter.body,
-                    MessageAttributes=_attributes(reason),
+                    QueueUrl=self._url, MessageBody=letter.body, MessageAttributes=attributes
                 )
             except (BotoCoreError, ClientError) as exc:
                 raise _delivery_error("dead-letter queue", exc) from exc
