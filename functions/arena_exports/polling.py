@@ -1,22 +1,43 @@
-"""When to look at a run next.
+"""When to look at a run next: pure.
 
-Pure. The first look falls shortly before the run can be expected to end; then the gaps grow with
-the time already waited, so that the delay stays a bounded share of the duration (Keller 1974,
-"Optimum checking schedules for systems subject to random failure").
+A look costs a request of the day's budget, and not looking costs the subscribers time. The runs of
+the past say how likely one is to have ended by now: the next look is due when the delay that it
+would end, as a share of the run's duration, is worth its price. Such a schedule is optimal where
+looks are many (Keller 1974, "Optimum checking schedules for systems subject to random failure",
+Management Science 21; Barlow, Hunter and Proschan 1963, "Optimum checking procedures", J. SIAM 11).
+Around it stand bounds, because tomorrow's runs may not be like yesterday's.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import accumulate
+from math import exp, floor, log
+from statistics import stdev
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FIRST_LOOK_SECONDS = 5  # where nothing is known yet
-SHORTEST_GAP_SECONDS = 2
+# And then shares of the time waited: with looks at 0.015 of a duration each and runs of a minute to
+# an hour equally likely on a logarithmic scale, sqrt(2 * 0.015 * log(60)).
+SHARE_WHILE_UNKNOWN = 0.35
+
+PRICE_OF_A_LOOK = 0.0085  # as a share of the run's duration
+LONGEST_SHARE = 0.165  # of the time waited: so much of a run's duration nobody waits in vain
+SHORTEST_SHARE_OF_SPREAD = 0.25  # looks closer together than that follow chance, not the runs
+ENDED_BEFORE_FIRST_LOOK = 0.08  # the share of past runs that the first look may be late for
+RECENT_RUNS = 3  # the shortest of them bounds the first wait: a shift to short runs costs little
+RUNS_THAT_TELL_A_SPREAD = 5
+UNKNOWN_SPREAD = 0.5  # standard deviation of the logarithm; before that many runs are known
+
+SHORTEST_GAP_SECONDS = 1  # Step Functions waits whole seconds
 LONGEST_GAP_SECONDS = 3600
-SHARE_OF_TIME_WAITED = 0.15
-SHARE_OF_SHORTEST_RUN = 0.9
+MOST_STRETCH = 4.0
+
+# Three points of equal weight with the mean and the variance of a normal distribution.
+_KERNEL = (-(1.5**0.5), 0.0, 1.5**0.5)
 
 
 def first_wait_seconds(durations: Sequence[float]) -> int:
@@ -28,25 +49,72 @@ def first_wait_seconds(durations: Sequence[float]) -> int:
     """
     if not durations:
         return FIRST_LOOK_SECONDS
-    return max(int(SHARE_OF_SHORTEST_RUN * min(durations)), SHORTEST_GAP_SECONDS)
+    expected = _smoothed(durations)
+    earliest = expected[int(ENDED_BEFORE_FIRST_LOOK * len(expected))]
+    latest = min(durations[-RECENT_RUNS:]) * (1 + LONGEST_SHARE)
+    return _whole(floor(min(max(_due(expected), earliest), latest)))
 
 
-def next_wait_seconds(waited_seconds: float, *, scarcity: float = 1.0) -> int:
+def next_wait_seconds(
+    durations: Sequence[float], waited_seconds: float, *, scarcity: float = 1.0
+) -> int:
     """Return the seconds from one look, at which the run was pending, to the next.
 
     Args:
+        durations: as for the first look.
         waited_seconds: since the run was started.
         scarcity: 1 with a full request budget, more as it shrinks.
     """
-    gap = max(waited_seconds * SHARE_OF_TIME_WAITED, SHORTEST_GAP_SECONDS) * max(scarcity, 1.0)
-    return int(min(gap, LONGEST_GAP_SECONDS))
+    if not durations:
+        return _whole(waited_seconds * SHARE_WHILE_UNKNOWN * scarcity)
+    expected = _smoothed(durations)
+    later = expected[bisect_right(expected, waited_seconds) :]
+    longest = waited_seconds * LONGEST_SHARE
+    shortest = waited_seconds * SHORTEST_SHARE_OF_SPREAD * _spread(durations)
+    gap = _due(later) - waited_seconds if later else longest
+    return _whole(min(max(gap, shortest), longest) * scarcity)
 
 
 def scarcity(remaining: int | None, reserve: int) -> float:
-    """Return how much gaps are stretched.
-
-    1 while more than four reserves are left, 4 when only half of one is.
-    """
-    if remaining is None or reserve <= 0 or remaining >= 4 * reserve:
+    """Return how much gaps are stretched: 1 with four reserves left or more, 4 with one or less."""
+    if remaining is None:
         return 1.0
-    return min(4.0, 4.0 * reserve / max(remaining, 1) / 2 + 0.5)
+    return min(max(4 * reserve / max(remaining, 1), 1.0), MOST_STRETCH)
+
+
+def _due(expected: Sequence[float]) -> float:
+    """Return when the expected delay has come to be worth a look.
+
+    That is the time t at which the mean of max(0, (t - d) / d) over the durations d, in ascending
+    order, is the price: between two of them it grows along a straight line.
+    """
+    shares = accumulate(1 / duration for duration in expected)
+    for ended, (share, following) in enumerate(
+        zip(shares, [*expected[1:], float("inf")], strict=True), start=1
+    ):
+        time = (PRICE_OF_A_LOOK * len(expected) + ended) / share
+        if time <= following:
+            break
+    return time
+
+
+def _smoothed(durations: Sequence[float]) -> list[float]:
+    """Return a kernel estimate of the durations' distribution, as points in ascending order.
+
+    On a logarithmic scale, as wide as Silverman's rule says (1986, "Density Estimation", 3.28).
+    """
+    width = 1.06 * _spread(durations) * len(durations) ** -0.2
+    return sorted(
+        max(duration, 1.0) * exp(point * width) for duration in durations for point in _KERNEL
+    )
+
+
+def _spread(durations: Sequence[float]) -> float:
+    """Return the standard deviation of the durations' logarithms."""
+    if len(durations) < RUNS_THAT_TELL_A_SPREAD:
+        return UNKNOWN_SPREAD
+    return stdev(log(max(duration, 1.0)) for duration in durations)
+
+
+def _whole(seconds: float) -> int:
+    return round(min(max(seconds, SHORTEST_GAP_SECONDS), LONGEST_GAP_SECONDS))

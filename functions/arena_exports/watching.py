@@ -171,8 +171,12 @@ class Poller:
         return replace(state, wait_seconds=self._next_wait(attempt))
 
     def _next_wait(self, attempt: Attempt) -> int:
-        scarcity = polling.scarcity(self._arena.budget().remaining, self._reserve)
-        return polling.next_wait_seconds(self._clock.now() - attempt.started_at, scarcity=scarcity)
+        definition = self._ledger.definitions.read(attempt.group.export_guid)
+        return polling.next_wait_seconds(
+            definition.durations_for(attempt.item_count),
+            self._clock.now() - attempt.started_at,
+            scarcity=polling.scarcity(self._arena.budget().remaining, self._reserve),
+        )
 
     def _without_files(self, state: WatchState, attempt: Attempt, run: Run) -> WatchState:
         """Look a few times more at a run that is complete and yet without files."""

@@ -124,7 +124,7 @@ class Definitions:
 
     def read(self, export_guid: ExportGuid) -> Definition:
         """Return what is known of a definition: nothing, for a new one."""
-        return self.read_many([export_guid])[export_guid]
+        return _definition(export_guid, self._table.get(keys.definition(export_guid)) or {})
 
     def read_many(self, export_guids: Iterable[ExportGuid]) -> dict[ExportGuid, Definition]:
         """Return what is known of several."""
