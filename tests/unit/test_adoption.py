@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import pytest
 
+from arena_exports.wiring import make_submission
 from infra.local.simulator import control, names
 from tests.support.world import EXPORT, World, item_guid
+
+if TYPE_CHECKING:
+    from arena_exports.ledger.attempts import Attempt
 
 ITEMS = [item_guid(n) for n in range(5)]
 LOST = {"method": "POST", "path": "*/runs", "work": True, "drop": True}
@@ -17,6 +24,13 @@ def known_world() -> World:
     world.send(item_guid(99))
     world.settle()
     return world
+
+
+def attempt_in_slot(world: World) -> Attempt:
+    """Return the attempt that has the slot."""
+    attempt_id = world.ledger.lease.read().attempt_id
+    assert attempt_id
+    return world.ledger.lease.attempt(attempt_id)
 
 
 def exported_once(world: World) -> bool:
@@ -129,4 +143,145 @@ def test_adoption__goes_on_when_the_slot_is_taken_in_between() -> None:
     control.start_foreign_run(world.arena, {"seconds": 400})
     world.settle()
     assert exported_once(world)
+    assert ours(world) == 2
+
+
+def test_adoption__looks_are_ninety_seconds_and_a_minute_after() -> None:
+    """First look 90 s after the POST was sent, second 60 s later; then it is sent again."""
+    world = known_world()
+    control.add_faults(world.arena, {**LOST, "work": False})
+    world.send(*ITEMS)
+    attempt = attempt_in_slot(world)
+    world.clock.time = world.ledger.lease.read().expires_at
+    world.reconcile()
+    assert world.ledger.lease.read().expires_at == int(world.clock.now()) + 60
+    assert attempt_in_slot(world) == replace(attempt, looks=1)
+    posts = world.posts()
+    world.clock.sleep(60)
+    world.reconcile()
+    assert world.posts() == posts + 1
+    again = attempt_in_slot(world)
+    assert again.attempt_id != attempt.attempt_id
+    assert (again.first_sent_at, again.looks) == (attempt.sent_at, 0)
+
+
+def test_adoption__does_not_look_before_ninety_seconds() -> None:
+    """Whoever has the lease earlier comes back when a run could not come to be any more."""
+    world = known_world()
+    control.add_faults(world.arena, LOST)
+    world.send(*ITEMS)
+    attempt = attempt_in_slot(world)
+    adoption = make_submission(world.parts)._adoption
+    before = len(world.arena.journal.records)
+    lease = world.ledger.lease.take(world.ledger.lease.read())
+    assert adoption.look(lease, attempt) is None
+    assert len(world.arena.journal.records) == before
+    assert world.ledger.lease.read().expires_at == attempt.sent_at + 90
+    world.clock.time = attempt.sent_at + 90
+    world.reconcile()
+    assert world.telemetry.metrics["RunsAdopted"] == 1
+
+
+def test_adoption__looks_that_bring_no_answer_come_ever_later() -> None:
+    """From a minute to ten; none of them counts as a look that found nothing."""
+    world = known_world()
+    control.add_faults(world.arena, LOST)
+    world.send(*ITEMS)
+    attempt = attempt_in_slot(world)
+    waits = []
+    for count in range(1, 7):
+        control.add_faults(
+            world.arena, {"method": "GET", "path": "*/runs", "drop": True, "times": 3}
+        )
+        world.clock.time = world.ledger.lease.read().expires_at
+        world.reconcile()
+        lease = world.ledger.lease.read()
+        waits.append(lease.expires_at - world.clock.now())
+        assert lease.failed_looks == count
+        assert attempt_in_slot(world) == attempt
+        world.arena.faults.queued.clear()
+    assert waits == pytest.approx([60, 120, 240, 480, 600, 600], abs=1)
+    world.settle()
+    assert exported_once(world)
+
+
+def test_adoption__waits_for_the_budget() -> None:
+    """A look that the budget forbids is made after the reset, and nothing is counted."""
+    world = known_world()
+    control.add_faults(world.arena, LOST)
+    world.send(*ITEMS)
+    attempt = attempt_in_slot(world)
+    control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 5000})
+    world.clock.time = world.ledger.lease.read().expires_at
+    world.reconcile()
+    lease = world.ledger.lease.read()
+    assert 3000 < lease.expires_at - world.clock.now() <= 5100
+    assert lease.failed_looks == 0
+    assert attempt_in_slot(world) == attempt
+    world.settle()
+    assert exported_once(world)
+
+
+def test_adoption__does_not_post_again_below_the_reserve() -> None:
+    """Two looks that found nothing allow a POST, and the budget must allow it too."""
+    world = known_world()
+    control.add_faults(world.arena, {**LOST, "work": False})
+    world.send(*ITEMS)
+    control.set_budget(world.arena, {"remaining": 50, "resetSeconds": 5000})
+    posts = world.posts()
+    world.run_for(4000)
+    assert world.posts() == posts
+    assert attempt_in_slot(world).looks <= 2
+    world.settle()
+    assert exported_once(world)
+
+
+def test_adoption__after_a_busy_slot_looks_anew() -> None:
+    """A 3144 after an unknown POST: a minute later, and with two looks again before a POST."""
+    world = known_world()
+    control.add_faults(world.arena, {**LOST, "work": False})
+    world.send(*ITEMS)
+    control.start_foreign_run(world.arena, {"seconds": 10_000})
+    for _ in range(2):
+        world.clock.time = world.ledger.lease.read().expires_at
+        world.reconcile()
+    lease = world.ledger.lease.read()
+    assert lease.expires_at == pytest.approx(world.clock.now() + 60, abs=1)
+    attempt = attempt_in_slot(world)
+    assert (attempt.looks, attempt.follows_unknown) == (0, True)
+    assert world.telemetry.metrics["LeaseWaits"] == 1
+
+
+def test_adoption__locked_account_is_waited_out() -> None:
+    """A second POST that finds no session comes back when the lock is over, and looks anew."""
+    world = known_world()
+    control.add_faults(world.arena, {**LOST, "work": False})
+    world.send(*ITEMS)
+    world.clock.time = world.ledger.lease.read().expires_at
+    world.reconcile()
+    control.add_faults(
+        world.arena, {"method": "POST", "path": "*/runs", "status": 401, "code": 4085}
+    )
+    control.kill_sessions(world.arena)
+    control.set_account(world.arena, {"lockedSeconds": 300})
+    world.clock.time = world.ledger.lease.read().expires_at
+    world.reconcile()
+    lease = world.ledger.lease.read()
+    assert lease.expires_at == pytest.approx(world.clock.now() + 330, abs=2)
+    world.settle()
+    assert exported_once(world)
+    assert ours(world) == 2
+
+
+def test_adoption__of_what_is_left_of_a_run() -> None:
+    """Items that Arena refused by name are not part of the run that is looked for."""
+    world = known_world()
+    control.set_settings(world.arena, {"badGuidsNamed": "all"})
+    control.set_guids(world.arena, {"bad": [ITEMS[0]]})
+    control.add_faults(world.arena, {**LOST, "skip": 1})
+    world.send(*ITEMS)
+    world.settle()
+    assert sorted(world.exported()) == [*ITEMS[1:], item_guid(99)]
+    assert world.telemetry.metrics["RunsAdopted"] == 1
+    assert world.telemetry.metrics["ItemsPerRun"] == 1 + 4
     assert ours(world) == 2

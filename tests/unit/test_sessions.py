@@ -185,3 +185,179 @@ def test_login__that_fails_does_not_bring_an_older_session_back() -> None:
         desk.renew(second)
     world.clock.sleep(3600)
     assert desk.renew(second) not in (first, second)
+
+
+@pytest.mark.parametrize("missing", [["email"], ["password"], ["email", "password"]])
+def test_login__credentials_without_a_key_are_not_tried(missing: list[str]) -> None:
+    """The message names what is missing; the next version is tried."""
+    world = World()
+    value = {"email": "a@example.com", "password": "p", "workspaceId": 1}
+    world.credentials.write({k: v for k, v in value.items() if k not in missing}, "incomplete")
+    desk = make_login_desk(world.parts)
+    for _ in range(2):
+        with pytest.raises(NotNowError, match="login refused") as caught:
+            desk.renew("")
+        assert caught.value.retry_after_seconds == 300
+    assert logins(world) == 0
+    assert world.telemetry.metrics["LoginRefused"] == 2
+    (message, fields), *_ = [line for line in world.telemetry.lines if "refused" in line[0]]
+    assert message == "login refused"
+    assert fields["errorCode"] == "CredentialsInvalid"
+    assert fields["errorMessage"] == "the credentials secret has no " + " and no ".join(missing)
+    assert world.ledger.session.read().refused_code == "CredentialsInvalid"
+    world.set_password(names.PASSWORD)
+    assert desk.renew("")
+
+
+def test_login__without_a_credentials_secret() -> None:
+    """A secret that was never filled is refused like a wrong one, until it has a version."""
+    world = World()
+    world.credentials.versions.clear()
+    desk = make_login_desk(world.parts)
+    for _ in range(2):
+        with pytest.raises(NotNowError, match="login refused"):
+            desk.renew("")
+    assert world.ledger.session.read().refused_version == "none"
+    world.set_password(names.PASSWORD)
+    assert desk.renew("")
+
+
+def test_fault_23__login_into_another_workspace_is_refused() -> None:
+    """Nothing is submitted there; the message names both."""
+    world = World()
+    control.set_account(world.arena, {"answeredWorkspaceId": 666})
+    desk = make_login_desk(world.parts)
+    with pytest.raises(NotNowError, match="login refused"):
+        desk.renew("")
+    assert not world.session_secret.versions
+    (fields,) = [fields for message, fields in world.telemetry.lines if message == "login refused"]
+    assert fields["errorCode"] == "WrongWorkspace"
+    assert "666" in str(fields["errorMessage"])
+    assert str(names.WORKSPACE_ID) in str(fields["errorMessage"])
+
+
+def test_login__keeps_what_it_needs_and_no_more() -> None:
+    """The secret has the session and its workspace; the ledger has neither."""
+    world = World()
+    version = make_login_desk(world.parts).renew("")
+    value = world.session_secret.versions[version]
+    assert sorted(value) == ["arenaSessionId", "workspaceId"]
+    state = world.ledger.session.read()
+    assert (state.version, state.login) == (version, version)
+    assert state.logins == (int(world.clock.now()),)
+    assert (state.refused_version, state.refused_code, state.not_before) == ("", "", 0)
+    assert state.login_expires_at == int(world.clock.now()) + LOGIN_SECONDS
+    assert world.telemetry.metrics["Logins"] == 1
+    assert world.telemetry.metrics["LoginRefused"] == 0
+
+
+def test_login__says_when_to_come_again() -> None:
+    """Five seconds for a login under way, the rest of a cool-down, a minute after no answer."""
+    world = World()
+    desk = make_login_desk(world.parts)
+    version = ""
+    for _ in range(3):
+        version = desk.renew(version)
+    world.clock.sleep(100)
+    with pytest.raises(NotNowError, match="logins are cooling down") as caught:
+        desk.renew(version)
+    assert caught.value.retry_after_seconds == 801
+    world.clock.sleep(800)
+    control.add_faults(world.arena, {"method": "POST", "path": "*/login", "drop": True})
+    with pytest.raises(NotNowError, match="login did not work out") as caught:
+        desk.renew(version)
+    assert caught.value.retry_after_seconds == 60
+    assert world.ledger.session.read().not_before == int(world.clock.now()) + 900
+
+
+def test_login__of_an_hour_ago_does_not_count() -> None:
+    """Three within one hour cool down; a third after an hour does not."""
+    world = World()
+    desk = make_login_desk(world.parts)
+    version = desk.renew("")
+    world.clock.sleep(1800)
+    version = desk.renew(version)
+    world.clock.sleep(1800)
+    version = desk.renew(version)
+    assert desk.renew(version) != version
+    assert world.telemetry.metrics["SessionDuel"] == 1
+
+
+def test_login__that_lost_the_race_waits() -> None:
+    """Of two that begin at once one logs in: the record's revision decides."""
+    world = World()
+    desk = make_login_desk(world.parts)
+    record = world.ledger.session
+    stale = record.read()
+    record.write(stale)
+    desk._record.read = lambda: stale  # type: ignore[method-assign]
+    with pytest.raises(NotNowError, match="a login is under way") as caught:
+        desk.renew("")
+    assert caught.value.retry_after_seconds == 5
+    assert logins(world) == 0
+
+
+def test_login__under_way_until_its_time_is_over() -> None:
+    """To the second."""
+    world = World()
+    record = world.ledger.session
+    now = int(world.clock.now())
+    record.write(replace(record.read(), login="token", login_expires_at=now + 10))
+    desk = make_login_desk(world.parts)
+    world.clock.sleep(9)
+    with pytest.raises(NotNowError, match="a login is under way") as caught:
+        desk.renew("")
+    assert caught.value.retry_after_seconds == 5
+    world.clock.sleep(1)
+    assert desk.renew("")
+
+
+def test_sessions__are_read_again_after_a_quarter_of_an_hour() -> None:
+    """Kept for 900 seconds; never before the first read, whatever the clock says."""
+    world = World()
+    secret = FakeSecret({"v1": {"arenaSessionId": "one"}}, "v1")
+    sessions = Sessions(secret=secret, authority=world, clock=world.clock)
+    assert sessions.current().session_id == "one"
+    secret.write({"arenaSessionId": "two"}, "v2")
+    world.clock.sleep(899)
+    assert sessions.current().session_id == "one"
+    world.clock.sleep(1)
+    assert sessions.current().session_id == "two"
+    assert secret.reads == 2
+
+
+@pytest.mark.parametrize("value", [{}, {"arenaSessionId": ""}, {"arenaSessionId": 5}])
+def test_sessions__secret_without_a_session_is_renewed(value: dict[str, object]) -> None:
+    """A new stack's secret, or one that somebody has overwritten."""
+    world = World()
+    world.session_secret.write(value, "v1")
+    sessions = Sessions(secret=world.session_secret, authority=world, clock=world.clock)
+    assert sessions.current().session_id
+    assert logins(world) == 1
+
+
+def test_sessions__renewed_by_somebody_else_are_taken_over() -> None:
+    """A newer version in the secret means that somebody renewed it already."""
+    world = World()
+    first = make_login_desk(world.parts).renew("")
+    sessions = Sessions(secret=world.session_secret, authority=world, clock=world.clock)
+    dead = sessions.current()
+    second = make_login_desk(world.parts).renew(first)
+    assert sessions.renew(dead).version == second
+    assert sessions.renew(sessions.current()).version not in (first, second)
+    assert logins(world) == 3
+
+
+def test_sessions__not_readable_yet_come_again() -> None:
+    """The session function's answer may be ahead of Secrets Manager."""
+
+    class Ahead:
+        def renew(self, _dead: str) -> str:
+            return "v2"
+
+    world = World()
+    secret = FakeSecret({"v1": {"arenaSessionId": "one"}}, "v1")
+    sessions = Sessions(secret=secret, authority=Ahead(), clock=world.clock)
+    with pytest.raises(NotNowError, match="session not readable yet") as caught:
+        sessions.renew(sessions.current())
+    assert caught.value.retry_after_seconds == 5

@@ -99,13 +99,8 @@ class Definition:
         return replace(self, limit=max(items // 2, 1))
 
     def durations_for(self, items: int) -> list[int]:
-        """Return the durations of past runs of about this size.
-
-        Of all sizes where there is none.
-        """
-        return self.durations.get(size_class(items)) or [
-            s for class_ in self.durations.values() for s in class_
-        ]
+        """Return the durations of past runs of about this size."""
+        return self.durations.get(size_class(items), [])
 
 
 def size_class(items: int) -> str:
