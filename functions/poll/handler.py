@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from arena_exports.telemetry import logger, metrics
 from arena_exports.watching import WatchState
-from arena_exports.wiring import Parts, make_poller, real_parts
+from arena_exports.wiring.poll import make_poller, real_parts
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from arena_exports.watching import Poller
+    from arena_exports.wiring.parts import Parts
 
 
 @logger.inject_lambda_context(clear_state=True)

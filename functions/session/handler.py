@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from arena_exports.errors import NotNowError
 from arena_exports.telemetry import logger, metrics
-from arena_exports.wiring import Parts, make_login_desk, real_parts
+from arena_exports.wiring.session import make_login_desk, real_parts
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from arena_exports.sessions import LoginDesk
+    from arena_exports.wiring.parts import Parts
 
 
 @logger.inject_lambda_context(clear_state=True)

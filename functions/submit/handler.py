@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from arena_exports.submission import Deadline
 from arena_exports.telemetry import logger, metrics
-from arena_exports.wiring import Parts, make_intake, make_submission, real_parts
+from arena_exports.wiring.submit import make_intake, make_submission, real_parts
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from arena_exports.intake import Intake
     from arena_exports.submission import Submission
+    from arena_exports.wiring.parts import Parts
 
 _SECONDS_TO_LEAVE = 5
 

@@ -16,7 +16,7 @@ import session.handler
 import submit.handler
 from arena_exports.errors import NotNowError
 from arena_exports.settings import Settings
-from arena_exports.wiring import Parts
+from arena_exports.wiring.parts import Parts
 from infra.local.simulator import control, names
 from infra.local.simulator.workspace import Workspace
 from tests.simulation.cloud import (

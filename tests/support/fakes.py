@@ -58,27 +58,34 @@ class FakeClock:
 class InMemoryTable:
     """The ledger's table, with DynamoDB's rules that matter here.
 
-    Counts write units as DynamoDB does.
+    Counts units as DynamoDB does: a write for each KiB, doubled in a transaction; a consistent
+    read for each 4 KiB.
     """
 
     def __init__(self) -> None:
         self.items: dict[str, dict[str, Item]] = {}
         self.write_units = 0
+        self.read_units = 0
         self.calls: Counter[str] = Counter()
 
     def get(self, key: Key) -> Item | None:
         self.calls["get"] += 1
-        return _copied(self._find(key))
+        found = self._find(key)
+        self.read_units += _read_units(found)
+        return _copied(found)
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
         self.calls["get_many"] += 1
-        return {key: _copied(item) for key in keys if (item := self._find(key)) is not None}
+        found = {key: self._find(key) for key in keys}
+        self.read_units += sum(map(_read_units, found.values()))
+        return {key: _copied(item) for key, item in found.items() if item is not None}
 
     def query(self, pk: str, first: str, last: str, *, limit: int | None = None) -> list[Item]:
         self.calls["query"] += 1
         partition = self.items.get(pk, {})
         names = sorted(partition)
         found = names[bisect_left(names, first) : bisect_right(names, last)][:limit]
+        self.read_units += _read_units([partition[name] for name in found])
         return [_copied(partition[name]) for name in found]
 
     def write(self, *writes: Write) -> None:
@@ -148,6 +155,11 @@ def _copied(value: Any) -> Any:
     if isinstance(value, list):
         return [_copied(inner) for inner in value]
     return set(value) if isinstance(value, set) else value
+
+
+def _read_units(read: Any) -> int:
+    """Return the units of a consistent read: one at least, also of nothing."""
+    return max(-(-_size(read) // 4096), 1)
 
 
 def _size(value: Any) -> int:

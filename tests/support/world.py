@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from arena_exports.errors import NotNowError
 from arena_exports.model import ItemGuid
 from arena_exports.settings import Settings
-from arena_exports.wiring import Parts, make_ledger
+from arena_exports.wiring.parts import Parts, make_ledger
 from infra.local.simulator import names
 from infra.local.simulator.workspace import Workspace
 from poll.handler import poll
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 EXPORT = names.DEFAULT_EXPORT_GUID
 RECONCILE = {"action": "reconcile"}
 SUBMIT_SECONDS = 120.0
+FUNCTION_OF_ARN = {
+    f"${{{name.title()}FunctionArn}}": name for name in ("submit", "poll", "publish")
+}
 
 
 def item_guid(number: int) -> ItemGuid:
@@ -75,7 +78,7 @@ class World:
         self.ledger: Ledger = make_ledger(self.parts)
         self.running: dict[str, Execution] = {}
         self.errors: list[Exception] = []
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._order = count()
         self._message_ids = count(1)
 
@@ -110,7 +113,7 @@ class World:
 
     def renew(self, dead_version: str) -> str:
         """Stand in for the session function, as `ports.SessionAuthority`."""
-        answer = session({"deadVersion": dead_version}, self.parts)
+        answer = self.call("session", {"deadVersion": dead_version})
         if "version" in answer:
             return str(answer["version"])
         raise NotNowError(answer["reason"], answer["retryAfterSeconds"])
@@ -148,13 +151,13 @@ class World:
 
     def deliver(self, records: list[dict[str, Any]]) -> list[str]:
         """Deliver records to submit; return the ids of those that failed."""
-        answer = submit({"Records": records}, SUBMIT_SECONDS, self.parts)
+        answer = self.call("submit", {"Records": records})
         self._adopt_executions()
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def reconcile(self) -> None:
         """Do what the schedule does."""
-        submit(RECONCILE, SUBMIT_SECONDS, self.parts)
+        self.call("submit", RECONCILE)
         self._adopt_executions()
 
     # ---- time ------------------------------------------------------------------------------------
@@ -197,13 +200,14 @@ class World:
     def _schedule_reconcile(self) -> None:
         self._events = [event for event in self._events if event[2] != self._reconcile_and_again]
         heapq.heapify(self._events)
-        self._at(60, self._reconcile_and_again)
+        self.at(60, self._reconcile_and_again)
 
     def _reconcile_and_again(self) -> None:
         self.reconcile()
-        self._at(60, self._reconcile_and_again)
+        self.at(60, self._reconcile_and_again)
 
-    def _at(self, seconds: float, action: Callable[[], None]) -> None:
+    def at(self, seconds: float, action: Callable[[], object]) -> None:
+        """Do something so many seconds from now."""
         heapq.heappush(self._events, (self.clock.now() + seconds, next(self._order), action))
 
     def _next_event(self) -> None:
@@ -217,7 +221,7 @@ class World:
         for name, state in self.executions.started.items():
             if name not in self.running and self.executions.statuses[name] == "RUNNING":
                 self.running[name] = Execution(self._invoke, state)
-                self._at(0, lambda name=name: self._step(name))
+                self.at(0, lambda name=name: self._step(name))
 
     def _step(self, name: str) -> None:
         execution = self.running.get(name)
@@ -228,7 +232,7 @@ class World:
             self.executions.statuses[name] = "SUCCEEDED"
             del self.running[name]
         else:
-            self._at(seconds, lambda: self._step(name))
+            self.at(seconds, lambda: self._step(name))
 
     def stop_execution(self, name: str) -> None:
         """Stop an execution by hand."""
@@ -237,17 +241,21 @@ class World:
 
     def _invoke(self, function: str, payload: Any) -> Any:
         try:
-            if function == "${PollFunctionArn}":
-                return poll(payload, self.parts)
-            if function == "${PublishFunctionArn}":
-                return publish(payload, self.parts)
-            assert function == "${SubmitFunctionArn}"
-            return submit(payload, SUBMIT_SECONDS, self.parts)
+            return self.call(FUNCTION_OF_ARN[function], payload)
         except Exception as exc:
             self.errors.append(exc)
             raise TaskFailedError from exc
         finally:
             self._adopt_executions()
+
+    # ---- Lambda ----------------------------------------------------------------------------------
+
+    def call(self, function: str, payload: Any) -> Any:
+        """Invoke a function."""
+        if function == "submit":
+            return submit(payload, SUBMIT_SECONDS, self.parts)
+        others = {"poll": poll, "publish": publish, "session": session}
+        return others[function](payload, self.parts)
 
     # ---- what came out ---------------------------------------------------------------------------
 

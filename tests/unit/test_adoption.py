@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arena_exports.wiring import make_submission
+from arena_exports.wiring.submit import make_submission
 from infra.local.simulator import control, names
 from tests.support.world import EXPORT, World, item_guid
 

@@ -12,7 +12,7 @@ from arena_exports.errors import DeliveryError, LedgerUnavailableError, RequestN
 from arena_exports.ledger.attempts import AttemptState
 from arena_exports.messages import IntakeRules, parse_message
 from arena_exports.telemetry import PowertoolsTelemetry, logger
-from arena_exports.wiring import make_publication
+from arena_exports.wiring.publish import make_publication
 from infra.local.simulator import control, names
 from publish.handler import publish
 from tests.support.world import World, item_guid

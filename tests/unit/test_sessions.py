@@ -9,7 +9,7 @@ import pytest
 
 from arena_exports.errors import NotNowError
 from arena_exports.sessions import LOGIN_SECONDS, Sessions
-from arena_exports.wiring import make_login_desk
+from arena_exports.wiring.session import make_login_desk
 from infra.local.simulator import control, names
 from tests.support.fakes import FakeSecret
 from tests.support.world import World

@@ -1,0 +1,44 @@
+"""Arena, for submit and poll."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from arena_exports.adapters.authority import SessionFunction
+from arena_exports.adapters.http import HttpTransport
+from arena_exports.adapters.secrets import ManagedSecret
+from arena_exports.arena import Arena
+from arena_exports.sessions import Sessions
+
+if TYPE_CHECKING:
+    from arena_exports.ledger import Ledger
+    from arena_exports.wiring.parts import Aws, Parts
+
+# The session function may take its whole minute; to call it again would be to log in again.
+_SESSION_FUNCTION_SECONDS = 65
+
+
+def with_arena(parts: Parts, aws: Aws) -> Parts:
+    """Add what is needed to talk to Arena in the session in force."""
+    settings = parts.settings
+    lambdas = aws.client("lambda", read_timeout=_SESSION_FUNCTION_SECONDS, attempts=1)
+    return replace(
+        parts,
+        transport=HttpTransport(settings.arena_base_url),
+        session_secret=ManagedSecret(aws.client("secretsmanager"), settings.session_secret_arn),
+        authority=SessionFunction(lambdas, settings.session_function_name),
+    )
+
+
+def make_arena(parts: Parts, ledger: Ledger) -> Arena:
+    """Return Arena."""
+    sessions = Sessions(secret=parts.session_secret, authority=parts.authority, clock=parts.clock)
+    return Arena(
+        transport=parts.transport,
+        sessions=sessions,
+        budget=ledger.budget,
+        reserve=parts.settings.request_budget_reserve,
+        clock=parts.clock,
+        telemetry=parts.telemetry,
+    )

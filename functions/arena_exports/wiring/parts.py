@@ -1,0 +1,79 @@
+"""The outer parts of a function, and those that every function has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from arena_exports.adapters.dynamodb import DynamoTable
+from arena_exports.adapters.system import SystemClock
+from arena_exports.ledger import Ledger, open_ledger
+from arena_exports.settings import Settings, read_settings
+from arena_exports.telemetry import PowertoolsTelemetry
+
+if TYPE_CHECKING:
+    from arena_exports.ports import (
+        Clock,
+        DeadLetterQueue,
+        Executions,
+        SecretStore,
+        SessionAuthority,
+        Table,
+        Telemetry,
+        Topic,
+        Transport,
+    )
+
+UNUSED: Any = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """The outer parts of a function; one that it does not use is left out."""
+
+    settings: Settings
+    table: Table
+    clock: Clock
+    telemetry: Telemetry
+    transport: Transport = UNUSED
+    session_secret: SecretStore = UNUSED
+    credentials: SecretStore = UNUSED
+    authority: SessionAuthority = UNUSED
+    topic: Topic = UNUSED
+    dead_letters: DeadLetterQueue = UNUSED
+    executions: Executions = UNUSED
+
+
+class Aws:
+    """Makes AWS clients of one session: each further session would read botocore's data again."""
+
+    def __init__(self) -> None:
+        self._session: Any = boto3.session.Session()
+
+    def client(self, service: str, *, read_timeout: int = 20, attempts: int = 4) -> Any:  # noqa: ANN401
+        """Return a client that is tried `attempts` times, with the `standard` back-off."""
+        config = Config(
+            connect_timeout=3,
+            read_timeout=read_timeout,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+        )
+        return self._session.client(service, config=config)
+
+
+def common_parts() -> tuple[Parts, Aws]:
+    """Return the parts that every function has, and the way to more clients.
+
+    Raises:
+        SettingsError: the environment is not what it must be.
+    """
+    settings, aws = read_settings(), Aws()
+    table = DynamoTable(aws.client("dynamodb"), settings.ledger_table_name)
+    return Parts(settings, table, SystemClock(), PowertoolsTelemetry()), aws
+
+
+def make_ledger(parts: Parts) -> Ledger:
+    """Return the ledger."""
+    return open_ledger(parts.table, parts.clock)

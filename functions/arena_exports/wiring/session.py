@@ -1,0 +1,40 @@
+"""What session is made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+from arena_exports.adapters.http import HttpTransport
+from arena_exports.adapters.secrets import ManagedSecret
+from arena_exports.sessions import LoginDesk
+from arena_exports.wiring.parts import Parts, common_parts, make_ledger
+
+
+@cache
+def real_parts() -> Parts:
+    """Return the parts of the deployed function, made on first use from its environment.
+
+    Raises:
+        SettingsError: the environment is not what it must be.
+    """
+    parts, aws = common_parts()
+    settings, secrets = parts.settings, aws.client("secretsmanager")
+    return replace(
+        parts,
+        transport=HttpTransport(settings.arena_base_url),
+        session_secret=ManagedSecret(secrets, settings.session_secret_arn),
+        credentials=ManagedSecret(secrets, settings.credentials_secret_arn),
+    )
+
+
+def make_login_desk(parts: Parts) -> LoginDesk:
+    """Return what session logs in with."""
+    return LoginDesk(
+        transport=parts.transport,
+        credentials=parts.credentials,
+        secret=parts.session_secret,
+        record=make_ledger(parts).session,
+        clock=parts.clock,
+        telemetry=parts.telemetry,
+    )

@@ -1,0 +1,65 @@
+"""What submit is made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+from arena_exports.adapters.executions import StepFunctionsExecutions
+from arena_exports.adoption import Adoption
+from arena_exports.intake import Intake
+from arena_exports.isolation import Isolation
+from arena_exports.messages import IntakeRules
+from arena_exports.submission import Submission
+from arena_exports.watching import Watch
+from arena_exports.wiring.arena import make_arena, with_arena
+from arena_exports.wiring.parts import Parts, common_parts, make_ledger
+from arena_exports.wiring.publish import make_outcomes, make_publication, with_outcomes
+
+
+@cache
+def real_parts() -> Parts:
+    """Return the parts of the deployed function, made on first use from its environment.
+
+    Raises:
+        SettingsError: the environment is not what it must be.
+    """
+    parts, aws = common_parts()
+    parts = with_outcomes(with_arena(parts, aws), aws)
+    executions = StepFunctionsExecutions(
+        aws.client("stepfunctions"), parts.settings.state_machine_arn
+    )
+    return replace(parts, executions=executions)
+
+
+def make_intake(parts: Parts) -> Intake:
+    """Return what submit records batches with."""
+    settings = parts.settings
+    return Intake(
+        requests=make_ledger(parts).requests,
+        outcomes=make_outcomes(parts),
+        rules=IntakeRules(settings.workspace, settings.default_export_guid),
+        clock=parts.clock,
+        telemetry=parts.telemetry,
+    )
+
+
+def make_submission(parts: Parts) -> Submission:
+    """Return what submit starts runs with."""
+    ledger = make_ledger(parts)
+    arena = make_arena(parts, ledger)
+    watch = Watch(ledger=ledger, executions=parts.executions, telemetry=parts.telemetry)
+    return Submission(
+        ledger=ledger,
+        arena=arena,
+        adoption=Adoption(
+            ledger=ledger, arena=arena, watch=watch, clock=parts.clock, telemetry=parts.telemetry
+        ),
+        watch=watch,
+        publication=make_publication(parts),
+        isolation=Isolation(ledger=ledger, clock=parts.clock),
+        outcomes=make_outcomes(parts),
+        clock=parts.clock,
+        telemetry=parts.telemetry,
+        max_items=parts.settings.max_items_per_run,
+    )

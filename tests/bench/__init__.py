@@ -1,0 +1,1 @@
+"""What it costs: requests, polls, latency, cents; ours beside what others do."""

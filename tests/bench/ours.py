@@ -1,0 +1,253 @@
+"""A day of ours on virtual time: the deployed handlers, the real state machine, every call counted.
+
+Each call to the outside takes the time that `prices` assumes; the functions' own work is measured.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from random import Random
+from time import process_time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from arena_exports.telemetry import PowertoolsTelemetry, logger
+from infra.local.simulator import control
+from tests.bench import prices
+from tests.support.world import SUBMIT_SECONDS, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from arena_exports.ports import Event
+    from tests.bench.workloads import Arrival, Workload
+    from tests.support.fakes import FakeClock
+
+POLLERS = 5  # Lambda's for a queue (ScalingConfig: MaximumConcurrency)
+BATCH_SIZE = 980  # template.yaml
+BATCH_BYTES = 6 * 1024 * 1024
+WINDOW_SECONDS = 20.0
+MESSAGES_A_RECEIVE = 10
+
+
+@dataclass
+class Timed:
+    """Passes calls on, counts them, and lets the time pass that each takes."""
+
+    inner: Any
+    name: str
+    clock: FakeClock
+    calls: Counter[str]
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        """Return the inner part's method."""
+        call = getattr(self.inner, method)
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            self.calls[self.name] += 1
+            self.clock.time += prices.ASSUMED_SECONDS[self.name]
+            return call(*args, **kwargs)
+
+        return timed
+
+
+@dataclass
+class Published:
+    """The topic: one request for each event and each 64 KiB of it."""
+
+    day: Day
+    events: list[Event] = field(default_factory=list)
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Keep them."""
+        for event in events:
+            self.day.calls["SNS requests"] += -(-len(event.body) // 65_536)
+            self.day.clock.time += prices.ASSUMED_SECONDS["topic"]
+        self.events += events
+        self.day.note_published(events)
+
+
+@dataclass
+class Gathering:
+    """One of Lambda's pollers: the messages that it holds until its window closes."""
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    size: int = 0
+    busy: bool = False
+
+
+class Day(World):
+    """A workload through the deployed functions."""
+
+    def __init__(self, workload: Workload, *, runs: int = 3000) -> None:
+        """Prepare the day; `runs` bounds the export runs that it may need."""
+        self.workload = workload
+        self.calls: Counter[str] = Counter()
+        self.billed: Counter[str] = Counter()
+        self.log_bytes = 0
+        self.arrived: dict[str, Arrival] = {}
+        self.latencies: list[tuple[float, int, Arrival]] = []
+        self.last_published = 0.0
+        self.pending_items: list[tuple[float, int]] = []
+        self._waiting_items = 0
+        self._to_come = len(workload.arrivals)
+        super().__init__(seed=0, settings={"max_items_per_run": workload.max_items})
+        self.start = self.clock.now()
+        self.topic = Published(self)  # type: ignore[assignment]
+        self.parts = self._counted_parts()
+        self.clock.sleep = self._sleep  # type: ignore[method-assign]
+        self.pollers = [Gathering() for _ in range(POLLERS)]
+        self._choice = Random(3)
+        self._plan(runs)
+
+    def _counted_parts(self) -> Any:
+        def timed(inner: Any, name: str) -> Any:
+            return Timed(inner, name, self.clock, self.calls)
+
+        return replace(
+            self.parts,
+            table=timed(self.table, "ledger"),
+            transport=timed(self.transport, "arena"),
+            session_secret=timed(self.session_secret, "secret"),
+            credentials=timed(self.credentials, "secret"),
+            executions=timed(self.executions, "executions"),
+            dead_letters=timed(self.dead_letters, "queue"),
+            topic=self.topic,
+            telemetry=PowertoolsTelemetry(),
+        )
+
+    def _plan(self, runs: int) -> None:
+        for seconds in self.workload.run_seconds(runs):
+            control.plan_runs(self.arena, {"runningSeconds": seconds, "count": 1})
+        for arrival in self.workload.arrivals:
+            self.at(arrival.at, lambda arrival=arrival: self._arrive(arrival))
+        for at, count in self.workload.others:
+            self.at(at, lambda count=count: self._spend(count))
+
+    def _spend(self, count: int) -> None:
+        """Let others use the workspace's budget."""
+        budget = self.arena.budget
+        budget.refresh(self.clock.now())
+        budget.used = min(budget.used + count, budget.limit)
+
+    def live(self) -> Day:
+        """Let the workload arrive and leave."""
+        logs = io.StringIO()
+        logger.registered_handler.setStream(logs)  # type: ignore[attr-defined]
+        with redirect_stdout(logs):
+            self._schedule_reconcile()
+            while self._to_come or not self.is_idle() or any(p.messages for p in self.pollers):
+                self._next_event()
+                self.log_bytes += logs.tell()
+                logs.seek(0)
+                logs.truncate()
+        assert not self.errors, self.errors
+        return self
+
+    def _schedule_reconcile(self) -> None:
+        self.at(60, self._reconcile_and_again)
+
+    # ---- SQS -------------------------------------------------------------------------------------
+
+    def _arrive(self, arrival: Arrival) -> None:
+        body = {"itemGuids": arrival.item_guids, "correlationId": f"ECO-{len(self.arrived):06d}"}
+        if arrival.bulk:
+            body["priority"] = "bulk"
+        (record,) = self.record(body, message_ids=[_message_id(self._choice)])
+        self.arrived[record["messageId"]] = arrival
+        self._to_come -= 1
+        self._note_pending(len(arrival.item_guids))
+        poller = self._choice.choice([p for p in self.pollers if not p.busy] or self.pollers)
+        if not poller.messages and not poller.busy:
+            self.at(WINDOW_SECONDS, lambda: self._close(poller))
+        poller.messages.append(record)
+        poller.size += len(record["body"])
+        if len(poller.messages) == BATCH_SIZE or poller.size > BATCH_BYTES:
+            self._close(poller)
+
+    def _close(self, poller: Gathering) -> None:
+        if poller.busy or not poller.messages:
+            return
+        poller.busy = True
+        while poller.messages:
+            batch, poller.messages = poller.messages[:BATCH_SIZE], poller.messages[BATCH_SIZE:]
+            self.calls["SQS requests"] += 2 * -(-len(batch) // MESSAGES_A_RECEIVE)
+            assert self.deliver(batch) == []
+        poller.busy, poller.size = False, 0
+
+    # ---- Lambda and Step Functions ---------------------------------------------------------------
+
+    def call(self, function: str, payload: Any) -> Any:
+        """Invoke the deployed handler; bill its processor time and the time it waited."""
+        module = import_module(f"{function}.handler")
+        context = SimpleNamespace(
+            function_name=function,
+            memory_limit_in_mb=512,
+            invoked_function_arn="arn:aws:lambda:us-east-1:000000000000:function:" + function,
+            aws_request_id="00000000-0000-0000-0000-000000000000",
+            get_remaining_time_in_millis=lambda: SUBMIT_SECONDS * 1000,
+        )
+        real, module.real_parts = module.real_parts, lambda: self.parts  # type: ignore[attr-defined]
+        began, worked = self.clock.now(), process_time()
+        try:
+            return module.handler(payload, context)
+        finally:
+            module.real_parts = real  # type: ignore[attr-defined]
+            self.calls["Lambda requests"] += 1
+            worked = (process_time() - worked) * prices.CPU_STRETCH
+            self.billed[function] += 1
+            self.calls["Lambda GB-seconds"] += (  # type: ignore[assignment]
+                self.clock.now() - began + worked
+            ) * prices.MEMORY_GB
+
+    def _step(self, name: str) -> None:
+        self.calls["Step Functions transitions"] += 1
+        super()._step(name)
+
+    def _sleep(self, seconds: float) -> None:
+        """Sleep while the others go on."""
+        end = self.clock.now() + seconds
+        while self._events and self._events[0][0] <= end:
+            self._next_event()
+        self.clock.time = max(self.clock.time, end)
+
+    # ---- what came of it -------------------------------------------------------------------------
+
+    def note_published(self, events: Sequence[Event]) -> None:
+        """Keep for each request that is through how long its items took."""
+        now = self.clock.now() - self.start
+        seen: set[str] = set()
+        for event in (json.loads(event.body) for event in events):
+            for request in event["data"].get("requests", ()):
+                if request["openCount"] == 0 and request["requestId"] not in seen:
+                    seen.add(request["requestId"])
+                    arrival = self.arrived[request["requestId"]]
+                    count = len(arrival.item_guids)
+                    self.latencies.append((now - arrival.at, count, arrival))
+                    self._note_pending(-count)
+        self.last_published = now
+
+    def _note_pending(self, items: int) -> None:
+        self._waiting_items += items
+        self.pending_items.append((self.clock.now() - self.start, self._waiting_items))
+
+    def counts(self) -> dict[str, float]:
+        """Return what the price list asks for."""
+        platform = self.calls["Lambda requests"] * prices.PLATFORM_LOG_BYTES
+        return {
+            **self.calls,
+            "DynamoDB write units": self.table.write_units,
+            "DynamoDB read units": self.table.read_units,
+            "Secrets Manager calls": self.calls["secret"],
+            "CloudWatch log GB": (self.log_bytes + platform) / 1e9,
+        }
+
+
+def _message_id(random: Random) -> str:
+    text = f"{random.getrandbits(128):032x}"
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))

@@ -1,0 +1,172 @@
+"""Polling policies, ours beside others', on runs whose durations follow a distribution."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cache
+from math import inf, log
+from random import Random
+from typing import TYPE_CHECKING, Protocol
+
+from arena_exports import polling
+from arena_exports.ledger.definitions import DURATIONS_KEPT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+PRICE_OF_A_POLL = 0.015  # the objective: 0.015 * polls + delay / duration
+
+
+class Policy(Protocol):
+    """Says how long to wait for the next look."""
+
+    def __call__(self, history: Sequence[float], waited: float, looks: int) -> float:
+        """Return seconds.
+
+        Args:
+            history: durations of past runs, oldest first.
+            waited: seconds since the run's start.
+            looks: how many there were.
+        """
+
+
+def ours(history: Sequence[float], waited: float, looks: int) -> float:
+    """Wait as the deployed functions do."""
+    if not looks:
+        return polling.first_wait_seconds(history)
+    return polling.next_wait_seconds(history, waited)
+
+
+def fixed(seconds: float) -> Policy:
+    """Wait the same each time."""
+    return lambda _history, _waited, _looks: seconds
+
+
+def backing_off(
+    first: float, factor: float, longest: float, jitter: Random | None = None
+) -> Policy:
+    """Wait longer each time, up to a bound; with full jitter where chance is given."""
+
+    def wait(_history: Sequence[float], _waited: float, looks: int) -> float:
+        seconds = min(first * factor**looks, longest)
+        return jitter.uniform(0, seconds) if jitter else seconds
+
+    return wait
+
+
+def rivals() -> dict[str, Policy]:
+    """Return what others do, by name."""
+    return {
+        "fixed 5 s (Airbyte)": fixed(5),
+        "fixed 30 s (Step Functions sample)": fixed(30),
+        "fixed 60 s": fixed(60),
+        "1 to 20 s x 1.5 (google-api-core)": backing_off(1, 1.5, 20),
+        "5 to 300 s x 1.5, jitter (Lambda durable)": backing_off(5, 1.5, 300, Random(5)),
+    }
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """How long runs take."""
+
+    name: str
+    draw: Callable[[Random], float]
+
+
+def lognormal(name: str, median: float, sigma: float) -> Distribution:
+    """Return a log-normal distribution."""
+    return Distribution(name, lambda random: random.lognormvariate(log(median), sigma))
+
+
+EIGHT_MINUTES = lognormal("median 8 min, sigma 0.5", 480, 0.5)
+TEN_MINUTES = Distribution("10 min +- 30 s, uniform", lambda random: random.uniform(570, 630))
+WIDE = [
+    lognormal(f"median {text}, sigma {sigma}", median, sigma)
+    for text, median in (("20 s", 20), ("45 min", 2700))
+    for sigma in (0.3, 0.5, 1.0)
+]
+DISTRIBUTIONS = [EIGHT_MINUTES, *WIDE, TEN_MINUTES]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a policy did: means and the 95th percentile; delays as shares of the duration."""
+
+    polls: float
+    delay: float
+    delay_95: float
+    late_seconds: float
+
+    @property
+    def objective(self) -> float:
+        """What is to be small."""
+        return PRICE_OF_A_POLL * self.polls + self.delay
+
+
+def score(policy: Policy, distribution: Distribution, runs: int, seed: int = 11) -> Score:
+    """Have a policy watch runs, one after the other, after as many as the ledger keeps.
+
+    Durations are told in whole seconds, as Arena tells them.
+    """
+    random, history = Random(seed), list[float]()
+    polls, delays, late = 0, list[float](), 0.0
+    for number in range(DURATIONS_KEPT + runs):
+        duration, waited, looks = distribution.draw(random), 0.0, 0
+        while waited < duration:
+            waited += policy(history, waited, looks)
+            looks += 1
+        history = [*history, round(duration)][-DURATIONS_KEPT:]
+        if number >= DURATIONS_KEPT:
+            polls += looks
+            delays.append((waited - duration) / duration)
+            late += waited - duration
+    delays.sort()
+    return Score(polls / runs, sum(delays) / runs, delays[int(0.95 * runs)], late / runs)
+
+
+def learning_curve(distribution: Distribution, runs: int, histories: int) -> list[float]:
+    """Return the mean polls of the first, second, ... run of a definition that is new."""
+    polls = [0] * runs
+    for seed in range(histories):
+        random, history = Random(seed), list[float]()
+        for number in range(runs):
+            duration, waited, looks = distribution.draw(random), 0.0, 0
+            while waited < duration:
+                waited += ours(history, waited, looks)
+                looks += 1
+            history.append(round(duration))
+            polls[number] += looks
+    return [count / histories for count in polls]
+
+
+@cache
+def oracle(distribution: Distribution, samples: int = 20_000, points: int = 400) -> Policy:
+    """Return the policy of least objective for one who knows the distribution.
+
+    By dynamic programming over `points` times, backwards (Barlow, Hunter and Proschan 1963).
+    """
+    random = Random(99)
+    known = sorted(distribution.draw(random) for _ in range(samples))
+    low, high = known[0] * 0.98, known[-1] * 1.02
+    times = [0.0, *(low * (high / low) ** (n / points) for n in range(points + 1))]
+    ended = [bisect_right(known, time) for time in times]
+    inverse = [0.0]
+    for duration in known:
+        inverse.append(inverse[-1] + 1 / duration)
+    cost, following = [0.0] * len(times), [0] * len(times)
+    for here in range(len(times) - 2, -1, -1):
+        best = inf
+        for there in range(here + 1, len(times)):
+            delay = times[there] * (inverse[ended[there]] - inverse[ended[here]])
+            looked = PRICE_OF_A_POLL * (samples - ended[here])
+            total = looked + delay - (ended[there] - ended[here]) + cost[there]
+            if total < best:
+                best, following[here] = total, there
+        cost[here] = best
+
+    def wait(_history: Sequence[float], waited: float, _looks: int) -> float:
+        here = bisect_right(times, waited + 1e-9) - 1
+        return max(times[following[here]] - waited, 1.0) if here < len(times) - 1 else high
+
+    return wait

@@ -1,0 +1,51 @@
+"""The price list, and what a counted day costs by it.
+
+US dollars, us-east-1, on demand, without free tiers, as published in November 2026 on
+https://aws.amazon.com/<service>/pricing/. What is assumed rather than counted stands at the end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MILLION = 1_000_000
+
+PRICES = {
+    "SQS requests": 0.40 / MILLION,  # receives and deletes, ten messages each
+    "Lambda requests": 0.20 / MILLION,
+    "Lambda GB-seconds": 0.000_013_333_4,  # arm64
+    "Step Functions transitions": 25.0 / MILLION,
+    "DynamoDB write units": 0.625 / MILLION,
+    "DynamoDB read units": 0.125 / MILLION,
+    "SNS requests": 0.50 / MILLION,  # one for each 64 KiB
+    "Secrets Manager calls": 5.0 / MILLION,
+    "CloudWatch log GB": 0.50,
+}
+
+MEMORY_GB = 0.5  # template.yaml: MemorySize 512
+# Lambda gives a whole processor to 1,769 MB; ours work with a share of one.
+CPU_STRETCH = 1769 / 512
+
+# How long one call takes from a Lambda function, seconds: assumed. No Arena and no account is at
+# hand; AWS's are typical of one region, Arena's of a web application.
+ASSUMED_SECONDS = {
+    "ledger": 0.008,
+    "secret": 0.020,
+    "topic": 0.025,
+    "queue": 0.020,
+    "executions": 0.040,
+    "arena": 0.800,
+}
+PLATFORM_LOG_BYTES = 330  # Lambda's own START, END and REPORT lines of an invocation
+
+
+def bill(counts: Mapping[str, float]) -> dict[str, float]:
+    """Return dollars for each line of the price list.
+
+    Args:
+        counts: how many of each; what the list does not name costs nothing.
+    """
+    return {name: price * counts.get(name, 0) for name, price in PRICES.items()}
