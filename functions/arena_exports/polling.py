@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import accumulate
-from math import exp, floor, log
-from statistics import stdev
+from math import exp, floor, log, sqrt
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -113,7 +112,9 @@ def _spread(durations: Sequence[float]) -> float:
     """Return the standard deviation of the durations' logarithms."""
     if len(durations) < RUNS_THAT_TELL_A_SPREAD:
         return UNKNOWN_SPREAD
-    return stdev(log(max(duration, 1.0)) for duration in durations)
+    logs = [log(max(duration, 1.0)) for duration in durations]
+    mean = sum(logs) / len(logs)
+    return sqrt(sum((value - mean) ** 2 for value in logs) / (len(logs) - 1))
 
 
 def _whole(seconds: float) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from random import Random
@@ -16,13 +16,13 @@ from time import process_time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from arena_exports.telemetry import PowertoolsTelemetry, logger
+from arena_exports.telemetry import PowertoolsTelemetry, logger, metrics
 from infra.local.simulator import control
 from tests.bench import prices
 from tests.support.world import SUBMIT_SECONDS, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from arena_exports.ports import Event
     from tests.bench.workloads import Arrival, Workload
@@ -32,6 +32,7 @@ POLLERS = 5  # Lambda's for a queue (ScalingConfig: MaximumConcurrency)
 BATCH_SIZE = 980  # template.yaml
 BATCH_BYTES = 6 * 1024 * 1024
 WINDOW_SECONDS = 20.0
+PACIFIC_MIDNIGHT = 1_700_035_200.0  # 2023-11-15T08:00:00Z: when Arena's day begins
 MESSAGES_A_RECEIVE = 10
 
 
@@ -97,7 +98,7 @@ class Day(World):
         self._waiting_items = 0
         self._to_come = len(workload.arrivals)
         super().__init__(seed=0, settings={"max_items_per_run": workload.max_items})
-        self.start = self.clock.now()
+        self.clock.time = self.start = PACIFIC_MIDNIGHT
         self.topic = Published(self)  # type: ignore[assignment]
         self.parts = self._counted_parts()
         self.clock.sleep = self._sleep  # type: ignore[method-assign]
@@ -137,9 +138,7 @@ class Day(World):
 
     def live(self) -> Day:
         """Let the workload arrive and leave."""
-        logs = io.StringIO()
-        logger.registered_handler.setStream(logs)  # type: ignore[attr-defined]
-        with redirect_stdout(logs):
+        with _captured_logs() as logs:
             self._schedule_reconcile()
             while self._to_come or not self.is_idle() or any(p.messages for p in self.pollers):
                 self._next_event()
@@ -151,6 +150,10 @@ class Day(World):
 
     def _schedule_reconcile(self) -> None:
         self.at(60, self._reconcile_and_again)
+
+    def _reconcile_and_again(self) -> None:
+        self.calls["Scheduler invocations"] += 1
+        super()._reconcile_and_again()
 
     # ---- SQS -------------------------------------------------------------------------------------
 
@@ -246,6 +249,19 @@ class Day(World):
             "Secrets Manager calls": self.calls["secret"],
             "CloudWatch log GB": (self.log_bytes + platform) / 1e9,
         }
+
+
+@contextmanager
+def _captured_logs() -> Iterator[io.StringIO]:
+    """Have Powertools write log lines and metrics into a text, as it does in Lambda."""
+    logs = io.StringIO()
+    stream = logger.registered_handler.setStream(logs)  # type: ignore[attr-defined]
+    metrics.namespace, metrics.service = "ArenaExports", "bench"
+    try:
+        with redirect_stdout(logs):
+            yield logs
+    finally:
+        logger.registered_handler.setStream(stream)  # type: ignore[attr-defined]
 
 
 def _message_id(random: Random) -> str:

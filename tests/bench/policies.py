@@ -49,7 +49,7 @@ def backing_off(
     """Wait longer each time, up to a bound; with full jitter where chance is given."""
 
     def wait(_history: Sequence[float], _waited: float, looks: int) -> float:
-        seconds = min(first * factor**looks, longest)
+        seconds = min(first * factor ** min(looks, 99), longest)
         return jitter.uniform(0, seconds) if jitter else seconds
 
     return wait

@@ -20,6 +20,7 @@ PRICES = {
     "Step Functions transitions": 25.0 / MILLION,
     "DynamoDB write units": 0.625 / MILLION,
     "DynamoDB read units": 0.125 / MILLION,
+    "Scheduler invocations": 1.00 / MILLION,
     "SNS requests": 0.50 / MILLION,  # one for each 64 KiB
     "Secrets Manager calls": 5.0 / MILLION,
     "CloudWatch log GB": 0.50,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from arena_exports.errors import NotNowError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _RETRY_AFTER_SECONDS = 30
 
@@ -19,14 +22,15 @@ class SessionFunction:
     "retryAfterSeconds": 60}`.
     """
 
-    def __init__(self, client: Any, function_name: str) -> None:  # noqa: ANN401 - boto3
-        self._client = client
+    def __init__(self, make_client: Callable[[], Any], function_name: str) -> None:
+        """Take what makes a Lambda client: sessions die seldom, and a cold start pays for it."""
+        self._make_client = make_client
         self._function_name = function_name
 
     def renew(self, dead_version: str) -> str:
         """Say that a session is dead; return the version in force."""
         try:
-            answer = self._client.invoke(
+            answer = self._make_client().invoke(
                 FunctionName=self._function_name,
                 Payload=json.dumps({"deadVersion": dead_version}).encode(),
             )

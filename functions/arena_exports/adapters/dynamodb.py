@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from arena_exports.adapters.attributes import from_attribute, to_attribute
 from arena_exports.errors import ConditionFailedError, LedgerUnavailableError
 from arena_exports.ports import Check, Delete, If, Item, Key, Put, Update, Write
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 _MOST_KEYS_IN_A_BATCH = 100
 _BATCH_TRIES = 5
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
 
 
 class DynamoTable:
@@ -67,9 +65,9 @@ class DynamoTable:
             "ConsistentRead": True,
             "KeyConditionExpression": "PK = :pk AND SK BETWEEN :first AND :last",
             "ExpressionAttributeValues": {
-                ":pk": _serialize(pk),
-                ":first": _serialize(first),
-                ":last": _serialize(last),
+                ":pk": to_attribute(pk),
+                ":first": to_attribute(first),
+                ":last": to_attribute(last),
             },
         }
         items: list[Item] = []
@@ -100,7 +98,7 @@ class DynamoTable:
         expression = _Expression()
         arguments: dict[str, Any] = {"TableName": self._table_name}
         if isinstance(write, Put):
-            arguments["Item"] = {name: _serialize(value) for name, value in write.item.items()}
+            arguments["Item"] = {name: to_attribute(value) for name, value in write.item.items()}
         else:
             arguments["Key"] = _key(write.key)
         if isinstance(write, Update):
@@ -110,7 +108,7 @@ class DynamoTable:
             arguments["ConditionExpression"] = condition
         return _OPERATIONS[type(write)], {**arguments, **expression.placeholders()}
 
-    def _call(self, operation: str, **arguments: Any) -> Any:  # noqa: ANN401 - a boto3 answer
+    def _call(self, operation: str, **arguments: Any) -> Any:  # noqa: ANN401 - botocore's answer
         try:
             return getattr(self._client, operation)(**arguments)
         except ClientError as exc:
@@ -172,7 +170,7 @@ class _Expression:
 
     def _value(self, value: Any) -> str:  # noqa: ANN401 - any attribute value
         placeholder = f":v{len(self._values)}"
-        self._values[placeholder] = _serialize(value)
+        self._values[placeholder] = to_attribute(value)
         return placeholder
 
 
@@ -196,15 +194,4 @@ def _key(key: Key) -> dict[str, Any]:
 
 
 def _item(attributes: Mapping[str, Any]) -> Item:
-    return {name: _plain(_deserialize(value)) for name, value in attributes.items()}
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any attribute value
-    if isinstance(value, Binary):
-        return bytes(cast("Any", value).value)  # the stubs do not know `value`
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    # boto3 reads every number as a Decimal; the ledger's are all whole.
-    return value if isinstance(value, (str, bool, set)) or value is None else int(value)
+    return {name: from_attribute(value) for name, value in attributes.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arena_exports.adapters.authority import SessionFunction
 from arena_exports.adapters.http import HttpTransport
@@ -22,7 +22,10 @@ _SESSION_FUNCTION_SECONDS = 65
 def with_arena(parts: Parts, aws: Aws) -> Parts:
     """Add what is needed to talk to Arena in the session in force."""
     settings = parts.settings
-    lambdas = aws.client("lambda", read_timeout=_SESSION_FUNCTION_SECONDS, attempts=1)
+
+    def lambdas() -> Any:  # noqa: ANN401 - a client
+        return aws.client("lambda", read_timeout=_SESSION_FUNCTION_SECONDS, attempts=1)
+
     return replace(
         parts,
         transport=HttpTransport(settings.arena_base_url),

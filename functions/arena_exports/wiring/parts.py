@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config
+from botocore.session import get_session
 
 from arena_exports.adapters.dynamodb import DynamoTable
 from arena_exports.adapters.system import SystemClock
@@ -48,10 +48,13 @@ class Parts:
 
 
 class Aws:
-    """Makes AWS clients of one session: each further session would read botocore's data again."""
+    """Makes AWS clients of one session: each further session would read botocore's data again.
+
+    They are boto3's clients, made by its core: to import boto3 itself loads S3's transfer manager.
+    """
 
     def __init__(self) -> None:
-        self._session: Any = boto3.session.Session()
+        self._session: Any = get_session()
 
     def client(self, service: str, *, read_timeout: int = 20, attempts: int = 4) -> Any:  # noqa: ANN401
         """Return a client that is tried `attempts` times, with the `standard` back-off."""
@@ -60,7 +63,7 @@ class Aws:
             read_timeout=read_timeout,
             retries={"mode": "standard", "total_max_attempts": attempts},
         )
-        return self._session.client(service, config=config)
+        return self._session.create_client(service, config=config)
 
 
 def common_parts() -> tuple[Parts, Aws]:

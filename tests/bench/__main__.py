@@ -1,0 +1,258 @@
+"""Measure everything, print it, and keep it: `make bench`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tests.bench import charts, growth, measures, policies, rivals, startup, workloads
+from tests.bench.measures import OURS, Target
+from tests.bench.ours import Day
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.bench.rivals import Outcome
+
+ROOT = Path(__file__).parents[2]
+RESULTS = Path(__file__).parent / "results"
+BUILT = ROOT / ".aws-sam" / "build" / "SubmitFunction"
+DAYS = (workloads.trickle, workloads.bursts, workloads.backfill, workloads.working_day)
+RUNS_SCORED = 3000
+START_ROUNDS = 9
+SATURATED_RUNS = 40
+
+
+class Bench:
+    """The measures, one step after the other, with what each step prints and keeps."""
+
+    def __init__(self, console: Console, progress: Progress) -> None:
+        self._console = console
+        self._progress = progress
+        self.targets: list[Target] = []
+        self.kept: dict[str, Any] = {}
+
+    def run(self) -> None:
+        """Do every step."""
+        steps: list[tuple[str, Callable[[], None]]] = [
+            ("start-up", self._starts),
+            ("polls", self._polls),
+            *(
+                (f"{day.__name__.replace('_', ' ')}", lambda day=day: self._day(day))
+                for day in DAYS
+            ),
+            ("saturation", self._saturation),
+            ("money", self._money),
+            ("growth", self._growth),
+        ]
+        task = self._progress.add_task("", total=len(steps))
+        for name, step in steps:
+            self._progress.update(task, description=name)
+            step()
+            self._progress.advance(task)
+
+    def _polls(self) -> None:
+        scores = {
+            distribution.name: measures.poll_scores(distribution, RUNS_SCORED)
+            for distribution in policies.DISTRIBUTIONS
+        }
+        for name, of in scores.items():
+            table = _table(
+                f"Polls: {name}", "policy", "polls", "delay", "95 %", "late", "objective"
+            )
+            for policy, score in of.items():
+                table.add_row(
+                    policy,
+                    f"{score.polls:.1f}",
+                    f"{score.delay:.1%}",
+                    f"{score.delay_95:.1%}",
+                    f"{score.late_seconds:.1f} s",
+                    f"{score.objective:.3f}",
+                    style=_style(policy),
+                )
+            self._console.print(table)
+        curve = measures.first_runs()
+        self._console.print(
+            "A new definition, median 8 min: polls of its 1st, 2nd, ... run: "
+            + ", ".join(f"{polls:.1f}" for polls in curve)
+        )
+        self.targets += measures.poll_targets(scores)
+        self.kept["polls"] = {
+            name: {policy: asdict(score) for policy, score in of.items()}
+            for name, of in scores.items()
+        }
+        self.kept["polls of the first runs"] = curve
+        eight = policies.EIGHT_MINUTES.name
+        charts.polls_against_delay(scores[eight], eight, RESULTS / "polls.png")
+
+    def _day(self, build: Callable[[], workloads.Workload]) -> None:
+        workload = build()
+        day = Day(workload).live()
+        outcomes = [
+            *(rivals.compete(rival, workload) for rival in rivals.all_rivals()[:-1]),
+            measures.our_outcome(day),
+            rivals.compete(rivals.all_rivals()[-1], workload),
+        ]
+        self._print_outcomes(workload, outcomes)
+        if workload.name == "ECO bursts":
+            runs = measures.most_runs_for_a_change(day, 300)
+            self.targets.append(Target("runs for an ECO of 300 messages", 1, runs))
+        if workload.name == "backfill beside live":
+            waited = measures.most_runs_waited_for(day)
+            self.targets.append(Target("runs begun before a live item's own", 1, waited))
+        if workload.name == "working day":
+            charts.working_day(outcomes, RESULTS / "working-day.png")
+
+    def _print_outcomes(self, workload: workloads.Workload, outcomes: Sequence[Outcome]) -> None:
+        title = f"{workload.name}: {len(workload.arrivals):,} messages, {workload.items:,} items"
+        table = _table(
+            title,
+            *("", "requests", "runs", "median", "95 %", "99 %", "slot used", "days", "dollars"),
+        )
+        rows = {}
+        for outcome in outcomes:
+            times = measures.percentiles(outcome.latencies)
+            first = min(arrival.at for arrival in workload.arrivals)
+            used = outcome.busy_seconds / (outcome.finished_at - first)
+            table.add_row(
+                outcome.name,
+                f"{outcome.requests:,}",
+                f"{outcome.runs:,}",
+                *(f"{seconds / 60:,.1f} min" for seconds in times),
+                f"{used:.0%}",
+                f"{outcome.finished_at / workloads.DAY:.2f}",
+                f"{outcome.dollars:.3f}",
+                style=_style(outcome.name),
+            )
+            rows[outcome.name] = {
+                "requests": outcome.requests,
+                "runs": outcome.runs,
+                "latencySeconds": dict(zip(("50", "95", "99"), times, strict=True)),
+                "slotUse": used,
+                "days": outcome.finished_at / workloads.DAY,
+                "dollars": outcome.dollars,
+            }
+        self._console.print(table)
+        self.kept[workload.name] = rows
+
+    def _saturation(self) -> None:
+        table = _table("Saturation", "items a run", "runs", "requests for 1,000 items", "idle slot")
+        for most, limit in ((5000, 2.0), (20_000, 0.5)):
+            day = measures.saturated(most, SATURATED_RUNS)
+            outcome = measures.our_outcome(day)
+            rate = 1000 * outcome.requests / day.workload.items
+            idle = measures.idle_beyond_detection(day)
+            table.add_row(f"{most:,}", f"{outcome.runs}", f"{rate:.2f}", f"{idle:.1f} s")
+            self.targets += [
+                Target(f"requests for 1,000 items at {most:,} a run", limit, rate),
+                Target(f"idle slot after detection at {most:,} a run", 5, idle, "s"),
+            ]
+        self._console.print(table)
+
+    def _money(self) -> None:
+        one = measures.dollars_per_million(1, 20_000)
+        hundred = measures.dollars_per_million(100, 1_000)
+        table = _table("Dollars for a million items", "", "one to a message", "100 to a message")
+        for name in one:
+            table.add_row(name, f"{one[name]:.3f}", f"{hundred[name]:.3f}")
+        table.add_row("together", f"{sum(one.values()):.2f}", f"{sum(hundred.values()):.2f}")
+        self._console.print(table)
+        self.targets += [
+            Target("dollars for a million items, one to a message", 2.00, sum(one.values())),
+            Target("dollars for a million items, 100 to a message", 0.40, sum(hundred.values())),
+        ]
+        self.kept["dollars for a million items"] = {"1": one, "100": hundred}
+
+    def _starts(self) -> None:
+        ratios = startup.ratios(START_ROUNDS)
+        size = measures.zip_megabytes(BUILT)
+        table = _table("Start-up, processor time", "function", "times the boto3 client alone")
+        for name, ratio in ratios.items():
+            table.add_row(name, f"{ratio:.2f}")
+        self._console.print(table)
+        self.targets += [*measures.start_targets(ratios), Target("zip", 2, size, "MB")]
+        self.kept["start-up"] = ratios
+
+    def _growth(self) -> None:
+        curves = {
+            name: [measure(size) for size in sizes]
+            for name, (measure, sizes) in growth.CURVES.items()
+        }
+        table = _table("Growth", "", "size", "processor s", "ledger calls")
+        for name, points in curves.items():
+            for point in points:
+                table.add_row(name, f"{point.size:,}", f"{point.seconds:.2f}", f"{point.calls:,}")
+        self._console.print(table)
+        self.targets += measures.growth_targets(curves)
+        self.kept["growth"] = {name: [asdict(p) for p in points] for name, points in curves.items()}
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    return table
+
+
+def _style(name: str) -> str:
+    return "bold" if name == OURS else ""
+
+
+def _print_targets(console: Console, targets: Sequence[Target]) -> None:
+    table = _table("Targets", "", "at most", "measured", "")
+    for target in targets:
+        unit = f" {target.unit}" if target.unit else ""
+        table.add_row(
+            target.name,
+            f"{target.limit:g}{unit}",
+            f"{target.measured:.2f}{unit}",
+            "met" if target.met else "MISSED",
+            style="" if target.met else "red",
+        )
+    console.print(table)
+    console.print(f"{sum(t.met for t in targets)} of {len(targets)} targets met")
+
+
+def _commit() -> str:
+    def git(*arguments: str) -> str:
+        done = subprocess.run(  # the developer's own git
+            ["git", *arguments],  # noqa: S607
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+        )
+        return done.stdout.decode().strip()
+
+    changed = git("status", "--porcelain", "--", "functions", "infra", "template.yaml")
+    return git("rev-parse", "HEAD") + (" and changes" if changed else "")
+
+
+@click.command()
+def main() -> None:
+    """Measure, print, and keep what came out in tests/bench/results/."""
+    console = Console(width=130, highlight=False)
+    RESULTS.mkdir(exist_ok=True)
+    columns = (TextColumn("{task.description:20}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        bench = Bench(console, progress)
+        bench.run()
+    _print_targets(console, bench.targets)
+    kept = {
+        "commit": _commit(),
+        "targets": [{**asdict(t), "met": t.met} for t in bench.targets],
+        **bench.kept,
+    }
+    (RESULTS / "results.json").write_text(json.dumps(kept, indent=1) + "\n")
+    raise SystemExit(0 if all(target.met for target in bench.targets) else 1)
+
+
+if __name__ == "__main__":
+    main()
