@@ -276,3 +276,41 @@ def test_submission__no_run_below_the_reserve() -> None:
     assert world.posts() - posts <= 1
     world.settle()
     assert len(world.exported()) == 3
+
+
+def test_submission__too_late_for_another_post_sets_the_rest_aside() -> None:
+    """Where the refusal took long, what is left waits as a set of its own: nothing is sent twice."""
+    world = World()
+    control.set_settings(world.arena, {"badGuidsNamed": "all"})
+    control.set_guids(world.arena, {"bad": [item_guid(1)]})
+    control.add_faults(world.arena, {**POST, "work": True, "delayAfterSeconds": 25})
+    submit({"Records": world.record({"itemGuids": items(4)})}, 70.0, world.parts)
+    assert world.posts() == 1
+    lease = world.ledger.lease.read()
+    assert (lease.state, lease.attempt_id) == (SlotState.IDLE, None)
+    (head,) = world.ledger.requests.heads()
+    assert (head.group.lane, head.size) == (Lane.SUSPECT, 3)
+    world.settle()
+    assert sorted(world.exported()) == [item_guid(n) for n in (0, 2, 3)]
+    assert len(world.events("rejected")) == 1
+
+
+def test_submission__unknown_post_and_then_no_session_is_looked_at_when_there_is_one() -> None:
+    """The second POST found no session: the first one's run may still come, so it is looked for."""
+    world = World()
+    world.send(item_guid(9))
+    world.settle()
+    control.add_faults(world.arena, {**POST, "work": False, "drop": True})
+    world.send(item_guid(1))
+    world.clock.time = world.ledger.lease.read().expires_at
+    world.reconcile()
+    control.add_faults(world.arena, {**POST, "status": 401, "code": 4019})
+    control.set_account(world.arena, {"lockedSeconds": 300})
+    world.clock.time = world.ledger.lease.read().expires_at
+    world.reconcile()
+    lease = world.ledger.lease.read()
+    assert lease.state is SlotState.SUBMITTING
+    assert attempt_in_slot(world).looks == 0
+    assert lease.expires_at - world.clock.now() >= 60
+    world.settle()
+    assert world.exported()[item_guid(1)] == 1
