@@ -17,7 +17,10 @@ help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 .PHONY: setup
-setup: .venv/dev/.stamp .venv/stack/.stamp .venv/sam/.stamp ## Make the environments below .venv/ (the other targets do it by themselves)
+setup: .venv/dev/.stamp .venv/bench/.stamp: tests/bench/requirements.txt $(TOOLS)/.stamp
+	$(make-environment)
+
+.venv/stack/.stamp .venv/sam/.stamp ## Make the environments below .venv/ (the other targets do it by themselves)
 
 .PHONY: run
 run: setup ## Start everything, export some 200 sample messages, show the events, stop everything
@@ -46,6 +49,11 @@ mutants: .venv/dev/.stamp ## Break the core in some thousand ways, and see that 
 	@cd .cache/mutants && $(CURDIR)/.venv/dev/bin/mutmut run --max-children 2
 	@.venv/dev/bin/python -m tests.support.mutants .cache/mutants
 
+.PHONY: bench
+bench: setup .venv/bench/.stamp ## Measure requests, polls, start-up and cents beside what others do (4 minutes)
+	@sam build >.cache/build.log 2>&1 || { cat .cache/build.log; exit 1; }
+	@PYTHONPATH=functions .venv/bench/bin/python -m tests.bench
+
 .PHONY: check
 check: setup ## Check format, lint, types, template and state machine
 	.venv/dev/bin/ruff format --check
@@ -66,7 +74,7 @@ deploy: setup ## Build, and deploy into an AWS account (asks for what it needs)
 	sam deploy --guided
 
 REQUIREMENTS := functions/requirements infra/local/requirements/tools infra/local/requirements/stack \
-  infra/local/requirements/sam tests/requirements
+  infra/local/requirements/sam tests/requirements tests/bench/requirements
 
 .PHONY: lock
 lock: $(TOOLS)/.stamp ## Write the requirements.txt files anew (LOCK=--upgrade for the newest versions)
@@ -87,6 +95,9 @@ $(TOOLS)/.stamp: infra/local/requirements/tools.txt
 	@touch $@
 
 .venv/dev/.stamp: tests/requirements.txt $(TOOLS)/.stamp
+	$(make-environment)
+
+.venv/bench/.stamp: tests/bench/requirements.txt $(TOOLS)/.stamp
 	$(make-environment)
 
 .venv/stack/.stamp .venv/sam/.stamp: .venv/%/.stamp: infra/local/requirements/%.txt $(TOOLS)/.stamp

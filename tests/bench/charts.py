@@ -32,7 +32,7 @@ def polls_against_delay(scores: dict[str, Score], title: str, path: Path) -> Non
         axes.annotate(
             name,
             (score.polls, 100 * score.delay),
-            xytext=(8, 5),
+            xytext=(8, -14 if name == OURS else 5),
             textcoords="offset points",
             fontweight="bold" if name == OURS else "normal",
         )
@@ -67,6 +67,6 @@ def working_day(outcomes: Sequence[Outcome], path: Path) -> None:
     spent.set_yscale("log")
     for axes in (waiting, spent):
         axes.grid(alpha=0.3)
-    waiting.legend(loc="upper left")
+    waiting.legend(loc="center right")
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)

@@ -63,7 +63,7 @@ def start(name: str) -> tuple[float, set[str]]:
 def ratios(rounds: int) -> dict[str, float]:
     """Return for each function how many times the base it takes.
 
-    The least of interleaved rounds: what else the machine does only ever adds (as `timeit` advises).
+    The least of interleaved rounds: what else the machine does only ever adds.
     """
     seconds: dict[str, list[float]] = {name: [] for name in (BASE, *FUNCTIONS)}
     for name in seconds:

@@ -260,7 +260,7 @@ def test_adoption__locked_account_is_waited_out() -> None:
     world.clock.time = world.ledger.lease.read().expires_at
     world.reconcile()
     control.add_faults(
-        world.arena, {"method": "POST", "path": "*/runs", "status": 401, "code": 4085}
+        world.arena, {"method": "POST", "path": "*/runs", "status": 401, "code": 401}
     )
     control.kill_sessions(world.arena)
     control.set_account(world.arena, {"lockedSeconds": 300})

@@ -279,7 +279,7 @@ def test_submission__no_run_below_the_reserve() -> None:
 
 
 def test_submission__too_late_for_another_post_sets_the_rest_aside() -> None:
-    """Where the refusal took long, what is left waits as a set of its own: nothing is sent twice."""
+    """Where the refusal took long, what is left waits as a set of its own."""
     world = World()
     control.set_settings(world.arena, {"badGuidsNamed": "all"})
     control.set_guids(world.arena, {"bad": [item_guid(1)]})
@@ -304,7 +304,7 @@ def test_submission__unknown_post_and_then_no_session_is_looked_at_when_there_is
     world.send(item_guid(1))
     world.clock.time = world.ledger.lease.read().expires_at
     world.reconcile()
-    control.add_faults(world.arena, {**POST, "status": 401, "code": 4019})
+    control.add_faults(world.arena, {**POST, "status": 401, "code": 401})
     control.set_account(world.arena, {"lockedSeconds": 300})
     world.clock.time = world.ledger.lease.read().expires_at
     world.reconcile()

@@ -1,0 +1,106 @@
+"""The bench's promises that hold at any speed of the machine, on smaller days."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.bench import growth, measures, policies, rivals, startup, workloads
+from tests.bench.ours import Day
+
+# As in the deployed functions (`telemetry`): nothing to count is no reason for a warning.
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
+
+FORBIDDEN = (
+    "arena_exports.wiring",
+    "aws_lambda_powertools.utilities.idempotency",
+    "aws_lambda_powertools.utilities.parser",
+    "aws_xray_sdk",
+    "boto3",
+    "pydantic",
+    "s3transfer",
+)
+
+
+@pytest.mark.parametrize(
+    "distribution", policies.DISTRIBUTIONS, ids=lambda distribution: distribution.name
+)
+def test_polls__meet_their_targets(distribution: policies.Distribution) -> None:
+    """Polls, delay, 95th percentile, and the distance to an oracle."""
+    contestants = {measures.OURS: policies.ours, measures.ORACLE: policies.oracle(distribution)}
+    scores = {
+        name: policies.score(policy, distribution, 1500) for name, policy in contestants.items()
+    }
+    targets = measures.poll_targets({distribution.name: scores})
+    assert targets
+    assert [target for target in targets if not target.met] == []
+
+
+def test_polls__are_learned_from_the_first_run_on() -> None:
+    """A new definition is polled more than twice as often as from its second run on."""
+    first, *later = measures.first_runs()
+    assert first > 2 * max(later) - 1
+    assert max(later) < 10
+
+
+def test_eco__of_300_messages_leaves_in_one_run() -> None:
+    """With SQS's pollers and the batching window as AWS has them."""
+    day = Day(workloads.bursts(1 / 4)).live()
+    assert len(day.latencies) == 6 * 300
+    assert measures.most_runs_for_a_change(day, 300) == 1
+
+
+def test_backfill__and_live_items_take_turns() -> None:
+    """A live item waits for at most the run in progress and one more."""
+    day = Day(workloads.backfill(0.05)).live()
+    assert sum(count for _, count, _ in day.latencies) == day.workload.items
+    assert measures.most_runs_waited_for(day) <= 1
+
+
+@pytest.mark.parametrize(("most", "limit"), [(5_000, 2.0), (20_000, 0.5)])
+def test_saturation__spends_few_requests_and_leaves_no_slot_idle(most: int, limit: float) -> None:
+    """Runs are full, polls are few, the next run follows the look that saw the end."""
+    day = measures.saturated(most, 30)
+    assert 1000 * day.arena.journal.total / day.workload.items <= limit
+    assert measures.idle_beyond_detection(day) <= 5
+
+
+def test_working_day__beats_everybody_and_not_the_bound() -> None:
+    """Fewer requests than any other, within the budget, and more than what is possible."""
+    workload = workloads.working_day(0.3)
+    ours = measures.our_outcome(Day(workload).live())
+    *others, bound = [rivals.compete(rival, workload) for rival in rivals.all_rivals()]
+    assert all(ours.requests < other.requests for other in others)
+    assert bound.requests < ours.requests
+    assert sum(count for _, count, _ in ours.latencies) == workload.items
+
+
+@pytest.mark.parametrize(("items", "messages", "limit"), [(1, 20_000, 2.0), (100, 600, 0.4)])
+def test_money__for_a_million_items(items: int, messages: int, limit: float) -> None:
+    """From counted calls and the price list; the functions' own time may double."""
+    dollars = measures.dollars_per_million(items, messages)
+    compute = dollars.pop("Lambda GB-seconds")
+    assert 0 < compute < 0.25 * limit
+    assert 0 < sum(dollars.values()) < limit
+
+
+@pytest.mark.parametrize("name", ["record messages", "publish a run of requests"])
+def test_growth__of_calls_is_linear_or_better(name: str) -> None:
+    """Four times as much takes no more than some four times the calls."""
+    measure, _ = growth.CURVES[name]
+    assert measure(7_840).calls <= 4.4 * measure(1_960).calls
+
+
+def test_growth__gathering_does_not_feel_the_backlog() -> None:
+    """The same calls from a backlog four times as long."""
+    assert growth.gathering(200_000).calls == growth.gathering(50_000).calls
+
+
+@pytest.mark.parametrize("function", startup.FUNCTIONS)
+def test_start__loads_nothing_that_the_function_does_not_use(function: str) -> None:
+    """No tracer's SDK, no parser, no S3; and no other function's wiring."""
+    _, modules = startup.start(function)
+    own = {f"arena_exports.wiring.{name}" for name in (function, "parts", "arena", "publish")}
+    loaded = {name for name in modules if name.startswith(FORBIDDEN)}
+    assert loaded <= own | {"arena_exports.wiring"}
+    assert ("requests" in modules) == (function != "publish")
+    assert ("arena_exports.submission" in modules) == (function == "submit")
