@@ -17,10 +17,7 @@ help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 .PHONY: setup
-setup: .venv/dev/.stamp .venv/bench/.stamp: tests/bench/requirements.txt $(TOOLS)/.stamp
-	$(make-environment)
-
-.venv/stack/.stamp .venv/sam/.stamp ## Make the environments below .venv/ (the other targets do it by themselves)
+setup: .venv/dev/.stamp .venv/stack/.stamp .venv/sam/.stamp ## Make the environments below .venv/ (the other targets do it by themselves)
 
 .PHONY: run
 run: setup ## Start everything, export some 200 sample messages, show the events, stop everything
