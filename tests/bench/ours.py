@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 from arena_exports.telemetry import PowertoolsTelemetry, logger, metrics
 from infra.local.simulator import control
 from tests.bench import prices
+from tests.support.fakes import InMemoryTable, item_bytes
 from tests.support.world import SUBMIT_SECONDS, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from arena_exports.ports import Event
+    from arena_exports.ports import Event, Item, Key
     from tests.bench.workloads import Arrival, Workload
     from tests.support.fakes import FakeClock
 
@@ -55,6 +56,31 @@ class Timed:
             return call(*args, **kwargs)
 
         return timed
+
+
+class MeteredTable(InMemoryTable):
+    """The ledger's table, which counts what consistent reads cost: a unit for each 4 KiB."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read_units = 0
+
+    def get(self, key: Key) -> Item | None:
+        return self._metered(super().get(key))
+
+    def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
+        wanted = list(keys)
+        found = super().get_many(wanted)
+        for key in wanted:
+            self._metered(found.get(key))
+        return found
+
+    def query(self, pk: str, first: str, last: str, *, limit: int | None = None) -> list[Item]:
+        return self._metered(super().query(pk, first, last, limit=limit))
+
+    def _metered(self, read: Any) -> Any:
+        self.read_units += max(-(-item_bytes(read) // 4096), 1)
+        return read
 
 
 @dataclass
@@ -97,7 +123,8 @@ class Day(World):
         self.pending_items: list[tuple[float, int]] = []
         self._waiting_items = 0
         self._to_come = len(workload.arrivals)
-        super().__init__(seed=0, settings={"max_items_per_run": workload.max_items})
+        table = MeteredTable()
+        super().__init__(0, {"max_items_per_run": workload.max_items}, table)
         self.clock.time = self.start = PACIFIC_MIDNIGHT
         self.topic = Published(self)  # type: ignore[assignment]
         self.parts = self._counted_parts()

@@ -58,26 +58,21 @@ class FakeClock:
 class InMemoryTable:
     """The ledger's table, with DynamoDB's rules that matter here.
 
-    Counts units as DynamoDB does: a write for each KiB, doubled in a transaction; a consistent
-    read for each 4 KiB.
+    Counts write units as DynamoDB does: one for each KiB, doubled in a transaction.
     """
 
     def __init__(self) -> None:
         self.items: dict[str, dict[str, Item]] = {}
         self.write_units = 0
-        self.read_units = 0
         self.calls: Counter[str] = Counter()
 
     def get(self, key: Key) -> Item | None:
         self.calls["get"] += 1
-        found = self._find(key)
-        self.read_units += _read_units(found)
-        return _copied(found)
+        return _copied(self._find(key))
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
         self.calls["get_many"] += 1
         found = {key: self._find(key) for key in keys}
-        self.read_units += sum(map(_read_units, found.values()))
         return {key: _copied(item) for key, item in found.items() if item is not None}
 
     def query(self, pk: str, first: str, last: str, *, limit: int | None = None) -> list[Item]:
@@ -85,7 +80,6 @@ class InMemoryTable:
         partition = self.items.get(pk, {})
         names = sorted(partition)
         found = names[bisect_left(names, first) : bisect_right(names, last)][:limit]
-        self.read_units += _read_units([partition[name] for name in found])
         return [_copied(partition[name]) for name in found]
 
     def write(self, *writes: Write) -> None:
@@ -114,7 +108,7 @@ class InMemoryTable:
             new = _updated(old or {"PK": pk, "SK": sk}, write)
         else:
             new = None if isinstance(write, Delete) else old
-        size = max(_size(old), _size(new))
+        size = max(item_bytes(old), item_bytes(new))
         assert size <= MOST_ITEM_BYTES, f"item {pk} too large: {size}"
         self.write_units += factor * -(-size // 1024)
         if isinstance(write, Check):
@@ -150,6 +144,8 @@ def _updated(item: Item, write: Update) -> Item:
 
 def _copied(value: Any) -> Any:
     """Return a copy that shares nothing which can change."""
+    if isinstance(value, (str, int)):
+        return value
     if isinstance(value, dict):
         return {name: _copied(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -157,22 +153,15 @@ def _copied(value: Any) -> Any:
     return set(value) if isinstance(value, set) else value
 
 
-def _read_units(read: Any) -> int:
-    """Return the units of a consistent read: one at least, also of nothing."""
-    return max(-(-_size(read) // 4096), 1)
-
-
-def _size(value: Any) -> int:
+def item_bytes(value: Any) -> int:
     """Return about what DynamoDB counts: names and values, three bytes for each list or map."""
-    if value is None:
-        return 1
+    if isinstance(value, (str, bytes)):
+        return len(value) or 1
     if isinstance(value, dict):
-        return 3 + sum(len(name) + _size(inner) for name, inner in value.items())
+        return 3 + sum(map(len, value)) + sum(map(item_bytes, value.values()))
     if isinstance(value, (list, set, tuple)):
-        return 3 + sum(map(_size, value))
-    if isinstance(value, (bytes, str)):
-        return max(len(value), 1)
-    return 8
+        return 3 + sum(map(item_bytes, value))
+    return 1 if value is None else 8
 
 
 @dataclass

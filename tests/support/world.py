@@ -61,11 +61,11 @@ class World:
 
     seed: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
+    table: InMemoryTable = field(default_factory=InMemoryTable)
 
     def __post_init__(self) -> None:
         self.clock = FakeClock(seed=self.seed)
         self.arena = Workspace(self.clock.now, Random(self.seed))
-        self.table = InMemoryTable()
         self.topic = InMemoryTopic()
         self.dead_letters = InMemoryDeadLetterQueue()
         self.executions = FakeExecutions()
