@@ -157,29 +157,30 @@ class Arena:
 
     def _send(self, request: HttpRequest) -> HttpAnswer:
         """Send a request in the session that is in force; after a 401 once more in a new one."""
-        wait = self._budget.read().wait_seconds(self._clock.now(), 0)
+        known = self._budget.read()
+        wait = known.wait_seconds(self._clock.now(), 0)
         if wait:
             raise NotNowError("request budget spent", self._jittered(wait))
         session = self._sessions.current()
-        answer = self._exchange(replace(request, session_id=session.session_id))
+        answer = self._exchange(replace(request, session_id=session.session_id), known)
         if not _session_is_dead(request, answer):
             return answer
         session = self._sessions.renew(session)
-        answer = self._exchange(replace(request, session_id=session.session_id))
+        answer = self._exchange(replace(request, session_id=session.session_id), known)
         if _session_is_dead(request, answer):
             raise NotNowError("session died at once", _DEAD_TWICE_SECONDS)
         return answer
 
-    def _exchange(self, request: HttpRequest) -> HttpAnswer:
+    def _exchange(self, request: HttpRequest, known: Budget) -> HttpAnswer:
         answer = self._transport.send(request)
         failed = answer.status >= protocol.HTTP_ERROR
         error = protocol.answer_error(request, answer) if failed else None
         spent = isinstance(error, BudgetSpentError)
         budget = read_budget(answer.headers, self._clock.now(), spent=spent)
         if budget is not None:
-            self._budget.write(budget)
-            self._telemetry.count("RequestBudgetLeft", budget.remaining or 0)
+            self._note(budget.following(known))
         self._telemetry.count("ArenaRequests")
+        self._telemetry.count(f"ArenaRequestsTo{request.purpose}")
         self._telemetry.event(
             "arena answered",
             call=request.call,
@@ -192,6 +193,13 @@ class Arena:
                 self._jittered(self._budget.read().wait_seconds(self._clock.now(), 0)),
             )
         return answer
+
+    def _note(self, budget: Budget) -> None:
+        self._budget.write(budget)
+        self._telemetry.count("RequestBudgetLeft", budget.remaining or 0)
+        hours = budget.hours_left()
+        if hours is not None:
+            self._telemetry.count("HoursOfBudgetLeft", hours)
 
     def _jittered(self, seconds: int) -> int:
         """Spread callers over the minute after a common moment."""

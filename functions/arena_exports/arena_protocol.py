@@ -60,7 +60,7 @@ _NAMED_GUID = re.compile(r"guid\s+\"\s*([A-Za-z0-9]+)\s*\"", re.IGNORECASE)
 class HttpRequest:
     """One request to Arena; `path` is below the base address.
 
-    `call` names it in logs and for administrators.
+    `call` names it in logs and for administrators, `purpose` in the metrics.
     """
 
     call: str
@@ -68,6 +68,7 @@ class HttpRequest:
     path: str
     body: bytes = b""
     session_id: str = field(default="", repr=False)
+    purpose: str = ""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -115,21 +116,20 @@ def start_run(export_guid: ExportGuid, kind: Kind, item_guids: Sequence[ItemGuid
         "criteria": [[{"attribute": "guid", "operator": "IS_IN", "value": list(item_guids)}]]
     }
     body = criteria if kind is Kind.ITEMS else {}
-    return HttpRequest(
-        "start an export run", "POST", f"/exports/{export_guid}/runs", _json_bytes(body)
-    )
+    path = f"/exports/{export_guid}/runs"
+    return HttpRequest("start an export run", "POST", path, _json_bytes(body), purpose="Submit")
 
 
 def read_run(export_guid: ExportGuid, run_guid: RunGuid) -> HttpRequest:
     """`GET /exports/<GUID>/runs/<GUID>`."""
-    return HttpRequest("poll an export run", "GET", f"/exports/{export_guid}/runs/{run_guid}")
+    path = f"/exports/{export_guid}/runs/{run_guid}"
+    return HttpRequest("poll an export run", "GET", path, purpose="Poll")
 
 
 def list_runs(export_guid: ExportGuid, filters: Mapping[str, str]) -> HttpRequest:
     """`GET /exports/<GUID>/runs` with filters: `status`, `number`, `completionDateTimeFrom` …."""
-    return HttpRequest(
-        "look for an export run", "GET", f"/exports/{export_guid}/runs?{urlencode(filters)}"
-    )
+    path = f"/exports/{export_guid}/runs?{urlencode(filters)}"
+    return HttpRequest("look for an export run", "GET", path, purpose="Look")
 
 
 def content_path(export_guid: str, run_guid: str, file_guid: str) -> str:

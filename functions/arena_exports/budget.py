@@ -6,7 +6,7 @@ Pure.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ RESET_HEADER = "x-arena-next-request-limit-reset"
 SAFE_WAIT_SECONDS = 3600  # where nothing believable says when the budget is reset
 SHORTEST_WAIT_SECONDS = 900  # covers a clock that is ten minutes off
 LONGEST_BELIEVED_SECONDS = 26 * 3600  # the budget's day has 24 hours, 25 when the clocks go back
+_SHORTEST_FORECAST_SECONDS = 600
 _MOST_DIGITS = 12
 _ODD_DATE = re.compile(
     r"(?:\w{3}, )?(\d{1,2})[- ](\w{3})[- ](\d{4}) (\d\d):(\d\d):(\d\d) GMT(?:([+-])(\d\d):?(\d\d))?"
@@ -32,13 +33,38 @@ class Budget:
 
     `remaining` is a number of requests, None when no answer told it yet; `resets_at`, `spent_until`
     and `seen_at` are epoch seconds on our clock; `spent_until` is 0 when the budget is not known to
-    be spent.
+    be spent. `first_remaining` and `first_seen_at` are those of the day's first answer.
     """
 
     remaining: int | None = None
     resets_at: int | None = None
     spent_until: int = 0
     seen_at: int = 0
+    first_remaining: int | None = None
+    first_seen_at: int = 0
+
+    def following(self, earlier: Budget) -> Budget:
+        """Return this budget as one of the same day as `earlier`, or as the first of a new day.
+
+        A day has begun when more is left than before.
+        """
+        if self.remaining is None:
+            return self
+        first = earlier.first_remaining
+        if first is None or earlier.remaining is None or self.remaining > earlier.remaining:
+            return replace(self, first_remaining=self.remaining, first_seen_at=self.seen_at)
+        return replace(self, first_remaining=first, first_seen_at=earlier.first_seen_at)
+
+    def hours_left(self) -> float | None:
+        """Forecast in how many hours the budget is spent at the rate of the day so far.
+
+        At most 24; None while the day is too young to tell, and when nothing was spent.
+        """
+        seconds = self.seen_at - self.first_seen_at
+        used = (self.first_remaining or 0) - (self.remaining or 0)
+        if used <= 0 or seconds < _SHORTEST_FORECAST_SECONDS:
+            return None
+        return min((self.remaining or 0) / used * seconds / 3600, 24.0)
 
     def wait_seconds(self, now: float, reserve: int) -> int:
         """Return how long no request may be sent that would leave less than `reserve`.

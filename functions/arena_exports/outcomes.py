@@ -13,7 +13,7 @@ from arena_exports.model import Kind, Lane
 from arena_exports.ports import DeadLetter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from arena_exports.errors import InvalidMessageError
     from arena_exports.model import Entry, Group
@@ -63,7 +63,8 @@ class Outcomes:
         )
         self.topic.publish(rejection_events(rejection))
         self._dead_letters.send([DeadLetter(body, request_id, error.code, str(error))])
-        self._count(1, error.code)
+        self._count(1)
+        self._tell(request_id, error.correlation_id, error.export_guid, error.code, str(error))
 
     def reject(self, group: Group, entries: Sequence[Entry], code: str, message: str) -> None:
         """Say for each request that these items of it can never be exported.
@@ -91,7 +92,7 @@ class Outcomes:
         )
         self.give_up(group, entries, code, message)
 
-    def give_up(self, group: Group, entries: Iterable[Entry], code: str, message: str) -> None:
+    def give_up(self, group: Group, entries: Sequence[Entry], code: str, message: str) -> None:
         """Put the items of each request on the dead-letter queue, in a form that can be sent again.
 
         Raises:
@@ -103,11 +104,29 @@ class Outcomes:
             for body in _bodies(group, entry)
         ]
         self._dead_letters.send(letters)
-        self._count(len(letters), code)
+        self._count(len(letters))
+        for entry in entries:
+            self._tell(entry.request_id, entry.correlation_id, group.export_guid, code, message)
 
-    def _count(self, letters: int, code: str) -> None:
+    def _count(self, letters: int) -> None:
         self._telemetry.count("RequestsRejected", letters)
-        self._telemetry.warn("requests rejected", requests=letters, errorCode=code)
+
+    def _tell(
+        self,
+        request_id: str,
+        correlation_id: str | None,
+        export_guid: str | None,
+        code: str,
+        message: str,
+    ) -> None:
+        self._telemetry.warn(
+            "request rejected",
+            requestId=request_id,
+            correlationId=correlation_id,
+            exportGuid=export_guid,
+            errorCode=code,
+            errorMessage=message,
+        )
 
 
 def _bodies(group: Group, entry: Entry) -> Iterator[str]:

@@ -258,3 +258,6 @@ class Telemetry(Protocol):
 
     def count(self, metric: str, value: float = 1) -> None:
         """Add to a metric."""
+
+    def seconds(self, metric: str, value: float) -> None:
+        """Add a duration to a metric."""

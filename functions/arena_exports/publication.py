@@ -11,7 +11,7 @@ from arena_exports.errors import ConditionFailedError
 from arena_exports.events import CarriedRequest, RunOutcome, run_events
 from arena_exports.ledger.attempts import AttemptState, Outcome
 from arena_exports.model import Kind
-from arena_exports.runs import epoch_seconds
+from arena_exports.runs import duration_seconds, epoch_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,16 +92,24 @@ class Publication:
         """
         selection = self._ledger.selection(attempt)
         files = self._ledger.lease.files(attempt.attempt_id)
-        self._publish(attempt, result, selection, files)
+        requests = self._publish(attempt, result, selection, files)
         items = len(selection.item_guids)
         self._telemetry.count("RunsCompleted")
         matched = result.criteria_results_count
         if matched is not None and matched < items:
             self._telemetry.count("ItemsNotMatched", items - matched)
-        self._telemetry.event(
-            "run published", runGuid=attempt.run_guid, items=items, files=len(files)
-        )
-        duration = _duration_seconds(result)
+        run = {"runGuid": attempt.run_guid, "exportGuid": attempt.group.export_guid}
+        self._telemetry.event("run published", **run, items=items, files=len(files))
+        for request in requests:
+            self._telemetry.event(
+                "request exported",
+                requestId=request.request_id,
+                correlationId=request.correlation_id,
+                **run,
+                items=request.item_count,
+                open=request.open_count,
+            )
+        duration = duration_seconds(result.creation_date_time, result.completion_date_time)
         definition = self._definition(attempt).succeeded(self._clock.now(), items, duration)
         self._ledger.settle(attempt, definition)
 
@@ -110,7 +118,10 @@ class Publication:
         selection = self._ledger.selection(attempt)
         self._telemetry.count("RunsFailed")
         self._telemetry.warn(
-            "run failed", runGuid=attempt.run_guid, items=len(selection.item_guids)
+            "run failed",
+            runGuid=attempt.run_guid,
+            exportGuid=attempt.group.export_guid,
+            items=len(selection.item_guids),
         )
         if self._isolation.after_failure(attempt, selection):
             return
@@ -122,7 +133,9 @@ class Publication:
     def _abort(self, attempt: Attempt, result: Result) -> None:
         """Submit an aborted run once more; give it up the second time."""
         self._telemetry.count("RunsAborted")
-        self._telemetry.warn("run aborted", runGuid=attempt.run_guid)
+        self._telemetry.warn(
+            "run aborted", runGuid=attempt.run_guid, exportGuid=attempt.group.export_guid
+        )
         if attempt.history.aborts + 1 < MOST_ABORTS:
             self._isolation.after_abort(attempt, self._ledger.selection(attempt))
         else:
@@ -173,7 +186,9 @@ class Publication:
 
     def _publish(
         self, attempt: Attempt, result: Result, selection: Selection, files: Sequence[RunFile]
-    ) -> None:
+    ) -> list[CarriedRequest]:
+        """Publish the run's events; return what they say of each request."""
+        requests = self._carried(attempt, selection)
         outcome = RunOutcome(
             workspace=self._outcomes.workspace,
             export_guid=attempt.group.export_guid,
@@ -181,11 +196,12 @@ class Publication:
             run_number=attempt.run_number,
             result=result,
             item_guids=selection.item_guids,
-            requests=self._carried(attempt, selection),
+            requests=requests,
             files=files,
             time=epoch_seconds(result.completion_date_time) or attempt.started_at,
         )
         self._outcomes.topic.publish(run_events(outcome))
+        return requests
 
     def _carried(self, attempt: Attempt, selection: Selection) -> list[CarriedRequest]:
         """Say for each request how much of it this run carried, and how much is open after it."""
@@ -200,10 +216,3 @@ class Publication:
             CarriedRequest(name, entry.correlation_id, carried[name], still_open.get(name, 0))
             for name, entry in totals.items()
         ]
-
-
-def _duration_seconds(result: Result) -> float | None:
-    """Return Arena's own completion minus creation."""
-    created = epoch_seconds(result.creation_date_time)
-    completed = epoch_seconds(result.completion_date_time)
-    return None if created is None or completed is None else max(completed - created, 0.0)

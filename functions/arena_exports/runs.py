@@ -81,6 +81,11 @@ class Run:
         """When Arena created the run, epoch seconds on Arena's clock."""
         return epoch_seconds(self.creation_date_time)
 
+    @property
+    def duration_seconds(self) -> float | None:
+        """How long it took by Arena's own two times; None while one is unknown."""
+        return duration_seconds(self.creation_date_time, self.completion_date_time)
+
 
 def epoch_seconds(zulu: str | None) -> float | None:
     """Read one of Arena's times, `2023-03-08T09:32:25Z`; None for none or an odd one."""
@@ -89,6 +94,12 @@ def epoch_seconds(zulu: str | None) -> float | None:
     except ValueError:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def duration_seconds(creation: str | None, completion: str | None) -> float | None:
+    """Return how long a run took by Arena's own two times; None while one is unknown."""
+    created, completed = epoch_seconds(creation), epoch_seconds(completion)
+    return None if created is None or completed is None else max(completed - created, 0.0)
 
 
 def zulu(epoch: float) -> str:

@@ -48,6 +48,7 @@ class Settings:
     state_machine_arn: str = ""
     session_function_name: str = ""
     credentials_secret_arn: str = ""
+    exports_paused: bool = False
 
 
 def checked_base_url(url: str) -> str:
@@ -110,4 +111,5 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         state_machine_arn=env.get("STATE_MACHINE_ARN", ""),
         session_function_name=env.get("SESSION_FUNCTION_NAME", ""),
         credentials_secret_arn=env.get("ARENA_CREDENTIALS_SECRET_ARN", ""),
+        exports_paused=env.get("EXPORTS_PAUSED", "false") == "true",
     )

@@ -78,6 +78,7 @@ class Submission:
         clock: Clock,
         telemetry: Telemetry,
         max_items: int,
+        paused: bool,
     ) -> None:
         self._ledger = ledger
         self._arena = arena
@@ -89,6 +90,7 @@ class Submission:
         self._clock = clock
         self._telemetry = telemetry
         self._max_items = max_items
+        self._paused = paused
 
     def dispatch(self, deadline: Deadline, *, breathe: bool) -> None:
         """Do what the slot asks for; leave where there is nothing to do now.
@@ -129,10 +131,16 @@ class Submission:
         if again is None:
             return False
         lease, attempt = again
+        if self._paused:
+            self._ledger.lease.abandon(lease, attempt)
+            return False
         return self._post(lease, attempt, self._ledger.selection(attempt), deadline)
 
     def _start_next(self, seen: Lease, deadline: Deadline, *, breathe: bool) -> bool:
         if next_head(self._ledger, seen.lane, self._clock.now()) is None:
+            return False
+        if self._paused:
+            self._telemetry.event("no run now", reason="exports are paused")
             return False
         try:
             self._arena.check_budget_for_run()

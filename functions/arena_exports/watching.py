@@ -195,6 +195,9 @@ class Poller:
         except ConditionFailedError:
             self._telemetry.event("run was ended by another copy", runGuid=state.run_guid)
         self._telemetry.count("PollsPerRun", state.polls)
+        if run and run.duration_seconds is not None:
+            delay = self._clock.now() - attempt.started_at - run.duration_seconds
+            self._telemetry.seconds("DetectionDelay", max(delay, 0.0))
         return replace(state, ended=True)
 
 

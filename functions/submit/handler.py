@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from arena_exports.submission import Deadline
 from arena_exports.telemetry import logger, metrics
-from arena_exports.wiring.submit import make_intake, make_submission, real_parts
+from arena_exports.wiring.submit import make_backlog, make_intake, make_submission, real_parts
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from arena_exports.backlog import Backlog
     from arena_exports.intake import Intake
     from arena_exports.submission import Submission
     from arena_exports.wiring.parts import Parts
@@ -36,11 +37,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def submit(event: dict[str, Any], seconds_left: float, parts: Parts) -> dict[str, Any]:
     """Do what `handler` does, with given parts."""
-    intake, submission = _services(parts)
+    intake, submission, backlog = _services(parts)
     deadline = Deadline(parts.clock, seconds_left - _SECONDS_TO_LEAVE)
     records = event.get("Records")
     if records is None:
         submission.dispatch(deadline, breathe=False)
+        backlog.measure()
         return {"batchItemFailures": []}
     failed = intake.record(records)
     try:
@@ -52,5 +54,5 @@ def submit(event: dict[str, Any], seconds_left: float, parts: Parts) -> dict[str
 
 
 @cache
-def _services(parts: Parts) -> tuple[Intake, Submission]:
-    return make_intake(parts), make_submission(parts)
+def _services(parts: Parts) -> tuple[Intake, Submission, Backlog]:
+    return make_intake(parts), make_submission(parts), make_backlog(parts)

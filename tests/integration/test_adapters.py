@@ -19,6 +19,7 @@ from arena_exports.adapters.secrets import ManagedSecret
 from arena_exports.errors import DeliveryError, NotNowError, RequestNotCompletedError
 from arena_exports.model import ExportGuid, RunGuid
 from arena_exports.ports import DeadLetter, Event, SecretStore
+from arena_exports.telemetry import conceal
 from infra.local.aws import REGION
 from infra.local.processes import free_port
 from infra.local.subscriber import Subscriber, attributes_of, drain
@@ -48,7 +49,7 @@ def secret(request: pytest.FixtureRequest) -> SecretStore:
         return FakeSecret()
     aws: Clients = request.getfixturevalue("aws")
     arn = aws.secrets.create_secret(Name=f"secret-{free_port()}")["ARN"]
-    return ManagedSecret(aws.secrets, arn)
+    return ManagedSecret(aws.secrets, arn, conceal)
 
 
 def test_secret__versions(secret: SecretStore) -> None:
@@ -72,7 +73,7 @@ def test_secret__that_is_no_object_reads_as_empty(aws: Clients) -> None:
     So that the missing key is what is reported.
     """
     arn = aws.secrets.create_secret(Name="not-json", SecretString="hunter2")["ARN"]
-    read = ManagedSecret(aws.secrets, arn).read()
+    read = ManagedSecret(aws.secrets, arn, conceal).read()
     assert read is not None
     assert read.value == {}
 
@@ -340,4 +341,4 @@ def test_secret__that_cannot_be_read_is_a_wait(aws: Clients) -> None:
             )
 
     with pytest.raises(NotNowError, match="InternalServiceError"):
-        ManagedSecret(Down(), "arn").read()
+        ManagedSecret(Down(), "arn", conceal).read()

@@ -235,6 +235,9 @@ class FakeTelemetry:
     def count(self, metric: str, value: float = 1) -> None:
         self.metrics[metric] += value
 
+    def seconds(self, metric: str, value: float) -> None:
+        self.metrics[metric] += value
+
 
 class SimulatedTransport:
     """Sends requests straight into the Arena simulator's model, on the fake clock."""

@@ -111,6 +111,11 @@ class World:
             telemetry=self.telemetry,
         )
 
+    def redeploy(self, **settings: object) -> None:
+        """Give the functions other settings, as an update of the stack does."""
+        self.settings.update(settings)
+        self.parts = self.make_parts()
+
     def renew(self, dead_version: str) -> str:
         """Stand in for the session function, as `ports.SessionAuthority`."""
         answer = self.call("session", {"deadVersion": dead_version})

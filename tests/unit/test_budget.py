@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -118,3 +120,20 @@ def test_budget__property_any_header(
     if spent:
         assert budget is not None
         assert SHORTEST_WAIT_SECONDS <= budget.wait_seconds(NOW, 0) <= LONGEST_BELIEVED_SECONDS
+
+
+def test_forecast__from_the_day_s_first_answer() -> None:
+    """The rate of the day so far, at most 24 hours; a day begins when more is left than before."""
+    first = Budget(remaining=1000, seen_at=0).following(Budget())
+    assert first.hours_left() is None
+    assert replace(first, seen_at=7200).hours_left() is None, "nothing was spent"
+    young = Budget(remaining=900, seen_at=599).following(first)
+    assert young.hours_left() is None
+    later = Budget(remaining=800, seen_at=7200).following(young)
+    assert later.hours_left() == 8.0
+    assert Budget(remaining=999, seen_at=7200).following(first).hours_left() == 24.0
+    assert Budget(remaining=0, seen_at=7200).following(first).hours_left() == 0.0
+    next_day = Budget(remaining=900, seen_at=90_000).following(later)
+    assert (next_day.first_remaining, next_day.first_seen_at) == (900, 90_000)
+    assert Budget(remaining=800, seen_at=7200).following(later).first_remaining == 1000
+    assert Budget(spent_until=5).following(later) == Budget(spent_until=5)

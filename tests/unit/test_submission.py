@@ -314,3 +314,17 @@ def test_submission__unknown_post_and_then_no_session_is_looked_at_when_there_is
     assert lease.expires_at - world.clock.now() >= 60
     world.settle()
     assert world.exported()[item_guid(1)] == 1
+
+
+def test_pause__lets_no_second_post_follow_an_unknown_one() -> None:
+    """What came of the first is found out; the requests pend until exports are resumed."""
+    world = World()
+    control.add_faults(world.arena, {**POST, "work": False, "drop": True})
+    world.send(item_guid(1))
+    world.redeploy(exports_paused=True)
+    world.run_for(3600)
+    assert world.posts() == 1
+    assert world.ledger.lease.read().state is SlotState.IDLE
+    world.redeploy(exports_paused=False)
+    world.settle()
+    assert (world.posts(), world.exported()) == (2, {item_guid(1): 1})

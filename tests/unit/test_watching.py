@@ -249,3 +249,51 @@ def _once(first: object, real: Any) -> Any:
         return left.pop() if left else real(self)
 
     return read
+
+
+def test_poll__measures_the_delay_of_the_detection() -> None:
+    """From the end of the run, by Arena's own times, to the look that saw it."""
+    world, state = started(runningSeconds=100)
+    world.clock.sleep(130)
+    assert look(world, state).ended
+    assert world.telemetry.metrics["DetectionDelay"] == 30
+
+
+def test_arena_requests__are_counted_by_purpose() -> None:
+    """The sum, and each of its parts."""
+    world, state = started(runningSeconds=1)
+    world.clock.sleep(100)
+    look(world, state)
+    counted = {n: v for n, v in world.telemetry.metrics.items() if n.startswith("ArenaRequests")}
+    assert counted == {"ArenaRequests": 2, "ArenaRequestsToSubmit": 1, "ArenaRequestsToPoll": 1}
+
+
+def test_request_s_life__in_log_lines() -> None:
+    """Each line bears the keys by which it can be followed."""
+    world = World()
+    guids = [item_guid(n) for n in range(2)]
+    world.send({"exportGuid": EXPORT, "itemGuids": guids, "correlationId": "ECO-7"})
+    world.settle()
+    (run,) = {event["data"]["runGuid"] for event in world.events()}
+    request = {"requestId": "message-000001", "correlationId": "ECO-7", "exportGuid": EXPORT}
+    lines = [(message, fields) for message, fields in world.telemetry.lines]
+    assert ("request recorded", {**request, "items": 2}) in lines
+    assert ("request exported", {**request, "runGuid": run, "items": 2, "open": 0}) in lines
+    about_run = [message for message, fields in lines if fields.get("runGuid") == run]
+    assert about_run[0] == "run submitted"
+    assert about_run[-2:] == ["run published", "request exported"]
+
+
+def test_rejection__in_log_lines() -> None:
+    """A message that is refused, and an item that Arena refuses."""
+    world = World()
+    control.set_guids(world.arena, {"bad": [item_guid(1)]})
+    world.send({"itemGuids": "broken", "correlationId": "ECO-8"}, item_guid(1))
+    world.settle()
+    rejected = [
+        fields for message, fields in world.telemetry.lines if message == "request rejected"
+    ]
+    named = [(line["requestId"], line["exportGuid"], line["errorCode"]) for line in rejected]
+    assert named[0] == ("message-000001", None, "InvalidMessage")
+    assert named[1][:2] == ("message-000002", EXPORT)
+    assert len(named) == 2

@@ -11,20 +11,23 @@ from arena_exports.errors import NotNowError
 from arena_exports.ports import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _RETRY_AFTER_SECONDS = 30
+_CONCEALED_KEYS = ("password", "arenaSessionId")
 
 
 class ManagedSecret:
     """Fulfils `ports.SecretStore`.
 
-    Its errors name the operation and AWS's code, never a value.
+    Its errors name the operation and AWS's code, never a value. `conceal` is told of every password
+    and session id that passes through.
     """
 
-    def __init__(self, client: Any, arn: str) -> None:  # noqa: ANN401 - boto3
+    def __init__(self, client: Any, arn: str, conceal: Callable[[str], None]) -> None:  # noqa: ANN401
         self._client = client
         self._arn = arn
+        self._conceal = conceal
 
     def read(self, version: str | None = None) -> Secret | None:
         """Return the current version, or a named one; None when there is none yet."""
@@ -35,16 +38,23 @@ class ManagedSecret:
             return None
         except (BotoCoreError, ClientError) as exc:
             raise _not_now("read", exc) from None
-        return Secret(answer["VersionId"], _object(answer.get("SecretString", "")))
+        value = _object(answer.get("SecretString", ""))
+        self._conceal_in(value)
+        return Secret(answer["VersionId"], value)
 
     def write(self, value: Mapping[str, Any], version: str) -> None:
         """Make a new current version with the given id."""
+        self._conceal_in(value)
         try:
             self._client.put_secret_value(
                 SecretId=self._arn, ClientRequestToken=version, SecretString=json.dumps(dict(value))
             )
         except (BotoCoreError, ClientError) as exc:
             raise _not_now("written", exc) from None
+
+    def _conceal_in(self, value: Mapping[str, Any]) -> None:
+        for key in _CONCEALED_KEYS:
+            self._conceal(str(value.get(key, "")))
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from arena_exports.ports import Clock, Table
 
 _POINTERS_AT_ONCE = 100
+_POINTERS_COUNTED = 1000  # some 150 kB
 
 
 class RequestBook:
@@ -100,6 +101,13 @@ class RequestBook:
             heads.append(read_pending(found[0]))
             first = keys.group_prefix(heads[-1].group) + keys.LAST
         return heads
+
+    def pending(self) -> Iterator[Pending]:
+        """Yield every pending page."""
+        first = keys.FIRST
+        while found := self._table.query(keys.PENDING, first, keys.LAST, limit=_POINTERS_COUNTED):
+            yield from map(read_pending, found)
+            first = found[-1]["SK"] + keys.FIRST
 
     def select(self, head: Pending, limit: int) -> Selection:
         """Select pending items of the head's group, oldest first, up to `limit` distinct ones.

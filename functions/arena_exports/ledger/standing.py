@@ -25,7 +25,14 @@ class BudgetRecord:
         item = self._table.get(keys.BUDGET)
         if item is None:
             return Budget()
-        return Budget(item["remaining"], item["resetsAt"], item["spentUntil"], item["seenAt"])
+        return Budget(
+            remaining=item["remaining"],
+            resets_at=item["resetsAt"],
+            spent_until=item["spentUntil"],
+            seen_at=item["seenAt"],
+            first_remaining=item.get("firstRemaining"),
+            first_seen_at=item.get("firstSeenAt", 0),
+        )
 
     def write(self, budget: Budget) -> None:
         """Keep a budget, unless a later answer was kept already."""
@@ -37,6 +44,8 @@ class BudgetRecord:
             "resetsAt": budget.resets_at,
             "spentUntil": budget.spent_until,
             "seenAt": budget.seen_at,
+            "firstRemaining": budget.first_remaining,
+            "firstSeenAt": budget.first_seen_at,
         }
         for condition in (If(less={"seenAt": budget.seen_at + 1}), If(absent=("PK",))):
             try:

@@ -10,6 +10,7 @@ from arena_exports.adapters.http import HttpTransport
 from arena_exports.adapters.secrets import ManagedSecret
 from arena_exports.arena import Arena
 from arena_exports.sessions import Sessions
+from arena_exports.telemetry import conceal
 
 if TYPE_CHECKING:
     from arena_exports.ledger import Ledger
@@ -29,7 +30,9 @@ def with_arena(parts: Parts, aws: Aws) -> Parts:
     return replace(
         parts,
         transport=HttpTransport(settings.arena_base_url),
-        session_secret=ManagedSecret(aws.client("secretsmanager"), settings.session_secret_arn),
+        session_secret=ManagedSecret(
+            aws.client("secretsmanager"), settings.session_secret_arn, conceal
+        ),
         authority=SessionFunction(lambdas, settings.session_function_name),
     )
 

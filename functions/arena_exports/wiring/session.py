@@ -8,6 +8,7 @@ from functools import cache
 from arena_exports.adapters.http import HttpTransport
 from arena_exports.adapters.secrets import ManagedSecret
 from arena_exports.sessions import LoginDesk
+from arena_exports.telemetry import conceal
 from arena_exports.wiring.parts import Parts, common_parts, make_ledger
 
 
@@ -23,8 +24,8 @@ def real_parts() -> Parts:
     return replace(
         parts,
         transport=HttpTransport(settings.arena_base_url),
-        session_secret=ManagedSecret(secrets, settings.session_secret_arn),
-        credentials=ManagedSecret(secrets, settings.credentials_secret_arn),
+        session_secret=ManagedSecret(secrets, settings.session_secret_arn, conceal),
+        credentials=ManagedSecret(secrets, settings.credentials_secret_arn, conceal),
     )
 
 

@@ -7,6 +7,7 @@ from functools import cache
 
 from arena_exports.adapters.executions import StepFunctionsExecutions
 from arena_exports.adoption import Adoption
+from arena_exports.backlog import Backlog
 from arena_exports.intake import Intake
 from arena_exports.isolation import Isolation
 from arena_exports.messages import IntakeRules
@@ -62,4 +63,11 @@ def make_submission(parts: Parts) -> Submission:
         clock=parts.clock,
         telemetry=parts.telemetry,
         max_items=parts.settings.max_items_per_run,
+        paused=parts.settings.exports_paused,
     )
+
+
+def make_backlog(parts: Parts) -> Backlog:
+    """Return what submit measures the backlog with."""
+    requests = make_ledger(parts).requests
+    return Backlog(requests=requests, clock=parts.clock, telemetry=parts.telemetry)

@@ -1,0 +1,57 @@
+"""The gauges of what is pending."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.local.simulator import names
+from tests.support.world import World, item_guid
+
+
+def measured(world: World) -> tuple[float, float]:
+    """Reconcile; return the pending items and the age of the oldest as that measures them."""
+    world.telemetry.metrics.clear()
+    world.reconcile()
+    return world.telemetry.metrics["PendingItems"], world.telemetry.metrics["OldestPendingAge"]
+
+
+def test_backlog__empty() -> None:
+    """Nothing pending is measured too: an alarm needs a zero to end."""
+    world = World()
+    assert measured(world) == (0, 0)
+    assert {"PendingItems", "OldestPendingAge"} <= world.telemetry.metrics.keys()
+
+
+def test_backlog__counts_what_is_not_settled_and_how_long_the_oldest_waits() -> None:
+    """The run in progress counts; a definition run counts as one; a settled item does not."""
+    world = World()
+    world.send([item_guid(n) for n in range(3)])
+    world.clock.sleep(100)
+    world.send([item_guid(n) for n in range(5)], {"exportGuid": names.DEFINITION_EXPORT_GUID})
+    assert measured(world) == (9, 102)
+    world.settle()
+    assert measured(world) == (0, 0)
+
+
+@pytest.mark.parametrize("pages", [999, 1000, 1001])
+def test_backlog__counts_every_page(pages: int) -> None:
+    """However many pointers the ledger gives at once."""
+    world = World(settings={"exports_paused": True})
+    for n in range(pages):
+        world.send(item_guid(n))
+    assert measured(world)[0] == pages
+
+
+def test_pause__keeps_what_arrives_and_starts_nothing() -> None:
+    """A run in progress is watched to its end; what waits leaves once exports are resumed."""
+    world = World()
+    world.send(item_guid(1))
+    world.redeploy(exports_paused=True)
+    world.send(item_guid(2))
+    world.run_for(3600)
+    assert [event["type"] for event in world.events()] == ["arena.export.run.completed"]
+    assert measured(world)[0] == 1
+    assert ("no run now", {"reason": "exports are paused"}) in world.telemetry.lines
+    world.redeploy(exports_paused=False)
+    world.settle()
+    assert len(world.events()) == 2

@@ -1,0 +1,82 @@
+"""What a log line looks like, and what it never shows."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arena_exports.telemetry import PowertoolsTelemetry, RedactingFormatter, conceal, logger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PASSWORD = 'correct "horse" bättery\\staple'
+CONTEXT = SimpleNamespace(
+    function_name="submit",
+    memory_limit_in_mb=512,
+    invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:submit",
+    aws_request_id="4a6d2c3e",
+)
+
+
+@pytest.fixture
+def text() -> Iterator[io.StringIO]:
+    """Return what the functions' logger writes, with a password that is concealed."""
+    conceal(PASSWORD)
+    conceal("")
+    written = io.StringIO()
+    stream = logger.registered_handler.setStream(written)  # type: ignore[attr-defined]
+    yield written
+    logger.registered_handler.setStream(stream)  # type: ignore[attr-defined]
+
+
+def test_line__has_the_fields_and_little_else(text: io.StringIO) -> None:
+    """What is the same in every line of a log group is left out."""
+
+    @logger.inject_lambda_context(clear_state=True)
+    def handler(_event: object, _context: Any) -> None:
+        PowertoolsTelemetry().event("request recorded", requestId="m-1", items=2)
+
+    handler({}, CONTEXT)
+    line = json.loads(text.getvalue())
+    assert line.items() >= {"message": "request recorded", "requestId": "m-1", "items": 2}.items()
+    assert line["function_request_id"] == CONTEXT.aws_request_id
+    assert not line.keys() & {"function_arn", "function_memory_size"}
+
+
+def test_line__shows_no_secret(text: io.StringIO) -> None:
+    """Neither in the message, nor in a field, nor in an exception, nor as JSON spells it."""
+    logger.warning("login with %s", PASSWORD, extra={"detail": {"password": PASSWORD}})
+    try:
+        int(PASSWORD)
+    except ValueError:
+        logger.exception("failed")
+    lines = [json.loads(line) for line in text.getvalue().splitlines()]
+    assert lines[0]["message"] == "login with [redacted]"
+    assert lines[0]["detail"] == {"password": "[redacted]"}
+    assert "[redacted]" in lines[1]["exception"]
+    assert "horse" not in text.getvalue()
+
+
+def test_other_loggers__show_no_secret() -> None:
+    """The runtime's own handler writes what libraries log."""
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(RedactingFormatter(logging.Formatter("%(name)s: %(message)s")))
+    conceal(PASSWORD)
+    library = logging.getLogger("library")
+    library.addHandler(handler)
+    library.error("sent %s", PASSWORD)
+    library.removeHandler(handler)
+    assert written.getvalue() == "library: sent [redacted]\n"
+
+
+@pytest.mark.parametrize("name", ["botocore", "boto3", "urllib3"])
+def test_chatty_libraries__stay_at_warning(name: str) -> None:
+    """Their DEBUG lines show secrets, whatever the level of ours (R9)."""
+    assert logging.getLogger(name).level == logging.WARNING
