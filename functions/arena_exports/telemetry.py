@@ -22,11 +22,12 @@ def conceal(secret: str) -> None:
 
     None should; this is the net below.
     """
-    if secret:
-        as_json = (
-            json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)
-        )
-        _concealed.update((secret, *as_json))
+    if not secret:
+        return
+    for spelling in (secret, repr(secret)[1:-1]):  # exceptions quote values with repr
+        as_json = json.dumps(spelling)[1:-1]
+        as_unicode_json = json.dumps(spelling, ensure_ascii=False)[1:-1]
+        _concealed.update((spelling, as_json, as_unicode_json))
 
 
 def redacted(text: str) -> str:
