@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from samtranslator.translator.transform import transform
-from samtranslator.yaml_helper import yaml_parse
 
 from arena_exports.adapters.http import WHOLE_TIMEOUT_SECONDS
 from arena_exports.ledger.lease import LEASE_SECONDS
+from arena_exports.polling import next_wait_seconds
 from arena_exports.sessions import LOGIN_SECONDS
 from arena_exports.submission import SECONDS_FOR_A_POST
 from tests.support.asl import DEFINITION
+from tests.support.translated import resources, translated
 
-ROOT = Path(__file__).parents[2]
 CONTRACT_PARAMETERS = {
     "ArenaBaseUrl",
     "ArenaCredentialsSecretArn",
@@ -45,56 +43,15 @@ CONTRACT_OUTPUTS = {
 }
 
 
-class NoManagedPolicies:
-    """The template uses none."""
-
-    def load(self) -> dict[str, str]:
-        """Return an empty map."""
-        return {}
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def template() -> dict[str, Any]:
     """Return the template after SAM's transform."""
-    parsed = yaml_parse((ROOT / "template.yaml").read_text())
-    for resource in parsed["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["CodeUri"] = "s3://bucket/key"
-        if resource["Type"] == "AWS::Serverless::StateMachine":
-            resource["Properties"]["DefinitionUri"] = "s3://bucket/key"
-    parsed["Globals"]["Function"].pop("CodeUri")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        translated: dict[str, Any] = transform(parsed, {}, NoManagedPolicies())
-    return translated
+    return translated()
 
 
 def properties(template: dict[str, Any], name: str) -> dict[str, Any]:
     """Return the properties of a resource."""
     return dict(template["Resources"][name]["Properties"])
-
-
-def statements(template: dict[str, Any], role: str) -> list[tuple[set[str], str]]:
-    """Return a role's grants: actions, and the resource as text."""
-    (policy,) = properties(template, role)["Policies"]
-    return [
-        (
-            set(s["Action"] if isinstance(s["Action"], list) else [s["Action"]]),
-            yaml.safe_dump(s["Resource"]),
-        )
-        for s in policy["PolicyDocument"]["Statement"]
-    ]
-
-
-def roles_that_may(template: dict[str, Any], action: str, resource: str) -> set[str]:
-    """Return the roles that grant an action on a resource with that in its name."""
-    return {
-        name
-        for name, body in template["Resources"].items()
-        if body["Type"] == "AWS::IAM::Role"
-        for actions, target in statements(template, name)
-        if action in actions and resource in target
-    }
 
 
 def test_template__has_the_contract_s_names(template: dict[str, Any]) -> None:
@@ -188,39 +145,6 @@ def test_time_outs__fit_together(template: dict[str, Any]) -> None:
         assert DEFINITION["States"][state]["TimeoutSeconds"] > timeout
 
 
-def test_roles__grant_no_wildcard(template: dict[str, Any]) -> None:
-    """No action and no resource is a wildcard, and each function has a role of its own."""
-    roles = [n for n, body in template["Resources"].items() if body["Type"] == "AWS::IAM::Role"]
-    assert len(roles) == 6
-    for role in roles:
-        for actions, resource in statements(template, role):
-            assert not any("*" in action for action in actions)
-            assert resource.strip() not in ("'*'", "*")
-    used = [
-        str(body["Properties"]["Role"])
-        for body in template["Resources"].values()
-        if body["Type"] == "AWS::Lambda::Function"
-    ]
-    assert len(set(used)) == len(used) == 4
-
-
-def test_roles__who_may_do_what(template: dict[str, Any]) -> None:
-    """Only session reads the credentials; who reads the session, publishes, logs in, is known."""
-    read = "secretsmanager:GetSecretValue"
-    assert roles_that_may(template, read, "ArenaCredentialsSecretArn") == {"SessionRole"}
-    assert roles_that_may(template, read, "SessionSecret") == {
-        "SubmitRole",
-        "PollRole",
-        "SessionRole",
-    }
-    assert roles_that_may(template, "secretsmanager:PutSecretValue", "") == {"SessionRole"}
-    assert roles_that_may(template, "sns:Publish", "OutcomeTopic") == {"SubmitRole", "PublishRole"}
-    invoke = "lambda:InvokeFunction"
-    assert roles_that_may(template, invoke, "SessionFunction") == {"SubmitRole", "PollRole"}
-    assert roles_that_may(template, invoke, "SubmitFunction") == {"ExportRunRole", "ScheduleRole"}
-    assert roles_that_may(template, "states:StartExecution", "export-run") == {"SubmitRole"}
-
-
 def test_names__of_the_state_machine_agree(template: dict[str, Any]) -> None:
     """Submit knows the state machine by its name, because each of the two must know the other."""
     name = properties(template, "ExportRunStateMachine")["StateMachineName"]["Fn::Sub"]
@@ -246,3 +170,102 @@ def test_ledger__is_kept(template: dict[str, Any]) -> None:
     settings = ledger["Properties"]
     assert settings["TimeToLiveSpecification"] == {"AttributeName": "expiresAt", "Enabled": True}
     assert settings["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert settings["DeletionProtectionEnabled"] is True
+
+
+def test_tasks__have_a_time_out_and_named_retries() -> None:
+    """Only what is Lambda's fault is tried again at once; the machine ends, too, some day."""
+    tasks = [state for state in DEFINITION["States"].values() if state["Type"] == "Task"]
+    assert len(tasks) == 3
+    for task in tasks:
+        assert 0 < task["TimeoutSeconds"] < 900
+        errors = [name for retry in task["Retry"] for name in retry["ErrorEquals"]]
+        assert errors
+        assert all(name.startswith("Lambda.") for name in errors)
+        assert all("MaxDelaySeconds" in retry for retry in task["Retry"])
+        assert task["Catch"][0]["ErrorEquals"] == ["States.ALL"]
+    assert DEFINITION["TimeoutSeconds"] == 7 * 86_400
+
+
+def test_execution__ends_far_below_the_event_limit() -> None:
+    """FAULT 36: the worst number of polls, nine events each; Step Functions allows 25,000."""
+    waited = polls = 0
+    while waited < DEFINITION["TimeoutSeconds"]:
+        polls += 1
+        waited += next_wait_seconds((), waited)
+    assert 100 < polls < 2000
+    assert polls * 9 < 20_000
+
+
+def test_functions__can_be_deployed_in_a_new_account() -> None:
+    """No reserved concurrency: such an account has ten executions in all."""
+    functions = resources("AWS::Lambda::Function")
+    assert len(functions) == 4
+    for function in functions.values():
+        assert "ReservedConcurrentExecutions" not in function
+        assert function["Timeout"] <= 300
+
+
+def test_reconcile__is_not_piled_up() -> None:
+    """Lambda drops an invocation that could not begin within the minute; the next one comes."""
+    (settings,) = resources("AWS::Lambda::EventInvokeConfig").values()
+    assert settings["MaximumRetryAttempts"] == 0
+    assert settings["MaximumEventAgeInSeconds"] == 60
+
+
+def test_schedules__keep_what_they_could_not_deliver() -> None:
+    """Both have a dead-letter queue; reconcile goes straight to submit, the export to the queue."""
+    schedules = resources("AWS::Scheduler::Schedule", "HasSchedule")
+    targets = {name: schedule["Target"] for name, schedule in schedules.items()}
+    assert {name: target["Arn"]["Fn::GetAtt"][0] for name, target in targets.items()} == {
+        "ReconcileSchedule": "SubmitFunction",
+        "ExportSchedule": "IntakeQueue",
+    }
+    for target in targets.values():
+        assert target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0] == "ScheduleDeadLetterQueue"
+        assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] <= 3600
+    assert schedules["ExportSchedule"]["ScheduleExpressionTimezone"]
+    assert resources("AWS::Scheduler::Schedule").keys() == {"ReconcileSchedule"}
+
+
+def test_partition__is_nowhere_taken_for_granted(template: dict[str, Any]) -> None:
+    """GovCloud and China: `arn:aws:` stands in patterns of parameters alone."""
+    assert "arn:aws:" not in json.dumps(template["Resources"])
+
+
+def test_everything__is_encrypted_at_rest() -> None:
+    """Queues by SQS, so that schedules and alarms need no key; the rest by a key."""
+    for queue in resources("AWS::SQS::Queue").values():
+        assert queue["SqsManagedSseEnabled"] is True
+    topics = resources("AWS::SNS::Topic")
+    assert len(topics) == 2
+    assert all(topic["KmsMasterKeyId"] == {"Ref": "Key"} for topic in topics.values())
+    key = {"Fn::GetAtt": ["Key", "Arn"]}
+    (secret,) = resources("AWS::SecretsManager::Secret").values()
+    assert secret["KmsKeyId"] == key
+    for group in resources("AWS::Logs::LogGroup").values():
+        assert group["KmsKeyId"] == key
+    (table,) = resources("AWS::DynamoDB::Table").values()
+    assert table["SSESpecification"] == {"SSEEnabled": True}, "a key of the stack dies before it"
+    (settings,) = resources("AWS::KMS::Key").values()
+    assert settings["EnableKeyRotation"] is True
+
+
+def test_logs__are_kept_for_a_while_and_hold_no_execution_data() -> None:
+    """Each function and the state machine write to a group of the stack."""
+    groups = resources("AWS::Logs::LogGroup")
+    assert len(groups) == 5
+    assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
+    for name, function in resources("AWS::Lambda::Function").items():
+        own = name.replace("Function", "LogGroup")
+        assert function["LoggingConfig"]["LogGroup"] == {"Ref": own}
+    (machine,) = resources("AWS::StepFunctions::StateMachine").values()
+    logging = machine["LoggingConfiguration"]
+    assert (logging["Level"], logging["IncludeExecutionData"]) == ("ERROR", False)
+
+
+def test_environment__holds_no_secret() -> None:
+    """Functions know names and numbers; of secrets they know the ARN (R9)."""
+    for function in resources("AWS::Lambda::Function").values():
+        for name in function["Environment"]["Variables"]:
+            assert not re.search(r"PASSWORD|SESSION_ID|TOKEN", name)

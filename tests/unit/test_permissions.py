@@ -1,0 +1,185 @@
+"""Who may do what, in the translated template.
+
+That a function is granted just what it calls is shown on the deployed stack
+(`tests/e2e/test_permissions.py`).
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.asl import DEFINITION
+from tests.support.translated import (
+    Statement,
+    resource_statements,
+    resources,
+    role_statements,
+)
+
+EVERYTHING = ("HasTls", "HasSenders", "HasSubscribers", "HasCredentialsKey", "HasSchedule")
+
+# What may have no named resource, and why.
+WILDCARD_RESOURCES = {
+    "ExportRunRole": "log deliveries have no names (AWS: Logging in Step Functions)",
+    "Key": "the policy of a key speaks of that key",
+}
+# Services that are held by another condition than aws:SourceAccount, and why.
+OTHER_CONDITIONS = {
+    "logs.<Region>.<URLSuffix>": "kms:EncryptionContext:aws:logs:arn names the account's log groups"
+}
+
+
+def roles_that_may(action: str, resource: str) -> set[str]:
+    """Return the roles that grant an action on a resource."""
+    return {
+        one.of
+        for one in role_statements(*EVERYTHING)
+        if action in one.actions and any(resource in name for name in one.resources)
+    }
+
+
+def test_roles__one_for_each_function() -> None:
+    """And nothing is attached to them from elsewhere."""
+    roles = resources("AWS::IAM::Role")
+    used = [str(f["Role"]) for f in resources("AWS::Lambda::Function").values()]
+    assert len(set(used)) == len(used) == 4
+    assert len(roles) == 6
+    assert all("ManagedPolicyArns" not in role for role in roles.values())
+
+
+def test_actions__no_wildcard() -> None:
+    """Each action is named; the account's own statement in the key's policy is AWS's way."""
+    for one in [*role_statements(*EVERYTHING), *resource_statements(*EVERYTHING)]:
+        if one.effect == "Allow" and one.principals != ("arn:<Partition>:iam::<AccountId>:root",):
+            assert not any("*" in action for action in one.actions), one
+
+
+def test_resources__wildcard_only_with_a_reason() -> None:
+    """Each resource is named."""
+    wild = {
+        one.of
+        for one in [*role_statements(*EVERYTHING), *resource_statements(*EVERYTHING)]
+        if "*" in one.resources
+    }
+    assert wild == WILDCARD_RESOURCES.keys()
+
+
+def test_secrets__who_reads_them() -> None:
+    """Only session reads the credentials; only submit, poll and session the session id."""
+    read = "secretsmanager:GetSecretValue"
+    assert roles_that_may(read, "ArenaCredentialsSecretArn") == {"SessionRole"}
+    assert roles_that_may(read, "SessionSecret") == {"SubmitRole", "PollRole", "SessionRole"}
+    assert roles_that_may(read, "") == {"SubmitRole", "PollRole", "SessionRole"}
+    assert roles_that_may("secretsmanager:PutSecretValue", "") == {"SessionRole"}
+    assert roles_that_may("kms:Decrypt", "ArenaCredentialsKeyArn") == {"SessionRole"}
+
+
+def test_topic__who_publishes() -> None:
+    """Publish, and submit for rejections."""
+    assert roles_that_may("sns:Publish", "") == {"SubmitRole", "PublishRole"}
+    assert roles_that_may("sns:Publish", "OutcomeTopic") == {"SubmitRole", "PublishRole"}
+
+
+def test_key__for_those_who_use_what_it_encrypts() -> None:
+    """Writing takes a data key, reading takes it apart."""
+    publishers = roles_that_may("sns:Publish", "OutcomeTopic")
+    readers = roles_that_may("secretsmanager:GetSecretValue", "SessionSecret")
+    writers = roles_that_may("secretsmanager:PutSecretValue", "SessionSecret")
+    assert roles_that_may("kms:Decrypt", "Key") == publishers | readers
+    assert roles_that_may("kms:GenerateDataKey", "Key") == publishers | writers
+
+
+def test_state_machine__may_call_what_its_definition_calls() -> None:
+    """In both directions; besides it may log."""
+    called = {
+        state["Arguments"]["FunctionName"].removeprefix("${").removesuffix("Arn}")
+        for state in DEFINITION["States"].values()
+        if state["Type"] == "Task"
+    }
+    granted = [one for one in role_statements() if one.of == "ExportRunRole"]
+    calls = [one for one in granted if one.actions == ("lambda:InvokeFunction",)]
+    assert [set(one.resources) for one in calls] == [called]
+    (logging,) = [one for one in granted if one not in calls]
+    assert all(action.startswith("logs:") for action in logging.actions)
+
+
+def test_schedules__may_reach_their_targets() -> None:
+    """In both directions."""
+    schedules = resources("AWS::Scheduler::Schedule", "HasSchedule").values()
+    arns = [(s["Target"]["Arn"], s["Target"]["DeadLetterConfig"]["Arn"]) for s in schedules]
+    reached = {arn["Fn::GetAtt"][0] for pair in arns for arn in pair}
+    granted = {
+        (action, resource)
+        for one in role_statements("HasSchedule")
+        if one.of == "ScheduleRole"
+        for action in one.actions
+        for resource in one.resources
+    }
+    assert granted == {
+        ("lambda:InvokeFunction" if name.endswith("Function") else "sqs:SendMessage", name)
+        for name in reached
+    }
+
+
+def test_services__come_from_this_account() -> None:
+    """No service principal without aws:SourceAccount (the confused deputy)."""
+    seen = set()
+    for one in resource_statements(*EVERYTHING):
+        for service in one.services:
+            seen.add(service)
+            if service in OTHER_CONDITIONS:
+                assert "kms:EncryptionContext:aws:logs:arn" in one.condition["ArnLike"]
+            else:
+                assert one.condition["StringEquals"]["aws:SourceAccount"], one
+    assert seen >= {"lambda.amazonaws.com", "states.amazonaws.com", "scheduler.amazonaws.com"}
+    assert OTHER_CONDITIONS.keys() <= seen
+
+
+@pytest.mark.parametrize("kind", ["AWS::SQS::Queue", "AWS::SNS::Topic"])
+def test_transport__is_encrypted(kind: str) -> None:
+    """Queues and topics refuse whoever comes without TLS, once Arena's address is a real one."""
+    names = resources(kind).keys()
+    refused = {
+        name
+        for one in resource_statements("HasTls")
+        if _refuses_plain(one)
+        for name in one.resources
+    }
+    assert names <= refused
+    assert not any(map(_refuses_plain, resource_statements()))
+
+
+def _refuses_plain(one: Statement) -> bool:
+    plain = one.condition.get("Bool", {}).get("aws:SecureTransport") == "false"
+    return one.effect == "Deny" and one.principals == ("*",) and plain
+
+
+def test_other_accounts__come_in_by_parameter_alone() -> None:
+    """Without the parameters only this account may send and subscribe."""
+    allowed = [one for one in resource_statements() if one.effect == "Allow" and not one.services]
+    assert {one.principals for one in allowed} == {
+        ("AWS::AccountId",),
+        ("arn:<Partition>:iam::<AccountId>:root",),
+    }
+    others = {
+        (one.of, one.actions)
+        for one in resource_statements("HasSenders", "HasSubscribers")
+        if any("AccountIds" in name for name in one.principals)
+    }
+    assert others == {
+        ("IntakeQueuePolicy", ("sqs:SendMessage",)),
+        ("OutcomeTopicPolicy", ("sns:Subscribe",)),
+    }
+
+
+def test_alarms__may_publish() -> None:
+    """The topic and its key let CloudWatch in: AWS's own key for SNS would not."""
+    alarms = [
+        (one.of, one.actions)
+        for one in resource_statements()
+        if one.services == ("cloudwatch.amazonaws.com",)
+    ]
+    assert sorted(alarms) == [
+        ("AlarmTopicPolicy", ("sns:Publish",)),
+        ("Key", ("kms:Decrypt", "kms:GenerateDataKey")),
+    ]
