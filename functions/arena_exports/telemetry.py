@@ -12,7 +12,10 @@ from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
 _CALLER = 3  # the log line's location is where the domain said it
-_SAME_IN_EVERY_LINE = ("function_arn", "function_memory_size")  # the log group tells as much
+# The log group tells as much.
+_SAME_IN_EVERY_LINE = ("cold_start", "function_arn", "function_memory_size", "service")
+# Of lines that only say what became of a request there are millions, and each byte is paid for.
+_WHERE_IN_THE_CODE = ("location", "function_name", "function_request_id")
 _REDACTED = "[redacted]"
 _concealed: set[str] = set()
 
@@ -38,11 +41,15 @@ def redacted(text: str) -> str:
 
 
 class LineFormatter(LambdaPowertoolsFormatter):
-    """Powertools' JSON lines, shorter and redacted."""
+    """Powertools' JSON lines, shorter and redacted.
+
+    From WARNING on they also say where in the code and in which invocation.
+    """
 
     def serialize(self, log: Any) -> str:  # noqa: ANN401 - Powertools' dict
         """Return the line."""
-        for key in _SAME_IN_EVERY_LINE:
+        routine = logging.getLevelNamesMapping()[log["level"]] <= logging.INFO
+        for key in (*_SAME_IN_EVERY_LINE, *(_WHERE_IN_THE_CODE if routine else ())):
             log.pop(key, None)
         return redacted(super().serialize(log))
 

@@ -159,7 +159,7 @@ class Bench:
         self._console.print(table)
 
     def _money(self) -> None:
-        one = measures.dollars_per_million(1, 20_000)
+        one = measures.dollars_per_million(1, 50_000)
         hundred = measures.dollars_per_million(100, 1_000)
         table = _table("Dollars for a million items", "", "one to a message", "100 to a message")
         for name in one:

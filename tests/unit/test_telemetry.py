@@ -36,17 +36,21 @@ def text() -> Iterator[io.StringIO]:
 
 
 def test_line__has_the_fields_and_little_else(text: io.StringIO) -> None:
-    """What is the same in every line of a log group is left out."""
+    """Routine lines hold what was said; from WARNING on also where, and in which invocation."""
 
     @logger.inject_lambda_context(clear_state=True)
     def handler(_event: object, _context: Any) -> None:
         PowertoolsTelemetry().event("request recorded", requestId="m-1", items=2)
+        PowertoolsTelemetry().warn("run failed", runGuid="R-1")
 
     handler({}, CONTEXT)
-    line = json.loads(text.getvalue())
-    assert line.items() >= {"message": "request recorded", "requestId": "m-1", "items": 2}.items()
-    assert line["function_request_id"] == CONTEXT.aws_request_id
-    assert not line.keys() & {"function_arn", "function_memory_size"}
+    routine, warning = map(json.loads, text.getvalue().splitlines())
+    assert routine.keys() == {"level", "message", "timestamp", "requestId", "items"}
+    assert (routine["requestId"], routine["items"]) == ("m-1", 2)
+    where = {"location", "function_name", "function_request_id"}
+    assert warning.keys() == {"level", "message", "timestamp", "runGuid"} | where
+    assert warning["function_request_id"] == CONTEXT.aws_request_id
+    assert warning["location"].startswith("handler:")
 
 
 def test_line__shows_no_secret(text: io.StringIO) -> None:
