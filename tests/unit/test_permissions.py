@@ -25,7 +25,11 @@ WILDCARD_RESOURCES = {
 }
 # Services that are held by another condition than aws:SourceAccount, and why.
 OTHER_CONDITIONS = {
-    "logs.<Region>.<URLSuffix>": "kms:EncryptionContext:aws:logs:arn names the account's log groups"
+    # It names the account's log groups.
+    "logs.<Region>.<URLSuffix>": "kms:EncryptionContext:aws:logs:arn",
+    # They say which topic or rule, and only that.
+    "sns.amazonaws.com": "aws:SourceArn",
+    "events.amazonaws.com": "aws:SourceArn",
 }
 
 
@@ -128,7 +132,7 @@ def test_services__come_from_this_account() -> None:
         for service in one.services:
             seen.add(service)
             if service in OTHER_CONDITIONS:
-                assert "kms:EncryptionContext:aws:logs:arn" in one.condition["ArnLike"]
+                assert "AWS::AccountId" in str(one.condition["ArnLike"][OTHER_CONDITIONS[service]])
             else:
                 assert one.condition["StringEquals"]["aws:SourceAccount"], one
     assert seen >= {"lambda.amazonaws.com", "states.amazonaws.com", "scheduler.amazonaws.com"}
