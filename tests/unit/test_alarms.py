@@ -8,26 +8,39 @@ from typing import Any
 
 import pytest
 
+from arena_exports import polling, sessions, submission
+from arena_exports.ledger import definitions
 from tests.support.translated import ROOT, resources
 
 OWN = "ArenaExports"
 AWS_METRICS = {
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName"),
+    ("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName"),
     ("AWS/Lambda", "Errors", "FunctionName"),
     ("AWS/States", "ExecutionsFailed", "StateMachineArn"),
 }
 SOURCES = "\n".join(path.read_text() for path in sorted((ROOT / "functions").rglob("*.py")))
 RUNBOOK = (ROOT / "infra" / "runbook.md").read_text()
-README = (ROOT / "README.md").read_text()
+METRICS = (ROOT / "infra" / "metrics.md").read_text()
 ALARMS = resources("AWS::CloudWatch::Alarm")
+RECONCILE_SECONDS = 60
+LONGEST_GAPS = {
+    "DefinitionRefusedAlarm": submission.LONGEST_DEFINITION_SECONDS,
+    "LoginRefusedAlarm": sessions.REFUSED_SECONDS,
+    "RunFailedAlarm": definitions.LONGEST_DOUBT_SECONDS,
+    "RunOverdueAlarm": polling.LONGEST_GAP_SECONDS,
+    "SessionDuelAlarm": sessions.COOL_DOWN_SECONDS,
+}
+"""How long a cause that lasts may count nothing."""
 
 
-def counted() -> set[str]:
-    """Return the names of the metrics that the functions' code counts."""
-    plain = set(re.findall(r'telemetry\.(?:count|seconds)\(\s*"(\w+)"', SOURCES))
-    purposes = set(re.findall(r'purpose="(\w+)"', SOURCES))
+def counted() -> dict[str, str]:
+    """Return the metrics that the functions' code counts, and their units."""
+    calls = re.findall(r'telemetry\.(count|seconds)\(\s*"(\w+)"', SOURCES)
+    purposes = re.findall(r'purpose="(\w+)"', SOURCES)
     assert 'count(f"ArenaRequestsTo{request.purpose}")' in SOURCES
-    return plain | {f"ArenaRequestsTo{purpose}" for purpose in purposes}
+    units = {name: {"count": "Count", "seconds": "Seconds"}[call] for call, name in calls}
+    return units | {f"ArenaRequestsTo{purpose}": "Count" for purpose in purposes}
 
 
 def widgets() -> list[dict[str, Any]]:
@@ -51,7 +64,7 @@ def dashboard_metrics() -> list[tuple[str, str, str, str]]:
 def test_metrics__exist() -> None:
     """There are some, so that the tests below say something."""
     assert len(counted()) > 25
-    assert len(ALARMS) == 16
+    assert len(ALARMS) == 17
     assert len(dashboard_metrics()) > 30
 
 
@@ -78,6 +91,32 @@ def test_alarm__tells_somebody_what_to_do(name: str) -> None:
     rows = [row.split("|") for row in RUNBOOK.splitlines() if row.startswith("| ")]
     (row,) = [row for row in rows if re.search(rf"\b{name}\b", row[1])]
     assert all(cell.strip() for cell in row[1:6])
+
+
+@pytest.mark.parametrize("name", LONGEST_GAPS)
+def test_alarm__lasts_as_long_as_its_cause(name: str) -> None:
+    """It does not call itself over between two tries of something that is still wrong."""
+    alarm = ALARMS[name]
+    assert alarm["Threshold"] == 0
+    assert alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]) == 1
+    seconds = alarm["Period"] * alarm["EvaluationPeriods"]
+    assert seconds > LONGEST_GAPS[name] + RECONCILE_SECONDS
+
+
+def test_alarms__know_what_missing_data_means() -> None:
+    """Where silence is no news, the state stays; where each minute is measured, it is an alarm."""
+    missing = {
+        name: alarm["TreatMissingData"]
+        for name, alarm in ALARMS.items()
+        if alarm["TreatMissingData"] != "notBreaching"
+    }
+    assert missing == {
+        "BudgetAlarm": "ignore",
+        "DeadLetterAlarm": "ignore",
+        "IntakeWaitingAlarm": "ignore",
+        "OldestPendingAlarm": "breaching",
+        "ScheduleDeadLetterAlarm": "ignore",
+    }
 
 
 def test_functions__count_under_the_stack_s_name() -> None:
@@ -112,11 +151,12 @@ def test_dashboard__answers_in_the_order_of_the_questions() -> None:
     assert alarms == [f"${{{name}.Arn}}" for name in ALARMS]
 
 
-def test_readme__has_every_metric_in_its_table() -> None:
-    """And none that does not exist."""
-    section = README.split("## Metrics")[1].split("\n## ")[0]
-    named = set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE))
-    assert named == counted()
+def test_metrics_page__describes_every_metric() -> None:
+    """With its unit, and none that does not exist."""
+    rows = [row.split("|") for row in METRICS.splitlines() if row.startswith("| `")]
+    described = {row[1].strip(" `"): row[2].strip() for row in rows}
+    assert len(described) == len(rows)
+    assert described == counted()
 
 
 def test_runbook__asks_for_lines_that_exist() -> None:
