@@ -6,6 +6,7 @@ LOCAL := .venv/dev/bin/python -m infra.local
 export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := true
 export SAM_CLI_TELEMETRY := 0
+export CKV_SKIP_PACKAGE_UPDATE_CHECK := true
 # `sam build` calls functions/Makefile, which needs a python3 with pip.
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(CURDIR)/.venv/sam/bin:$(PATH)
 
@@ -52,13 +53,15 @@ bench: setup .venv/bench/.stamp ## Measure requests, polls, start-up and cents b
 	@PYTHONPATH=functions .venv/bench/bin/python -m tests.bench
 
 .PHONY: check
-check: setup ## Check format, lint, types, template and state machine
+check: setup .venv/checks/.stamp ## Check format, lint, types, template, policies and state machine
 	.venv/dev/bin/ruff format --check
 	.venv/dev/bin/ruff check
 	.venv/dev/bin/mypy
 	.venv/dev/bin/cfn-lint
 	sam validate --lint --template template.yaml --region us-east-1
 	.venv/dev/bin/python -m infra.local.state_machine
+	.venv/checks/bin/checkov
+	.venv/checks/bin/python -m infra.local.policies
 
 .PHONY: format
 format: .venv/dev/.stamp ## Format the code, and repair what ruff can repair
@@ -71,7 +74,7 @@ deploy: setup ## Build, and deploy into an AWS account (asks for what it needs)
 	sam deploy --guided
 
 REQUIREMENTS := functions/requirements infra/local/requirements/tools infra/local/requirements/stack \
-  infra/local/requirements/sam tests/requirements tests/bench/requirements
+  infra/local/requirements/sam infra/local/requirements/checks tests/requirements tests/bench/requirements
 
 .PHONY: lock
 lock: $(TOOLS)/.stamp ## Write the requirements.txt files anew (LOCK=--upgrade for the newest versions)
@@ -97,7 +100,7 @@ $(TOOLS)/.stamp: infra/local/requirements/tools.txt
 .venv/bench/.stamp: tests/bench/requirements.txt $(TOOLS)/.stamp
 	$(make-environment)
 
-.venv/stack/.stamp .venv/sam/.stamp: .venv/%/.stamp: infra/local/requirements/%.txt $(TOOLS)/.stamp
+.venv/stack/.stamp .venv/sam/.stamp .venv/checks/.stamp: .venv/%/.stamp: infra/local/requirements/%.txt $(TOOLS)/.stamp
 	$(make-environment)
 
 define make-environment

@@ -1,67 +1,18 @@
-"""The template as CloudFormation gets it from SAM, with the branches of its conditions chosen."""
+"""The policies of the translated template, statement by statement."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-from samtranslator.translator.transform import transform
-from samtranslator.yaml_helper import yaml_parse
+from infra.local.paths import ROOT
+from infra.local.template import resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-ROOT = Path(__file__).parents[2]
-_NOTHING = {"Ref": "AWS::NoValue"}
-
-
-class _NoManagedPolicies:
-    """The template uses none."""
-
-    def load(self) -> dict[str, str]:
-        return {}
-
-
-@cache
-def translated() -> dict[str, Any]:
-    """Return the template after SAM's transform."""
-    parsed = yaml_parse((ROOT / "template.yaml").read_text())
-    for resource in parsed["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["CodeUri"] = "s3://bucket/key"
-        if resource["Type"] == "AWS::Serverless::StateMachine":
-            resource["Properties"]["DefinitionUri"] = "s3://bucket/key"
-    parsed["Globals"]["Function"].pop("CodeUri")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        template: dict[str, Any] = transform(parsed, {}, _NoManagedPolicies())
-    return template
-
-
-def resources(type_: str, *true: str) -> dict[str, dict[str, Any]]:
-    """Return the properties of the resources of a type, where just the conditions `true` hold."""
-    return {
-        name: _chosen(body.get("Properties", {}), true)
-        for name, body in translated()["Resources"].items()
-        if body["Type"] == type_ and body.get("Condition", "") in ("", *true)
-    }
-
-
-def _chosen(value: Any, true: tuple[str, ...]) -> Any:
-    """Follow `Fn::If`, and leave out what is no value."""
-    if isinstance(value, list):
-        return [kept for one in value if (kept := _chosen(one, true)) != _NOTHING]
-    if not isinstance(value, dict):
-        return value
-    if "Fn::If" in value:
-        condition, then, otherwise = value["Fn::If"]
-        return _chosen(then if condition in true else otherwise, true)
-    kept = {key: _chosen(inner, true) for key, inner in value.items()}
-    return {key: inner for key, inner in kept.items() if inner != _NOTHING or value == _NOTHING}
+__all__ = ["ROOT", "Statement", "resource_statements", "resources", "role_statements"]
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from arena_exports.ledger.lease import LEASE_SECONDS
 from arena_exports.polling import next_wait_seconds
 from arena_exports.sessions import LOGIN_SECONDS
 from arena_exports.submission import SECONDS_FOR_A_POST
+from infra.local.template import resources, translated
 from tests.support.asl import DEFINITION
-from tests.support.translated import resources, translated
 
 CONTRACT_PARAMETERS = {
     "ArenaBaseUrl",
