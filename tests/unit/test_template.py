@@ -7,13 +7,18 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from arena_exports.adapters.http import WHOLE_TIMEOUT_SECONDS
+from arena_exports.errors import SettingsError
 from arena_exports.ledger.lease import LEASE_SECONDS
 from arena_exports.polling import next_wait_seconds
 from arena_exports.sessions import LOGIN_SECONDS
+from arena_exports.settings import ARENA_HOSTS, checked_base_url
 from arena_exports.submission import SECONDS_FOR_A_POST
 from infra.local.template import resources, translated
+from tests.support import addresses
 from tests.support.asl import DEFINITION
 
 CONTRACT_PARAMETERS = {
@@ -62,45 +67,52 @@ def test_template__has_the_contract_s_names(template: dict[str, Any]) -> None:
     assert template["Outputs"].keys() == CONTRACT_OUTPUTS
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://api.arenasolutions.com/v1",
-        "https://api.arenagov.com/v1",
-        "https://api.europe.arenaplm.com/v1",
-        "https://api.uk.arenaplm.com/v1",
-        "https://api.arenaplm.cn/v1",
-        "http://127.0.0.1:8081/v1",
-        "http://localhost:1",
-    ],
-)
-def test_base_url__accepted(template: dict[str, Any], url: str) -> None:
+def allows_base_url(url: str) -> bool:
+    """Tell whether the template lets an address pass; CloudFormation matches the whole of it."""
+    pattern = translated()["Parameters"]["ArenaBaseUrl"]["AllowedPattern"]
+    return re.fullmatch(pattern, url) is not None
+
+
+@pytest.mark.parametrize("url", addresses.ACCEPTED)
+def test_base_url__accepted(url: str) -> None:
     """Arena's five addresses, and a stand-in on loopback."""
-    assert re.fullmatch(template["Parameters"]["ArenaBaseUrl"]["AllowedPattern"], url)
+    assert allows_base_url(url)
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://api.arenasolutions.com/v1",
-        "https://api.arenasolutions.com",
-        "https://api.arenasolutions.com./v1",
-        "https://API.arenasolutions.com/v1",
-        "https://api.arenasolutions.com:443/v1",
-        "https://api.arenasolutions.com/v1/",
-        "https://user@api.arenasolutions.com/v1",
-        "https://api.arenasolutions.com.evil.example/v1",
-        "https://apixarenasolutions.com/v1",
-        "http://169.254.169.254/v1",
-        "http://127.0.0.1/v1",
-        "http://localhost.evil.example:80/v1",
-        "http://localhost:80@evil.example/v1",
-        "",
-    ],
-)
-def test_base_url__refused(template: dict[str, Any], url: str) -> None:
+@pytest.mark.parametrize("url", addresses.REFUSED)
+def test_base_url__refused(url: str) -> None:
     """FAULT 45: anything else is refused in the template already."""
-    assert not re.fullmatch(template["Parameters"]["ArenaBaseUrl"]["AllowedPattern"], url)
+    assert not allows_base_url(url)
+
+
+@settings(max_examples=1000)
+@given(
+    st.sampled_from(addresses.ACCEPTED),
+    st.integers(0, 40),
+    st.integers(0, 2),
+    st.text(st.characters() | st.sampled_from("/:@.?#\\019av"), max_size=2),
+)
+def test_base_url__property_template_and_code_agree(
+    url: str, at: int, removed: int, put: str
+) -> None:
+    """Whatever is put into an address, or taken out: both let it pass, or neither does."""
+    changed = url[:at] + put + url[at + removed :]
+    try:
+        accepted = bool(checked_base_url(changed))
+    except SettingsError:
+        accepted = False
+    assert allows_base_url(changed) == accepted
+
+
+def test_tls__is_wanted_at_each_address_of_arena(template: dict[str, Any]) -> None:
+    """A host that HasTls forgets would be served without the policies that refuse plain HTTP."""
+    pattern = template["Parameters"]["ArenaBaseUrl"]["AllowedPattern"]
+    (hosts,) = re.findall(r"\^\(https://api\\\.\(([^)]+)\)/v1\|http://", pattern)
+    allowed = {f"https://api.{host}/v1" for host in hosts.replace("\\", "").split("|")}
+    compared = [one["Fn::Equals"] for one in template["Conditions"]["HasTls"]["Fn::Or"]]
+    assert {url for _, url in compared} == allowed
+    assert allowed == {f"https://{host}/v1" for host in ARENA_HOSTS}
+    assert all(parameter == {"Ref": "ArenaBaseUrl"} for parameter, _ in compared)
 
 
 def test_queues__hold_messages_long_enough(template: dict[str, Any]) -> None:
@@ -167,10 +179,10 @@ def test_ledger__is_kept(template: dict[str, Any]) -> None:
     """The ledger survives its stack, expires what is settled, and can be restored."""
     ledger = template["Resources"]["Ledger"]
     assert ledger["DeletionPolicy"] == ledger["UpdateReplacePolicy"] == "Retain"
-    settings = ledger["Properties"]
-    assert settings["TimeToLiveSpecification"] == {"AttributeName": "expiresAt", "Enabled": True}
-    assert settings["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert settings["DeletionProtectionEnabled"] is True
+    applied = ledger["Properties"]
+    assert applied["TimeToLiveSpecification"] == {"AttributeName": "expiresAt", "Enabled": True}
+    assert applied["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert applied["DeletionProtectionEnabled"] is True
 
 
 def test_tasks__have_a_time_out_and_named_retries() -> None:
@@ -208,9 +220,9 @@ def test_functions__can_be_deployed_in_a_new_account() -> None:
 
 def test_reconcile__is_not_piled_up() -> None:
     """Lambda drops an invocation that could not begin within the minute; the next one comes."""
-    (settings,) = resources("AWS::Lambda::EventInvokeConfig").values()
-    assert settings["MaximumRetryAttempts"] == 0
-    assert settings["MaximumEventAgeInSeconds"] == 60
+    (applied,) = resources("AWS::Lambda::EventInvokeConfig").values()
+    assert applied["MaximumRetryAttempts"] == 0
+    assert applied["MaximumEventAgeInSeconds"] == 60
 
 
 def test_schedules__keep_what_they_could_not_deliver() -> None:
@@ -247,8 +259,8 @@ def test_everything__is_encrypted_at_rest() -> None:
         assert group["KmsKeyId"] == key
     (table,) = resources("AWS::DynamoDB::Table").values()
     assert table["SSESpecification"] == {"SSEEnabled": True}, "a key of the stack dies before it"
-    (settings,) = resources("AWS::KMS::Key").values()
-    assert settings["EnableKeyRotation"] is True
+    (applied,) = resources("AWS::KMS::Key").values()
+    assert applied["EnableKeyRotation"] is True
 
 
 def test_logs__are_kept_for_a_while_and_hold_no_execution_data() -> None:
