@@ -33,8 +33,10 @@ LOOKS_THAT_SUFFICE = 2
 LONGEST_BACK_OFF_SECONDS = 600
 # Counted from when the attempt was written: submit's time-out (120 s), and then the same again.
 LATEST_RUN_SECONDS = 220
-# Arena tells whole seconds, and its Date header may be one behind.
-CLOCK_TOLERANCE_SECONDS = 3
+# Arena tells whole seconds, its Date header may be one behind, and the clocks of two functions some
+# seconds apart. An older run of ours does no harm: the ledger knows it.
+CLOCK_TOLERANCE_SECONDS = 10
+LARGEST_OFFSET_SECONDS = 86_400  # a Date beyond it is not Arena's time
 
 
 class Adoption:
@@ -118,13 +120,14 @@ class Adoption:
         """Look at what is pending and at what ended since; of several runs, take the earliest.
 
         Not at the whole list. A run moves from one filter to the next, never back. Where it does
-        not say that it is ours, it is read: only the user who started a run may (3024).
+        not name the creator of our last run it is read: only the user who started a run may (3024),
+        and that user may be another one since.
         """
         wanted = digest(self._ledger.selection(attempt).item_guids)
         ours = {
             run.guid: run
             for run, offset in self._candidates(attempt)
-            if self._is_ours(lease, attempt, run, offset, wanted)
+            if self._may_be_ours(attempt, run, offset, wanted)
         }
         known = self._ledger.lease.known_runs(ours)
         for run in sorted(ours.values(), key=lambda run: run.created_at or 0):
@@ -150,24 +153,24 @@ class Adoption:
             None,
         ):
             since = attempt.first_sent_at + offset - CLOCK_TOLERANCE_SECONDS
-            found = self._arena.find_runs(
-                attempt.group.export_guid, filters or {"completionDateTimeFrom": zulu(since)}
-            )
-            if found.arena_now is not None:
-                # Read after the answer: one that took long makes the POST seem earlier, no more.
-                offset = found.arena_now - self._clock.now()
+            try:
+                found = self._arena.find_runs(
+                    attempt.group.export_guid, filters or {"completionDateTimeFrom": zulu(since)}
+                )
+            except RunUnreadableError:
+                return  # no such definition, or none of ours: no run of it can be read, ever
+            # Read after the answer: one that took long makes the POST seem earlier, no more.
+            ahead = (found.arena_now or 0) - self._clock.now()
+            if abs(ahead) <= LARGEST_OFFSET_SECONDS:
+                offset = ahead
             for run in found.runs:
                 yield run, offset
 
-    def _is_ours(
-        self, lease: Lease, attempt: Attempt, run: Run, offset: float, wanted: str
-    ) -> bool:
-        """Compare a run with the attempt: when, by whom, and which items."""
+    def _may_be_ours(self, attempt: Attempt, run: Run, offset: float, wanted: str) -> bool:
+        """Compare a run with the attempt: when, and which items."""
         earliest = attempt.first_sent_at + offset - CLOCK_TOLERANCE_SECONDS
         latest = attempt.sent_at + offset + LATEST_RUN_SECONDS
         if run.created_at is None or not earliest <= run.created_at <= latest:
-            return False
-        if lease.creator_guid and run.creator_guid and not _is_by(lease, run):
             return False
         if attempt.group.kind is Kind.DEFINITION:
             return True  # its criteria are the definition's own

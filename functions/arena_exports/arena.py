@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from arena_exports import arena_protocol as protocol
-from arena_exports.budget import parse_date, read_budget
+from arena_exports.budget import SAFE_WAIT_SECONDS, parse_date, read_budget
 from arena_exports.errors import (
     ArenaAnswerError,
     BudgetSpentError,
@@ -129,6 +129,7 @@ class Arena:
         """GET a definition's runs, filtered, with a few tries.
 
         Raises:
+            RunUnreadableError: the definition's runs can never be read by this user.
             RequestNotCompletedError, ArenaAnswerError, NotNowError: as for `read_run`.
         """
         request = protocol.list_runs(export_guid, filters)
@@ -140,7 +141,10 @@ class Arena:
                 parse_date(answer.headers.get("date", "")),
             )
 
-        return self._with_retries(look)
+        try:
+            return self._with_retries(look)
+        except ArenaAnswerError as exc:
+            raise protocol.list_runs_error(exc, export_guid) from exc
 
     def _with_retries(self, call: Callable[[], _T]) -> _T:
         """Do an idempotent call again, with full jitter, when it brought no answer soon."""
@@ -188,10 +192,8 @@ class Arena:
             remaining=budget and budget.remaining,
         )
         if spent:
-            raise NotNowError(
-                "request budget spent",
-                self._jittered(self._budget.read().wait_seconds(self._clock.now(), 0)),
-            )
+            wait = budget.wait_seconds(self._clock.now(), 0) if budget else SAFE_WAIT_SECONDS
+            raise NotNowError("request budget spent", self._jittered(wait))
         return answer
 
     def _note(self, budget: Budget) -> None:

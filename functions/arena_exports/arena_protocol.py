@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 from urllib.parse import urlencode
 
 from arena_exports.errors import (
@@ -44,7 +44,8 @@ LARGE_BODY_BYTES = 100_000
 CODE_SYNTAX = 400
 CODES_SESSION = frozenset({401})
 CODES_ITEM = frozenset({3011, 3012})
-CODES_UNREADABLE = frozenset({404, 3011, 3012, 3024})
+CODES_NO_ACCESS = frozenset({404, 3024})
+CODES_UNREADABLE = CODES_NO_ACCESS | CODES_ITEM
 CODES_CRITERIA = frozenset({3140, 3142, 3294})
 CODES_TOO_MANY = frozenset({3148, 3149})
 CODES_UNKNOWN_OUTCOME = frozenset({503, 3000, 3146, 4085, 4087})
@@ -53,6 +54,7 @@ CODE_IN_PROGRESS = 3144
 CODES_BUDGET = frozenset({4084, 4014})
 CODES_LOCKED = frozenset({4083, 4013})
 
+_SESSION_ID = re.compile(r"[!-~]{1,4096}")  # fits a header and a secret
 _NAMED_GUID = re.compile(r"guid\s+\"\s*([A-Za-z0-9]+)\s*\"", re.IGNORECASE)
 
 
@@ -165,15 +167,15 @@ def answer_error(  # noqa: PLR0911 - one line for each meaning
     errors = _errors(answer.body)
     codes = {code for code, _ in errors if code is not None}
     code, text = errors[0] if errors else (None, "no error that could be read")
-    status = answer.status
+    status, text = answer.status, _printable(text[:300])
 
     def error(kind: type[_ErrorT]) -> _ErrorT:
-        return kind(status=status, code=code, message=text[:300], call=request.call)
+        return kind(status=status, code=code, message=text, call=request.call)
 
     if codes & CODES_BUDGET or status == HTTP_TOO_MANY:
         return error(BudgetSpentError)
     if status >= HTTP_SERVER_ERROR or codes & CODES_UNKNOWN_OUTCOME:
-        return RequestNotCompletedError(f"{request.call}: {status}/{code}: {text[:300]}")
+        return RequestNotCompletedError(f"{request.call}: {status}/{code}: {text}")
     if codes & CODES_LOCKED:
         return error(AccountLockedError)
     if codes & CODES_SESSION:
@@ -215,6 +217,11 @@ def _errors(body: bytes) -> list[tuple[int | None, str]]:
         for error in errors
         if isinstance(error, dict)
     ]
+
+
+def _printable(text: str) -> str:
+    """Replace what a message attribute of SQS, or one line of a log, cannot hold."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _code(value: object) -> int | None:
@@ -266,6 +273,22 @@ def read_run_error(error: ArenaAnswerError) -> ArenaAnswerError:
     )
 
 
+def list_runs_error(error: ArenaAnswerError, export_guid: str) -> ArenaAnswerError:
+    """Say what a refusal of `list_runs` is about.
+
+    403 and 404, and 3011 and 3012 that name the definition: this user can never read a run of it.
+    Anything else, as a filter that Arena does not like, says nothing about the runs.
+    """
+    if type(error) is not ArenaAnswerError:
+        return error
+    names_it = error.code in CODES_ITEM and export_guid in error.arena_message.upper()
+    if error.status != HTTP_FORBIDDEN and error.code not in CODES_NO_ACCESS and not names_it:
+        return error
+    return RunUnreadableError(
+        status=error.status, code=error.code, message=error.arena_message, call=error.call
+    )
+
+
 def read_login(content: Any) -> Login:  # noqa: ANN401 - JSON is anything
     """Read a login's answer; the id's key is `arenaSessionId` in practice.
 
@@ -276,18 +299,23 @@ def read_login(content: Any) -> Login:  # noqa: ANN401 - JSON is anything
     """
     fields = content if isinstance(content, dict) else {}
     session_id = fields.get("arenaSessionId") or fields.get("arena_session_id")
-    if not isinstance(session_id, str):
+    if not is_session_id(session_id):
         message = "log in: the answer has no session id"
         raise RequestNotCompletedError(message)
     workspace_id = fields.get("workspaceId")
-    return Login(session_id, None if workspace_id is None else str(workspace_id))
+    return Login(session_id, None if workspace_id is None else _printable(str(workspace_id)[:64]))
+
+
+def is_session_id(value: object) -> TypeGuard[str]:
+    """Tell whether a value could be a session id: it can hold `|` and other punctuation."""
+    return isinstance(value, str) and bool(_SESSION_ID.fullmatch(value))
 
 
 def login_error(error: ArenaAnswerError) -> ArenaAnswerError | LoginRefusedError:
     """Say what a refusal of `login` is about.
 
-    4001, 4079, 4081, 4082 and whatever is not known refuse the credentials.
+    4001, 4079, 4081, 4082 and whatever is not known refuse the credentials; 413 is a gateway's.
     """
-    if isinstance(error, (AccountLockedError, BudgetSpentError)):
+    if isinstance(error, (AccountLockedError, BudgetSpentError, TooManyItemsError)):
         return error
     return LoginRefusedError(str(error.code or error.status), error.arena_message)

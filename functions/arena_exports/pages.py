@@ -15,10 +15,13 @@ from arena_exports.model import Entry, ExportRequest, Group, ItemGuid, RequestId
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-MOST_ITEMS_ON_A_PAGE = 12_000  # about 170 KB compressed; a GUID carries 13 bytes
-MOST_ENTRIES_ON_A_PAGE = (
-    4_000  # about 160 KB compressed; a request id and its GUID carry 35 to 40 bytes
-)
+# What a page may take at the worst, compressed: no correlation id packs, and GUIDs have 32 letters.
+MOST_BYTES_ON_A_PAGE = 380_000
+BYTES_OF_AN_ITEM = 23  # usually 13
+BYTES_OF_AN_ENTRY = 40  # a request id and two numbers, without its correlation id
+# A correlation id of 128 characters, each as two JSON escapes, takes 1,538; a page is full when the
+# next entry's head may not fit, and an entry that is continued has its head on both pages.
+FILLED_BYTES_AT_LEAST = MOST_BYTES_ON_A_PAGE - 4_000
 MOST_WRITES_IN_A_BUNDLE = 100
 MOST_ITEMS_IN_A_BUNDLE = 100_000
 WRITES_FOR_A_PAGE = 2  # the page and its pending pointer
@@ -42,7 +45,8 @@ def bundles(requests: Iterable[ExportRequest]) -> Iterator[list[ExportRequest]]:
 def _fits(bundle: Sequence[ExportRequest]) -> bool:
     items = sum(len(request.item_guids) for request in bundle)
     groups = {request.group for request in bundle}
-    pages = len(groups) + items // MOST_ITEMS_ON_A_PAGE
+    used = sum(_head_bytes(request.correlation_id) for request in bundle) + items * BYTES_OF_AN_ITEM
+    pages = len(groups) + used // FILLED_BYTES_AT_LEAST
     writes = len(bundle) + WRITES_FOR_A_PAGE * pages
     return writes <= MOST_WRITES_IN_A_BUNDLE and items <= MOST_ITEMS_IN_A_BUNDLE
 
@@ -61,18 +65,24 @@ def by_group(requests: Iterable[ExportRequest]) -> dict[Group, list[Entry]]:
 def lay_out(entries: Iterable[Entry]) -> Iterator[tuple[Entry, ...]]:
     """Yield the entries page by page; an entry that does not fit is continued on the next page."""
     page: list[Entry] = []
-    room = MOST_ITEMS_ON_A_PAGE
+    room = MOST_BYTES_ON_A_PAGE
     for whole in entries:
         entry: Entry | None = whole
         while entry:
-            if room == 0 or len(page) == MOST_ENTRIES_ON_A_PAGE:
+            needed = _head_bytes(entry.correlation_id)
+            if room < needed + BYTES_OF_AN_ITEM:
                 yield tuple(page)
-                page, room = [], MOST_ITEMS_ON_A_PAGE
-            head, entry = _cut(entry, room)
+                page, room = [], MOST_BYTES_ON_A_PAGE
+            head, entry = _cut(entry, (room - needed) // BYTES_OF_AN_ITEM)
             page.append(head)
-            room -= len(head.item_guids)
+            room -= needed + len(head.item_guids) * BYTES_OF_AN_ITEM
     if page:
         yield tuple(page)
+
+
+def _head_bytes(correlation_id: str | None) -> int:
+    """Return what an entry takes at the worst, without its items."""
+    return BYTES_OF_AN_ENTRY + len(json.dumps(correlation_id))
 
 
 def _cut(entry: Entry, room: int) -> tuple[Entry, Entry | None]:

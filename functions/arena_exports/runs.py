@@ -5,6 +5,7 @@ Pure.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -12,6 +13,13 @@ from typing import Any
 
 from arena_exports.errors import RequestNotCompletedError
 from arena_exports.model import ItemGuid, RunGuid
+
+# What Arena's answers may hold and every store takes (DynamoDB, Step Functions, SNS).
+_GUID = re.compile(r"[A-Za-z0-9]{1,64}")
+_LONGEST_TITLE = 255
+_LONGEST_TIME = 40
+_LARGEST_NUMBER = 10**12
+_YEARS = range(2000, 2100)
 
 
 class RunStatus(StrEnum):
@@ -93,6 +101,8 @@ def epoch_seconds(zulu: str | None) -> float | None:
         moment = datetime.fromisoformat(zulu or "")
     except ValueError:
         return None
+    if moment.year not in _YEARS:
+        return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
@@ -113,7 +123,7 @@ def parse_run(content: Any) -> Run:  # noqa: ANN401 - JSON is anything
     Raises:
         RequestNotCompletedError: it has no guid, so it is not a run.
     """
-    if not isinstance(content, dict) or not _text(content.get("guid")):
+    if not isinstance(content, dict) or not _guid(content.get("guid")):
         message = "the answer is not an export run: it has no guid"
         raise RequestNotCompletedError(message)
     status_text = _text(content.get("status")) or ""
@@ -124,9 +134,9 @@ def parse_run(content: Any) -> Run:  # noqa: ANN401 - JSON is anything
         number=_whole_number(content.get("number")),
         status=RunStatus(status_text) if known else RunStatus.UNKNOWN,
         status_text=status_text[:40],
-        creation_date_time=_text(content.get("creationDateTime")),
-        completion_date_time=_text(content.get("completionDateTime")),
-        creator_guid=_text(creator.get("guid")) if isinstance(creator, dict) else None,
+        creation_date_time=_time(content.get("creationDateTime")),
+        completion_date_time=_time(content.get("completionDateTime")),
+        creator_guid=_guid(creator.get("guid")) if isinstance(creator, dict) else None,
         criteria_results_count=_whole_number(content.get("criteriaResultsCount")),
         item_guids=_criteria_guids(content.get("criteria")),
         files=_files(content.get("files")),
@@ -163,9 +173,9 @@ def _files(files: object) -> tuple[RunFile, ...]:
     if not isinstance(files, list):
         return ()
     return tuple(
-        RunFile(file["guid"], _text(file.get("title")))
+        RunFile(file["guid"], (_text(file.get("title")) or "")[:_LONGEST_TITLE] or None)
         for file in files
-        if isinstance(file, dict) and _text(file.get("guid"))
+        if isinstance(file, dict) and _guid(file.get("guid"))
     )
 
 
@@ -173,5 +183,16 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _guid(value: object) -> str | None:
+    return value if isinstance(value, str) and _GUID.fullmatch(value) else None
+
+
+def _time(value: object) -> str | None:
+    """Return a time as Arena wrote it, if it has the length of one."""
+    return value if isinstance(value, str) and len(value) <= _LONGEST_TIME else None
+
+
 def _whole_number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value < _LARGEST_NUMBER else None

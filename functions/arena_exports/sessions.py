@@ -65,6 +65,7 @@ class Sessions:
         self._clock = clock
         self._session = Session()
         self._read_at = 0.0
+        self._dead = {""}
 
     def current(self) -> Session:
         """Return the session in force as far as is known; a kept one where Secrets Manager is down.
@@ -89,8 +90,10 @@ class Sessions:
             NotNowError: there is none to be had now.
         """
         self._session = Session()
+        # More than one: where somebody wrote the secret by hand, it and the record name two.
+        self._dead.add(dead.version)
         session = _session(self._secret.read())
-        if session.version in ("", dead.version):
+        if session.version in self._dead:
             version = self._authority.renew(dead.version)
             session = _session(self._secret.read(version))
         if not session.session_id:
@@ -106,11 +109,7 @@ def _session(secret: Secret | None) -> Session:
     if secret is None:
         return Session()
     session_id = secret.value.get(SESSION_KEY)
-    return (
-        Session(secret.version, session_id)
-        if isinstance(session_id, str) and session_id
-        else Session()
-    )
+    return Session(secret.version, session_id) if protocol.is_session_id(session_id) else Session()
 
 
 class LoginDesk:

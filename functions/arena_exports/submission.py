@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 BREATH_SECONDS = 2.0
 MOST_REFUSALS_OF_ITEMS = 10
 ITEMS_REJECTED_AT_ONCE = 100
+MOST_ITEMS_REJECTED = 5_000  # of one attempt, whose item notes them
 # A POST may take as long as the HTTP time-out, and what follows it a little.
 SECONDS_FOR_A_POST = 45
 FIRST_BACK_OFF_SECONDS = 30
@@ -212,7 +213,10 @@ class Submission:
         left = selection.without(attempt.rejected)
         if not left.item_guids:
             return self._refuse_all(attempt, Outcome.ALL_ITEMS_REFUSED, "", "")
-        if attempt.refusals >= MOST_REFUSALS_OF_ITEMS:
+        if (
+            attempt.refusals >= MOST_REFUSALS_OF_ITEMS
+            or len(attempt.rejected) >= MOST_ITEMS_REJECTED
+        ):
             self._isolation.halve(attempt, left)
             return True
         if not deadline.allows(SECONDS_FOR_A_POST):
@@ -228,8 +232,9 @@ class Submission:
         So that a restart goes on from there.
         """
         attempt = replace(attempt, refusals=attempt.refusals + 1)
-        for start in range(0, len(error.item_guids), ITEMS_REJECTED_AT_ONCE):
-            named = frozenset(error.item_guids[start : start + ITEMS_REJECTED_AT_ONCE])
+        item_guids = error.item_guids[: MOST_ITEMS_REJECTED - len(attempt.rejected)]
+        for start in range(0, len(item_guids), ITEMS_REJECTED_AT_ONCE):
+            named = frozenset(item_guids[start : start + ITEMS_REJECTED_AT_ONCE])
             entries = selection.only(named)
             self._outcomes.reject(attempt.group, entries, str(error.code), error.arena_message)
             attempt = self._ledger.lease.reject_items(lease, attempt, named)

@@ -134,6 +134,7 @@ class Poller:
         try:
             run = self._arena.read_run(state.export_guid, state.run_guid)
         except NotNowError as exc:
+            self._say_if_overdue(state, attempt)
             self._telemetry.event("no poll now", runGuid=state.run_guid, reason=exc.reason)
             return replace(state, wait_seconds=exc.retry_after_seconds)
         except RunUnreadableError as exc:
@@ -143,6 +144,7 @@ class Poller:
             )
             return self._end(looked, attempt, Result(Outcome.UNREADABLE))
         except (RequestNotCompletedError, ArenaAnswerError) as exc:
+            self._say_if_overdue(looked, attempt)
             self._telemetry.warn("poll brought no answer", runGuid=state.run_guid, error=str(exc))
             return replace(
                 looked, wait_seconds=max(SECONDS_AFTER_NO_ANSWER, self._next_wait(attempt))
@@ -159,16 +161,16 @@ class Poller:
                 "status of the run is not known", runGuid=run.guid, status=run.status_text
             )
         if run.phase is Phase.PENDING:
-            return self._wait(state, attempt)
+            self._say_if_overdue(state, attempt)
+            return replace(state, wait_seconds=self._next_wait(attempt))
         if run.phase is Phase.READY and not run.files and run.criteria_results_count != 0:
             return self._without_files(state, attempt, run)
         return self._end(state, attempt, _result(run, Outcome(run.status.value)), run)
 
-    def _wait(self, state: WatchState, attempt: Attempt) -> WatchState:
+    def _say_if_overdue(self, state: WatchState, attempt: Attempt) -> None:
         if self._clock.now() - attempt.started_at > self._run_timeout_seconds:
             self._telemetry.count("RunOverdue")
             self._telemetry.warn("run is overdue", runGuid=state.run_guid, polls=state.polls)
-        return replace(state, wait_seconds=self._next_wait(attempt))
 
     def _next_wait(self, attempt: Attempt) -> int:
         definition = self._ledger.definitions.read(attempt.group.export_guid)

@@ -247,10 +247,10 @@ def test_form__of_slot_and_attempt_from_take_to_settled() -> None:
 
 
 def test_form__of_many_files() -> None:
-    """Files are kept 5,000 to an item, and read in their order."""
+    """Files are kept 250 to an item, and read in their order."""
     desk = Desk()
     attempt = desk.start()
-    files = [RunFile(f"F{n:05}", f"title {n}") for n in range(10_001)]
+    files = [RunFile(f"F{n:05}", f"title {n}") for n in range(501)]
     desk.ledger.lease.ended(attempt, RESULT, files)
     assert desk.ledger.lease.files(attempt.attempt_id) == files
     names = [sk for sk in desk.table.items[MONTH] if "FILES" in sk]
@@ -604,7 +604,7 @@ def test_sets__are_found_from_the_request_on() -> None:
 
 
 def test_select__merges_what_befell_the_pages_of_a_set() -> None:
-    """The worst of both, and the earliest failure."""
+    """The worst of both, and the latest first failure: nobody is given up for another's."""
     desk = Desk()
     attempt = desk.start()
     fence = desk.ledger.lease.fence_of(attempt)
@@ -612,7 +612,7 @@ def test_select__merges_what_befell_the_pages_of_a_set() -> None:
     put(GROUP, "set", entries, SetHistory(1, 2, NOW + 5), fence)
     desk.table.write(*_second_page(desk, entries))
     desk.ledger.settle(desk.ledger.lease.ended(attempt, RESULT), Definition(EXPORT))
-    assert desk.select().history == SetHistory(3, 2, NOW)
+    assert desk.select().history == SetHistory(3, 2, NOW + 5)
     assert len(desk.select().entries) == 2
 
 

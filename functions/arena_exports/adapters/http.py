@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from arena_exports.arena_protocol import HttpAnswer, HttpRequest
 from arena_exports.errors import RequestNotCompletedError
@@ -44,8 +45,8 @@ class HttpTransport:
             with requests.Session() as session:
                 session.trust_env = False
                 return self._send(session, request)
-        except (requests.RequestException, OSError, ValueError) as exc:
-            # Not `from exc`: a requests exception carries the request, and with it the session id.
+        except (requests.RequestException, HTTPError, OSError, ValueError) as exc:
+            # Not `from exc`: these exceptions carry the request, and with it the session id.
             message = f"{request.call}: {type(exc).__name__}"
             raise RequestNotCompletedError(message) from None
 
@@ -61,7 +62,9 @@ class HttpTransport:
             stream=True,
         ) as answer:
             body = bytearray()
-            for chunk in answer.iter_content(_CHUNK_BYTES):
+            # read1 gives what has come; read and iter_content wait until a chunk is full, however
+            # slowly it fills. Compressed content is unpacked no further than a chunk either.
+            while chunk := answer.raw.read1(_CHUNK_BYTES, decode_content=True):
                 body += chunk
                 if len(body) > MOST_ANSWER_BYTES or self._monotonic() > give_up_at:
                     message = (

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 _POINTERS_AT_ONCE = 100
 _POINTERS_COUNTED = 1000  # some 150 kB
+# Of one attempt: so many its item can hold, and publish can settle before its time-out.
+MOST_SLICES = 5_000
 
 
 class RequestBook:
@@ -125,7 +127,7 @@ class RequestBook:
             slices.append(PageSlice(page.page_id, pending.position, stop, page.size))
             entries += page.part(pending.position, stop)
             history = _merged(history, pending.history)
-            if stop < page.size:
+            if stop < page.size or len(slices) == MOST_SLICES:
                 break
         return Selection(head.group, tuple(slices), tuple(entries), history)
 
@@ -291,7 +293,9 @@ def _count_open(page: Page, position: int, counts: dict[RequestId, int]) -> None
 
 
 def _merged(one: SetHistory, other: SetHistory) -> SetHistory:
-    first = [at for at in (one.first_failed_at, other.first_failed_at) if at]
+    """Of several that share a run: none is given up before it would be by itself."""
     return SetHistory(
-        max(one.failures, other.failures), max(one.aborts, other.aborts), min(first, default=0)
+        max(one.failures, other.failures),
+        max(one.aborts, other.aborts),
+        max(one.first_failed_at, other.first_failed_at),
     )

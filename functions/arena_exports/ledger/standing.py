@@ -35,7 +35,10 @@ class BudgetRecord:
         )
 
     def write(self, budget: Budget) -> None:
-        """Keep a budget, unless a later answer was kept already."""
+        """Keep a budget, unless a later answer was kept already.
+
+        One that is spent is kept all the same: the later answer may be of a clock ahead.
+        """
         item = {
             "PK": keys.BUDGET[0],
             "SK": keys.BUDGET[1],
@@ -47,7 +50,8 @@ class BudgetRecord:
             "firstRemaining": budget.first_remaining,
             "firstSeenAt": budget.first_seen_at,
         }
-        for condition in (If(less={"seenAt": budget.seen_at + 1}), If(absent=("PK",))):
+        spent = If(less={"spentUntil": budget.spent_until})
+        for condition in (If(less={"seenAt": budget.seen_at + 1}), If(absent=("PK",)), spent):
             try:
                 self._table.write(Put(item, condition))
             except ConditionFailedError:
