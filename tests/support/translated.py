@@ -12,7 +12,7 @@ from infra.local.template import resources
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["ROOT", "Statement", "resource_statements", "resources", "role_statements"]
+__all__ = ["ROOT", "Statement", "reference", "resource_statements", "resources", "role_statements"]
 
 
 @dataclass(frozen=True)

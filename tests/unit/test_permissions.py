@@ -11,6 +11,7 @@ import pytest
 from tests.support.asl import DEFINITION
 from tests.support.translated import (
     Statement,
+    reference,
     resource_statements,
     resources,
     role_statements,
@@ -139,17 +140,24 @@ def test_services__come_from_this_account() -> None:
     assert OTHER_CONDITIONS.keys() <= seen
 
 
-@pytest.mark.parametrize("kind", ["AWS::SQS::Queue", "AWS::SNS::Topic"])
-def test_transport__is_encrypted(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "attached_to", "actions"),
+    [("AWS::SQS::Queue", "Queues", ("sqs:*",)), ("AWS::SNS::Topic", "Topics", ("sns:Publish",))],
+)
+def test_transport__is_encrypted(kind: str, attached_to: str, actions: tuple[str, ...]) -> None:
     """Queues and topics refuse whoever comes without TLS, once Arena's address is a real one."""
-    names = resources(kind).keys()
+    attached = {
+        (policy, reference(name))
+        for policy, body in resources(f"{kind}Policy", "HasTls").items()
+        for name in body[attached_to]
+    }
     refused = {
-        name
+        (one.of, name)
         for one in resource_statements("HasTls")
-        if _refuses_plain(one)
+        if _refuses_plain(one) and one.actions == actions
         for name in one.resources
     }
-    assert names <= refused
+    assert {name for _, name in attached & refused} == resources(kind).keys()
     assert not any(map(_refuses_plain, resource_statements()))
 
 

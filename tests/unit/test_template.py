@@ -118,7 +118,7 @@ def test_tls__is_wanted_at_each_address_of_arena(template: dict[str, Any]) -> No
 def test_queues__hold_messages_long_enough(template: dict[str, Any]) -> None:
     """Six times the function's time-out plus the longest window.
 
-    The DLQ keeps longer than the queue.
+    The DLQs keep longer than the queue, as long as SQS can.
     """
     intake, dead = properties(template, "IntakeQueue"), properties(template, "DeadLetterQueue")
     timeout = properties(template, "SubmitFunction")["Timeout"]
@@ -126,20 +126,29 @@ def test_queues__hold_messages_long_enough(template: dict[str, Any]) -> None:
     assert intake["VisibilityTimeout"] >= 6 * timeout + window
     assert dead["MessageRetentionPeriod"] > intake["MessageRetentionPeriod"]
     assert intake["MaximumMessageSize"] == dead["MaximumMessageSize"] == 1024 * 1024
-    assert intake["RedrivePolicy"]["maxReceiveCount"] >= 3
+    undelivered = properties(template, "ScheduleDeadLetterQueue")
+    assert dead["MessageRetentionPeriod"] == undelivered["MessageRetentionPeriod"] == 14 * 86_400
 
 
-def test_event_source__reports_partial_failures(template: dict[str, Any]) -> None:
-    """Batches are large, wait for the window, and fail message by message."""
-    (mapping,) = [
-        body["Properties"]
-        for body in template["Resources"].values()
-        if body["Type"] == "AWS::Lambda::EventSourceMapping"
-    ]
+def test_queue__gives_up_after_some_receives(template: dict[str, Any]) -> None:
+    """AWS wants five at least: throttled deliveries count as receives."""
+    redrive = properties(template, "IntakeQueue")["RedrivePolicy"]
+    assert redrive["maxReceiveCount"] >= 5
+    assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+
+
+def test_event_source__reports_partial_failures() -> None:
+    """Batches are large, wait for the window, and fail message by message.
+
+    Submit leaves half of the ten executions that a new account has to the others.
+    """
+    (mapping,) = resources("AWS::Lambda::EventSourceMapping").values()
+    assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["IntakeQueue", "Arn"]}
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["BatchSize"] % 98 == 0
-    assert template["Parameters"]["BatchingWindowSeconds"]["MinValue"] >= 1
-    assert mapping["ScalingConfig"]["MaximumConcurrency"] >= 2
+    assert mapping["MaximumBatchingWindowInSeconds"] == {"Ref": "BatchingWindowSeconds"}
+    assert translated()["Parameters"]["BatchingWindowSeconds"]["MinValue"] >= 1
+    assert 2 <= mapping["ScalingConfig"]["MaximumConcurrency"] <= 5
 
 
 def test_time_outs__fit_together(template: dict[str, Any]) -> None:
@@ -249,6 +258,7 @@ def test_everything__is_encrypted_at_rest() -> None:
     """Queues by SQS, so that schedules and alarms need no key; the rest by a key."""
     for queue in resources("AWS::SQS::Queue").values():
         assert queue["SqsManagedSseEnabled"] is True
+        assert "KmsMasterKeyId" not in queue
     topics = resources("AWS::SNS::Topic")
     assert len(topics) == 2
     assert all(topic["KmsMasterKeyId"] == {"Ref": "Key"} for topic in topics.values())
@@ -274,6 +284,9 @@ def test_logs__are_kept_for_a_while_and_hold_no_execution_data() -> None:
     (machine,) = resources("AWS::StepFunctions::StateMachine").values()
     logging = machine["LoggingConfiguration"]
     assert (logging["Level"], logging["IncludeExecutionData"]) == ("ERROR", False)
+    (destination,) = logging["Destinations"]
+    arn = destination["CloudWatchLogsLogGroup"]["LogGroupArn"]
+    assert arn == {"Fn::GetAtt": ["ExportRunLogGroup", "Arn"]}
 
 
 def test_environment__holds_no_secret() -> None:
@@ -281,3 +294,4 @@ def test_environment__holds_no_secret() -> None:
     for function in resources("AWS::Lambda::Function").values():
         for name in function["Environment"]["Variables"]:
             assert not re.search(r"PASSWORD|SESSION_ID|TOKEN", name)
+    assert "{{resolve:" not in json.dumps(translated())
