@@ -68,9 +68,10 @@ class HttpRequest:
     call: str
     method: str
     path: str
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     session_id: str = field(default="", repr=False)
     purpose: str = ""
+    password: str = field(default="", repr=False)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -81,14 +82,29 @@ class HttpRequest:
         }
         return {**headers, "arena_session_id": self.session_id} if self.session_id else headers
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What it tells Arena, and Arena alone (R9)."""
+        return tuple(filter(None, (self.session_id, self.password)))
+
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """One answer; header names in lower case."""
+    """One answer; header names in lower case.
+
+    `secrets` are the request's: Arena, or a proxy, may show them in what it says.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    def redacted(self, text: str) -> str:
+        """Return a text of the answer without the request's secrets."""
+        for secret in self.secrets:
+            text = text.replace(secret, "[redacted]")
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +122,8 @@ def login(credentials: Mapping[str, Any]) -> HttpRequest:
         for key in ("email", "password", "workspaceId")
         if credentials.get(key) is not None
     }
-    return HttpRequest("log in", "POST", "/login", _json_bytes(body))
+    password = str(credentials.get("password", ""))
+    return HttpRequest("log in", "POST", "/login", _json_bytes(body), password=password)
 
 
 def start_run(export_guid: ExportGuid, kind: Kind, item_guids: Sequence[ItemGuid]) -> HttpRequest:
@@ -167,7 +184,7 @@ def answer_error(  # noqa: PLR0911 - one line for each meaning
     errors = _errors(answer.body)
     codes = {code for code, _ in errors if code is not None}
     code, text = errors[0] if errors else (None, "no error that could be read")
-    status, text = answer.status, _printable(text[:300])
+    status, text = answer.status, _printable(answer.redacted(text)[:300])
 
     def error(kind: type[_ErrorT]) -> _ErrorT:
         return kind(status=status, code=code, message=text, call=request.call)

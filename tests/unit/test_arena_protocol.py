@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,9 +45,19 @@ def test_headers__of_every_call() -> None:
     assert HttpRequest("poll", "GET", "/x", session_id="a|b").headers["arena_session_id"] == "a|b"
 
 
-def test_request__does_not_show_its_session() -> None:
-    """R9: a request that lands in a log has no session id in it."""
+def test_request__does_not_show_its_secrets() -> None:
+    """R9: a request that lands in a log has no session id and no password in it."""
     assert "canary" not in repr(HttpRequest("poll", "GET", "/x", session_id="canary"))
+    assert "canary" not in repr(protocol.login({"email": "e", "password": "canary"}))
+
+
+def test_answer_error__does_not_show_the_request_s_secrets() -> None:
+    """R9: whatever Arena shows of what it was told, also where its text is cut."""
+    login = protocol.login({"email": "e", "password": 'ca"na\nry'})
+    poll = HttpRequest("poll", "GET", "/x", session_id="A|b=")
+    for request, shown in ((login, 'ca"na\nry'), (poll, "A|b=")):
+        told = replace(answer(400, 4001, message=f"{'.' * 289}{shown}!"), secrets=request.secrets)
+        assert str(protocol.answer_error(request, told)).endswith(".[redacted]")
 
 
 @pytest.mark.parametrize(

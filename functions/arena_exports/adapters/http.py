@@ -72,4 +72,4 @@ class HttpTransport:
                     )
                     raise RequestNotCompletedError(message)
             headers = {name.lower(): value for name, value in answer.headers.items()}
-            return HttpAnswer(answer.status_code, headers, bytes(body))
+            return HttpAnswer(answer.status_code, headers, bytes(body), request.secrets)
