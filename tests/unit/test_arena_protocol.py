@@ -56,8 +56,12 @@ def test_answer_error__does_not_show_the_request_s_secrets() -> None:
     login = protocol.login({"email": "e", "password": 'ca"na\nry'})
     poll = HttpRequest("poll", "GET", "/x", session_id="A|b=")
     for request, shown in ((login, 'ca"na\nry'), (poll, "A|b=")):
-        told = replace(answer(400, 4001, message=f"{'.' * 289}{shown}!"), secrets=request.secrets)
-        assert str(protocol.answer_error(request, told)).endswith(".[redacted]")
+        told = replace(
+            answer(400, 4001, message=f"{shown}{'.' * 287}{shown}"), secrets=request.secrets
+        )
+        text = str(protocol.answer_error(request, told))
+        assert text.startswith(f"{request.call}: 400/4001: [redacted].")
+        assert text.endswith(".[re")
 
 
 @pytest.mark.parametrize(
