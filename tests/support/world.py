@@ -55,6 +55,11 @@ def item_guid(number: int) -> ItemGuid:
     return ItemGuid(f"ITEM{number:016d}")
 
 
+def items(count: int, start: int = 0) -> list[str]:
+    """Return so many made-up item GUIDs, from a number on."""
+    return [item_guid(number) for number in range(start, start + count)]
+
+
 @dataclass
 class World:
     """Everything between the intake queue and the outcome topic."""
@@ -282,3 +287,9 @@ class World:
     def answers(self, code: int) -> int:
         """Count Arena's answers with a code."""
         return sum(1 for record in self.arena.journal.records if record.code == code)
+
+
+def assert_exported(world: World, expected: Iterable[str], times: int = 1) -> None:
+    """Make sure that exactly these items were exported, so many times each."""
+    assert dict(world.exported()) == dict.fromkeys(expected, times)
+    assert not world.errors

@@ -1,0 +1,223 @@
+"""What FAULTS.md promises of intake, by its numbers (1 to 11)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from arena_exports.errors import (
+    DeliveryError,
+    LedgerUnavailableError,
+)
+from arena_exports.messages import IntakeRules, parse_message
+from infra.local.simulator import control, names
+from tests.support.world import EXPORT, World, assert_exported, item_guid, items
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from arena_exports.model import ExportRequest
+    from arena_exports.ports import Write
+
+
+def failing(times: int, error: Exception, real: Callable[..., object]) -> Callable[..., object]:
+    """Return a function that fails so many times, and then does what the real one does."""
+    left = [error] * times
+
+    def call(*args: object, **kwargs: object) -> object:
+        if left:
+            raise left.pop()
+        return real(*args, **kwargs)
+
+    return call
+
+
+def _request(record: dict[str, str]) -> ExportRequest | None:
+    rules = IntakeRules("default", names.DEFAULT_EXPORT_GUID)
+    return parse_message(record["messageId"], record["body"], rules)
+
+
+def test_fault_01__same_message_twice_is_one_request() -> None:
+    """A message that is delivered twice is recorded once, and acknowledged both times."""
+    world = World()
+    records = world.record(item_guid(1), item_guid(2))
+    assert world.deliver(records) == []
+    assert world.deliver(records) == []
+    world.settle()
+    assert_exported(world, items(3)[1:])
+    assert world.posts() == 1
+
+
+def test_fault_01__same_message_in_two_functions_at_once_is_one_request() -> None:
+    """Both record, one transaction is refused: one request, and both acknowledge it."""
+    world = World()
+    records = world.record(item_guid(1), item_guid(2))
+    write, others = world.table.write, []
+
+    def overtaken(*writes: Write) -> None:
+        world.table.write = write  # type: ignore[method-assign]
+        others.append(world.deliver(records))
+        write(*writes)
+
+    world.table.write = overtaken  # type: ignore[method-assign]
+    assert world.deliver(records) == []
+    assert others == [[]]
+    world.settle()
+    assert_exported(world, items(3)[1:])
+    assert world.posts() == 1
+
+
+def test_fault_02__same_item_twice_in_a_batch_is_one_item() -> None:
+    """Doubles in one batch are merged, each message acknowledged, each request told of its item."""
+    world = World()
+    doubles = {"itemGuids": [item_guid(1), item_guid(1)]}
+    assert world.deliver(world.record(item_guid(1), item_guid(1), doubles)) == []
+    world.settle()
+    (event,) = world.events()
+    assert event["data"]["itemGuids"] == [item_guid(1)]
+    assert [r["itemCount"] for r in event["data"]["requests"]] == [1, 1, 1]
+
+
+def test_fault_03__malformed_body_alone_is_rejected() -> None:
+    """A body that cannot be understood is rejected with an event and a DLQ entry.
+
+    Its neighbours are exported.
+    """
+    world = World()
+    ids = world.send(item_guid(1), {"itemGuids": "no list"}, item_guid(2))
+    world.settle()
+    assert_exported(world, items(3)[1:])
+    (rejected,) = world.events("rejected")
+    assert rejected["subject"] == ids[1]
+    assert rejected["data"]["error"]["code"] == "InvalidMessage"
+    assert "itemGuids" in rejected["data"]["error"]["message"]
+    (letter,) = world.dead_letters.letters
+    assert json.loads(letter.body) == {"itemGuids": "no list"}
+    assert letter.error_code == "InvalidMessage"
+
+
+def test_fault_03__rejection_names_what_could_be_read() -> None:
+    """A message of another workspace is rejected with its own definition and correlation id."""
+    world = World()
+    world.send(
+        {"exportGuid": EXPORT, "itemGuids": items(1), "workspace": "x", "correlationId": "E"}
+    )
+    (rejected,) = world.events("rejected")
+    assert rejected["data"]["error"]["code"] == "WrongWorkspace"
+    assert rejected["data"]["correlationId"] == "E"
+    assert rejected["source"] == f"/arena/default/exports/{EXPORT}"
+
+
+def test_fault_03__refusal_that_cannot_be_delivered_is_not_acknowledged() -> None:
+    """Event, entry, acknowledgement: without the event there is no acknowledgement."""
+    world = World()
+
+    def refuse(_events: object) -> None:
+        raise DeliveryError
+
+    world.topic.publish = refuse  # type: ignore[method-assign]
+    records = world.record("junk", item_guid(1))
+    assert world.deliver(records) == [records[0]["messageId"]]
+    assert not world.dead_letters.letters
+
+
+def test_fault_04__all_bodies_malformed() -> None:
+    """Each body is rejected by itself; nothing is delivered again, and no run is started."""
+    world = World()
+    bodies = ["", "{", "[]", '{"itemGuids": 5}']
+    records = world.record(*bodies)
+    assert world.deliver(records) == []
+    rejected = [event["data"]["requestId"] for event in world.events("rejected")]
+    assert rejected == [record["messageId"] for record in records]
+    assert [letter.body for letter in world.dead_letters.letters] == bodies
+    assert {letter.error_code for letter in world.dead_letters.letters} == {"InvalidMessage"}
+    assert world.posts() == 0
+
+
+def test_fault_05__ledger_that_throttles_is_asked_again() -> None:
+    """A throttled record is tried again at once; nothing fails."""
+    world = World()
+    real = world.table.write
+    world.table.write = failing(2, LedgerUnavailableError(), real)  # type: ignore[method-assign, assignment]
+    assert world.deliver(world.record(*items(3))) == []
+    world.settle()
+    assert sorted(world.exported()) == items(3)
+
+
+def test_fault_05__ledger_that_is_down_fails_only_what_is_not_recorded() -> None:
+    """What could not be recorded is delivered again, and then recorded once."""
+    world = World()
+    real = world.table.write
+    records = world.record(*items(150))
+    world.table.write = failing(3, LedgerUnavailableError(), real)  # type: ignore[method-assign, assignment]
+    failed = world.deliver(records)
+    assert len(failed) == 98
+    assert world.deliver([r for r in records if r["messageId"] in failed]) == []
+    world.settle()
+    assert dict(world.exported()) == dict.fromkeys(items(150), 1)
+
+
+def test_fault_06__redelivery_after_a_kill_is_a_no_op() -> None:
+    """A batch that was recorded before its function died is recorded once, and makes one run."""
+    world = World()
+    records = world.record(*items(3))
+    world.ledger.requests.record(
+        [request for request in map(_request, records) if request is not None]
+    )
+    assert world.deliver(records) == []
+    world.settle()
+    assert_exported(world, items(3))
+    assert world.posts() == 1
+
+
+def test_fault_08__old_messages_are_accepted() -> None:
+    """A message of four days ago comes after a newer one for the same item: both are answered."""
+    world = World()
+    old = world.record({"itemGuids": items(2), "correlationId": "old"})
+    old[0]["attributes"]["SentTimestamp"] = str(int((world.clock.now() - 4 * 86_400) * 1000))
+    control.start_foreign_run(world.arena, {"seconds": 60})
+    world.send({"itemGuids": items(1), "correlationId": "new"})
+    assert world.deliver(old) == []
+    world.settle()
+    assert_exported(world, items(2))
+    (event,) = world.events()
+    told = {r["correlationId"]: r["itemCount"] for r in event["data"]["requests"]}
+    assert told == {"old": 2, "new": 1}
+
+
+def test_fault_09__item_that_arrives_during_its_run_is_exported_again_once() -> None:
+    """An item that arrives while its own run is in progress goes into the next run."""
+    world = World()
+    world.send(item_guid(1))
+    world.send(item_guid(1))
+    world.settle()
+    assert_exported(world, [item_guid(1)], times=2)
+    assert world.posts() == 2
+
+
+def test_fault_10__burst_of_many_messages_leaves_in_few_runs() -> None:
+    """Ten thousand messages need at most one run more than the limit asks for, each within it."""
+    world = World(settings={"max_items_per_run": 1000})
+    guids = items(10_000)
+    for start in range(0, 10_000, 500):
+        world.send(*guids[start : start + 500])
+    world.settle()
+    assert_exported(world, guids)
+    assert world.posts() <= 11
+    assert max(len(run.item_guids) for run in world.arena.exports.runs) <= 1000
+    assert max(len(event.body) for event in world.topic.events) <= 256 * 1024 - 1024
+    assert max(len(json.dumps(state)) for state in world.executions.started.values()) < 1024
+
+
+def test_fault_11__schedule_that_fires_twice_makes_one_run_while_pending() -> None:
+    """Two requests for a definition run share one while they wait.
+
+    One that comes during it makes another.
+    """
+    world = World()
+    body = {"exportGuid": names.DEFINITION_EXPORT_GUID}
+    world.send(body, body)
+    world.send(body)
+    world.settle()
+    assert len(world.events("completed")) == 2
+    assert not world.errors

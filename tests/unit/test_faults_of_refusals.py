@@ -1,0 +1,186 @@
+"""What FAULTS.md promises of runs that Arena refuses, by its numbers (17 to 19, 49, 50)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from infra.local.simulator import control, names
+from tests.support.world import EXPORT, World, assert_exported, item_guid, items
+
+if TYPE_CHECKING:
+    from arena_exports.arena_protocol import HttpAnswer, HttpRequest
+
+POST = {"method": "POST", "path": "*/runs"}
+
+
+def test_fault_17__run_too_large_is_halved_and_the_size_remembered() -> None:
+    """A run of too many items goes in smaller ones.
+
+    The size that worked is remembered and grows.
+    """
+    world = World()
+    control.put_definition(world.arena, EXPORT, {"views": ["SPECS"], "maxItems": 30})
+    world.send({"itemGuids": items(100)})
+    world.settle()
+    assert_exported(world, items(100))
+    assert world.answers(3148) <= 4
+
+
+def test_fault_17__single_item_that_is_too_large_alone_is_rejected() -> None:
+    """An item that no run can carry is rejected, and the rest is exported."""
+    world = World()
+    heavy, send = item_guid(5), world.transport.send
+
+    def weigh(request: HttpRequest) -> HttpAnswer:
+        if request.call == "start an export run" and heavy.encode() in request.body:
+            control.add_faults(world.arena, {**POST, "code": 3149})
+        return send(request)
+
+    world.transport.send = weigh  # type: ignore[method-assign]
+    world.send({"itemGuids": items(16)})
+    world.settle()
+    assert_exported(world, [guid for guid in items(16) if guid != heavy])
+    (rejected,) = world.events("rejected")
+    assert rejected["data"]["error"]["code"] == "3149"
+    assert rejected["data"]["itemGuids"] == [heavy]
+    assert json.loads(world.dead_letters.letters[0].body)["itemGuids"] == [heavy]
+
+
+@pytest.mark.parametrize(
+    "answer", [{"status": 413, "body": "<h1>"}, {"code": 3148}, {"code": 3149}]
+)
+def test_fault_17__each_way_to_say_too_large_halves(answer: dict[str, object]) -> None:
+    """3148, 3149 and a 413: two runs of half the size."""
+    world = World()
+    control.add_faults(world.arena, {**POST, **answer})
+    world.send({"itemGuids": items(100)})
+    world.settle()
+    assert_exported(world, items(100))
+    sizes = [len(run.item_guids) for run in world.arena.exports.runs]
+    assert sizes == [50, 50]
+
+
+def test_fault_17__a_400_for_the_syntax_of_a_very_large_body_halves() -> None:
+    """How large a body may be is not documented: code 400 on one above 100 kB may mean its size."""
+    world = World()
+    control.add_faults(world.arena, {**POST, "code": 400})
+    world.send({"itemGuids": items(5000)})
+    world.settle()
+    assert_exported(world, items(5000))
+    assert [len(run.item_guids) for run in world.arena.exports.runs] == [2500, 2500]
+
+
+def test_fault_18__item_that_matches_nothing_is_published_all_the_same() -> None:
+    """A run that matched fewer items than asked is published, with the shortfall in it."""
+    world = World()
+    control.set_guids(world.arena, {"unknown": [item_guid(3)]})
+    world.send(*items(5))
+    world.settle()
+    (event,) = world.events()
+    assert event["data"]["criteriaResultsCount"] == 4
+    assert len(event["data"]["itemGuids"]) == 5
+    assert world.telemetry.metrics["ItemsNotMatched"] == 1
+    assert world.posts() == 1
+
+
+def test_fault_19__definition_of_the_wrong_kind_rejects_the_requests() -> None:
+    """Items for a definition with its own criteria are rejected with Arena's code.
+
+    At the price of one POST.
+    """
+    world = World()
+    ids = world.send({"exportGuid": names.DEFINITION_EXPORT_GUID, "itemGuids": items(3)})
+    world.settle()
+    (rejected,) = world.events("rejected")
+    assert rejected["data"]["error"]["code"] == "3142"
+    assert rejected["subject"] == ids[0]
+    assert world.posts() == 1
+    assert json.loads(world.dead_letters.letters[0].body)["itemGuids"] == items(3)
+
+
+@pytest.mark.parametrize("code", [3145, 3024])
+def test_fault_19__definition_that_is_refused_keeps_its_requests(code: int) -> None:
+    """A definition that Arena refuses keeps its requests until it is mended; others go on."""
+    world = World()
+    control.put_definition(
+        world.arena, "BROKENDEFINITION0001", {"views": ["SPECS"], "refusal": code}
+    )
+    world.send({"exportGuid": "BROKENDEFINITION0001", "itemGuids": items(3)}, *items(3, 10))
+    world.run_for(3600)
+    assert_exported(world, items(3, 10))
+    assert world.answers(code) <= 7
+    control.put_definition(world.arena, "BROKENDEFINITION0001", {"views": ["SPECS"]})
+    world.settle(7200)
+    assert_exported(world, items(3, 10) + items(3))
+    assert not world.dead_letters.letters
+
+
+@pytest.mark.parametrize("code", [3140, 3294])
+def test_fault_19__criteria_that_the_definition_forbids_reject_the_requests(code: int) -> None:
+    """One POST, one rejection for each request with Arena's code, nothing left pending."""
+    world = World()
+    control.add_faults(world.arena, {**POST, "code": code})
+    ids = world.send({"itemGuids": items(2)}, item_guid(5))
+    world.settle()
+    assert [event["subject"] for event in world.events("rejected")] == ids
+    assert {letter.error_code for letter in world.dead_letters.letters} == {str(code)}
+    assert world.posts() == 1
+
+
+def test_fault_49__3011_that_names_no_item_is_the_definition() -> None:
+    """A value that is not valid for an attribute rejects no item."""
+    world = World()
+    message = 'The specified value "Changes" is not a valid option for the attribute "world".'
+    control.add_faults(world.arena, {**POST, "code": 3011, "message": message})
+    world.send(*items(3))
+    world.settle()
+    assert_exported(world, items(3))
+    assert world.events("rejected") == []
+
+
+@pytest.mark.parametrize("named", ["first", "all"])
+def test_fault_50__many_bad_guids_do_not_cost_a_post_each(named: str) -> None:
+    """Two hundred GUIDs that Arena does not know are taken out, and the rest is exported."""
+    world = World()
+    control.set_settings(world.arena, {"badGuidsNamed": named, "badGuidBlanks": True})
+    bad = items(200, 1000)
+    control.set_guids(world.arena, {"bad": bad})
+    world.send({"itemGuids": items(300) + bad})
+    world.settle()
+    assert_exported(world, items(300))
+    rejected = [guid for event in world.events("rejected") for guid in event["data"]["itemGuids"]]
+    assert sorted(rejected) == bad
+    assert {letter.error_code for letter in world.dead_letters.letters} == {"3011"}
+
+
+def test_fault_50__a_different_bad_guid_each_time_ends_a_gather_after_ten_posts() -> None:
+    """No attempt is POSTed more than ten times; what is left is set aside and halved."""
+    world = World()
+    bad = items(200, 1000)
+    control.set_guids(world.arena, {"bad": bad})
+    world.send({"itemGuids": items(300) + bad})
+    posts = world.posts()
+    attempts = [
+        item
+        for pk, items_ in world.table.items.items()
+        if pk[:4] == "RUN#"
+        for item in items_.values()
+        if "refusals" in item
+    ]
+    assert posts >= 10
+    assert max(attempt["refusals"] for attempt in attempts) == 10
+    world.settle()
+    assert world.answers(3011) <= len(bad) + 20
+    assert dict(world.exported()) == dict.fromkeys(items(300), 1)
+
+
+def test_unknown_definition__is_not_taken_for_an_item() -> None:
+    """A 3011 or 3012 that names the export definition keeps the requests."""
+    world = World()
+    world.send({"exportGuid": "NOSUCHDEFINITION0001", "itemGuids": items(3)})
+    world.run_for(600)
+    assert world.events("rejected") == []
+    assert world.posts() <= 4
