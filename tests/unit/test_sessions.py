@@ -222,7 +222,7 @@ def test_login__without_a_credentials_secret() -> None:
     assert desk.renew("")
 
 
-def test_fault_23__login_into_another_workspace_is_refused() -> None:
+def test_fault_28__login_into_another_workspace_is_refused() -> None:
     """Nothing is submitted there; the message names both."""
     world = World()
     control.set_account(world.arena, {"answeredWorkspaceId": 666})

@@ -62,7 +62,7 @@ def test_submission__breathes_for_batches_and_not_for_the_schedule() -> None:
     assert world.ledger.lease.read().state is SlotState.RUNNING
 
 
-def test_fault_12__busy_slot_is_tried_ever_later() -> None:
+def test_fault_13__busy_slot_is_tried_ever_later() -> None:
     """From 30 s on, doubled up to ten minutes, half of it by chance; a run starts it anew."""
     world = Steady()
     control.start_foreign_run(world.arena, {"seconds": 3000})
@@ -85,7 +85,7 @@ def test_fault_12__busy_slot_is_tried_ever_later() -> None:
     assert world.posts() == world.telemetry.metrics["LeaseWaits"] + 1
 
 
-def test_fault_15__named_items_are_taken_out_and_the_rest_is_sent_at_once() -> None:
+def test_fault_50__named_items_are_taken_out_and_the_rest_is_sent_at_once() -> None:
     """One refusal, one rejection for each request, one more POST, all in one invocation."""
     world = World()
     control.set_settings(world.arena, {"badGuidsNamed": "all"})
@@ -130,7 +130,7 @@ def test_submission__all_items_refused_frees_the_slot_at_once() -> None:
 
 
 @pytest.mark.parametrize(("most", "runs"), [(100, 1), (99, 2), (60, 2), (30, 5)])
-def test_fault_16__run_too_large_is_halved_until_it_passes(most: int, runs: int) -> None:
+def test_fault_17__run_too_large_is_halved_until_it_passes(most: int, runs: int) -> None:
     """The definition remembers the size, and grows it by a quarter after each run."""
     world = World()
     control.put_definition(world.arena, EXPORT, {"maxItems": most})

@@ -95,7 +95,7 @@ def test_poll__gaps_follow_what_is_known_of_the_definition_and_size() -> None:
     assert look(world, state).wait_seconds == 13
 
 
-def test_fault_17__scarce_budget_stretches_the_gaps() -> None:
+def test_fault_31__scarce_budget_stretches_the_gaps() -> None:
     """With one reserve left, looks come a quarter as often."""
     world, state = started(runningSeconds=1000)
     control.set_budget(world.arena, {"remaining": 101})
@@ -191,7 +191,7 @@ def test_poll__complete_without_files_is_looked_at_three_times_more() -> None:
     assert result.completion_date_time
 
 
-def test_fault_32__overdue_run_is_said_and_watched_on() -> None:
+def test_fault_36__overdue_run_is_said_and_watched_on() -> None:
     """From an hour on, at each look; not before, and not at an hour sharp."""
     world, state = started(runningSeconds=100_000)
     for seconds, expected in ((3600, 0), (1, 1), (1000, 2)):
