@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.local import emulator, sam
-from infra.local.aws import Clients
 from infra.local.paths import LOCAL
 from infra.local.processes import Service, free_port, start_guarded, stop_guarded
 from infra.local.simulator import names
@@ -43,12 +42,8 @@ class Address:
 
     def services(self) -> tuple[Service, Service]:
         """Describe the services to be started: the embedded AWS and the Arena simulator."""
-        log = self.folder / "arena.log"
-        where = ["--host", "127.0.0.1", "--port", str(self.arena_port)]
-        simulator = [sys.executable, "-m", "infra.local.simulator", *where]
-        environment = {"HOME": str(self.folder), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
         aws = emulator.service(self.aws_port, self.folder)
-        return aws, Service("arena", simulator, environment, log)
+        return aws, arena_service(self.arena_port, self.folder)
 
     def stack(self) -> Stack:
         """Give the stack that is, or will be, deployed there."""
@@ -58,6 +53,14 @@ class Address:
             f"http://127.0.0.1:{self.arena_port}/v1",
             self.folder,
         )
+
+
+def arena_service(port: int, folder: Path) -> Service:
+    """Describe an Arena simulator on `port` of the loopback interface, with its log in `folder`."""
+    where = ["--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", "infra.local.simulator", *where]
+    environment = {"HOME": str(folder), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+    return Service("arena", command, environment, folder / "arena.log")
 
 
 @contextmanager
@@ -81,10 +84,19 @@ def deploy(stack: Stack, parameters: Parameters, report: Report) -> None:
     emulator.wait_until_answers(f"{stack.endpoint}/_ministack/health", stack.folder / "aws.log")
     emulator.wait_until_answers(stack.arena.state_url, stack.folder / "arena.log")
     report("Deploying the template (sam deploy)")
-    secret_arn = _prepare_account(stack.clients)
+    stack.clients.s3.create_bucket(Bucket=sam.BUCKET)
+    needed = needed_parameters(stack)
     given = parameters() if callable(parameters) else parameters
-    fixed = {"ArenaBaseUrl": stack.arena_url, "ArenaCredentialsSecretArn": secret_arn}
-    sam.deploy(stack.endpoint, stack.name, DEFAULTS | fixed | dict(given))
+    sam.deploy(stack.endpoint, stack.name, needed | dict(given))
+
+
+def needed_parameters(stack: Stack) -> dict[str, str]:
+    """Make the secret that a stack expects to exist, and give what its first deployment needs."""
+    secret = stack.clients.secrets.create_secret(
+        Name=f"{stack.name}-credentials", SecretString=json.dumps(CREDENTIALS)
+    )
+    where = {"ArenaBaseUrl": stack.arena_url, "ArenaCredentialsSecretArn": secret["ARN"]}
+    return DEFAULTS | where
 
 
 def _is_failure(kind: type[BaseException] | None) -> bool:
@@ -94,12 +106,3 @@ def _is_failure(kind: type[BaseException] | None) -> bool:
 def _tidy(folder: Path, *, failed: bool) -> None:
     """Remove a stack's files, but for its logs where it failed."""
     shutil.rmtree(folder / "tmp" if failed else folder, ignore_errors=True)
-
-
-def _prepare_account(clients: Clients) -> str:
-    """Make what the template expects to exist; return the ARN of the credentials secret."""
-    clients.s3.create_bucket(Bucket=sam.BUCKET)
-    secret = clients.secrets.create_secret(
-        Name="arena-credentials", SecretString=json.dumps(CREDENTIALS)
-    )
-    return secret["ARN"]

@@ -12,36 +12,54 @@ from infra.local import aws
 from infra.local.paths import BUILD, LOCAL, ROOT, executable
 
 BUCKET = "artifacts"
-_DIGEST = BUILD.parent / "sources.sha256"
 
 
 class SamError(Exception):
     """The SAM CLI ended with an error; the text is what it printed."""
 
 
-def build() -> bool:
-    """Run `sam build` unless the sources are those of the last build; tell whether it ran."""
+def build(sources: Path = ROOT, into: Path = BUILD) -> bool:
+    """Run `sam build` unless the sources are those of the last build; tell whether it ran.
+
+    `into` lies beside the folder of the usual build, with which it shares the fetched packages.
+    """
+    kept = into.with_suffix(".sha256")
     with _one_at_a_time():
-        digest = _digest_of_sources()
-        if BUILD.is_dir() and _DIGEST.is_file() and _DIGEST.read_text() == digest:
+        digest = _digest_of_sources(sources)
+        if into.is_dir() and kept.is_file() and kept.read_text() == digest:
             return False
-        _run(["build"], environment={})
-        _DIGEST.write_text(digest)
+        template = str(sources / "template.yaml")
+        _run(["build", "--template", template, "--build-dir", str(into)], environment={})
+        kept.write_text(digest)
         return True
 
 
-def deploy(endpoint: str, stack_name: str, parameters: Mapping[str, str]) -> None:
+def deploy(
+    endpoint: str, stack_name: str, parameters: Mapping[str, str], built: Path = BUILD
+) -> None:
     """Ship what `sam build` made to the embedded AWS, as a stack with these parameters.
+
+    A parameter that is left out keeps the value that it has in a stack that exists.
 
     Raises:
         SamError: the template or a parameter is refused, or a resource cannot be made.
     """
-    overrides = [f'{name}="{value}"' for name, value in parameters.items()]
-    where = ["--stack-name", stack_name, "--s3-bucket", BUCKET]
-    command = ["deploy", "--config-env", "local", *where, "--no-progressbar"]
-    # The emulator is done at once: no need to ask as seldom as in an account.
-    environment = {**aws.environment(endpoint), "SAM_CLI_POLL_DELAY": "0.2"}
-    _run([*command, "--parameter-overrides", *overrides], environment)
+    values = [f'{name}="{value}"' for name, value in parameters.items()]
+    overrides = ["--parameter-overrides", *values] if values else []
+    command = ["deploy", "--config-file", str(ROOT / "samconfig.toml"), "--config-env", "local"]
+    what = ["--stack-name", stack_name, "--template-file", str(built / "template.yaml")]
+    where = ["--s3-bucket", BUCKET, "--s3-prefix", stack_name]
+    _run([*command, *what, *where, "--no-progressbar", *overrides], _at(endpoint))
+
+
+def delete(endpoint: str, stack_name: str) -> None:
+    """Delete a stack, as `sam delete` does."""
+    _run(["delete", "--stack-name", stack_name, "--no-prompts"], _at(endpoint))
+
+
+def _at(endpoint: str) -> dict[str, str]:
+    """Point the SAM CLI at the embedded AWS, which is done at once: no need to ask seldom."""
+    return {**aws.environment(endpoint), "SAM_CLI_POLL_DELAY": "0.2"}
 
 
 @contextmanager
@@ -52,13 +70,13 @@ def _one_at_a_time() -> Iterator[None]:
         yield
 
 
-def _digest_of_sources() -> str:
-    """Digest everything that `sam build` reads."""
-    functions = sorted((ROOT / "functions").rglob("*.py"))
+def _digest_of_sources(sources: Path) -> str:
+    """Digest everything that `sam build` reads, and where: what it makes refers to it."""
+    functions = sorted((sources / "functions").rglob("*.py"))
     fixed = ("template.yaml", "functions/Makefile", "functions/requirements.txt")
     digest = hashlib.sha256()
-    for path in [*(ROOT / name for name in fixed), *functions]:
-        digest.update(f"{path.relative_to(ROOT)}\0".encode())
+    for path in [*(sources / name for name in fixed), *functions]:
+        digest.update(f"{path}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 

@@ -123,7 +123,7 @@ def tell(console: Console) -> None:
     """
     began = time.monotonic()
     console.print("[bold]Arena exports: the main job, whole, on this machine[/]\n")
-    with temporary_stack(_schedule_soon, lambda step: console.print(f"{step} …")) as stack:
+    with temporary_stack(schedule_soon, lambda step: console.print(f"{step} …")) as stack:
         stack.arena.set(runningSeconds=RUN_SECONDS)
         console.print(f"Ready after {time.monotonic() - began:.0f} s.\n")
         story = _play(console, stack)
@@ -154,7 +154,7 @@ def _play(console: Console, stack: Stack) -> Story:
     return story
 
 
-def _schedule_soon() -> dict[str, str]:
+def schedule_soon() -> dict[str, str]:
     """Have the stack's own schedule fire once, soon after the deployment."""
     moment = datetime.now(UTC) + SCHEDULE_DELAY
     return {

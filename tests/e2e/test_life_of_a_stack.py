@@ -1,0 +1,263 @@
+"""A stack's life in an account: updated, paused, beside another one, deleted, deployed again.
+
+All of it happens to a second stack in the account of the first, with an Arena workspace and a
+machine user of its own. Each test brings it to the release and the parameters that it begins with.
+"""
+
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from infra.local import emulator, sam
+from infra.local.launch import arena_service, needed_parameters
+from infra.local.paths import BUILD
+from infra.local.processes import free_port, start_guarded, stop_guarded
+from infra.local.simulator.names import DEFINITION_EXPORT_GUID
+from infra.local.stack import Stack
+from infra.local.story.main import schedule_soon
+from tests.e2e.conftest import CALM, Case
+
+pytestmark = pytest.mark.e2e
+NewGuids = Callable[[int], list[str]]
+
+NAME = "beside"
+EARLIER_RELEASE = Path(__file__).parent / "earlier_release.tar.xz"
+"""Made by `git archive 8059f64 template.yaml functions infra/state_machine.asl.json | xz -9e`.
+
+A file and not that commit itself, because a shallow clone has no earlier commits.
+"""
+EARLIER_BUILD = BUILD.parent / "earlier"
+
+
+@dataclass
+class SecondStack:
+    """The second stack, as whoever owns it deploys, updates and deletes it."""
+
+    stack: Stack
+    parameters: dict[str, str]
+    deployed: Path | None = None
+
+    def deploy(self, built: Path = BUILD, **changed: str) -> Case:
+        """Make the stack, or update it in place; a parameter that is left out keeps its value."""
+        given = changed if self.deployed else self.parameters | changed
+        sam.deploy(self.stack.endpoint, NAME, given, built)
+        self.deployed = built
+        self.stack = replace(self.stack)  # forgets the resources that it knew
+        return self._case()
+
+    def present(self) -> Case:
+        """Give the stack at the present release, deployed now where it is not yet."""
+        return self._case() if self.deployed == BUILD else self.deploy()
+
+    def delete(self) -> None:
+        """Delete the stack as the runbook says."""
+        sam.delete(self.stack.endpoint, NAME)
+        self.deployed = None
+
+    def _case(self) -> Case:
+        subscriber = self.stack.subscribe(f"{NAME}-subscriber")
+        subscriber.receive()
+        runs = self.stack.arena.state().runs
+        return Case(self.stack, subscriber, len(subscriber.events), len(runs))
+
+
+@pytest.fixture(scope="module")
+def second(stack: Stack) -> Iterator[SecondStack]:
+    """A second stack in the account, not deployed yet; its Arena is calm."""
+    folder, port = stack.folder / NAME, free_port()
+    folder.mkdir()
+    beside = Stack(NAME, stack.endpoint, f"http://127.0.0.1:{port}/v1", folder)
+    simulator = start_guarded(arena_service(port, folder))
+    try:
+        emulator.wait_until_answers(beside.arena.state_url, folder / "arena.log")
+        beside.arena.set(**CALM)
+        yield SecondStack(beside, needed_parameters(beside))
+    finally:
+        stop_guarded(simulator)
+
+
+@pytest.fixture(scope="module")
+def earlier_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An earlier release of this application, as `sam build` left it."""
+    sources = tmp_path_factory.mktemp("earlier")
+    with tarfile.open(EARLIER_RELEASE) as archive:
+        archive.extractall(sources, filter="data")
+    sam.build(sources, EARLIER_BUILD)
+    return EARLIER_BUILD
+
+
+def test_update_in_place__loses_nothing_and_exports_nothing_twice(
+    second: SecondStack, earlier_release: Path, new_guids: NewGuids
+) -> None:
+    """A release meets a run in progress, pending requests and ledger items of an earlier one."""
+    if second.deployed:
+        second.delete()
+    case = second.deploy(earlier_release)
+    running, *waiting = new_guids(4)
+    case.stack.arena.plan(runningSeconds=600)
+    case.stack.send(running)
+    run = case.wait_for_run("RUNNING")
+    case.stack.send(*waiting)
+    _wait_until_recorded(case)
+    resources, budget = dict(case.stack.resources), case.stack.ledger_item("BUDGET")
+    second.deploy()
+    case.stack.arena.set_run(run.guid, "COMPLETE")
+    first, then = case.wait_for_events(2)
+    assert first.data["itemGuids"] == [running]
+    assert sorted(then.data["itemGuids"]) == sorted(waiting)
+    assert [run.items for run in case.runs] == [1, 3]
+    assert "3144" not in case.stack.arena.state().codes
+    assert not case.stack.dead_letters()
+    assert _statuses_of_executions(case.stack) == {"SUCCEEDED"}
+    assert resources.items() <= second.stack.resources.items()
+    assert "firstRemaining" not in budget
+    assert "firstRemaining" in case.stack.ledger_item("BUDGET")
+
+
+def test_paused_exports__are_kept_and_resume_by_themselves(
+    second: SecondStack, new_guids: NewGuids
+) -> None:
+    """What came in while exports were paused leaves with the next reconcile after the pause.
+
+    The intake is off by then: the reconcile schedule does not need it, and what the export schedule
+    drops on the queue stays there until the intake is on again.
+    """
+    case = second.deploy(ExportsPaused="true")
+    item_guids = new_guids(2)
+    case.stack.send(*item_guids)
+    _wait_until_recorded(case)
+    case.stack.reconcile()
+    assert case.runs == []
+    with _intake_switched_off(case.stack):
+        second.deploy(ExportsPaused="false", **schedule_soon())
+        _have_reconcile_scheduled_now(case.stack)
+        (exported,) = case.wait_for("the items exported", bool)
+        case.stack.wait_until("a scheduled request", lambda: case.stack.queue_depth() == 1)
+    _, scheduled = case.wait_for_events(2)
+    assert sorted(exported.data["itemGuids"]) == sorted(item_guids)
+    assert scheduled.data["exportGuid"] == DEFINITION_EXPORT_GUID
+    assert len(case.runs) == 2
+
+
+def test_stacks_of_one_account__share_nothing(
+    case: Case, second: SecondStack, new_guids: NewGuids
+) -> None:
+    """Each exports what came on its own queue, at its own Arena, and knows of nothing else."""
+    stacks = (case, second.present())
+    items = new_guids(2)
+    requests = [one.stack.send(item)[0] for one, item in zip(stacks, items, strict=True)]
+    for one, item, request in zip(stacks, items, requests, strict=True):
+        (event,) = one.wait_for_events(1)
+        assert event.data["itemGuids"] == [item]
+        assert [run.items for run in one.runs] == [1]
+        assert [each for each in requests if _is_recorded(one.stack, each)] == [request]
+    ours, theirs = (set(one.stack.resources.values()) for one in stacks)
+    assert not ours & theirs
+
+
+def test_deleted_stack__leaves_its_ledger_alone_and_can_be_deployed_again(
+    case: Case, second: SecondStack, new_guids: NewGuids
+) -> None:
+    """The runbook's words hold: the table stays, until its protection is lifted; the rest goes."""
+    (request,) = second.present().stack.send(*new_guids(1))
+    deleted = second.stack
+    deleted.wait_until("the request recorded", lambda: _is_recorded(deleted, request))
+    deleted.wait_until_idle()
+    stack_id = _stack_id(deleted)
+    second.delete()
+    assert _kept_resources(deleted, stack_id) == {"Ledger"}
+    assert _is_recorded(deleted, request)
+    assert not _leftovers(deleted)
+    _delete_table_as_the_runbook_says(deleted)
+    again = second.deploy()
+    assert not _is_recorded(again.stack, request)
+    for one in (case, again):
+        one.stack.send(*new_guids(1))
+    for one in (case, again):
+        one.wait_for_events(1)
+
+
+def _wait_until_recorded(case: Case) -> None:
+    case.stack.wait_until("every message recorded", lambda: case.stack.queue_depth() == 0)
+
+
+@contextmanager
+def _intake_switched_off(stack: Stack) -> Iterator[None]:
+    """Switch the intake off and on again, as the runbook does."""
+    mapping = stack.resources["SubmitFunctionIntake"]
+    stack.clients.functions.update_event_source_mapping(UUID=mapping, Enabled=False)
+    try:
+        yield
+    finally:
+        stack.clients.functions.update_event_source_mapping(UUID=mapping, Enabled=True)
+
+
+def _have_reconcile_scheduled_now(stack: Stack) -> None:
+    """Have the target of the reconcile schedule called at once, not only within the minute."""
+    scheduler = boto3.client("scheduler", endpoint_url=stack.endpoint)
+    schedule = scheduler.get_schedule(Name=stack.resources["ReconcileSchedule"])
+    scheduler.create_schedule(
+        Name="reconcile-now",
+        ScheduleExpression=f"at({datetime.now(UTC):%Y-%m-%dT%H:%M:%S})",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target=schedule["Target"],
+        ActionAfterCompletion="DELETE",
+    )
+
+
+def _is_recorded(stack: Stack, request_id: str) -> bool:
+    return bool(stack.ledger_item(f"MSG#{request_id}"))
+
+
+def _statuses_of_executions(stack: Stack) -> set[str]:
+    machine = stack.outputs["StateMachineArn"]
+    listed = stack.clients.stepfunctions.list_executions(stateMachineArn=machine)
+    return {execution["status"] for execution in listed["executions"]}
+
+
+def _stack_id(stack: Stack) -> str:
+    found = stack.clients.cloudformation.describe_stacks(StackName=stack.name)
+    return str(found["Stacks"][0]["StackId"])
+
+
+def _kept_resources(stack: Stack, stack_id: str) -> set[str]:
+    """Name the resources that the deletion of a stack left out."""
+    pages = stack.clients.cloudformation.get_paginator("describe_stack_events").paginate(
+        StackName=stack_id
+    )
+    events = [event for page in pages for event in page["StackEvents"]]
+    return {
+        event["LogicalResourceId"]
+        for event in events
+        if event["ResourceStatus"] == "DELETE_SKIPPED"
+    }
+
+
+def _leftovers(stack: Stack) -> list[str]:
+    """Find what else in the account bears the stack's name, but for what is its users' own."""
+    clients, own = stack.clients, {f"{NAME}-subscriber", f"{NAME}-credentials"}
+    found = [
+        *(url.rpartition("/")[2] for url in clients.sqs.list_queues().get("QueueUrls", [])),
+        *(topic["TopicArn"].rpartition(":")[2] for topic in clients.sns.list_topics()["Topics"]),
+        *(one["FunctionName"] for one in clients.functions.list_functions()["Functions"]),
+        *(one["name"] for one in clients.stepfunctions.list_state_machines()["stateMachines"]),
+        *(one["Name"] for one in clients.secrets.list_secrets()["SecretList"]),
+        *(one["logGroupName"] for one in clients.logs.describe_log_groups()["logGroups"]),
+    ]
+    return [name for name in found if NAME in name and name not in own]
+
+
+def _delete_table_as_the_runbook_says(stack: Stack) -> None:
+    """Lift the table's protection, without which it cannot be deleted, and delete it."""
+    dynamodb, name = stack.clients.dynamodb, stack.outputs["LedgerTableName"]
+    with pytest.raises(ClientError, match="protect"):
+        dynamodb.delete_table(TableName=name)
+    dynamodb.update_table(TableName=name, DeletionProtectionEnabled=False)
+    dynamodb.delete_table(TableName=name)
