@@ -90,6 +90,10 @@ class Arena:
         """Give a run another status at once."""
         self._call("PATCH", f"/runs/{run_guid}", {"status": status})
 
+    def set_account(self, **account: object) -> None:
+        """Change the machine user's account: `password="…"`."""
+        self._call("PATCH", "/account", account)
+
     def set_guids(self, **sets: Sequence[str]) -> None:
         """Name GUIDs that are `bad`, `unknown` or `poison`."""
         self._call("PATCH", "/guids", {name: list(guids) for name, guids in sets.items()})

@@ -13,11 +13,14 @@ from infra.local.launch import temporary_stack
 from infra.local.stack import Stack
 from infra.local.story.samples import guids
 from infra.local.subscriber import ReceivedEvent, Subscriber
+from tests.support.bad_day import Day, live_through
 
 WAIT_SCALE = 0.2
 """Wait states last a fifth of what they say: the simulator's runs are short, too."""
 CALM = {"createdSeconds": 0.2, "runningSeconds": 1.0}
 MAX_ITEMS_PER_RUN = 20_000
+PARTNER = "111122223333"
+"""Another AWS account, which may send to the intake queue and subscribe to the outcome topic."""
 
 
 @dataclass(slots=True)
@@ -71,7 +74,11 @@ class Case:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The real template, deployed on the embedded AWS, with the Arena simulator."""
-    parameters = {"MaxItemsPerRun": str(MAX_ITEMS_PER_RUN)}
+    parameters = {
+        "MaxItemsPerRun": str(MAX_ITEMS_PER_RUN),
+        "SenderAccountIds": PARTNER,
+        "SubscriberAccountIds": PARTNER,
+    }
     with temporary_stack(parameters, lambda _step: None) as stack:
         emulator.scale_waits(stack.endpoint, WAIT_SCALE)
         yield stack
@@ -93,6 +100,13 @@ def case(stack: Stack, subscriber: Subscriber) -> Iterator[Case]:
     yield Case(stack, subscriber, len(subscriber.events), len(stack.arena.state().runs))
     stack.arena.set_guids(bad=[], unknown=[], poison=[])
     stack.wait_until_idle()
+
+
+@pytest.fixture(scope="session")
+def bad_day() -> Iterator[Day]:
+    """A stack of its own, at log level DEBUG, on which most things went wrong."""
+    with live_through() as day:
+        yield day
 
 
 _seeds = itertools.count()

@@ -1,0 +1,88 @@
+"""Each function is granted just what it calls, on the deployed stack.
+
+The day that it is shown on (`tests/support/bad_day.py`) makes every function come to every call
+that it can make. What the state machine and the schedules may do is compared with their definitions
+(`tests/unit/test_permissions.py`): the embedded AWS does not enforce their roles.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+
+from infra.local.artifact import HANDLERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from infra.local.stack import Stack
+    from tests.support.bad_day import Day
+
+pytestmark = pytest.mark.e2e
+
+# What is granted and yet is no call of the function's code, and who calls it.
+CALLED_BY_AWS = {
+    "logs:CreateLogStream": "Lambda writes the function's log",
+    "logs:PutLogEvents": "Lambda writes the function's log",
+    "sqs:ReceiveMessage": "the event source mapping, in the function's name",
+    "sqs:DeleteMessage": "the event source mapping, in the function's name",
+    "sqs:GetQueueAttributes": "the event source mapping, in the function's name",
+    "kms:Decrypt": "SNS and Secrets Manager, in the caller's name",
+    "kms:GenerateDataKey": "SNS and Secrets Manager, in the caller's name",
+}
+
+
+def grants(stack: Stack, logical_id: str) -> Iterator[tuple[str, str]]:
+    """Yield the actions and resources of a function's role, as they are in force."""
+    iam = boto3.client("iam", endpoint_url=stack.endpoint)
+    found = stack.clients.functions.get_function_configuration(
+        FunctionName=stack.resources[logical_id]
+    )
+    role = found["Role"].rpartition("/")[2]
+    assert not iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+    for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        for statement in document["Statement"]:
+            assert statement.keys() == {"Effect", "Action", "Resource"}
+            for action in _many(statement["Action"]):
+                for resource in _many(statement["Resource"]):
+                    yield action, resource
+
+
+def _many(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def _covers(grant: tuple[str, str], call: tuple[str, str]) -> bool:
+    return grant[0] == call[0] and fnmatchcase(call[1], grant[1])
+
+
+@pytest.mark.parametrize("logical_id", HANDLERS)
+def test_function__is_granted_what_it_calls_and_no_more(bad_day: Day, logical_id: str) -> None:
+    """Action by action and resource by resource, in both directions."""
+    function = HANDLERS[logical_id].partition(".")[0]
+    place = ":".join(bad_day.stack.outputs["OutcomeTopicArn"].split(":")[3:5])
+    called = {
+        needed
+        for call in bad_day.calls
+        if call.function == function
+        for needed in call.grants(place)
+    }
+    granted = {g for g in grants(bad_day.stack, logical_id) if g[0] not in CALLED_BY_AWS}
+    assert [call for call in called if not any(_covers(grant, call) for grant in granted)] == []
+    assert [grant for grant in granted if not any(_covers(grant, call) for call in called)] == []
+
+
+def test_calls__name_the_function_that_makes_them(bad_day: Day) -> None:
+    """So that none escapes the comparison, here and in an account's CloudTrail."""
+    functions = {handler.partition(".")[0] for handler in HANDLERS.values()}
+    assert {call.function for call in bad_day.calls} == functions
+
+
+def test_calls_by_aws__are_all_granted(bad_day: Day) -> None:
+    """No entry of the list stays behind when its grant is gone."""
+    actions = {g[0] for logical_id in HANDLERS for g in grants(bad_day.stack, logical_id)}
+    assert actions >= CALLED_BY_AWS.keys()
