@@ -8,6 +8,7 @@ from typing import Any
 from infra.local.aws import Clients
 
 BATCH = 10
+RAW = {"RawMessageDelivery": "true"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +43,21 @@ class Subscriber:
     events: list[ReceivedEvent] = field(default_factory=list)
 
     @classmethod
-    def subscribe(cls, clients: Clients, topic_arn: str, name: str = "subscriber") -> "Subscriber":
-        """Make a queue that the topic may send to, and subscribe it with raw delivery."""
+    def subscribe(
+        cls,
+        clients: Clients,
+        topic_arn: str,
+        name: str = "subscriber",
+        attributes: Mapping[str, str] = RAW,
+    ) -> "Subscriber":
+        """Make a queue that the topic may send to, and subscribe it: to all, with raw delivery."""
         queue_url = clients.sqs.create_queue(QueueName=name)["QueueUrl"]
-        attributes = clients.sqs.get_queue_attributes(
-            QueueUrl=queue_url, AttributeNames=["QueueArn"]
-        )
-        queue_arn = attributes["Attributes"]["QueueArn"]
+        found = clients.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
+        queue_arn = found["Attributes"]["QueueArn"]
         policy = json.dumps(_policy(topic_arn, queue_arn))
         clients.sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"Policy": policy})
-        raw = {"RawMessageDelivery": "true"}
         clients.sns.subscribe(
-            TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn, Attributes=raw
+            TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn, Attributes=attributes
         )
         return cls(clients, queue_url)
 

@@ -1,0 +1,69 @@
+"""Senders and subscribers in other accounts, and a filter, as the README shows them."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from infra.local.aws import REGION, Clients
+from infra.local.paths import ROOT
+from infra.local.story.tally import COMPLETED
+from infra.local.subscriber import Subscriber
+from tests.e2e.conftest import PARTNER, Case
+
+pytestmark = pytest.mark.e2e
+NewGuids = Callable[[int], list[str]]
+
+STRANGER = "444455556666"
+
+
+@dataclass(frozen=True)
+class ClientsOfAccount(Clients):
+    """The clients of another account's root: the embedded AWS takes its id as the access key."""
+
+    account: str
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        return boto3.Session(self.account, "test", region_name=REGION)
+
+
+def test_sender__in_a_named_account_is_heard(case: Case, new_guids: NewGuids) -> None:
+    """A named account sends to the intake queue, and its request is exported; another may not."""
+    (item_guid,) = new_guids(1)
+    message = {"QueueUrl": case.stack.outputs["IntakeQueueUrl"], "MessageBody": item_guid}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        _clients(case, STRANGER).sqs.send_message(**message)
+    _clients(case, PARTNER).sqs.send_message(**message)
+    (event,) = case.wait_for_events(1)
+    assert event.data["itemGuids"] == [item_guid]
+
+
+def test_subscriber__in_a_named_account_receives_what_it_asked_for(
+    case: Case, new_guids: NewGuids
+) -> None:
+    """With the README's attributes it receives completed runs and no rejections; others nothing."""
+    with pytest.raises(ClientError, match="AuthorizationError"):
+        _subscribe(case, STRANGER)
+    partner = _subscribe(case, PARTNER)
+    case.stack.send("not-a-guid", *new_guids(1))
+    (completed,) = (event for event in case.wait_for_events(2) if event.type == COMPLETED)
+    case.stack.wait_until("the partner's event", partner.receive)
+    assert [received.event for received in partner.events] == [completed.event]
+
+
+def _clients(case: Case, account: str) -> Clients:
+    return ClientsOfAccount(case.stack.endpoint, account)
+
+
+def _subscribe(case: Case, account: str) -> Subscriber:
+    """Subscribe a queue of that account's as the README says."""
+    shown = re.search(r"'({\"RawMessageDelivery\": .*})'", (ROOT / "README.md").read_text())
+    assert shown
+    topic_arn, attributes = case.stack.outputs["OutcomeTopicArn"], json.loads(shown[1])
+    return Subscriber.subscribe(_clients(case, account), topic_arn, "partner", attributes)
