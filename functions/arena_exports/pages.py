@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from arena_exports.model import Entry, ExportRequest, Group, ItemGuid, RequestId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 # What a page may take at the worst, compressed: no correlation id packs, and GUIDs have 32 letters.
 MOST_BYTES_ON_A_PAGE = 380_000
@@ -33,22 +33,28 @@ def bundles(requests: Iterable[ExportRequest]) -> Iterator[list[ExportRequest]]:
     So that the markers and pages of each bundle fit one transaction.
     """
     bundle: list[ExportRequest] = []
+    items, used, groups = 0, 0, set[Group]()
     for request in requests:
-        if bundle and not _fits([*bundle, request]):
+        items += len(request.item_guids)
+        used += _entry_bytes(request)
+        groups.add(request.group)
+        if bundle and not _fits(len(bundle) + 1, items, used, len(groups)):
             yield bundle
             bundle = []
+            items, used, groups = len(request.item_guids), _entry_bytes(request), {request.group}
         bundle.append(request)
     if bundle:
         yield bundle
 
 
-def _fits(bundle: Sequence[ExportRequest]) -> bool:
-    items = sum(len(request.item_guids) for request in bundle)
-    groups = {request.group for request in bundle}
-    used = sum(_head_bytes(request.correlation_id) for request in bundle) + items * BYTES_OF_AN_ITEM
-    pages = len(groups) + used // FILLED_BYTES_AT_LEAST
-    writes = len(bundle) + WRITES_FOR_A_PAGE * pages
+def _fits(requests: int, items: int, used: int, groups: int) -> bool:
+    pages = groups + used // FILLED_BYTES_AT_LEAST
+    writes = requests + WRITES_FOR_A_PAGE * pages
     return writes <= MOST_WRITES_IN_A_BUNDLE and items <= MOST_ITEMS_IN_A_BUNDLE
+
+
+def _entry_bytes(request: ExportRequest) -> int:
+    return _head_bytes(request.correlation_id) + len(request.item_guids) * BYTES_OF_AN_ITEM
 
 
 def by_group(requests: Iterable[ExportRequest]) -> dict[Group, list[Entry]]:
