@@ -69,9 +69,9 @@ format: .venv/dev/.stamp ## Format the code, and repair what ruff can repair
 	.venv/dev/bin/ruff check --fix
 
 .PHONY: deploy
-deploy: setup ## Build, and deploy into an AWS account (asks for what it needs)
+deploy: setup ## Build, and deploy into an AWS account, asking for what it needs (ARGS="--profile NAME" and the like)
 	sam build
-	sam deploy --guided
+	sam deploy --guided $(ARGS)
 
 REQUIREMENTS := functions/requirements infra/local/requirements/tools infra/local/requirements/stack \
   infra/local/requirements/sam infra/local/requirements/checks tests/requirements tests/bench/requirements
