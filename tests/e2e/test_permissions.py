@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from infra.local.stack import Stack
     from tests.support.bad_day import Day
 
-pytestmark = pytest.mark.e2e
+# The first of these tests waits for the whole day.
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 # What is granted and yet is no call of the function's code, and who calls it.
 CALLED_BY_AWS = {
@@ -58,6 +59,14 @@ def _many(value: str | list[str]) -> list[str]:
 
 def _covers(grant: tuple[str, str], call: tuple[str, str]) -> bool:
     return grant[0] == call[0] and fnmatchcase(call[1], grant[1])
+
+
+def test_calls__none_is_denied(bad_day: Day) -> None:
+    """No grant is missing."""
+    denied = {
+        (call.function, call.service, call.operation) for call in bad_day.calls if call.denied
+    }
+    assert denied == set()
 
 
 @pytest.mark.parametrize("logical_id", HANDLERS)

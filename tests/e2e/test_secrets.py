@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from tests.support.bad_day import Day
     from tests.support.recorder import Call
 
-pytestmark = pytest.mark.e2e
+# The first of these tests waits for the whole day.
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 SECRET = re.compile(rf"{CANARY}|[A-Z0-9]{{20}}(\||%7C){names.WORKSPACE_ID}")
 """The password, however it is spelt, and any session id of the simulator, or its first half."""

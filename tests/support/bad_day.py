@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from infra.local import emulator
 from infra.local.launch import CREDENTIALS, temporary_stack
 from infra.local.simulator import names
+from infra.local.stack import StackTimeoutError
 from tests.support.recorder import recorded
 
 if TYPE_CHECKING:
@@ -101,9 +102,18 @@ def live_through() -> Iterator[Day]:
         with recorded(stack) as calls:
             day = Day(stack, stack.subscribe(), calls)
             day.put_credentials(json.dumps(CREDENTIALS | {"password": PASSWORD}))
-            for happening in HAPPENINGS:
-                happening(day)
+            _live_through(day)
             yield day
+
+
+def _live_through(day: Day) -> None:
+    """Let it all happen; where a call is denied the day ends early, and a test says which."""
+    try:
+        for happening in HAPPENINGS:
+            happening(day)
+    except StackTimeoutError:
+        if not any(call.denied for call in day.calls):
+            raise
 
 
 def messages_good_and_bad(day: Day) -> None:
@@ -147,13 +157,11 @@ def item_refused(day: Day) -> None:
 
 
 def polls_without_answer(day: Day) -> None:
-    """A gateway shows its visitors' headers, Arena's answer breaks off, errors tell too much."""
+    """A gateway shows its visitors' headers, and Arena's errors tell too much."""
     told = f"arena_session_id: {day.session_id()}"
     faults: list[dict[str, object]] = [
-        {"status": 500, "body": f"<pre>{told}</pre>"},
         {"status": 200, "body": f"<pre>{told}</pre>"},
         {"status": 500, "code": 4085, "message": told},
-        {"truncate": True},
         {"status": 400, "code": 400, "message": told},
     ]
     for fault in faults:

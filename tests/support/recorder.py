@@ -40,13 +40,14 @@ _ARN_KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as it was sent: the function that made it, and the request's parts that matter."""
+    """A call: the function that made it, the request's parts that matter, whether IAM denied it."""
 
     function: str
     service: str
     target: str
     path: str
     body: str
+    denied: bool
 
     @property
     def operation(self) -> str:
@@ -126,16 +127,18 @@ def _handler(endpoint: str, calls: list[Call]) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            calls.append(_call(self, body))
             onward = http.client.HTTPConnection(address, timeout=TIMEOUT_SECONDS)
             onward.request(self.command, self.path, body, dict(self.headers))
-            self._answer(onward.getresponse())
+            answer = onward.getresponse()
+            content = answer.read()
             onward.close()
+            denied = answer.status >= http.HTTPStatus.BAD_REQUEST and b"AccessDenied" in content
+            calls.append(_call(self, body, denied=denied))
+            self._answer(answer, content)
 
         do_GET = do_PUT = do_DELETE = do_POST  # noqa: N815 - http.server's names
 
-        def _answer(self, answer: http.client.HTTPResponse) -> None:
-            content = answer.read()
+        def _answer(self, answer: http.client.HTTPResponse, content: bytes) -> None:
             self.send_response_only(answer.status)
             for name, value in answer.getheaders():
                 if name.lower() not in _OF_CONNECTION:
@@ -150,7 +153,7 @@ def _handler(endpoint: str, calls: list[Call]) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _call(request: BaseHTTPRequestHandler, body: bytes) -> Call:
+def _call(request: BaseHTTPRequestHandler, body: bytes, *, denied: bool) -> Call:
     application = _APPLICATION.search(request.headers.get("User-Agent", ""))
     scope = _SCOPE.search(request.headers.get("Authorization", ""))
     return Call(
@@ -159,4 +162,5 @@ def _call(request: BaseHTTPRequestHandler, body: bytes) -> Call:
         target=request.headers.get("X-Amz-Target", ""),
         path=request.path,
         body=body.decode(),
+        denied=denied,
     )

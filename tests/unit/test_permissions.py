@@ -43,6 +43,16 @@ def roles_that_may(action: str, resource: str) -> set[str]:
     }
 
 
+def granted(role: str, action: str) -> set[str]:
+    """Return the resources that a role grants an action on."""
+    return {
+        name
+        for one in role_statements(*EVERYTHING)
+        if one.of == role and action in one.actions
+        for name in one.resources
+    }
+
+
 def test_roles__one_for_each_function() -> None:
     """And nothing is attached to them from elsewhere."""
     roles = resources("AWS::IAM::Role")
@@ -94,6 +104,32 @@ def test_key__for_those_who_use_what_it_encrypts() -> None:
     assert roles_that_may("kms:GenerateDataKey", "Key") == publishers | writers
 
 
+def test_logs__each_function_has_its_own() -> None:
+    """Lambda writes it, in the function's name."""
+    for function in resources("AWS::Lambda::Function").values():
+        log_group = reference(function["LoggingConfig"]["LogGroup"])
+        for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+            assert granted(reference(function["Role"]), action) == {log_group}
+
+
+def test_intake__is_read_for_submit_alone() -> None:
+    """The event source mapping does it, in the function's name."""
+    (mapping,) = resources("AWS::Lambda::EventSourceMapping").values()
+    assert reference(mapping["FunctionName"]) == "SubmitFunction"
+    for action in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"):
+        assert roles_that_may(action, "") == {"SubmitRole"}
+        assert granted("SubmitRole", action) == {reference(mapping["EventSourceArn"])}
+
+
+def test_conditions__add_the_credentials_key_alone() -> None:
+    """What the roles grant besides is in force on the stack that is deployed for the tests."""
+    always = list(role_statements())
+    added = [one for one in role_statements(*EVERYTHING) if one not in always]
+    assert [(one.of, one.actions, one.resources) for one in added] == [
+        ("SessionRole", ("kms:Decrypt",), ("ArenaCredentialsKeyArn",))
+    ]
+
+
 def test_state_machine__may_call_what_its_definition_calls() -> None:
     """In both directions; besides it may log."""
     called = {
@@ -101,10 +137,10 @@ def test_state_machine__may_call_what_its_definition_calls() -> None:
         for state in DEFINITION["States"].values()
         if state["Type"] == "Task"
     }
-    granted = [one for one in role_statements() if one.of == "ExportRunRole"]
-    calls = [one for one in granted if one.actions == ("lambda:InvokeFunction",)]
+    statements = [one for one in role_statements() if one.of == "ExportRunRole"]
+    calls = [one for one in statements if one.actions == ("lambda:InvokeFunction",)]
     assert [set(one.resources) for one in calls] == [called]
-    (logging,) = [one for one in granted if one not in calls]
+    (logging,) = [one for one in statements if one not in calls]
     assert all(action.startswith("logs:") for action in logging.actions)
 
 
@@ -113,14 +149,14 @@ def test_schedules__may_reach_their_targets() -> None:
     schedules = resources("AWS::Scheduler::Schedule", "HasSchedule").values()
     arns = [(s["Target"]["Arn"], s["Target"]["DeadLetterConfig"]["Arn"]) for s in schedules]
     reached = {arn["Fn::GetAtt"][0] for pair in arns for arn in pair}
-    granted = {
+    grants = {
         (action, resource)
         for one in role_statements("HasSchedule")
         if one.of == "ScheduleRole"
         for action in one.actions
         for resource in one.resources
     }
-    assert granted == {
+    assert grants == {
         ("lambda:InvokeFunction" if name.endswith("Function") else "sqs:SendMessage", name)
         for name in reached
     }
