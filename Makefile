@@ -52,6 +52,10 @@ bench: setup .venv/bench/.stamp ## Measure requests, polls, start-up and cents b
 	@sam build >.cache/build.log 2>&1 || { cat .cache/build.log; exit 1; }
 	@PYTHONPATH=functions .venv/bench/bin/python -m tests.bench
 
+.PHONY: dashboard
+dashboard: setup .venv/bench/.stamp ## Draw the dashboard (infra/dashboard.png) from what a stack of its own counts (7 minutes)
+	@.venv/bench/bin/python -m infra.local dashboard
+
 .PHONY: check
 check: setup .venv/checks/.stamp ## Check format, lint, types, template, policies and state machine
 	.venv/dev/bin/ruff format --check

@@ -11,6 +11,7 @@ from botocore.config import Config
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -53,6 +54,11 @@ class Clients:
         return self._session.client(
             "cloudformation", endpoint_url=self.endpoint, config=self._options
         )
+
+    @cached_property
+    def cloudwatch(self) -> CloudWatchClient:
+        """CloudWatch."""
+        return self._session.client("cloudwatch", endpoint_url=self.endpoint, config=self._options)
 
     @cached_property
     def dynamodb(self) -> DynamoDBClient:

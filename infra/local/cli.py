@@ -82,6 +82,15 @@ def run() -> None:
     story.tell(Console(highlight=False))
 
 
+@commands.command()
+def dashboard() -> None:
+    """Draw the stack's dashboard, after some minutes with troubles on a stack of its own."""
+    # Only the environment of `make bench` has what draws it.
+    from infra.local.dashboard.main import make  # noqa: PLC0415
+
+    make(Console(highlight=False))
+
+
 def main() -> None:
     """Run a command; an interruption or SIGTERM ends it in good order."""
     signal.signal(signal.SIGTERM, _interrupt)

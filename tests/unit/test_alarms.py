@@ -151,6 +151,18 @@ def test_dashboard__answers_in_the_order_of_the_questions() -> None:
     assert alarms == [f"${{{name}.Arn}}" for name in ALARMS]
 
 
+def test_dashboard__fills_its_grid() -> None:
+    """Of 24 columns, without a gap or an overlap; nothing is cut off."""
+    cells = [
+        (widget["y"] + row, widget["x"] + column)
+        for widget in widgets()
+        for row in range(widget["height"])
+        for column in range(widget["width"])
+    ]
+    rows = max(row for row, _ in cells) + 1
+    assert sorted(cells) == [(row, column) for row in range(rows) for column in range(24)]
+
+
 def test_metrics_page__describes_every_metric() -> None:
     """With its unit, and none that does not exist."""
     rows = [row.split("|") for row in METRICS.splitlines() if row.startswith("| `")]
