@@ -82,6 +82,8 @@ class Publication:
             Outcome.UNREADABLE: self._abandon,
             Outcome.REJECTED: self._reject,
             Outcome.ALL_ITEMS_REFUSED: self._settle,
+            Outcome.SET_ASIDE: self._set_aside,
+            Outcome.HALVED: self._halve,
         }
         actions[result.outcome](attempt, result)
 
@@ -166,6 +168,12 @@ class Publication:
         not_before = self._clock.now() + SECONDS_AFTER_AN_UNREADABLE_RUN
         self._ledger.lease.abandon(self._ledger.lease.read(), attempt, not_before=not_before)
 
+    def _set_aside(self, attempt: Attempt, _result: Result) -> None:
+        self._isolation.set_aside(attempt, self._ledger.selection(attempt))
+
+    def _halve(self, attempt: Attempt, _result: Result) -> None:
+        self._isolation.halve(attempt, self._ledger.selection(attempt))
+
     def _settle(self, attempt: Attempt, _result: Result) -> None:
         self._ledger.settle(attempt, self._definition(attempt).served(self._clock.now()))
 
@@ -200,7 +208,10 @@ class Publication:
             files=files,
             time=epoch_seconds(result.completion_date_time) or attempt.started_at,
         )
-        self._outcomes.topic.publish(run_events(outcome))
+        events = run_events(outcome)
+        # A copy that was overtaken would say of later runs what is open after them.
+        self._ledger.lease.check(attempt)
+        self._outcomes.topic.publish(events)
         return requests
 
     def _carried(self, attempt: Attempt, selection: Selection) -> list[CarriedRequest]:

@@ -30,7 +30,6 @@ from arena_exports.turns import next_head
 if TYPE_CHECKING:
     from arena_exports.adoption import Adoption
     from arena_exports.arena import Arena
-    from arena_exports.isolation import Isolation
     from arena_exports.ledger import Ledger
     from arena_exports.ledger.attempts import Attempt
     from arena_exports.ledger.items import Lease
@@ -74,7 +73,6 @@ class Submission:
         adoption: Adoption,
         watch: Watch,
         publication: Publication,
-        isolation: Isolation,
         outcomes: Outcomes,
         clock: Clock,
         telemetry: Telemetry,
@@ -86,7 +84,6 @@ class Submission:
         self._adoption = adoption
         self._watch = watch
         self._publication = publication
-        self._isolation = isolation
         self._outcomes = outcomes
         self._clock = clock
         self._telemetry = telemetry
@@ -185,7 +182,7 @@ class Submission:
         except TooManyItemsError as exc:
             return self._shrink(lease, attempt, selection, exc)
         except CriteriaRefusedError as exc:
-            return self._refuse_all(attempt, Outcome.REJECTED, str(exc.code), exc.arena_message)
+            return self._end(attempt, Outcome.REJECTED, str(exc.code), exc.arena_message)
         except ExportInProgressError:
             return self._wait_for_slot(lease, attempt)
         except ArenaAnswerError as exc:
@@ -212,16 +209,14 @@ class Submission:
         attempt = self._reject_items(lease, attempt, selection, error)
         left = selection.without(attempt.rejected)
         if not left.item_guids:
-            return self._refuse_all(attempt, Outcome.ALL_ITEMS_REFUSED, "", "")
+            return self._end(attempt, Outcome.ALL_ITEMS_REFUSED)
         if (
             attempt.refusals >= MOST_REFUSALS_OF_ITEMS
             or len(attempt.rejected) >= MOST_ITEMS_REJECTED
         ):
-            self._isolation.halve(attempt, left)
-            return True
+            return self._end(attempt, Outcome.HALVED)
         if not deadline.allows(SECONDS_FOR_A_POST):
-            self._isolation.set_aside(attempt, left)
-            return False
+            return self._end(attempt, Outcome.SET_ASIDE)
         return self._post(lease, attempt, left, deadline)
 
     def _reject_items(
@@ -247,17 +242,20 @@ class Submission:
         items = selection.item_guids
         self._telemetry.warn("run too large", items=len(items), errorCode=error.code)
         if len(items) <= 1:
-            return self._refuse_all(
+            return self._end(
                 attempt, Outcome.REJECTED, str(error.code or error.status), error.arena_message
             )
         if attempt.group.lane is Lane.SUSPECT:
-            self._isolation.halve(attempt, selection)
-            return True
+            return self._end(attempt, Outcome.HALVED)
         definition = self._ledger.definitions.read(attempt.group.export_guid).too_large(len(items))
         self._ledger.lease.abandon(lease, attempt, definition=definition)
         return True
 
-    def _refuse_all(self, attempt: Attempt, outcome: Outcome, code: str, message: str) -> bool:
+    def _end(self, attempt: Attempt, outcome: Outcome, code: str = "", message: str = "") -> bool:
+        """Write down what comes of an attempt without a run, then do it.
+
+        So that whoever takes over a function that dies in between goes on with the same.
+        """
         result = Result(outcome, error_code=code, error_message=message)
         self._publication.conclude(self._ledger.lease.ended(attempt, result))
         return True

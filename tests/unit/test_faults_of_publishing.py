@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arena_exports.errors import (
     DeliveryError,
@@ -12,6 +12,7 @@ from arena_exports.errors import (
 from arena_exports.ledger.attempts import AttemptState
 from arena_exports.ledger.items import SlotState
 from arena_exports.ledger.lease import LeaseBook
+from arena_exports.ledger.requests import RequestBook
 from arena_exports.wiring.publish import make_publication
 from infra.local.simulator import control
 from poll.handler import poll
@@ -119,6 +120,29 @@ def test_fault_40__poll_that_is_retried_changes_nothing() -> None:
     world.executions.start(name, state)
     world.settle()
     assert len(world.events("completed")) == 1
+
+
+def test_fault_47__copy_that_publishes_late_says_nothing_new(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a copy worked out after its successor went on would differ from what was published."""
+    world = World(settings={"max_items_per_run": 4})
+    world.send({"itemGuids": items(10)})
+    (state,) = world.executions.started.values()
+    world.clock.sleep(100)
+    assert poll(state, world.parts)["ended"]
+    overtaken = RequestBook.open_counts
+
+    def hang(book: RequestBook, *args: Any) -> Any:
+        monkeypatch.setattr(RequestBook, "open_counts", overtaken)
+        world.settle()
+        return book.open_counts(*args)
+
+    monkeypatch.setattr(RequestBook, "open_counts", hang)
+    publish(state, world.parts)
+    events = {event["id"]: event for event in world.events("completed")}
+    assert len(events) == len(world.events("completed")) == 3
+    assert [e["data"]["requests"][0]["openCount"] for e in events.values()] == [6, 2, 0]
 
 
 def test_fault_42_48__stopped_execution_is_watched_again() -> None:

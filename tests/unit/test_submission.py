@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from arena_exports import submission
 from arena_exports.ledger.items import SlotState
+from arena_exports.ledger.requests import RequestBook
 from arena_exports.model import ExportGuid, Lane
 from infra.local.simulator import control, names
 from submit.handler import submit
@@ -293,6 +295,30 @@ def test_submission__too_late_for_another_post_sets_the_rest_aside() -> None:
     world.settle()
     assert sorted(world.exported()) == [item_guid(n) for n in (0, 2, 3)]
     assert len(world.events("rejected")) == 1
+
+
+@pytest.mark.parametrize(
+    ("refusals", "seconds"), [(1, 115.0), (10, 70.0)], ids=["halving", "setting aside"]
+)
+def test_submission__that_dies_while_it_moves_items_moves_them_once(
+    monkeypatch: pytest.MonkeyPatch, refusals: int, seconds: float
+) -> None:
+    """FAULT 50: sets written, what they were taken from not yet settled: nothing goes twice."""
+    monkeypatch.setattr(submission, "MOST_REFUSALS_OF_ITEMS", refusals)
+    world = World()
+    control.set_guids(world.arena, {"bad": [item_guid(1)]})
+    control.add_faults(world.arena, {**POST, "work": True, "delayAfterSeconds": 25})
+    with monkeypatch.context() as patch:
+        patch.setattr(RequestBook, "settle_slice", dies)
+        submit({"Records": world.record({"itemGuids": items(6)})}, seconds, world.parts)
+    assert len(world.ledger.requests.heads()) == 2
+    world.settle(errors=1)
+    assert dict(world.exported()) == {item_guid(n): 1 for n in (0, 2, 3, 4, 5)}
+
+
+def dies(*_args: object) -> None:
+    """Die, as a process does."""
+    raise RuntimeError
 
 
 def test_submission__unknown_post_and_then_no_session_is_looked_at_when_there_is_one() -> None:

@@ -51,6 +51,8 @@ class Outcome(StrEnum):
     UNREADABLE = "Unreadable"
     REJECTED = "Rejected"  # the POST was refused for all items, for good
     ALL_ITEMS_REFUSED = "AllItemsRefused"  # Arena refused every single item; all was said already
+    SET_ASIDE = "SetAside"  # no run: what is left goes once more by itself
+    HALVED = "Halved"  # no run: what is left goes in halves
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,6 +249,15 @@ class LeaseBook:
         self._table.write(Update(keys.attempt(attempt.attempt_id), update, condition=unchanged))
         return replace(attempt, watch=attempt.watch + 1)
 
+    def check(self, attempt: Attempt) -> None:
+        """Make sure that the slot still belongs to an attempt.
+
+        Raises:
+            ConditionFailedError: it does not.
+        """
+        if self.read().attempt_id != attempt.attempt_id:
+            raise ConditionFailedError
+
     def fence_of(self, attempt: Attempt) -> Check:
         """Return the check that the slot still belongs to an attempt."""
         return Check(keys.SLOT, _held_by(attempt))

@@ -9,7 +9,6 @@ from arena_exports.adapters.executions import StepFunctionsExecutions
 from arena_exports.adoption import Adoption
 from arena_exports.backlog import Backlog
 from arena_exports.intake import Intake
-from arena_exports.isolation import Isolation
 from arena_exports.messages import IntakeRules
 from arena_exports.submission import Submission
 from arena_exports.watching import Watch
@@ -58,7 +57,6 @@ def make_submission(parts: Parts) -> Submission:
         ),
         watch=watch,
         publication=make_publication(parts),
-        isolation=Isolation(ledger=ledger, clock=parts.clock),
         outcomes=make_outcomes(parts),
         clock=parts.clock,
         telemetry=parts.telemetry,
