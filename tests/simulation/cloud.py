@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.arena_protocol import HttpAnswer, HttpRequest
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from arena_exports.ports import DeadLetter, Event, Item, Key, Secret, Write
-    from infra.local.simulator.workspace import Workspace
     from tests.simulation.scheduler import Scheduler
+    from tests.simulation.simulation import Simulation
     from tests.simulation.weather import Weather
 
 LONGEST_SLEEP_SECONDS = 10.0
@@ -69,6 +70,18 @@ class SimClock(FakeClock):
     def sleep(self, seconds: float) -> None:
         assert seconds <= LONGEST_SLEEP_SECONDS, f"R10: a sleep of {seconds} s"
         self._scheduler.pause(seconds)
+
+
+class EnvironmentClock:
+    """The clock of one function's environment: a little off."""
+
+    def __init__(self, clock: SimClock, skew: float) -> None:
+        self._clock = clock
+        self._skew = skew
+        self.sleep, self.jitter, self.new_token = clock.sleep, clock.jitter, clock.new_token
+
+    def now(self) -> float:
+        return self._clock.now() + self._skew
 
 
 class SimTable:
@@ -157,9 +170,9 @@ class SimSink:
 class SimTransport:
     """The way to Arena: requests and answers get lost, garbled, or late."""
 
-    def __init__(self, workspace: Workspace, clock: SimClock, outside: Outside) -> None:
-        self._inner = SimulatedTransport(workspace, clock)
-        self._workspace = workspace
+    def __init__(self, simulation: Simulation, outside: Outside) -> None:
+        self._inner = SimulatedTransport(simulation.arena, simulation.clock)
+        self._simulation = simulation
         self._outside = outside
 
     def send(self, request: HttpRequest) -> HttpAnswer:
@@ -174,17 +187,27 @@ class SimTransport:
     def _exchange(self, request: HttpRequest) -> HttpAnswer:
         weather = self._outside.weather
         if weather.strikes("arena_drop"):
+            self._perhaps_make_a_twin(request)
             raise RequestNotCompletedError("dropped before")
         answer = self._inner.send(request)
         if weather.strikes("arena_drop"):
             raise RequestNotCompletedError("dropped after")
         return answer
 
-    def _queue_late_run(self) -> None:
+    def _perhaps_make_a_twin(self, request: HttpRequest) -> None:
+        """Let somebody else start the very run that was asked for in vain."""
+        if self._simulation.plan.twins and request.call == "start an export run":
+            body = json.loads(request.body)
+            named = {"itemGuids": body["criteria"][0][0]["value"]} if body else {}
+            export_guid = request.path.split("/")[2]
+            if export_guid in self._simulation.arena.exports.definitions:
+                run = {"exportGuid": export_guid, **named}
+                self._simulation.mischief.start_foreign_run(run)
 
+    def _queue_late_run(self) -> None:
         seconds = self._outside.weather.random.uniform(1, 55)
         control.add_faults(
-            self._workspace,
+            self._simulation.arena,
             {"method": "POST", "path": "*/runs", "drop": True, "lateSeconds": seconds},
         )
 

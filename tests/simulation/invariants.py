@@ -106,6 +106,9 @@ def _every_item_accounted_for(simulation: Simulation) -> Iterator[str]:
             request = parse_message(message.message_id, message.body, RULES)
         except InvalidMessageError:
             request = None
+        else:
+            if request is None:
+                continue  # a reconcile asks for nothing
         problem = account.problem(message.message_id, len(request.item_guids) if request else 0)
         if problem:
             yield f"{message.message_id} {problem}"
@@ -124,10 +127,11 @@ def _published_once_in_effect(simulation: Simulation) -> Iterator[str]:
         for pk, items in simulation.memory.items.items()
         if pk.startswith("MSG#")
     }
+    skew = simulation.plan.skew
     created = {run.guid: run.created_at for run in simulation.arena.exports.runs}
     for event in _distinct(simulation, "run.completed"):
         for request in event["data"]["requests"]:
-            if created[event["data"]["runGuid"]] < recorded[request["requestId"]]:
+            if created[event["data"]["runGuid"]] < recorded[request["requestId"]] - skew:
                 yield f"{request['requestId']} was exported by a run from before it was recorded"
     finished = {
         run.guid

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.local.simulator import control, names
+from infra.local.simulator import names
 from tests.simulation.invariants import violations
+from tests.simulation.plan import Plan
 from tests.simulation.scheduler import Killed
-from tests.simulation.simulation import START, Plan, Simulation
+from tests.simulation.simulation import START, Simulation
 from tests.simulation.weather import Weather
 from tests.support.world import EXPORT, RECONCILE, item_guid
 
@@ -38,13 +39,7 @@ QUIET = Plan(
     max_items=50,
     poison=frozenset({POISON}),
     bad=frozenset({BAD}),
-    batch=10,
-    reserve=0,
-    breaks_runs=0,
-    foreign=0,
-    kills_sessions=0,
-    stops_executions=0,
-    scarce=False,
+    arena={"runningSeconds": 3},
 )
 
 
@@ -57,7 +52,6 @@ class SmallDay(Simulation):
 
     def __init__(self, dies_at: int = -1, *, double: bool = False) -> None:
         super().__init__(0, plan=QUIET, weather=Weather(Random(0)))
-        control.set_settings(self.arena, {"runningSeconds": 3})
         self._dies_at = dies_at
         self._double = double
         self.moments = 0
@@ -72,8 +66,8 @@ class SmallDay(Simulation):
 
     def _live(self) -> None:
         for body in BODIES:
-            self.send(body)
-        self._every(1.0, self._poll_queue)
+            self.queue.send(body)
+        self._every(1.0, self.queue.deliver)
         self._every(60.0, lambda: self.invoke("submit", RECONCILE))
         self.scheduler.run_until(START + LONGEST_SECONDS, idle=self.is_drained)
 

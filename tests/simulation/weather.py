@@ -30,6 +30,9 @@ class Weather:
     lambda_throttle: float = CALM
     redeliver: float = CALM  # of a message that was acknowledged
     start_execution: float = CALM  # it is not started
+    stall: float = CALM  # of a call: the process hangs, at times until its time-out
+    task_twice: float = CALM  # of a state machine's call: an older copy runs beside it
+    batch_twice: float = CALM  # of a batch: two functions get it at once
     struck: set[str] = field(default_factory=set)  # what did happen
 
     def calm(self) -> None:
@@ -47,6 +50,8 @@ class Weather:
 
     def latency(self) -> float:
         """Draw how long a call takes, in seconds: mostly short, at times long."""
+        if self.strikes("stall"):
+            return self.random.uniform(10.0, 130.0)
         if self.random.random() < 0.02:
             return self.random.uniform(0.5, 8.0)
         return self.random.uniform(0.001, 0.05)
@@ -58,12 +63,14 @@ CHANCES = tuple(name for name in Weather.__dataclass_fields__ if name not in ("r
 # These have an occasion once in a message, a run or a login, and not at each call.
 _SELDOM = (
     "arena_late",
+    "batch_twice",
     "delivery",
     "delivery_doubled",
     "lambda_throttle",
     "redeliver",
     "secrets_down",
     "start_execution",
+    "task_twice",
 )
 
 
@@ -73,5 +80,7 @@ def draw_weather(random: Random) -> Weather:
     for name in CHANCES:
         if random.random() < 0.5:
             often = [0.05, 0.2, 0.5] if name in _SELDOM else [0.002, 0.01, 0.05]
-            setattr(weather, name, random.choice(often))
+            chance = random.choice(often)
+            # Every call may stall twice, and one stall is the end of most functions.
+            setattr(weather, name, chance / 10 if name == "stall" else chance)
     return weather

@@ -142,15 +142,22 @@ def _updated(item: Item, write: Update) -> Item:
     return new
 
 
+_UNCHANGING = frozenset({str, int, bool, bytes, type(None)})
+
+
 def _copied(value: Any) -> Any:
     """Return a copy that shares nothing which can change."""
-    if isinstance(value, (str, int)):
+    kind = type(value)
+    if kind in _UNCHANGING:
         return value
-    if isinstance(value, dict):
-        return {name: _copied(inner) for name, inner in value.items()}
-    if isinstance(value, list):
+    if kind is dict:
+        return {
+            name: inner if type(inner) in _UNCHANGING else _copied(inner)
+            for name, inner in value.items()
+        }
+    if kind is list:
         return [_copied(inner) for inner in value]
-    return set(value) if isinstance(value, set) else value
+    return set(value) if kind is set else value
 
 
 def item_bytes(value: Any) -> int:
@@ -158,7 +165,7 @@ def item_bytes(value: Any) -> int:
     if isinstance(value, (str, bytes)):
         return len(value) or 1
     if isinstance(value, dict):
-        return 3 + sum(map(len, value)) + sum(map(item_bytes, value.values()))
+        return 3 + sum([len(name) + item_bytes(inner) for name, inner in value.items()])
     if isinstance(value, (list, set, tuple)):
         return 3 + sum(map(item_bytes, value))
     return 1 if value is None else 8

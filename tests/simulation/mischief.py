@@ -1,0 +1,97 @@
+"""What people and other systems do to us, every two minutes of the storm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infra.local.simulator import control, names
+from tests.support.world import EXPORT
+
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+
+LATE_DEFINITION = {"views": ["SPECS"]}
+
+
+class Mischief:
+    """Mischief by the seed's plan, and how it is made good when the storm has passed."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._arena = simulation.arena
+        self._random = simulation.random
+        self._plan = simulation.plan
+
+    def prepare(self) -> None:
+        """Make Arena what the plan says."""
+        plan = self._plan
+        control.set_settings(self._arena, plan.arena)
+        control.set_guids(self._arena, {"poison": sorted(plan.poison), "bad": sorted(plan.bad)})
+        control.set_budget(self._arena, plan.budget)
+        if plan.scarce:
+            control.set_budget(self._arena, {"remaining": 60, "resetSeconds": 2 * 3600})
+        if plan.most_items is not None:
+            control.put_definition(self._arena, EXPORT, {"maxItems": plan.most_items})
+        for export_guid in plan.late:
+            if export_guid.startswith("REFUSED"):
+                refused = {**LATE_DEFINITION, "refusal": 3145}
+                control.put_definition(self._arena, export_guid, refused)
+
+    def make_good(self) -> None:
+        """Mend what people would mend in the end."""
+        control.clear_faults(self._arena)
+        control.clear_plans(self._arena)
+        for export_guid in self._plan.late:
+            control.put_definition(self._arena, export_guid, LATE_DEFINITION)
+        if self._plan.breaks_logins:
+            self._mend_logins()
+
+    def strike(self) -> None:
+        """Do some of it."""
+        self._kill_sessions()
+        self._break_logins()
+        self._break_the_next_run()
+        self._start_a_foreign_run()
+        if self._simulation.watchers and self._draws(self._plan.stops_executions):
+            self._simulation.stop(self._random.choice(sorted(self._simulation.watchers)))
+
+    def _draws(self, chance: float) -> bool:
+        return self._random.random() < chance
+
+    def _kill_sessions(self) -> None:
+        if self._draws(self._plan.kills_sessions):
+            control.kill_sessions(self._arena)
+        if self._draws(self._plan.overwrites_secret):
+            pasted = {"arenaSessionId": "pasted|by|hand"}
+            self._simulation.session_secret.write(pasted, f"by-hand-{self._random.random()}")
+
+    def _break_logins(self) -> None:
+        """Let the password expire, or somebody lock the account; and mend it at the next chance."""
+        if self._arena.accounts.refusal is not None:
+            self._mend_logins()
+        elif self._draws(self._plan.breaks_logins):
+            control.kill_sessions(self._arena)
+            change = self._random.choice([{"refusal": 4081}, {"lockedSeconds": 300}])
+            control.set_account(self._arena, change)
+
+    def _mend_logins(self) -> None:
+        control.set_account(self._arena, {"refusal": None})
+        self._simulation.renew_credentials()
+
+    def _break_the_next_run(self) -> None:
+        if self._draws(self._plan.breaks_runs):
+            status = self._random.choice(["FAILED", "ABORTED", "DOWNLOADED", "ARCHIVING"])
+            steps = [{"status": status, "seconds": 30}, {"status": "COMPLETE"}]
+            last = {"steps": steps} if status == "ARCHIVING" else {"status": status}
+            control.plan_runs(self._arena, last)
+
+    def _start_a_foreign_run(self) -> None:
+        if self._draws(self._plan.foreign):
+            self.start_foreign_run({"exportGuid": names.DEFINITION_EXPORT_GUID})
+
+    def start_foreign_run(self, run: dict[str, object]) -> None:
+        """Let somebody else take the slot, where it is free."""
+        try:
+            control.start_foreign_run(self._arena, {"seconds": self._random.uniform(5, 600), **run})
+        except control.ControlError:
+            return

@@ -1,0 +1,93 @@
+"""What a seed makes of a day: how much is sent, what is bad in it, and what Arena leaves open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.support.world import item_guid
+
+if TYPE_CHECKING:
+    from random import Random
+
+LARGEST_SKEW_SECONDS = 3.0
+
+
+@dataclass
+class Plan:
+    """What a seed makes of the day; chances are for each occasion of mischief, every two minutes.
+
+    `arena` are the simulator's settings: what the vendor does not document. `skew` is how far the
+    clocks of two functions may be apart; `most_items` what Arena allows in a run of the default
+    definition, None for what it documents; `late` has definitions that do not exist, or are
+    refused, until the storm has passed.
+    """
+
+    messages: int
+    pool: int
+    max_items: int
+    poison: frozenset[str] = frozenset()
+    bad: frozenset[str] = frozenset()
+    batch: int = 10
+    reserve: int = 0
+    breaks_runs: float = 0.0
+    foreign: float = 0.0
+    twins: bool = False
+    kills_sessions: float = 0.0
+    overwrites_secret: float = 0.0
+    breaks_logins: float = 0.0
+    stops_executions: float = 0.0
+    scarce: bool = False
+    skew: float = 0.0
+    most_items: int | None = None
+    late: tuple[str, ...] = ()
+    budget: dict[str, Any] = field(default_factory=dict)
+    arena: dict[str, Any] = field(default_factory=dict)
+
+
+def draw_plan(random: Random) -> Plan:
+    """Draw a day."""
+    pool = random.choice([5, 30, 120])
+    guids = [item_guid(n) for n in range(pool)]
+    max_items = random.choice([2, 7, 50])
+    poison = frozenset(random.sample(guids, random.choice([0, 0, 1, 2])))
+    return Plan(
+        messages=random.choice([3, 12, 40]),
+        pool=pool,
+        max_items=max_items,
+        poison=poison,
+        bad=frozenset(random.sample(guids, random.choice([0, 0, 1, 3]))),
+        batch=random.choice([1, 10, 980]),
+        reserve=random.choice([0, 50]),
+        breaks_runs=random.choice([0.0, 0.0, 0.1]),
+        foreign=random.choice([0.0, 0.0, 0.3]),
+        twins=random.random() < 0.3,
+        kills_sessions=random.choice([0.0, 0.0, 0.2]),
+        overwrites_secret=random.choice([0.0, 0.0, 0.0, 0.1]),
+        breaks_logins=random.choice([0.0, 0.0, 0.0, 0.1]),
+        stops_executions=random.choice([0.0, 0.0, 0.2]),
+        scarce=random.random() < 0.1,
+        skew=random.choice([0.0, 0.0, LARGEST_SKEW_SECONDS]),
+        most_items=random.choice([None, None, None, 5]),
+        late=random.choice([(), (), ("UNKNOWN0000000000001",), ("REFUSED0000000000001",)]),
+        budget={"resetForm": random.choice(["documented", "rfc", "zulu", "garbage", "none"])},
+        arena=_open_choices(random, many_runs=max_items == 2 or bool(poison)),
+    )
+
+
+def _open_choices(random: Random, *, many_runs: bool) -> dict[str, Any]:
+    """Draw what nothing public says of Arena, and how long its runs take."""
+    return {
+        "runningSeconds": random.choice([3, 20, 120] if many_runs else [3, 60, 900]),
+        "criteriaShape": random.choice(["array", "groups"]),
+        "badGuidsNamed": random.choice(["first", "all"]),
+        "badGuidBlanks": random.random() < 0.5,
+        "slotCheckedFirst": random.random() < 0.5,
+        "unknownDefinitionCode": random.choice([3011, 3012]),
+        "listShowsOthers": random.random() < 0.5,
+        "listOrder": random.choice(["newest", "oldest"]),
+        "sessionKey": random.choice(["arenaSessionId", "arena_session_id"]),
+        "emptyFiles": random.choice(["absent", "empty", "null"]),
+        "oldCodes": random.random() < 0.2,
+        "clockSkewSeconds": random.choice([0, 0, -600, 600]),
+    }
