@@ -1,7 +1,7 @@
 """Every crash point: the process dies before and after each single call to the outside.
 
 The harness counts the calls of a small day and kills at each of them in turn, so that a new side
-effect is covered the day it is written. Faults 6, 12, 16, 25, 39 and 47 are among them.
+effect is covered the day it is written.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arena_exports import submission
 from infra.local.simulator import names
 from tests.simulation.invariants import violations
 from tests.simulation.plan import Plan
@@ -87,9 +88,16 @@ def test_small_day__without_a_crash() -> None:
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
-@pytest.mark.parametrize("double", [False, True], ids=["alone", "beside another"])
-def test_crash_point__each_moment(shard: int, *, double: bool) -> None:
-    """Whatever moment the process dies at, every rule holds and all is exported in the end."""
+@pytest.mark.parametrize(
+    ("double", "refusals"),
+    [(False, 10), (True, 10), (False, 1)],
+    ids=["alone", "beside another", "alone, halving at the first refusal"],
+)
+def test_crash_point__each_moment(
+    monkeypatch: pytest.MonkeyPatch, shard: int, *, double: bool, refusals: int
+) -> None:
+    """FAULT 6, 12, 16, 25, 39, 47: whatever moment the process dies at, every rule holds."""
+    monkeypatch.setattr(submission, "MOST_REFUSALS_OF_ITEMS", refusals)
     moments = SmallDay()
     moments.run()
     broken: dict[int, Any] = {}

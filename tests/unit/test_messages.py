@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from arena_exports.errors import InvalidMessageError
 from arena_exports.messages import IntakeRules, parse_message
 from arena_exports.model import Kind, Lane
+from arena_exports.wiring.submit import make_intake
+from tests.support.world import World
 
 DEFAULT = "EXPDEFAULT0000000001"
 OTHER = "EXPOTHER000000000001"
@@ -183,3 +185,18 @@ def test_message__property_never_crashes(body: str) -> None:
     assert shown.isascii()
     assert shown.isprintable()
     assert len(shown) < 300
+
+
+@settings(max_examples=1000)
+@given(json_values.map(json.dumps) | st.text(min_size=1) | st.sampled_from([A, sns(A)]).map(str))
+def test_message__property_of_intake(body: str) -> None:
+    """FAULT 46: whatever a message holds it is acknowledged, and recorded or rejected, once."""
+    world = World()
+    records = world.record(body)
+    intake = make_intake(world.parts)
+    assert intake.record(records) == []
+    assert intake.record(records) == []
+    pending = len(world.table.items.get("PENDING", {}))
+    told = {event["id"] for event in world.events("rejected")}
+    assert pending + len(told) == 1
+    assert {letter.body for letter in world.dead_letters.letters} == ({body} if told else set())

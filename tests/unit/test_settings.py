@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from requests import Request
 
-from arena_exports.errors import SettingsError
+from arena_exports.arena_protocol import read_run
+from arena_exports.errors import RequestNotCompletedError, SettingsError
+from arena_exports.model import ExportGuid
+from arena_exports.runs import parse_run
 from arena_exports.settings import ARENA_HOSTS, checked_base_url, read_settings
 from tests.support import addresses
 
@@ -82,3 +88,35 @@ def test_base_url__property_no_address_outside_the_list(text: str) -> None:
             continue
         assert accepted.startswith(("https://api.", "http://localhost:80"))
         assert "@" not in accepted
+
+
+urls = st.sampled_from(sorted(ARENA_HOSTS)).map("https://{}/v1".format) | st.builds(
+    "http://{}:{}/{}".format,
+    st.sampled_from(["localhost", "127.0.0.1"]),
+    st.integers(0, 70_000),
+    st.text("abAB09._-/", max_size=8),
+)
+near_urls = st.builds(
+    lambda url, position, text: url[:position] + text + url[position:],
+    urls,
+    st.integers(0, 40),
+    st.text(max_size=3) | st.sampled_from(["@", "@evil.example", "\\", "#", "?", "/..", "."]),
+)
+guids = st.text(max_size=30) | st.sampled_from(["../../..", "//evil.example", "@evil", "R1"])
+
+
+@settings(max_examples=1000)
+@given(urls | near_urls, guids)
+def test_base_url__property_no_request_leaves_for_another_host(url: str, guid: str) -> None:
+    """FAULT 45: with any run that Arena may name, below any address that passes."""
+    try:
+        base, run = checked_base_url(url), parse_run({"guid": guid})
+    except (SettingsError, RequestNotCompletedError):
+        return
+    request = read_run(ExportGuid("EXPDEFAULT0000000001"), run.guid)
+    prepared = Request(request.method, base + request.path).prepare().url
+    sent_to = urlsplit(prepared)
+    assert sent_to.hostname in ARENA_HOSTS | {"localhost", "127.0.0.1"}
+    assert (sent_to.scheme == "https") == (sent_to.hostname in ARENA_HOSTS)
+    assert sent_to.username is None
+    assert sent_to.path.endswith(f"/exports/EXPDEFAULT0000000001/runs/{guid}")

@@ -1,0 +1,86 @@
+"""What tests put between us and the outside: answers rewritten, a strict table, clocks apart."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from arena_exports import arena_protocol as protocol
+from arena_exports.arena_protocol import HttpAnswer, HttpRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from arena_exports.ports import Clock
+    from tests.support.fakes import InMemoryTable
+    from tests.support.world import World
+
+HARD_LETTERS = "".join(map(chr, range(0x20000, 0x2A000)))  # four bytes each, two JSON escapes
+
+
+def random_text(random: Random, letters: str, length: int) -> str:
+    """Return text that hardly packs."""
+    return "".join(random.choices(letters, k=length))
+
+
+class Rewriting:
+    """The way to Arena, with somebody on it who changes answers."""
+
+    def __init__(self, world: World, call: str, change: Callable[[Any], Any]) -> None:
+        self._send = world.transport.send
+        self._call = call
+        self._change = change
+        world.transport.send = self.send  # type: ignore[method-assign]
+
+    def send(self, request: HttpRequest) -> HttpAnswer:
+        """Send, and change the answer to the call that is meant."""
+        answer = self._send(request)
+        if request.call != self._call or answer.status >= protocol.HTTP_ERROR:
+            return answer
+        content = self._change(json.loads(answer.body))
+        return HttpAnswer(answer.status, answer.headers, json.dumps(content).encode())
+
+
+class Strict:
+    """A table that refuses numbers and keys as DynamoDB does, beside items that are too large."""
+
+    def __init__(self, table: InMemoryTable) -> None:
+        self._table = table
+
+    def __getattr__(self, name: str) -> Any:
+        """Read, and count, as the table does."""
+        return getattr(self._table, name)
+
+    def write(self, *writes: Any) -> None:
+        """Write what DynamoDB would take: 38 digits, keys of 1 and 2 KiB."""
+        for write in writes:
+            assert len(write.key[0]) <= 2048
+            assert len(write.key[1]) <= 1024
+            values = getattr(write, "item", getattr(write, "values", {}))
+            assert all(len(str(v)) <= 38 for v in values.values() if isinstance(v, int))
+            _check_numbers(values)
+        self._table.write(*writes)
+
+
+def _check_numbers(value: Any) -> None:
+    if isinstance(value, dict):
+        for inner in value.values():
+            _check_numbers(inner)
+    assert not isinstance(value, int) or len(str(value)) <= 38
+
+
+class Apart:
+    """A clock so many seconds apart from another."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._seconds = seconds
+
+    def __getattr__(self, name: str) -> Any:
+        """Sleep and draw as the other clock does."""
+        return getattr(self._clock, name)
+
+    def now(self) -> float:
+        """Return the other's time, so many seconds off."""
+        return self._clock.now() + self._seconds
