@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from arena_exports import arena_protocol as protocol
+from arena_exports import arena_refusals as refusals
 from arena_exports.budget import SAFE_WAIT_SECONDS, parse_date, read_budget
 from arena_exports.errors import (
     ArenaAnswerError,
@@ -101,7 +102,7 @@ class Arena:
         try:
             return parse_run(protocol.answer_json(request, answer))
         except ArenaAnswerError as exc:
-            raise protocol.start_run_error(exc, answer, export_guid, frozenset(item_guids)) from exc
+            raise refusals.start_run_error(exc, answer, export_guid, frozenset(item_guids)) from exc
 
     def read_run(self, export_guid: ExportGuid, run_guid: RunGuid) -> Run:
         """GET a run, with a few tries.
@@ -123,7 +124,7 @@ class Arena:
         try:
             return self._with_retries(read)
         except ArenaAnswerError as exc:
-            raise protocol.read_run_error(exc) from exc
+            raise refusals.read_run_error(exc) from exc
 
     def find_runs(self, export_guid: ExportGuid, filters: Mapping[str, str]) -> Found:
         """GET a definition's runs, filtered, with a few tries.
@@ -144,7 +145,7 @@ class Arena:
         try:
             return self._with_retries(look)
         except ArenaAnswerError as exc:
-            raise protocol.list_runs_error(exc, export_guid) from exc
+            raise refusals.list_runs_error(exc, export_guid) from exc
 
     def _with_retries(self, call: Callable[[], _T]) -> _T:
         """Do an idempotent call again, with full jitter, when it brought no answer soon."""

@@ -17,12 +17,8 @@ from arena_exports.errors import (
     ArenaAnswerError,
     BudgetSpentError,
     CriteriaRefusedError,
-    DefinitionRefusedError,
     ExportInProgressError,
-    ItemsRefusedError,
-    LoginRefusedError,
     RequestNotCompletedError,
-    RunUnreadableError,
     SessionInvalidError,
     TooManyItemsError,
 )
@@ -35,7 +31,6 @@ _ErrorT = TypeVar("_ErrorT", bound=ArenaAnswerError)
 
 HTTP_ERROR = 400  # and above
 HTTP_UNAUTHORIZED = 401
-HTTP_FORBIDDEN = 403
 HTTP_TOO_LARGE = 413
 HTTP_TOO_MANY = 429
 HTTP_SERVER_ERROR = 500
@@ -43,9 +38,6 @@ LARGE_BODY_BYTES = 100_000
 
 CODE_SYNTAX = 400
 CODES_SESSION = frozenset({401})
-CODES_ITEM = frozenset({3011, 3012})
-CODES_NO_ACCESS = frozenset({404, 3024})
-CODES_UNREADABLE = CODES_NO_ACCESS | CODES_ITEM
 CODES_CRITERIA = frozenset({3140, 3142, 3294})
 CODES_TOO_MANY = frozenset({3148, 3149})
 CODES_UNKNOWN_OUTCOME = frozenset({503, 3000, 3146, 4085, 4087})
@@ -55,7 +47,6 @@ CODES_BUDGET = frozenset({4084, 4014})
 CODES_LOCKED = frozenset({4083, 4013})
 
 _SESSION_ID = re.compile(r"[!-~]{1,4096}")  # fits a header and a secret
-_NAMED_GUID = re.compile(r"guid\s+\"\s*([A-Za-z0-9]+)\s*\"", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +172,7 @@ def answer_error(  # noqa: PLR0911 - one line for each meaning
     request: HttpRequest, answer: HttpAnswer
 ) -> ArenaAnswerError | RequestNotCompletedError:
     """Name the error that an unsuccessful answer stands for, the most specific one first."""
-    errors = _errors(answer.body)
+    errors = errors_in(answer.body)
     codes = {code for code, _ in errors if code is not None}
     code, text = errors[0] if errors else (None, "no error that could be read")
     status, text = answer.status, _printable(answer.redacted(text)[:300])
@@ -220,7 +211,7 @@ def _syntax_of_large_body(request: HttpRequest, status: int, codes: set[int]) ->
     return status == CODE_SYNTAX and codes <= {CODE_SYNTAX} and len(request.body) > LARGE_BODY_BYTES
 
 
-def _errors(body: bytes) -> list[tuple[int | None, str]]:
+def errors_in(body: bytes) -> list[tuple[int | None, str]]:
     """Read `{"status": 400, "errors": [{"code": 3011, "message": "…"}]}`; [] for anything else."""
     try:
         content = json.loads(body)
@@ -247,65 +238,6 @@ def _code(value: object) -> int | None:
     return int(text) if short and text.isascii() and text.isdigit() else None
 
 
-def start_run_error(
-    error: ArenaAnswerError, answer: HttpAnswer, export_guid: str, items: frozenset[ItemGuid]
-) -> ArenaAnswerError:
-    """Say what a refusal of `start_run` is about.
-
-    Items of ours that Arena names, or else the definition.
-    """
-    if type(error) is not ArenaAnswerError:
-        return error
-    named = [
-        ItemGuid(match.upper())
-        for code, text in _errors(answer.body)
-        if code in CODES_ITEM
-        for match in _NAMED_GUID.findall(text)
-    ]
-    ours = tuple(dict.fromkeys(guid for guid in named if guid in items))
-    if ours and export_guid not in named:
-        return ItemsRefusedError(
-            status=error.status,
-            code=error.code,
-            message=error.arena_message,
-            call=error.call,
-            item_guids=ours,
-        )
-    return DefinitionRefusedError(
-        status=error.status, code=error.code, message=error.arena_message, call=error.call
-    )
-
-
-def read_run_error(error: ArenaAnswerError) -> ArenaAnswerError:
-    """Say what a refusal of `read_run` is about.
-
-    403, 404, 3011, 3012, 3024 make the run unreadable for good.
-    """
-    if type(error) is not ArenaAnswerError:
-        return error
-    if error.status != HTTP_FORBIDDEN and error.code not in CODES_UNREADABLE:
-        return error
-    return RunUnreadableError(
-        status=error.status, code=error.code, message=error.arena_message, call=error.call
-    )
-
-
-def list_runs_error(error: ArenaAnswerError, export_guid: str) -> ArenaAnswerError:
-    """Say what a refusal of `list_runs` is about.
-
-    403 and 404, and 3011 and 3012 that name the definition: this user can never read a run of it.
-    Anything else, as a filter that Arena does not like, says nothing about the runs.
-    """
-    if type(error) is not ArenaAnswerError:
-        return error
-    names_it = error.code in CODES_ITEM and export_guid in error.arena_message.upper()
-    if error.status != HTTP_FORBIDDEN and error.code not in CODES_NO_ACCESS and not names_it:
-        return error
-    return RunUnreadableError(
-        status=error.status, code=error.code, message=error.arena_message, call=error.call
-    )
-
-
 def read_login(content: Any) -> Login:  # noqa: ANN401 - JSON is anything
     """Read a login's answer; the id's key is `arenaSessionId` in practice.
 
@@ -326,13 +258,3 @@ def read_login(content: Any) -> Login:  # noqa: ANN401 - JSON is anything
 def is_session_id(value: object) -> TypeGuard[str]:
     """Tell whether a value could be a session id: it can hold `|` and other punctuation."""
     return isinstance(value, str) and bool(_SESSION_ID.fullmatch(value))
-
-
-def login_error(error: ArenaAnswerError) -> ArenaAnswerError | LoginRefusedError:
-    """Say what a refusal of `login` is about.
-
-    4001, 4079, 4081, 4082 and whatever is not known refuse the credentials; 413 is a gateway's.
-    """
-    if isinstance(error, (AccountLockedError, BudgetSpentError, TooManyItemsError)):
-        return error
-    return LoginRefusedError(str(error.code or error.status), error.arena_message)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from arena_exports import arena_protocol as protocol
+from arena_exports import arena_refusals as refusals
 from arena_exports.errors import (
     AccountLockedError,
     ArenaAnswerError,
@@ -210,7 +211,7 @@ class LoginDesk:
         except RequestNotCompletedError as exc:
             raise self._unclear(state, UNCLEAR_SECONDS, str(exc)) from None
         except ArenaAnswerError as exc:
-            named = protocol.login_error(exc)
+            named = refusals.login_error(exc)
             if isinstance(named, LoginRefusedError):
                 raise self._refused(state, credentials.version, named) from None
             seconds = LOCKED_SECONDS if isinstance(named, AccountLockedError) else UNCLEAR_SECONDS

@@ -91,9 +91,7 @@ class Submission:
         self._paused = paused
 
     def dispatch(self, deadline: Deadline, *, breathe: bool) -> None:
-        """Do what the slot asks for; leave where there is nothing to do now.
-
-        Or somebody else does it.
+        """Do what the slot asks for; leave where there is nothing to do, or somebody else does it.
 
         Args:
             deadline: when this function must be done.
@@ -202,18 +200,13 @@ class Submission:
         error: ItemsRefusedError,
         deadline: Deadline,
     ) -> bool:
-        """Take out the items that Arena named, and send the rest.
-
-        Halve it when they are too many.
-        """
+        """Take out the items that Arena named, and send the rest, halved when they are too many."""
         attempt = self._reject_items(lease, attempt, selection, error)
         left = selection.without(attempt.rejected)
         if not left.item_guids:
             return self._end(attempt, Outcome.ALL_ITEMS_REFUSED)
-        if (
-            attempt.refusals >= MOST_REFUSALS_OF_ITEMS
-            or len(attempt.rejected) >= MOST_ITEMS_REJECTED
-        ):
+        too_often = attempt.refusals >= MOST_REFUSALS_OF_ITEMS
+        if too_often or len(attempt.rejected) >= MOST_ITEMS_REJECTED:
             return self._end(attempt, Outcome.HALVED)
         if not deadline.allows(SECONDS_FOR_A_POST):
             return self._end(attempt, Outcome.SET_ASIDE)
@@ -222,10 +215,7 @@ class Submission:
     def _reject_items(
         self, lease: Lease, attempt: Attempt, selection: Selection, error: ItemsRefusedError
     ) -> Attempt:
-        """Say it and write it down for some items at a time.
-
-        So that a restart goes on from there.
-        """
+        """Say it and write it down for some items at a time: a restart goes on from there."""
         attempt = replace(attempt, refusals=attempt.refusals + 1)
         item_guids = error.item_guids[: MOST_ITEMS_REJECTED - len(attempt.rejected)]
         for start in range(0, len(item_guids), ITEMS_REJECTED_AT_ONCE):

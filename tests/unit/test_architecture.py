@@ -9,7 +9,17 @@ import pytest
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 MODULES = sorted(FUNCTIONS.rglob("*.py"))
-PURE = {"arena_protocol", "budget", "events", "messages", "model", "pages", "polling", "runs"}
+PURE = {
+    "arena_protocol",
+    "arena_refusals",
+    "budget",
+    "events",
+    "messages",
+    "model",
+    "pages",
+    "polling",
+    "runs",
+}
 OUTSIDE = {"boto3", "botocore", "requests", "aws_lambda_powertools"}
 ENDS = {"arena_exports.wiring", "arena_exports.telemetry", "arena_exports.adapters"}
 

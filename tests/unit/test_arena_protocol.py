@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arena_exports import arena_protocol as protocol
+from arena_exports import arena_refusals as refusals
 from arena_exports import errors
 from arena_exports.arena_protocol import HttpAnswer, HttpRequest
 from arena_exports.model import ExportGuid, ItemGuid, Kind
@@ -150,7 +151,7 @@ def test_start_run_error__items_or_definition(
     refusal = answer(400, 3011, message=message)
     error = protocol.answer_error(POST, refusal)
     assert isinstance(error, errors.ArenaAnswerError)
-    named = protocol.start_run_error(error, refusal, EXPORT, frozenset({A, B}))
+    named = refusals.start_run_error(error, refusal, EXPORT, frozenset({A, B}))
     if expected is None:
         assert type(named) is errors.DefinitionRefusedError
     else:
@@ -165,7 +166,7 @@ def test_read_run_error__unreadable(status: int, code: int) -> None:
     """A run of ours that is refused for good can never be read."""
     error = protocol.answer_error(GET, answer(status, code))
     assert isinstance(error, errors.ArenaAnswerError)
-    assert type(protocol.read_run_error(error)) is errors.RunUnreadableError
+    assert type(refusals.read_run_error(error)) is errors.RunUnreadableError
 
 
 @pytest.mark.parametrize("key", ["arenaSessionId", "arena_session_id"])
@@ -208,7 +209,7 @@ def test_errors__the_vendor_s_samples() -> None:
         refusal = HttpAnswer(400, {}, json.dumps(sample(name)).encode())
         error = protocol.answer_error(POST, refusal)
         assert isinstance(error, errors.ArenaAnswerError)
-        named = protocol.start_run_error(error, refusal, EXPORT, frozenset({A}))
+        named = refusals.start_run_error(error, refusal, EXPORT, frozenset({A}))
         assert type(named) is errors.DefinitionRefusedError
 
 

@@ -118,6 +118,13 @@ def read_page(item: Item) -> Page:
     )
 
 
+def run_item(run_guid: str, attempt_id: AttemptId, now: float) -> Item:
+    """Return the item that says which attempt a run belongs to."""
+    pk, sk = keys.run(run_guid)
+    expiry = int(now) + keys.MARKER_LIFE_SECONDS
+    return {"PK": pk, "SK": sk, "v": keys.VERSION, "attemptId": attempt_id, "expiresAt": expiry}
+
+
 def slot_item(lease: Lease) -> Item:
     """Return the slot's item."""
     return {

@@ -22,7 +22,7 @@ from arena_exports.ledger.attempts import (
     successor,
 )
 from arena_exports.ledger.definitions import Definition, definition_put
-from arena_exports.ledger.items import Lease, SlotState, read_lease, slot_item
+from arena_exports.ledger.items import Lease, SlotState, read_lease, run_item, slot_item
 from arena_exports.model import AttemptId, ItemGuid, Selection
 from arena_exports.ports import Check, If, Put, Update
 from arena_exports.runs import Run, RunFile
@@ -149,18 +149,8 @@ class LeaseBook:
             failed_looks=0,
             creator_guid=creator,
         )
-        pk, sk = keys.run(run.guid)
-        expiry = int(self._clock.now()) + keys.MARKER_LIFE_SECONDS
-        known = {
-            "PK": pk,
-            "SK": sk,
-            "v": keys.VERSION,
-            "attemptId": attempt.attempt_id,
-            "expiresAt": expiry,
-        }
-        self._table.write(
-            Put(attempt_item(running)), Put(slot_item(slot), _held(lease)), Put(known)
-        )
+        known = Put(run_item(run.guid, attempt.attempt_id, self._clock.now()))
+        self._table.write(Put(attempt_item(running)), Put(slot_item(slot), _held(lease)), known)
         return running
 
     def postpone(

@@ -162,10 +162,7 @@ class RequestBook:
     def settle_slice(
         self, group: Group, part: PageSlice, attempt_id: AttemptId, moved_to: Sequence[str] = ()
     ) -> None:
-        """Note on a page which attempt took from it, and move its pointer forward.
-
-        Safe to run twice, and late.
-        """
+        """Note on a page which attempt took from it, and move its pointer; safe twice, and late."""
         pointer = keys.pointer(group, part.page_id)
         attempts: set[str] = {attempt_id}
         if part.reaches_end and part.start:
