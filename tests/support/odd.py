@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from arena_exports import arena_protocol as protocol
 from arena_exports.arena_protocol import HttpAnswer, HttpRequest
+from tests.support.fakes import FakeExecutions, InMemoryDeadLetterQueue, InMemoryTopic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from random import Random
 
-    from arena_exports.ports import Clock
+    from arena_exports.ports import Clock, DeadLetter, Event
     from tests.support.fakes import InMemoryTable
     from tests.support.world import World
 
+_NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 HARD_LETTERS = "".join(map(chr, range(0x20000, 0x2A000)))  # four bytes each, two JSON escapes
 
 
@@ -57,17 +60,49 @@ class Strict:
         for write in writes:
             assert len(write.key[0]) <= 2048
             assert len(write.key[1]) <= 1024
-            values = getattr(write, "item", getattr(write, "values", {}))
-            assert all(len(str(v)) <= 38 for v in values.values() if isinstance(v, int))
-            _check_numbers(values)
+            _check_values(getattr(write, "item", getattr(write, "values", {})))
         self._table.write(*writes)
 
 
-def _check_numbers(value: Any) -> None:
-    if isinstance(value, dict):
-        for inner in value.values():
-            _check_numbers(inner)
+def _check_values(value: Any) -> None:
+    for inner in value.values() if isinstance(value, dict) else ():
+        _check_values(inner)
     assert not isinstance(value, int) or len(str(value)) <= 38
+    assert not isinstance(value, str) or value.encode() is not None
+
+
+class StrictTopic(InMemoryTopic):
+    """A topic that takes what SNS takes."""
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Publish events of 256 KiB at most."""
+        for event in events:
+            attributes = sum(len(name) + len(text) + 10 for name, text in event.attributes.items())
+            assert len(event.body.encode()) + attributes <= 256 * 1024
+            assert all(event.attributes.values())
+        super().publish(events)
+
+
+class StrictQueue(InMemoryDeadLetterQueue):
+    """A dead-letter queue that takes what SQS takes."""
+
+    def send(self, letters: Sequence[DeadLetter]) -> None:
+        """Send letters of 1 MiB at most, in characters that XML can hold."""
+        for letter in letters:
+            texts = [letter.body, *letter.attributes.values()]
+            assert all(texts)
+            assert sum(len(text.encode()) for text in texts) < 1024 * 1024
+            assert not any(_NOT_XML.search(text) for text in texts)
+        super().send(letters)
+
+
+class StrictExecutions(FakeExecutions):
+    """Executions whose names Step Functions takes."""
+
+    def start(self, name: str, state: Mapping[str, Any]) -> None:
+        """Start one under a name of 80 letters and digits at most."""
+        assert re.fullmatch(r"[A-Za-z0-9_-]{1,80}", name)
+        super().start(name, state)
 
 
 class Apart:
