@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from arena_exports.adoption import SECONDS_BEFORE_A_LOOK
 from arena_exports.errors import (
     ArenaAnswerError,
     ConditionFailedError,
@@ -174,6 +175,7 @@ class Submission:
             self._telemetry.warn(
                 "whether a run was started is not known", attempt=attempt.attempt_id, error=str(exc)
             )
+            self._adoption.look_later(lease, attempt, SECONDS_BEFORE_A_LOOK)
             return False
         except ItemsRefusedError as exc:
             return self._refuse_items(lease, attempt, selection, exc, deadline)

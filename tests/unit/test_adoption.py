@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from arena_exports.adoption import SECONDS_BEFORE_A_LOOK
 from arena_exports.wiring.submit import make_submission
 from infra.local.simulator import control, names
 from tests.support.world import EXPORT, World, item_guid
@@ -53,6 +54,20 @@ def test_adoption__of_a_run_at_any_stage(seconds: int) -> None:
     world.settle()
     assert exported_once(world)
     assert ours(world) == 2
+
+
+def test_adoption__as_soon_as_no_run_can_come_to_exist_any_more() -> None:
+    """A submit that lives to see its answer lost does not leave the slot to the lease's end."""
+    world = known_world()
+    control.plan_runs(world.arena, {"runningSeconds": 2000})
+    control.add_faults(world.arena, LOST)
+    world.send(*ITEMS)
+    world.clock.sleep(SECONDS_BEFORE_A_LOOK - 5)
+    world.reconcile()
+    assert world.telemetry.metrics["ArenaRequestsToLook"] == 0
+    world.clock.sleep(10)
+    world.reconcile()
+    assert world.telemetry.metrics["RunsAdopted"] == 1
 
 
 def test_adoption__not_of_a_stranger_s_run_with_the_same_items() -> None:
