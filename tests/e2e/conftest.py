@@ -71,7 +71,7 @@ class Case:
         return self.stack.wait_until(f"a run that is {status}", find)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack() -> Iterator[Stack]:
     """The real template, deployed on the embedded AWS, with the Arena simulator."""
     parameters = {
@@ -84,7 +84,7 @@ def stack() -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def subscriber(stack: Stack) -> Subscriber:
     """A queue that receives every event of the topic."""
     return stack.subscribe()
@@ -102,7 +102,7 @@ def case(stack: Stack, subscriber: Subscriber) -> Iterator[Case]:
     stack.wait_until_idle()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def bad_day() -> Iterator[Day]:
     """A stack of its own, at log level DEBUG, on which most things went wrong."""
     with live_through() as day:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clients]:
     """Clients of a MiniStack that lives as long as the tests."""
     folder: Path = tmp_path_factory.mktemp("aws")
