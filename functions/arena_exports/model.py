@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, NewType
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ class Selection:
         return tuple(entry for entry in cut if entry.item_guids)
 
 
+@cache
 def camel_case(name: str) -> str:
     """Return a snake_case name the way JSON and the ledger spell it."""
     head, *tail = name.split("_")

@@ -118,4 +118,4 @@ class IntakeQueue:
                 message.acknowledged_at = message.acknowledged_at or now
                 # SQS delivers at least once.
                 message.open = self._simulation.weather.strikes("redeliver")
-                message.visible_at = now + random.uniform(0, 3600)
+                message.visible_at = now + random.uniform(0, 1800)

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 START = 1_700_000_000.0
-STORM_SECONDS = 2 * 3600
+STORM_SECONDS = 5400
+QUIET_SECONDS = 1800
 DRAIN_SECONDS = 30 * 3600
 HEALTHY_EVERY_SECONDS = 3600.0
 TIMEOUTS = {"submit": 120.0, "poll": 90.0, "publish": 300.0, "session": 60.0}
@@ -113,7 +114,7 @@ class Simulation:
         # Only a success in between tells a bad item from a bad day: upstream goes on sending.
         self.scheduler.after(10.0, self._send_healthy)
         self._every(HEALTHY_EVERY_SECONDS, self._send_healthy)
-        last = self.scheduler.now + HEALTHY_EVERY_SECONDS  # what comes late must change nothing
+        last = self.scheduler.now + QUIET_SECONDS  # what comes late must change nothing
         end = self.scheduler.now + DRAIN_SECONDS
         self.scheduler.run_until(end, idle=lambda: self.scheduler.now > last and self.is_drained())
 

@@ -165,7 +165,10 @@ def item_bytes(value: Any) -> int:
     if isinstance(value, (str, bytes)):
         return len(value) or 1
     if isinstance(value, dict):
-        return 3 + sum([len(name) + item_bytes(inner) for name, inner in value.items()])
+        size = 3
+        for name, inner in value.items():  # most are text: a call for each would be felt
+            size += len(name) + ((len(inner) or 1) if type(inner) is str else item_bytes(inner))
+        return size
     if isinstance(value, (list, set, tuple)):
         return 3 + sum(map(item_bytes, value))
     return 1 if value is None else 8
