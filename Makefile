@@ -49,7 +49,7 @@ mutants: .venv/dev/.stamp ## Break the core in some thousand ways, and see that 
 
 .PHONY: bench
 bench: setup .venv/bench/.stamp ## Measure requests, polls, start-up and cents beside what others do (4 minutes)
-	@sam build >.cache/build.log 2>&1 || { cat .cache/build.log; exit 1; }
+	@mkdir -p .cache && sam build >.cache/build.log 2>&1 || { cat .cache/build.log; exit 1; }
 	@PYTHONPATH=functions .venv/bench/bin/python -m tests.bench
 
 .PHONY: dashboard
