@@ -170,10 +170,11 @@ class Adoption:
         """Compare a run with the attempt: when, and which items."""
         earliest = attempt.first_sent_at + offset - CLOCK_TOLERANCE_SECONDS
         latest = attempt.sent_at + offset + LATEST_RUN_SECONDS
-        if run.created_at is None or not earliest <= run.created_at <= latest:
-            return False
+        timely = run.created_at is not None and earliest <= run.created_at <= latest
         if attempt.group.kind is Kind.DEFINITION:
-            return True  # its criteria are the definition's own
+            return timely  # its criteria are the definition's own
+        if run.created_at is not None and not timely:
+            return False  # where it does not say when, its items tell
         return run.item_guids is not None and digest(run.item_guids) == wanted
 
 

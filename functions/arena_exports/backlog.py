@@ -20,12 +20,13 @@ class Backlog:
     def measure(self) -> None:
         """Count the pending items (a definition run is one) and the seconds that the oldest waits.
 
-        An item that was set aside as suspect waits since then.
+        An item of a run that failed waits since its first failure at least.
         """
         now = self._clock.now()
         items, oldest = 0, now
         for pending in self._requests.pending():
             items += max(pending.size - pending.position, 1)
-            oldest = min(oldest, pending.recorded_at)
+            failed_at = pending.history.first_failed_at or pending.recorded_at
+            oldest = min(oldest, pending.recorded_at, failed_at)
         self._telemetry.count("PendingItems", items)
         self._telemetry.seconds("OldestPendingAge", now - oldest)

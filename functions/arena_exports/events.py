@@ -30,7 +30,8 @@ REQUEST_REJECTED = "arena.export.request.rejected"
 REJECTED_STATUS = "REJECTED"
 
 MOST_EVENT_BYTES = 256 * 1024  # SNS: body and attributes together
-_ENVELOPE_BYTES = 4 * 1024  # everything but the lists, with room for the longest names and messages
+# Everything but the lists, with room for the longest names and messages as JSON escapes them.
+_ENVELOPE_BYTES = 12 * 1024
 _ROOM_BYTES = MOST_EVENT_BYTES - _ENVELOPE_BYTES
 _WHOLE_LIST_BYTES = 64 * 1024  # a list of files below this stands in every part
 _FILE_LIFE_SECONDS = 60 * 86_400

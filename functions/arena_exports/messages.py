@@ -162,7 +162,14 @@ def _correlation_id(fields: dict[str, Any]) -> str | None:
             f"correlationId must be text of at most {_LONGEST_CORRELATION_ID} characters, not "
             f"{_quote(value)}"
         )
+    if not value.isascii() and _has_half_a_character(value):
+        raise _invalid(f"correlationId has half a character (a surrogate): {_quote(value)}")
     return value
+
+
+def _has_half_a_character(text: str) -> bool:
+    """Tell a lone surrogate, which JSON can spell and UTF-8, so logs and SQS, cannot."""
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _item_guids(values: object) -> tuple[ItemGuid, ...]:

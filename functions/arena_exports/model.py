@@ -120,6 +120,10 @@ class SetHistory:
     aborts: int = 0
     first_failed_at: int = 0
 
+    def is_like(self, other: SetHistory) -> bool:
+        """Say whether two sets may share a run: each is given up when it would be by itself."""
+        return (self.failures, self.aborts) == (other.failures, other.aborts)
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:

@@ -34,6 +34,7 @@ UNKNOWN_SPREAD = 0.5  # standard deviation of the logarithm; before that many ru
 SHORTEST_GAP_SECONDS = 1  # Step Functions waits whole seconds
 LONGEST_GAP_SECONDS = 3600
 MOST_STRETCH = 4.0
+SMALLEST_RESERVE = 100  # below it the stretching of gaps begins no later
 
 # Three points of equal weight with the mean and the variance of a normal distribution.
 _KERNEL = (-(1.5**0.5), 0.0, 1.5**0.5)
@@ -78,7 +79,8 @@ def scarcity(remaining: int | None, reserve: int) -> float:
     """Return how much gaps are stretched: 1 with four reserves left or more, 4 with one or less."""
     if remaining is None:
         return 1.0
-    return min(max(4 * reserve / max(remaining, 1), 1.0), MOST_STRETCH)
+    scarce = 4 * max(reserve, SMALLEST_RESERVE)
+    return min(max(scarce / max(remaining, 1), 1.0), MOST_STRETCH)
 
 
 def _due(expected: Sequence[float]) -> float:

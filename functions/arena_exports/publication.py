@@ -164,7 +164,10 @@ class Publication:
         )
 
     def _abandon(self, attempt: Attempt, _result: Result) -> None:
-        """Let the requests of a run that nobody can read pend again."""
+        """Let the requests of a run that nobody can read pend again, but for rejected items."""
+        if attempt.rejected:
+            self._isolation.set_aside(attempt, self._ledger.selection(attempt))
+            return
         not_before = self._clock.now() + SECONDS_AFTER_AN_UNREADABLE_RUN
         self._ledger.lease.abandon(self._ledger.lease.read(), attempt, not_before=not_before)
 

@@ -142,7 +142,7 @@ class LoginDesk:
             NotNowError: another login is under way, a cool-down, or refused credentials.
         """
         state = self._record.read()
-        if state.version and state.version == state.login and state.version != dead_version:
+        if state.version not in ("", dead_version) and self._is_in_force(state):
             return state.version
         if state.login != state.version:
             state = self._take_up(state, dead_version)
@@ -151,6 +151,16 @@ class LoginDesk:
         credentials = self._allowed_credentials(state)
         state = self._begin(state)
         return self._log_in(state, credentials)
+
+    def _is_in_force(self, state: SessionState) -> bool:
+        """Say whether the version that the record names can be read.
+
+        It cannot once the secret was made anew, or the ledger restored.
+        """
+        if state.version != state.login:
+            return False
+        fresh = state.login_expires_at > self._clock.now()
+        return fresh or bool(_session(self._secret.read(state.version)).version)
 
     def _take_up(self, state: SessionState, dead_version: str) -> SessionState:
         """Look at a login that did not finish.

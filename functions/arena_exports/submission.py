@@ -31,8 +31,10 @@ from arena_exports.turns import next_head
 if TYPE_CHECKING:
     from arena_exports.adoption import Adoption
     from arena_exports.arena import Arena
+    from arena_exports.deadline import Deadline
     from arena_exports.ledger import Ledger
     from arena_exports.ledger.attempts import Attempt
+    from arena_exports.ledger.definitions import Definition
     from arena_exports.ledger.items import Lease
     from arena_exports.model import ExportGuid, Selection
     from arena_exports.outcomes import Outcomes
@@ -49,18 +51,6 @@ SECONDS_FOR_A_POST = 45
 FIRST_BACK_OFF_SECONDS = 30
 LONGEST_BUSY_SECONDS = 600
 LONGEST_DEFINITION_SECONDS = 3600
-
-
-class Deadline:
-    """How long a function may still work."""
-
-    def __init__(self, clock: Clock, seconds: float) -> None:
-        self._clock = clock
-        self._at = clock.now() + seconds
-
-    def allows(self, seconds: float) -> bool:
-        """Say whether so many seconds are left."""
-        return self._clock.now() + seconds <= self._at
 
 
 class Submission:
@@ -129,7 +119,7 @@ class Submission:
             return False
         lease, attempt = again
         if self._paused:
-            self._ledger.lease.abandon(lease, attempt)
+            self._give_back(lease, attempt)
             return False
         return self._post(lease, attempt, self._ledger.selection(attempt), deadline)
 
@@ -237,7 +227,7 @@ class Submission:
             return self._end(
                 attempt, Outcome.REJECTED, str(error.code or error.status), error.arena_message
             )
-        if attempt.group.lane is Lane.SUSPECT:
+        if attempt.rejected or attempt.group.lane is Lane.SUSPECT:
             return self._end(attempt, Outcome.HALVED)
         definition = self._ledger.definitions.read(attempt.group.export_guid).too_large(len(items))
         self._ledger.lease.abandon(lease, attempt, definition=definition)
@@ -253,26 +243,18 @@ class Submission:
         return True
 
     def _wait_for_slot(self, lease: Lease, attempt: Attempt) -> bool:
-        """Somebody's export is in progress (3144).
-
-        Ours from an earlier, unknown POST, or a stranger's.
-        """
+        """Wait for an export in progress (3144): ours of an unknown POST, or a stranger's."""
         self._telemetry.count("LeaseWaits")
         self._telemetry.event("another export is in progress", attempt=attempt.attempt_id)
         if attempt.follows_unknown:
             self._adoption.look_later(lease, attempt)
             return False
         seconds = _back_off(lease.busy, LONGEST_BUSY_SECONDS, self._clock.jitter())
-        self._ledger.lease.abandon(
-            lease, attempt, not_before=self._clock.now() + seconds, busy=lease.busy + 1
-        )
+        self._give_back(lease, attempt, not_before=self._clock.now() + seconds, busy=lease.busy + 1)
         return False
 
     def _wait_for_definition(self, lease: Lease, attempt: Attempt, error: ArenaAnswerError) -> bool:
-        """The definition itself is refused: keep its requests, try once per back-off.
-
-        Others may go at once.
-        """
+        """Keep the requests of a definition that is refused; others may go at once."""
         self._telemetry.count("DefinitionRefused")
         self._telemetry.warn(
             "export definition refused", exportGuid=attempt.group.export_guid, error=str(error)
@@ -280,7 +262,7 @@ class Submission:
         definition = self._ledger.definitions.read(attempt.group.export_guid).refused(
             self._clock.now(), LONGEST_DEFINITION_SECONDS
         )
-        self._ledger.lease.abandon(lease, attempt, definition=definition)
+        self._give_back(lease, attempt, definition=definition)
         return True
 
     def _come_back(self, lease: Lease, attempt: Attempt, seconds: int) -> bool:
@@ -288,10 +270,25 @@ class Submission:
         if attempt.follows_unknown:
             self._adoption.look_later(lease, attempt, seconds)
         else:
-            self._ledger.lease.abandon(
-                lease, attempt, not_before=self._clock.now() + seconds, busy=lease.busy
-            )
+            self._give_back(lease, attempt, not_before=self._clock.now() + seconds, busy=lease.busy)
         return False
+
+    def _give_back(
+        self,
+        lease: Lease,
+        attempt: Attempt,
+        *,
+        not_before: float = 0,
+        busy: int = 0,
+        definition: Definition | None = None,
+    ) -> None:
+        """Have what an attempt carries pend again, without the items that are rejected already."""
+        if attempt.rejected:
+            self._end(attempt, Outcome.SET_ASIDE)
+            return
+        self._ledger.lease.abandon(
+            lease, attempt, not_before=not_before, busy=busy, definition=definition
+        )
 
 
 def _back_off(count: int, longest: int, jitter: float) -> float:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 POLLS_WITHOUT_FILES = 3
 SECONDS_AFTER_NO_ANSWER = 60
+# Of the time waited: a day without a session is some hundred steps of the execution, no more.
+SHARE_WHILE_KEPT_FROM_POLLING = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,9 @@ class Poller:
         except NotNowError as exc:
             self._say_if_overdue(state, attempt)
             self._telemetry.event("no poll now", runGuid=state.run_guid, reason=exc.reason)
-            return replace(state, wait_seconds=exc.retry_after_seconds)
+            waited = self._clock.now() - attempt.started_at
+            longer = int(waited * SHARE_WHILE_KEPT_FROM_POLLING)
+            return replace(state, wait_seconds=max(exc.retry_after_seconds, longer))
         except RunUnreadableError as exc:
             self._telemetry.count("RunsUnreadable")
             self._telemetry.warn(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from arena_exports.submission import Deadline
+from arena_exports.deadline import Deadline
 from arena_exports.telemetry import logger, metrics
 from arena_exports.wiring.submit import make_backlog, make_intake, make_submission, real_parts
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from arena_exports.errors import InvalidMessageError
 from arena_exports.messages import IntakeRules, parse_message
 from infra.local.simulator import names
+from tests.simulation.weather import CHANCES
 from tests.support.world import EXPORT
 
 if TYPE_CHECKING:
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 RULES = IntakeRules("default", EXPORT)
 HARMLESS = ("LedgerUnavailableError", "DeliveryError", "ConnectionError", "NotNowError")
 MOST_LOGINS_AN_HOUR = 7
+# After any other fault something that was said may not be known to have been said.
+DOUBLING = frozenset(CHANCES) - {
+    "arena_drop",
+    "arena_garbage",
+    "arena_late",
+    "lambda_throttle",
+    "secrets_down",
+    "start_execution",
+}
 
 
 def violations(simulation: Simulation) -> list[str]:
@@ -28,6 +38,7 @@ def violations(simulation: Simulation) -> list[str]:
     for check in (
         _drained,
         _every_item_accounted_for,
+        _nothing_said_twice_without_cause,
         _published_once_in_effect,
         _one_run_at_a_time,
         _nobody_rejected_without_cause,
@@ -112,6 +123,21 @@ def _every_item_accounted_for(simulation: Simulation) -> Iterator[str]:
         problem = account.problem(message.message_id, len(request.item_guids) if request else 0)
         if problem:
             yield f"{message.message_id} {problem}"
+
+
+def _nothing_said_twice_without_cause(simulation: Simulation) -> Iterator[str]:
+    """A double needs a death, a redelivery or an answer that was lost in between (CONTRACT.md)."""
+    if simulation.weather.struck & DOUBLING or simulation.plan.stops_executions:
+        return
+    said = Counter(
+        (letter.request_id, item)
+        for _, letter in simulation.dead_letters.kept
+        for item in json.loads(letter.body).get("itemGuids", ())
+        if letter.error_code != "InvalidMessage"
+    )
+    for (request_id, item), times in said.items():
+        if times > 1:
+            yield f"{item} of {request_id} has {times} dead-letter entries"
 
 
 def _published_once_in_effect(simulation: Simulation) -> Iterator[str]:

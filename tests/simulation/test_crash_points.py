@@ -63,6 +63,7 @@ class SmallDay(Simulation):
         if moment == self._dies_at:
             if self._double:
                 self.invoke("submit", RECONCILE)
+            self.weather.struck.add("kill")
             raise Killed
 
     def _live(self) -> None:

@@ -27,7 +27,7 @@ from arena_exports.ports import (
 from infra.local.simulator.gateway import Gateway, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from infra.local.simulator.workspace import Workspace
 
@@ -274,3 +274,15 @@ class SimulatedTransport:
         if answer.dropped:
             raise RequestNotCompletedError(f"{request.call}: dropped")
         return HttpAnswer(answer.status, {n.lower(): v for n, v in answer.headers}, answer.body())
+
+
+def failing(times: int, error: Exception, real: Callable[..., object]) -> Callable[..., object]:
+    """Return a function that fails so many times, and then does what the real one does."""
+    left = [error] * times
+
+    def call(*args: object, **kwargs: object) -> object:
+        if left:
+            raise left.pop()
+        return real(*args, **kwargs)
+
+    return call

@@ -13,6 +13,7 @@ from infra.local.simulator import control, names
 from tests.support.world import EXPORT, World, item_guid
 
 if TYPE_CHECKING:
+    from arena_exports.arena_protocol import HttpAnswer, HttpRequest
     from arena_exports.ledger.attempts import Attempt
 
 ITEMS = [item_guid(n) for n in range(5)]
@@ -68,6 +69,25 @@ def test_adoption__as_soon_as_no_run_can_come_to_exist_any_more() -> None:
     world.clock.sleep(10)
     world.reconcile()
     assert world.telemetry.metrics["RunsAdopted"] == 1
+
+
+def test_adoption__of_a_run_that_does_not_say_when_it_was_created() -> None:
+    """Its items tell, and that we can read it."""
+    world = known_world()
+    control.plan_runs(world.arena, {"runningSeconds": 2000})
+    control.add_faults(world.arena, LOST)
+    send = world.transport.send
+
+    def without_times(request: HttpRequest) -> HttpAnswer:
+        answer = send(request)
+        return replace(answer, body=answer.body.replace(b"creationDateTime", b"createdOn"))
+
+    world.transport.send = without_times  # type: ignore[method-assign]
+    world.send(*ITEMS)
+    world.settle()
+    assert exported_once(world)
+    assert ours(world) == 2
+    assert world.answers(3144) == 0
 
 
 def test_adoption__not_of_a_stranger_s_run_with_the_same_items() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.local.simulator import names
+from infra.local.simulator import control, names
 from tests.support.world import World, item_guid
 
 
@@ -31,6 +31,16 @@ def test_backlog__counts_what_is_not_settled_and_how_long_the_oldest_waits() -> 
     assert measured(world) == (9, 102)
     world.settle()
     assert measured(world) == (0, 0)
+
+
+def test_backlog__of_a_run_that_failed_does_not_grow_young() -> None:
+    """Its items wait since the first failure, however often they were moved since."""
+    world = World()
+    control.plan_runs(world.arena, {"status": "FAILED", "count": 500})
+    world.send([item_guid(n) for n in range(4)])
+    world.run_for(20_000)
+    _, age = measured(world)
+    assert age > 19_000
 
 
 @pytest.mark.parametrize("pages", [999, 1000, 1001])

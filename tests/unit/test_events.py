@@ -186,6 +186,19 @@ def test_parts__cover_everything_exactly(items: int, requests: int, files: int) 
         assert all(part == expected for part in lists) or sum(lists, []) == expected  # noqa: RUF017 - few
 
 
+@pytest.mark.parametrize("letter", ["x", "ü", "部", "\U0001f600", '"', "\\"])
+def test_parts__of_a_rejection_with_the_longest_texts(letter: str) -> None:
+    """FAULT 41: whatever JSON makes of a correlation id, a message and a workspace's name."""
+    items = tuple(item_guid(n) for n in range(30_000))
+    rejection = Rejection(
+        "w" * 64, EXPORT, "r" * 36, letter * 128, items, "3011", letter * 500, 1678268400.0
+    )
+    events = rejection_events(rejection)
+    assert all(size(event) <= MOST_EVENT_BYTES for event in events)
+    bodies = [json.loads(event.body) for event in events]
+    assert [g for body in bodies for g in body["data"]["itemGuids"]] == list(items)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 12_000), st.integers(0, 6_000), st.integers(0, 4_000))
 def test_parts__property_any_size(items: int, requests: int, files: int) -> None:

@@ -11,25 +11,12 @@ from arena_exports.errors import (
 )
 from arena_exports.messages import IntakeRules, parse_message
 from infra.local.simulator import control, names
+from tests.support.fakes import failing
 from tests.support.world import EXPORT, World, assert_exported, item_guid, items
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from arena_exports.model import ExportRequest
     from arena_exports.ports import Write
-
-
-def failing(times: int, error: Exception, real: Callable[..., object]) -> Callable[..., object]:
-    """Return a function that fails so many times, and then does what the real one does."""
-    left = [error] * times
-
-    def call(*args: object, **kwargs: object) -> object:
-        if left:
-            raise left.pop()
-        return real(*args, **kwargs)
-
-    return call
 
 
 def _request(record: dict[str, str]) -> ExportRequest | None:

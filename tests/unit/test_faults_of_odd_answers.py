@@ -15,9 +15,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from arena_exports.arena_protocol import HttpAnswer, HttpRequest
+from arena_exports.deadline import Deadline
 from arena_exports.errors import NotNowError
 from arena_exports.ledger.items import SlotState
-from arena_exports.submission import Deadline
 from arena_exports.watching import WatchState
 from arena_exports.wiring.poll import make_poller
 from arena_exports.wiring.publish import make_publication

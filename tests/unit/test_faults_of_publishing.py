@@ -17,26 +17,15 @@ from arena_exports.wiring.publish import make_publication
 from infra.local.simulator import control
 from poll.handler import poll
 from publish.handler import publish
+from tests.support.fakes import failing
 from tests.support.world import World, assert_exported, item_guid, items
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import pytest
 
     from arena_exports.ports import Event
-
-
-def failing(times: int, error: Exception, real: Callable[..., object]) -> Callable[..., object]:
-    """Return a function that fails so many times, and then does what the real one does."""
-    left = [error] * times
-
-    def call(*args: object, **kwargs: object) -> object:
-        if left:
-            raise left.pop()
-        return real(*args, **kwargs)
-
-    return call
 
 
 def dies(*_args: object) -> None:
@@ -84,7 +73,7 @@ def test_fault_39__publish_again_has_the_same_ids(monkeypatch: pytest.MonkeyPatc
     world.send(*items(3))
     with monkeypatch.context() as patch:
         patch.setattr(LeaseBook, "settled", dies)
-        world.run_for(120)
+        world.run_for(200)
     assert len(world.errors) > 1
     world.errors.clear()
     world.settle()

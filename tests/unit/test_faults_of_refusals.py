@@ -177,6 +177,21 @@ def test_fault_50__a_different_bad_guid_each_time_ends_a_gather_after_ten_posts(
     assert dict(world.exported()) == dict.fromkeys(items(300), 1)
 
 
+@pytest.mark.parametrize("code", [3144, 3145, 3148, 4084])
+def test_rejected_item__is_rejected_once_whatever_the_next_post_meets(code: int) -> None:
+    """What is said is said: the item does not pend again with the rest of its attempt."""
+    world, bad = World(), item_guid(3)
+    refusal = {**POST, "code": 3011, "message": f'The guid "{bad}" is not valid.'}
+    control.add_faults(world.arena, [refusal, {**POST, "code": code}])
+    world.send({"itemGuids": items(5)})
+    world.settle()
+    assert world.answers(code) >= 1
+    (rejection,) = world.events("rejected")
+    assert rejection["data"]["itemGuids"] == [bad]
+    assert [letter.error_code for letter in world.dead_letters.letters] == ["3011"]
+    assert dict(world.exported()) == dict.fromkeys(set(items(5)) - {bad}, 1)
+
+
 def test_unknown_definition__is_not_taken_for_an_item() -> None:
     """A 3011 or 3012 that names the export definition keeps the requests."""
     world = World()

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from arena_exports.ledger.items import SlotState
-from infra.local.simulator import control
+from infra.local.simulator import control, names
 from tests.support.world import World, assert_exported, item_guid, items
 
 
@@ -103,6 +103,24 @@ def test_fault_35__run_that_is_aborted_twice_is_given_up() -> None:
     world.send(*items(4))
     world.settle()
     assert_exported(world, items(4))
+
+
+def test_fault_35__definition_run_is_not_given_up_for_another_s_aborts() -> None:
+    """Requests for a definition's own criteria share a run with others stopped as often."""
+    world = World()
+    body = {"exportGuid": names.DEFINITION_EXPORT_GUID}
+    control.plan_runs(world.arena, {"status": "FAILED"})
+    control.plan_runs(world.arena, {"status": "ABORTED"})
+    control.plan_runs(world.arena, {"status": "FAILED"})
+    control.plan_runs(world.arena, {"status": "ABORTED"})
+    (first,) = world.send(body)
+    world.run_for(40)
+    (second,) = world.send(body)
+    world.settle()
+    given_up = [r["requestId"] for e in world.events("run.failed") for r in e["data"]["requests"]]
+    exported = [r["requestId"] for e in world.events("completed") for r in e["data"]["requests"]]
+    assert second not in given_up
+    assert sorted(given_up + exported) == sorted([first, second])
 
 
 def test_fault_36__overdue_run_is_watched_to_its_end() -> None:

@@ -12,24 +12,11 @@ from arena_exports.errors import (
 )
 from arena_exports.telemetry import PowertoolsTelemetry, logger
 from infra.local.simulator import control, names
+from tests.support.fakes import failing
 from tests.support.world import World, item_guid, items
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pytest
-
-
-def failing(times: int, error: Exception, real: Callable[..., object]) -> Callable[..., object]:
-    """Return a function that fails so many times, and then does what the real one does."""
-    left = [error] * times
-
-    def call(*args: object, **kwargs: object) -> object:
-        if left:
-            raise left.pop()
-        return real(*args, **kwargs)
-
-    return call
 
 
 def test_fault_44__no_secret_at_debug(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -603,22 +603,27 @@ def test_sets__are_found_from_the_request_on() -> None:
     )
 
 
-def test_select__merges_what_befell_the_pages_of_a_set() -> None:
-    """The worst of both, and the latest first failure: nobody is given up for another's."""
+@pytest.mark.parametrize(
+    ("other", "selected"),
+    [
+        (SetHistory(1, 2, NOW), SetHistory(1, 2, NOW + 5)),
+        (SetHistory(1, 2, NOW + 9), SetHistory(1, 2, NOW + 9)),
+        (SetHistory(1, 1, NOW), None),
+        (SetHistory(2, 2, NOW), None),
+    ],
+)
+def test_select__pages_that_befell_the_same(other: SetHistory, selected: SetHistory | None) -> None:
+    """They share a run, with the latest first failure: nobody is given up for another's."""
     desk = Desk()
     attempt = desk.start()
     fence = desk.ledger.lease.fence_of(attempt)
     put, entries = desk.ledger.requests.put_set, desk.select().entries
     put(GROUP, "set", entries, SetHistory(1, 2, NOW + 5), fence)
-    desk.table.write(*_second_page(desk, entries))
+    second = Page(PageId("set#002"), SUSPECTS, entries)
+    desk.table.write(*page_writes(second, other, desk.clock.now()))
     desk.ledger.settle(desk.ledger.lease.ended(attempt, RESULT), Definition(EXPORT))
-    assert desk.select().history == SetHistory(3, 2, NOW + 5)
-    assert len(desk.select().entries) == 2
-
-
-def _second_page(desk: Desk, entries: tuple[Entry, ...]) -> list[Any]:
-    page = Page(PageId("set#002"), SUSPECTS, entries)
-    return page_writes(page, SetHistory(3, 0, NOW), desk.clock.now())
+    assert desk.select().history == (selected or SetHistory(1, 2, NOW + 5))
+    assert len(desk.select().entries) == (2 if selected else 1)
 
 
 def test_select__reads_pages_in_helpings() -> None:

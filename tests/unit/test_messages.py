@@ -130,6 +130,11 @@ def test_message__reconcile() -> None:
             "InvalidMessage",
             "correlationId",
         ),
+        (
+            json.dumps({"itemGuids": [A], "correlationId": "ECO \ud800"}),
+            "InvalidMessage",
+            "correlationId",
+        ),
         (json.dumps({"itemGuids": [A], "priority": "urgent"}), "InvalidMessage", "priority"),
         (json.dumps({"itemGuids": [A], "priority": ["bulk"]}), "InvalidMessage", "priority"),
         (json.dumps({"itemGuids": [A], "workspace": 5}), "InvalidMessage", "workspace"),

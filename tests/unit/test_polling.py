@@ -129,9 +129,10 @@ def test_scarcity__grows_as_the_budget_shrinks(remaining: int | None, expected: 
 
 
 def test_scarcity__without_a_reserve() -> None:
-    """Nothing is stretched."""
-    assert scarcity(1, 0) == 1
-    assert scarcity(0, 0) == 1
+    """Gaps grow all the same when nothing is left, as with a small reserve."""
+    assert scarcity(1, 0) == scarcity(0, 0) == 4
+    assert scarcity(200, 0) == scarcity(200, 100) == 2
+    assert scarcity(400, 0) == 1
 
 
 def test_scarcity__stretches_gaps() -> None:

@@ -12,7 +12,7 @@ from arena_exports.sessions import LOGIN_SECONDS, Sessions
 from arena_exports.wiring.session import make_login_desk
 from infra.local.simulator import control, names
 from tests.support.fakes import FakeSecret
-from tests.support.world import World
+from tests.support.world import World, item_guid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +58,22 @@ def test_fault_26__login_under_way_is_waited_for() -> None:
     with pytest.raises(NotNowError, match="under way"):
         make_login_desk(world.parts).renew("")
     assert logins(world) == 0
+
+
+def test_login__when_the_session_in_force_is_gone_from_its_secret() -> None:
+    """A secret that was made anew, or a ledger that was restored, ends in one login."""
+    world = World()
+    desk = make_login_desk(world.parts)
+    gone = desk.renew("")
+    world.session_secret.versions.clear()
+    world.session_secret.current = None
+    assert desk.renew("") == gone, "a login of a moment ago is trusted"
+    world.clock.sleep(LOGIN_SECONDS + 1)
+    assert len({desk.renew("") for _ in range(5)}) == 1
+    assert logins(world) == 2
+    world.send(item_guid(1))
+    world.settle()
+    assert world.exported() == {item_guid(1): 1}
 
 
 class DyingSecret(FakeSecret):

@@ -81,7 +81,7 @@ def test_state_machine__poll_that_dies_is_done_again() -> None:
     functions = Functions(poll=[died, died, polled(ended=True)], publish=[{}], submit=[{}])
     execution, waits = walk(functions)
     assert execution.done
-    assert waits == [7, 60, 60]
+    assert waits == [7, 120, 120]
     assert [payload for name, payload in functions.payloads if name == "poll"] == [START] * 3
 
 
@@ -90,7 +90,7 @@ def test_state_machine__publish_that_dies_is_done_again() -> None:
     functions = Functions(poll=[polled(ended=True)], publish=[TaskFailedError(), {}], submit=[{}])
     execution, waits = walk(functions)
     assert execution.done
-    assert waits == [7, 60]
+    assert waits == [7, 120]
     assert [name for name, _ in functions.payloads] == ["poll", "publish", "publish", "submit"]
 
 

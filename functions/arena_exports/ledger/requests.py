@@ -7,6 +7,7 @@ left. Selecting changes nothing, so that abandoning an attempt undoes nothing.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from arena_exports import pages
@@ -114,21 +115,23 @@ class RequestBook:
     def select(self, head: Pending, limit: int) -> Selection:
         """Select pending items of the head's group, oldest first, up to `limit` distinct ones.
 
-        A suspect set is selected as the whole that it is. The last page may be cut.
+        A suspect set is selected as the whole that it is; requests for a definition's own criteria
+        share a run with those that failed and were stopped as often. The last page may be cut.
         """
         seen: set[ItemGuid] = set()
         slices: list[PageSlice] = []
         entries: list[Entry] = []
-        history = head.history
+        failed_at = head.history.first_failed_at
         for pending, page in self._pages(head, limit):
             stop = _reach(page, pending.position, seen, limit)
             if page.size and stop == pending.position:
                 break
             slices.append(PageSlice(page.page_id, pending.position, stop, page.size))
             entries += page.part(pending.position, stop)
-            history = _merged(history, pending.history)
+            failed_at = max(failed_at, pending.history.first_failed_at)
             if stop < page.size or len(slices) == MOST_SLICES:
                 break
+        history = replace(head.history, first_failed_at=failed_at)
         return Selection(head.group, tuple(slices), tuple(entries), history)
 
     def _pages(self, head: Pending, limit: int) -> Iterator[tuple[Pending, Page]]:
@@ -138,7 +141,8 @@ class RequestBook:
             prefix += head.page_id.split("#")[0] + "#"
         first, last = prefix, prefix + keys.LAST
         while found := self._table.query(keys.PENDING, first, last, limit=_POINTERS_AT_ONCE):
-            waiting = [read_pending(item) for item in found]
+            pages = map(read_pending, found)
+            waiting = [page for page in pages if page.history.is_like(head.history)]
             while waiting:
                 helping = _helping(waiting, limit)
                 waiting = waiting[len(helping) :]
@@ -287,12 +291,3 @@ def _count_open(page: Page, position: int, counts: dict[RequestId, int]) -> None
     for entry in page.part(position, page.size):
         if entry.request_id in counts:
             counts[entry.request_id] += len(entry.item_guids)
-
-
-def _merged(one: SetHistory, other: SetHistory) -> SetHistory:
-    """Of several that share a run: none is given up before it would be by itself."""
-    return SetHistory(
-        max(one.failures, other.failures),
-        max(one.aborts, other.aborts),
-        max(one.first_failed_at, other.first_failed_at),
-    )
