@@ -51,6 +51,8 @@ def draw_plan(random: Random) -> Plan:
     guids = [item_guid(n) for n in range(pool)]
     max_items = random.choice([2, 7, 50])
     poison = frozenset(random.sample(guids, random.choice([0, 0, 1, 2])))
+    most_items = random.choice([None, None, None, 5])
+    many_runs = max_items == 2 or bool(poison) or most_items is not None
     return Plan(
         messages=random.choice([3, 12, 40]),
         pool=pool,
@@ -68,15 +70,18 @@ def draw_plan(random: Random) -> Plan:
         stops_executions=random.choice([0.0, 0.0, 0.2]),
         scarce=random.random() < 0.1,
         skew=random.choice([0.0, 0.0, LARGEST_SKEW_SECONDS]),
-        most_items=random.choice([None, None, None, 5]),
+        most_items=most_items,
         late=random.choice([(), (), ("UNKNOWN0000000000001",), ("REFUSED0000000000001",)]),
         budget={"resetForm": random.choice(["documented", "rfc", "zulu", "garbage", "none"])},
-        arena=_open_choices(random, many_runs=max_items == 2 or bool(poison)),
+        arena=_open_choices(random, many_runs=many_runs),
     )
 
 
 def _open_choices(random: Random, *, many_runs: bool) -> dict[str, Any]:
-    """Draw what nothing public says of Arena, and how long its runs take."""
+    """Draw what nothing public says of Arena, and how long its runs take.
+
+    Many runs are short: what a day brings must leave within the next one.
+    """
     return {
         "runningSeconds": random.choice([3, 20, 120] if many_runs else [3, 60, 900]),
         "criteriaShape": random.choice(["array", "groups"]),
