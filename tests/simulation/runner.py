@@ -40,6 +40,7 @@ def simulate(seed: int) -> Day:
         simulation = Simulation(seed)
         simulation.run()
         found = tuple(violations(simulation))
+        simulation.scheduler.close()
     finally:
         logging.disable(logging.NOTSET)
     struck = frozenset(simulation.weather.struck)

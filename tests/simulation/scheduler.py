@@ -61,6 +61,7 @@ class Scheduler:
         self._actions: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._current: list[Task] = []
+        self._tasks: set[Task] = set()
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Do something later."""
@@ -69,6 +70,8 @@ class Scheduler:
     def spawn(self, work: Callable[[], Any]) -> Task:
         """Start a task as soon as the current one gives way."""
         task = Task(self, work)
+        self._tasks.add(task)
+        task.whenever_done(self._tasks.discard)
         self.after(0, lambda: self._resume(task))
         return task
 
@@ -102,6 +105,11 @@ class Scheduler:
             task.kill()
         finally:
             self._current.pop()
+
+    def close(self) -> None:
+        """End what still waits: nothing else would ever free a greenlet that is part of a cycle."""
+        while self._tasks:
+            self.kill(self._tasks.pop())
 
     def _resume(self, task: Task) -> None:
         self._current.append(task)
