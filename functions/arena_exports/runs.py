@@ -165,7 +165,7 @@ def _criteria_guids(criteria: object) -> frozenset[ItemGuid] | None:
         if isinstance(criterion, dict) and str(criterion.get("attribute")).lower() == "guid":
             value = criterion.get("value")
             values = value if isinstance(value, list) else [value]
-            return frozenset(ItemGuid(v.strip().upper()) for v in values if isinstance(v, str))
+            return frozenset(ItemGuid(v.strip().upper()) for v in map(_text, values) if v)
     return None
 
 
@@ -180,7 +180,8 @@ def _files(files: object) -> tuple[RunFile, ...]:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    """Return a text without halves of characters, which JSON can spell and no store can hold."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else None
 
 
 def _guid(value: object) -> str | None:
@@ -189,7 +190,8 @@ def _guid(value: object) -> str | None:
 
 def _time(value: object) -> str | None:
     """Return a time as Arena wrote it, if it has the length of one."""
-    return value if isinstance(value, str) and len(value) <= _LONGEST_TIME else None
+    text = _text(value)
+    return text if text and len(text) <= _LONGEST_TIME else None
 
 
 def _whole_number(value: object) -> int | None:

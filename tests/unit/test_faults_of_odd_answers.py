@@ -225,6 +225,10 @@ def test_post__whatever_is_answered(oddity: Oddity) -> None:
 
 @settings(max_examples=1000)
 @given(oddities(*RUN_FIELDS))
+@example(Oddity(None, {"creationDateTime": "\ud800"}, None, None, {}))
+@example(Oddity(None, {"completionDateTime": "\udfff"}, None, None, {}))
+@example(Oddity(None, {"status": "\ud800"}, None, None, {}))
+@example(Oddity(None, {"files": [{"guid": "F" * 20, "title": "\ud800"}]}, None, None, {}))
 def test_poll__whatever_is_answered(oddity: Oddity) -> None:
     """FAULT 20: a few GETs, and then an end that is published, or a wait of a second at least."""
     world = strict_world()
@@ -243,6 +247,7 @@ def test_poll__whatever_is_answered(oddity: Oddity) -> None:
 @settings(max_examples=1000)
 @given(oddities("results", *RUN_FIELDS))
 @example(Oddity(None, {}, None, None, {"date": "Fri, 31 Dec 9999 23:59:59 GMT"}))
+@example(Oddity(None, {"criteria": [{"attribute": "guid", "value": ["\ud800"]}]}, None, None, {}))
 def test_look__whatever_is_answered(oddity: Oddity) -> None:
     """FAULT 20: a few GETs, and then a run that is adopted, or another look; no POST."""
     world = waiting()
