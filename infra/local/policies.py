@@ -46,8 +46,8 @@ _VALUES = {
     "AWS::URLSuffix": "amazonaws.com",
     "ArenaCredentialsSecretArn": _ARNS["AWS::SecretsManager::Secret"].format("arena"),
     "ArenaCredentialsKeyArn": _ARNS["AWS::KMS::Key"].format("own"),
-    "SenderAccountIds": ["210987654321", "310987654321"],
-    "SubscriberAccountIds": ["210987654321", "310987654321"],
+    "SenderAccountIds": "210987654321,310987654321",
+    "SubscriberAccountIds": "210987654321,310987654321",
 }
 
 
