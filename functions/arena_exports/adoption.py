@@ -52,9 +52,7 @@ class Adoption:
         self._telemetry = telemetry
 
     def look(self, lease: Lease, attempt: Attempt) -> tuple[Lease, Attempt] | None:
-        """Adopt the attempt's run where one is found.
-
-        After enough empty looks, return what may be POSTed again.
+        """Adopt the attempt's run, or after enough empty looks return what may be POSTed again.
 
         Raises:
             ConditionFailedError: the lease was lost.

@@ -1,6 +1,4 @@
-"""Arena as the domain sees it: start a run, read a run, find a run.
-
-Sessions and the budget taken care of.
+"""Arena as the domain sees it: start, read and find runs; session and budget are taken care of.
 
 Before a request the budget is asked; after every answer it is noted. A 401 makes one new session,
 and one new try.
@@ -44,10 +42,7 @@ _DEAD_TWICE_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Runs that a look found, and Arena's clock at that time.
-
-    `arena_now` is in epoch seconds, None where it was not told.
-    """
+    """Runs that a look found, and Arena's clock then: epoch seconds, None where it was not told."""
 
     runs: tuple[Run, ...]
     arena_now: float | None
@@ -88,9 +83,7 @@ class Arena:
             raise NotNowError("request budget at its reserve", self._jittered(wait))
 
     def start_run(self, export_guid: ExportGuid, kind: Kind, item_guids: Sequence[ItemGuid]) -> Run:
-        """POST a run.
-
-        Sent once; a second time only after a definite 401.
+        """POST a run: once, and a second time only after a definite 401.
 
         Raises:
             RequestNotCompletedError: whether a run exists is not known.
@@ -210,10 +203,7 @@ class Arena:
 
 
 def _session_is_dead(request: HttpRequest, answer: HttpAnswer) -> bool:
-    """Tell a definite 401.
-
-    On a POST, one without Arena's code leaves open what happened.
-    """
+    """Tell a definite 401; on a POST, one without Arena's code leaves open what happened."""
     if answer.status < protocol.HTTP_ERROR:
         return False
     bare = answer.status == protocol.HTTP_UNAUTHORIZED and request.method == "GET"

@@ -1,7 +1,7 @@
 """The pure half of the Arena client: build requests, read answers, name errors.
 
-No input or output here. Source: ARENA_API facts gathered from the vendor's public developer
-documentation; the codes stand beside each rule.
+Source: ARENA_API facts gathered from the vendor's public developer documentation; the codes stand
+beside each rule.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def login(credentials: Mapping[str, Any]) -> HttpRequest:
 def start_run(export_guid: ExportGuid, kind: Kind, item_guids: Sequence[ItemGuid]) -> HttpRequest:
     """`POST /exports/<GUID>/runs`.
 
-    One guid criterion alone, or `{}` for a definition with its own criteria.
+    The criteria are one guid criterion alone, or `{}` for a definition with its own.
     """
     criteria = {
         "criteria": [[{"attribute": "guid", "operator": "IS_IN", "value": list(item_guids)}]]
@@ -204,10 +204,7 @@ def answer_error(  # noqa: PLR0911 - one line for each meaning
 
 
 def _syntax_of_large_body(request: HttpRequest, status: int, codes: set[int]) -> bool:
-    """Tell whether a 400 may only mean that the body is too large.
-
-    A limit that nothing public names.
-    """
+    """Tell whether a 400 may only mean that the body is too large; no public page names a limit."""
     return status == CODE_SYNTAX and codes <= {CODE_SYNTAX} and len(request.body) > LARGE_BODY_BYTES
 
 
@@ -239,9 +236,9 @@ def _code(value: object) -> int | None:
 
 
 def read_login(content: Any) -> Login:  # noqa: ANN401 - JSON is anything
-    """Read a login's answer; the id's key is `arenaSessionId` in practice.
+    """Read a login's answer.
 
-    `arena_session_id` on one page.
+    The id's key is `arenaSessionId` in practice, `arena_session_id` on one page.
 
     Raises:
         RequestNotCompletedError: it has no session id.

@@ -32,10 +32,7 @@ _NAMED_GUID = re.compile(r"guid\s+\"\s*([A-Za-z0-9]+)\s*\"", re.IGNORECASE)
 def start_run_error(
     error: ArenaAnswerError, answer: HttpAnswer, export_guid: str, items: frozenset[ItemGuid]
 ) -> ArenaAnswerError:
-    """Say what a refusal of `start_run` is about.
-
-    Items of ours that Arena names, or else the definition.
-    """
+    """Say what a refusal of `start_run` is about: items that Arena names, or the definition."""
     if type(error) is not ArenaAnswerError:
         return error
     named = [

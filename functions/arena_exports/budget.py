@@ -1,7 +1,4 @@
-"""The workspace's daily request budget, as the headers of Arena's answers tell it (R6).
-
-Pure.
-"""
+"""The workspace's daily request budget, as the headers of Arena's answers tell it (R6)."""
 
 from __future__ import annotations
 
@@ -67,10 +64,7 @@ class Budget:
         return min((self.remaining or 0) / used * seconds / 3600, 24.0)
 
     def wait_seconds(self, now: float, reserve: int) -> int:
-        """Return how long no request may be sent that would leave less than `reserve`.
-
-        0 when one may go now.
-        """
+        """Return for how many seconds no request may go that leaves less than `reserve` (0: go)."""
         if self.spent_until > now:
             return int(self.spent_until - now) + 1
         if self.remaining is None or self.remaining > reserve:
@@ -106,10 +100,7 @@ def _spent_wait(resets_in: float | None) -> float:
 
 
 def _resets_in(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds until the reset.
-
-    Measured on Arena's own clock where the Date header shows it.
-    """
+    """Return the seconds until the reset, by Arena's own clock where the Date header shows it."""
     reset = parse_date(headers.get(RESET_HEADER, ""))
     if reset is None:
         return None
@@ -121,9 +112,9 @@ def _resets_in(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def parse_date(text: str) -> float | None:
-    """Read a date header into epoch seconds: RFC 9110 forms, ISO 8601, and Arena's own odd one.
+    """Read a date header into epoch seconds; None where it cannot be read.
 
-    None for others.
+    Read are the forms of RFC 9110, ISO 8601, and Arena's own odd one.
 
     Arena documents `Fri, 02-May-2014 14:22:13 GMT-0700 (PDT)`.
     """

@@ -95,10 +95,7 @@ class RequestNotCompletedError(ArenaError):
 
 
 class NotNowError(ArenaError):
-    """No request may be sent now.
-
-    `retry_after_seconds` says when to come again, `reason` why (a term).
-    """
+    """No request may be sent now; `reason` is a term, `retry_after_seconds` when to come again."""
 
     def __init__(self, reason: str, retry_after_seconds: int) -> None:
         super().__init__(f"{reason}; try again in {retry_after_seconds} s")
@@ -165,7 +162,4 @@ class RunUnreadableError(ArenaAnswerError):
 
 
 class AccountLockedError(ArenaAnswerError):
-    """4083 (4013 before Winter 2023): too many bad tries.
-
-    The account is locked for five minutes.
-    """
+    """4083 (4013 before Winter 2023): too many bad tries locked the account for five minutes."""

@@ -1,6 +1,4 @@
-"""The CloudEvents of the outcome topic (CONTRACT.md §2).
-
-Built, and cut into parts that fit a message.
+"""The CloudEvents of the outcome topic (CONTRACT.md §2), cut into parts that fit a message.
 
 Pure.
 """
@@ -65,10 +63,7 @@ class RunOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A request, or items of it, that can never be exported.
-
-    `time` is epoch seconds.
-    """
+    """A request, or items of it, that can never be exported; `time` is epoch seconds."""
 
     workspace: str
     export_guid: str | None

@@ -37,10 +37,7 @@ class Isolation:
         self._clock = clock
 
     def after_failure(self, attempt: Attempt, selection: Selection) -> bool:
-        """Isolate further what FAILED.
-
-        False when there is nothing left to isolate: the one item is guilty.
-        """
+        """Isolate further what FAILED; return False where one item is left, which is guilty."""
         now = self._clock.now()
         definition = self._ledger.definitions.read(attempt.group.export_guid)
         history = attempt.history
@@ -78,10 +75,7 @@ class Isolation:
         history: SetHistory,
         definition: Definition,
     ) -> None:
-        """Write the sets, whose ids derive from the attempt.
-
-        Then settle what they were taken from.
-        """
+        """Write the sets under ids of the attempt, then settle what they were taken from."""
         fence = self._ledger.lease.fence_of(attempt)
         moved_to = [
             page_id

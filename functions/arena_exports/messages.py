@@ -1,6 +1,6 @@
 """Read the bodies of intake messages (CONTRACT.md §1) into export requests.
 
-Pure. A body is tried as a bare GUID first, then as JSON; JSON may stand in the envelope of an SNS
+A body is tried as a bare GUID first, then as JSON; JSON may stand in the envelope of an SNS
 notification or of an EventBridge event, once.
 """
 
@@ -24,10 +24,7 @@ _RECONCILE = {"action": "reconcile"}
 
 @dataclass(frozen=True, slots=True)
 class IntakeRules:
-    """What a stack accepts: its workspace's name.
-
-    Its default export definition ("" for none).
-    """
+    """What a stack accepts: its workspace's name, its default export definition ("" for none)."""
 
     workspace: str
     default_export_guid: str
@@ -73,10 +70,7 @@ def _request(request_id: str, fields: dict[str, Any], rules: IntakeRules) -> Exp
 
 
 def normal_guid(text: object) -> str | None:
-    """Return a GUID in its normal form (upper case, no blanks around it).
-
-    Or None when it could not be one.
-    """
+    """Return a GUID in its normal form (upper case, no blanks around); None for what is none."""
     if not isinstance(text, str):
         return None
     guid = text.strip().upper() if len(text) < _LONGEST_CORRELATION_ID and text.isascii() else ""
@@ -193,9 +187,6 @@ def _invalid(message: str) -> InvalidMessageError:
 
 
 def _quote(value: object) -> str:
-    """Return a value as one short line of printable ASCII.
-
-    Fit for a log line and a message attribute.
-    """
+    """Return a value as a short line of printable ASCII, fit for logs and message attributes."""
     text = json.dumps(value)
     return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"

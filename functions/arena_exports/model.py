@@ -45,10 +45,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """One intake message.
-
-    `item_guids` has no doubles; it is empty for a definition run.
-    """
+    """One intake message; `item_guids` has no doubles, and is empty for a definition run."""
 
     request_id: RequestId
     group: Group
@@ -140,10 +137,7 @@ class Selection:
         return tuple(dict.fromkeys(guid for entry in self.entries for guid in entry.item_guids))
 
     def without(self, rejected: frozenset[ItemGuid]) -> Selection:
-        """Return the same selection less the rejected items.
-
-        Requests that lose all are left out.
-        """
+        """Return the selection less the rejected items, and less requests that keep none."""
         if not rejected:
             return self
         entries = []

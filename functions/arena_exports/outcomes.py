@@ -1,6 +1,6 @@
-"""Tell the outside that items are rejected or given up.
+"""Tell the outside that items are rejected or given up: the event first, then the dead letter.
 
-Event first, then the dead-letter entry (CONTRACT.md §3).
+Source: CONTRACT.md §3.
 """
 
 from __future__ import annotations
@@ -44,9 +44,7 @@ class Outcomes:
     def refuse_message(
         self, request_id: str, body: str, error: InvalidMessageError, sent_at: float
     ) -> None:
-        """Say that a message was refused at intake.
-
-        Its original body goes to the dead-letter queue.
+        """Say that a message was refused at intake; its own body goes to the dead-letter queue.
 
         Raises:
             DeliveryError: the event, or the entry behind it, could not be delivered.

@@ -1,6 +1,6 @@
 """Lay requests out on pages, and pack pages into bytes.
 
-Pure. A page holds what fits one ledger item (DynamoDB: 400 KB); a bundle of requests what fits one
+A page holds what fits one ledger item (DynamoDB: 400 KB); a bundle of requests what fits one
 transaction (100 writes, 4 MB).
 """
 
@@ -28,10 +28,7 @@ WRITES_FOR_A_PAGE = 2  # the page and its pending pointer
 
 
 def bundles(requests: Iterable[ExportRequest]) -> Iterator[list[ExportRequest]]:
-    """Split requests, in their order.
-
-    So that the markers and pages of each bundle fit one transaction.
-    """
+    """Split requests, in their order: the markers and pages of each bundle fit one transaction."""
     bundle: list[ExportRequest] = []
     items, used, groups = 0, 0, set[Group]()
     for request in requests:

@@ -102,7 +102,8 @@ def _due(expected: Sequence[float]) -> float:
 def _smoothed(durations: Sequence[float]) -> list[float]:
     """Return a kernel estimate of the durations' distribution, as points in ascending order.
 
-    On a logarithmic scale, as wide as Silverman's rule says (1986, "Density Estimation", 3.28).
+    It is made on a logarithmic scale, as wide as Silverman's rule says (1986, "Density Estimation",
+    3.28).
     """
     width = 1.06 * _spread(durations) * len(durations) ** -0.2
     return sorted(

@@ -50,10 +50,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Set and remove attributes of an item, and add texts to sets.
-
-    Makes the item where it is missing.
-    """
+    """Set and remove attributes of an item, made where it is missing, and add texts to sets."""
 
     key: Key
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -82,9 +79,7 @@ Write = Put | Update | Delete | Check
 
 
 class Table(Protocol):
-    """The ledger's table.
-
-    Every read is consistent.
+    """The ledger's table; every read is consistent.
 
     Raises:
         ConditionFailedError: a condition did not hold; nothing was written.
@@ -99,10 +94,7 @@ class Table(Protocol):
         """Return those of the items that exist."""
 
     def query(self, pk: str, first: str, last: str, *, limit: int | None = None) -> list[Item]:
-        """Return items of one partition in the order of SK, from `first` to `last`.
-
-        Both included.
-        """
+        """Return items of one partition in order, from SK `first` to `last`, both included."""
 
     def write(self, *writes: Write) -> None:
         """Do all writes or none: one alone as it is, several in one transaction."""
@@ -169,9 +161,9 @@ class SessionAuthority(Protocol):
     """The session function, as the other functions see it."""
 
     def renew(self, dead_version: str) -> str:
-        """Say that a session (a version of the session secret, "" for none) is dead.
+        """Say that a session is dead, and return the version that is in force.
 
-        Return the version in force.
+        Both are versions of the session secret; "" says that there was none.
 
         Raises:
             NotNowError: there is none to be had now: another login is under way, a cool-down, a
@@ -181,10 +173,7 @@ class SessionAuthority(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A CloudEvent as the topic takes it.
-
-    Its JSON, and the message attributes for filter policies.
-    """
+    """A CloudEvent as the topic takes it: its JSON, and message attributes for filter policies."""
 
     body: str
     attributes: Mapping[str, str]
@@ -203,10 +192,7 @@ class Topic(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A dead-letter entry: a body that can be sent to the intake queue again.
-
-    Why it is there.
-    """
+    """A dead-letter entry: a body that the intake queue can be sent again, and why it is there."""
 
     body: str
     request_id: str
@@ -241,10 +227,7 @@ class Executions(Protocol):
         """Start one; a used name means that it was started already."""
 
     def status(self, name: str) -> str | None:
-        """Return Step Functions' status (`RUNNING`, `SUCCEEDED`, …).
-
-        Or None when there is none of that name.
-        """
+        """Return Step Functions' status (`RUNNING`, `SUCCEEDED`, …); None for an unknown name."""
 
 
 class Telemetry(Protocol):

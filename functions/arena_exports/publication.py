@@ -1,6 +1,6 @@
-"""Publish the outcome of an ended attempt, settle its requests, free the lease.
+"""Publish the outcome of an ended attempt, then settle its requests and free the lease.
 
-In this order, and safe to run twice, also while an older copy of itself still runs.
+It is safe to run twice, also while an older copy of itself still runs.
 """
 
 from __future__ import annotations
@@ -88,10 +88,7 @@ class Publication:
         actions[result.outcome](attempt, result)
 
     def _complete(self, attempt: Attempt, result: Result) -> None:
-        """Publish `run.completed`; where fewer items matched than were asked for.
-
-        A metric says so.
-        """
+        """Publish `run.completed`; a metric says where fewer items matched than were asked for."""
         selection = self._ledger.selection(attempt)
         files = self._ledger.lease.files(attempt.attempt_id)
         requests = self._publish(attempt, result, selection, files)
@@ -181,10 +178,7 @@ class Publication:
         self._ledger.settle(attempt, self._definition(attempt).served(self._clock.now()))
 
     def _settle_pages(self, attempt: Attempt, say: Callable[[Sequence[Entry]], None]) -> None:
-        """Say it page by page, each settled before the next.
-
-        So that a restart goes on from there.
-        """
+        """Say it page by page, each settled before the next: a restart goes on from there."""
         requests, group = self._ledger.requests, attempt.group
         for part in requests.unsettled(group, attempt.slices):
             selection = requests.reselect(group, [part], attempt.history)

@@ -1,7 +1,4 @@
-"""What Arena calls an export run: its status, what follows from it, and its JSON read into a value.
-
-Pure.
-"""
+"""What Arena calls an export run: its status, what follows from it, its JSON read into a value."""
 
 from __future__ import annotations
 
@@ -63,10 +60,7 @@ class RunFile:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One export run as Arena told it.
-
-    `item_guids` is None where no guid criterion was shown.
-    """
+    """One export run as Arena told it; `item_guids` is None where no guid criterion was shown."""
 
     guid: RunGuid
     number: int | None

@@ -55,10 +55,7 @@ class Session:
 
 
 class Sessions:
-    """The session as submit and poll see it.
-
-    Read from its secret, kept for a while, renewed on a 401.
-    """
+    """The session as submit and poll see it: read from its secret, kept, renewed on a 401."""
 
     def __init__(self, *, secret: SecretReader, authority: SessionAuthority, clock: Clock) -> None:
         self._secret = secret
@@ -163,10 +160,7 @@ class LoginDesk:
         return fresh or bool(_session(self._secret.read(state.version)).version)
 
     def _take_up(self, state: SessionState, dead_version: str) -> SessionState:
-        """Look at a login that did not finish.
-
-        Still under way, done but for the last write, or dead.
-        """
+        """Look at an unfinished login: still under way, done but for the last write, or dead."""
         if state.login_expires_at > self._clock.now():
             raise NotNowError("a login is under way", BUSY_SECONDS)
         secret = self._secret.read() if state.login != dead_version else None
@@ -272,10 +266,7 @@ def _complete(credentials: Secret | None) -> Secret:
 
 
 def _check_workspace(credentials: Secret, login: protocol.Login) -> None:
-    """Make sure that the login landed where the credentials say.
-
-    Nothing may be submitted elsewhere.
-    """
+    """Make sure that the login landed where the credentials say; nothing may be sent elsewhere."""
     wanted = credentials.value.get("workspaceId")
     if wanted is not None and login.workspace_id != str(wanted):
         message = (

@@ -30,10 +30,7 @@ _HIGHEST_PORT = 65535
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a function knows of its stack.
-
-    Functions that do not use a value have it empty.
-    """
+    """What a function knows of its stack; values that it does not use are empty."""
 
     arena_base_url: str
     workspace: str

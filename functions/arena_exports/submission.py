@@ -1,6 +1,4 @@
-"""Start the next export run, or move on what is stuck.
-
-The one way for batches, schedules and the last step alike.
+"""Start the next export run, or move on what is stuck; batches, schedules and last steps alike.
 
 The slot says what is to be done: idle - gather and POST; submitting and expired - look whether the
 POST that was under way came to a run; running - make sure that somebody watches it. An expired
@@ -236,7 +234,7 @@ class Submission:
     def _end(self, attempt: Attempt, outcome: Outcome, code: str = "", message: str = "") -> bool:
         """Write down what comes of an attempt without a run, then do it.
 
-        So that whoever takes over a function that dies in between goes on with the same.
+        Whoever takes over a function that dies in between goes on with the same.
         """
         result = Result(outcome, error_code=code, error_message=message)
         self._publication.conclude(self._ledger.lease.ended(attempt, result))

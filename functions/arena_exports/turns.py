@@ -1,7 +1,4 @@
-"""Whose turn it is: lanes take turns.
-
-Within a lane the definition goes first that was served longest ago.
-"""
+"""Whose turn it is: lanes take turns, in each the definition that was served longest ago."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Watch a run: start its execution, see that one is alive.
-
-Look at the run where it should have ended.
-"""
+"""Watch a run: start its execution, see that one is alive, look where the run should have ended."""
 
 from __future__ import annotations
 
@@ -85,10 +82,7 @@ class Watch:
         self._start(attempt)
 
     def ensure(self, lease: Lease) -> None:
-        """Make sure that an execution watches the run in the slot.
-
-        Start one under the next name where none does.
-        """
+        """See that an execution watches the run in the slot; start the next one where none does."""
         attempt = self._ledger.lease.attempt(_named(lease.attempt_id))
         status = self._executions.status(_name(attempt))
         if status == "RUNNING":
@@ -229,10 +223,7 @@ def _result(run: Run, outcome: Outcome) -> Result:
 
 
 def _name(attempt: Attempt) -> str:
-    """Return the execution's name.
-
-    AWS refuses a used one for 90 days, so each watch has its own.
-    """
+    """Return the execution's name: one for each watch, as AWS refuses a used one for 90 days."""
     return f"{_run_guid(attempt)}-{attempt.watch}"
 
 

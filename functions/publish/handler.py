@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Publish the outcome of the attempt that `attemptId` names.
-
-    The other keys are not looked at.
-    """
+    """Publish the outcome of the attempt that `attemptId` names; other keys are not looked at."""
     return publish(event, real_parts())
 
 

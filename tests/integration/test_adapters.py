@@ -72,10 +72,7 @@ def test_secret__versions(secret: SecretStore) -> None:
 
 
 def test_secret__that_is_no_object_reads_as_empty(aws: Clients) -> None:
-    """A value that is not a JSON object has no keys.
-
-    So that the missing key is what is reported.
-    """
+    """A value that is not a JSON object has no keys: the missing key is what is reported."""
     arn = aws.secrets.create_secret(Name="not-json", SecretString="hunter2")["ARN"]
     read = ManagedSecret(aws.secrets, arn, conceal).read()
     assert read is not None

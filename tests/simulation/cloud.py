@@ -139,10 +139,7 @@ class SimSecret:
 
 
 class SimSink:
-    """The topic and the dead-letter queue.
-
-    What is accepted is kept with the time at which it was.
-    """
+    """The topic and the dead-letter queue: what they accepted, and when."""
 
     def __init__(self, outside: Outside) -> None:
         self._outside = outside

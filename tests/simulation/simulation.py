@@ -1,7 +1,4 @@
-"""One simulated day: upstream systems, SQS, Lambda.
-
-Step Functions and Arena around the real functions.
-"""
+"""One simulated day: upstream systems, SQS, Lambda, Step Functions, Arena; real functions."""
 
 from __future__ import annotations
 

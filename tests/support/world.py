@@ -1,6 +1,4 @@
-"""A small world in one process.
-
-The real handlers and state machine, fakes of AWS, the simulator's Arena model.
+"""A small world in one process: the real handlers and state machine, fakes of AWS, simulated Arena.
 
 Time is virtual. `settle` lets it run until nothing is pending any more.
 """

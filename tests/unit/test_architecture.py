@@ -42,10 +42,7 @@ def within(names: set[str], packages: set[str]) -> set[str]:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FUNCTIONS)))
 def test_imports__run_one_way(path: Path) -> None:
-    """The domain knows no adapter and no SDK; adapters know only ports and values.
-
-    Handlers know wiring.
-    """
+    """The domain knows no adapter and no SDK, adapters only ports and values, handlers wiring."""
     place = path.relative_to(FUNCTIONS).parts
     names = imports(path)
     if place[0] != "arena_exports":

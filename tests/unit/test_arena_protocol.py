@@ -116,10 +116,7 @@ def test_answer_error__that_is_not_arena_s_leaves_it_open(status: int, body: byt
 
 
 def test_answer_error__of_a_very_large_body() -> None:
-    """413, and a 400 for its syntax on a very large body, ask for fewer items.
-
-    Other codes do not.
-    """
+    """Of a very large body only 413, and a 400 for its syntax, ask for fewer items."""
     large = protocol.start_run(EXPORT, Kind.ITEMS, [A] * 10_000)
     assert (
         type(protocol.answer_error(POST, HttpAnswer(413, {}, b"<h1>"))) is errors.TooManyItemsError

@@ -161,10 +161,7 @@ def test_rejection__ids_differ_by_what_is_rejected() -> None:
     [(20_000, 20_000, 1), (20_000, 3, 1), (1, 1, 5_000), (3, 1, 300), (5, 2, 0)],
 )
 def test_parts__cover_everything_exactly(items: int, requests: int, files: int) -> None:
-    """FAULT 41: no event above 256 KiB, no item and no request left out or twice.
-
-    Parts numbered in order.
-    """
+    """FAULT 41: parts in order, none above 256 KiB, no item and no request left out or twice."""
     whole = outcome(items, requests, files)
     events = run_events(whole)
     assert all(size(event) <= MOST_EVENT_BYTES for event in events)

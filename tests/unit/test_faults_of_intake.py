@@ -66,10 +66,7 @@ def test_fault_02__same_item_twice_in_a_batch_is_one_item() -> None:
 
 
 def test_fault_03__malformed_body_alone_is_rejected() -> None:
-    """A body that cannot be understood is rejected with an event and a DLQ entry.
-
-    Its neighbours are exported.
-    """
+    """A body that cannot be understood is rejected on topic and DLQ; the others are exported."""
     world = World()
     ids = world.send(item_guid(1), {"itemGuids": "no list"}, item_guid(2))
     world.settle()
@@ -197,10 +194,7 @@ def test_fault_10__burst_of_many_messages_leaves_in_few_runs() -> None:
 
 
 def test_fault_11__schedule_that_fires_twice_makes_one_run_while_pending() -> None:
-    """Two requests for a definition run share one while they wait.
-
-    One that comes during it makes another.
-    """
+    """Requests for a definition run share one while they wait; a later one makes another."""
     world = World()
     body = {"exportGuid": names.DEFINITION_EXPORT_GUID}
     world.send(body, body)

@@ -75,10 +75,7 @@ def test_fault_13__waits_are_spread_by_chance() -> None:
 
 @pytest.mark.parametrize("late", [0, 20, 55])
 def test_fault_14__run_whose_answer_was_lost_is_adopted(late: int) -> None:
-    """A run that exists although the POST's answer never came is found and adopted.
-
-    None is made twice.
-    """
+    """A run whose POST's answer never came is found and adopted; none is made twice."""
     world = World()
     fault = {**POST, "drop": True, **({"lateSeconds": late} if late else {"work": True})}
     control.add_faults(world.arena, fault)

@@ -17,10 +17,7 @@ POST = {"method": "POST", "path": "*/runs"}
 
 
 def test_fault_17__run_too_large_is_halved_and_the_size_remembered() -> None:
-    """A run of too many items goes in smaller ones.
-
-    The size that worked is remembered and grows.
-    """
+    """Too many items go in smaller runs; the size that worked is remembered and grows."""
     world = World()
     control.put_definition(world.arena, EXPORT, {"views": ["SPECS"], "maxItems": 30})
     world.send({"itemGuids": items(100)})
@@ -87,10 +84,7 @@ def test_fault_18__item_that_matches_nothing_is_published_all_the_same() -> None
 
 
 def test_fault_19__definition_of_the_wrong_kind_rejects_the_requests() -> None:
-    """Items for a definition with its own criteria are rejected with Arena's code.
-
-    At the price of one POST.
-    """
+    """Items for a definition with criteria are rejected with Arena's code, after one POST."""
     world = World()
     ids = world.send({"exportGuid": names.DEFINITION_EXPORT_GUID, "itemGuids": items(3)})
     world.settle()

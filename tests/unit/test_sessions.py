@@ -27,10 +27,7 @@ def logins(world: World) -> int:
 
 
 def test_login__first_one_writes_the_secret() -> None:
-    """Without any session there is a login.
-
-    The id stands in the secret under the version returned.
-    """
+    """Without any session there is a login; the id stands in the secret, under that version."""
     world = World()
     version = make_login_desk(world.parts).renew("")
     assert world.session_secret.current == version
@@ -38,10 +35,7 @@ def test_login__first_one_writes_the_secret() -> None:
 
 
 def test_fault_22__many_that_notice_make_one_login() -> None:
-    """Twenty functions that name the same dead session cause one login.
-
-    Get the same new one.
-    """
+    """Twenty functions that name the same dead session cause one login and get the same session."""
     world = World()
     desk = make_login_desk(world.parts)
     dead = desk.renew("")

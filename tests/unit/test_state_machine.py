@@ -113,10 +113,7 @@ def test_state_machine__every_state_is_walked() -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_task__is_guarded(name: str) -> None:
-    """Each Task has a time-out, retries of named, transient errors alone.
-
-    A catch for the rest.
-    """
+    """Each Task has a time-out, retries named transient errors alone, and catches the rest."""
     task = TASKS[name]
     assert task["TimeoutSeconds"] > 0
     for retry in task["Retry"]:

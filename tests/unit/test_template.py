@@ -120,10 +120,7 @@ def test_tls__is_wanted_at_each_address_of_arena(template: dict[str, Any]) -> No
 
 
 def test_queues__hold_messages_long_enough(template: dict[str, Any]) -> None:
-    """Six times the function's time-out plus the longest window.
-
-    The DLQs keep longer than the queue, as long as SQS can.
-    """
+    """Visible again after six time-outs and a window; the DLQs keep for as long as SQS can."""
     intake, dead = properties(template, "IntakeQueue"), properties(template, "DeadLetterQueue")
     timeout = properties(template, "SubmitFunction")["Timeout"]
     window = template["Parameters"]["BatchingWindowSeconds"]["MaxValue"]

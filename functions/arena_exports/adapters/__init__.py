@@ -1,4 +1,1 @@
-"""The ports' real ends: DynamoDB, Arena over HTTPS, Secrets Manager, SNS, SQS, Step Functions.
-
-Lambda.
-"""
+"""The ports' real ends: DynamoDB, Lambda, Secrets Manager, SNS, SQS, Step Functions, and Arena."""

@@ -56,10 +56,7 @@ class DynamoTable:
         return found
 
     def query(self, pk: str, first: str, last: str, *, limit: int | None = None) -> list[Item]:
-        """Return items of one partition in the order of SK, from `first` to `last`.
-
-        Both included.
-        """
+        """Return items of one partition in order, from SK `first` to `last`, both included."""
         arguments: dict[str, Any] = {
             "TableName": self._table_name,
             "ConsistentRead": True,

@@ -24,7 +24,7 @@ _CHUNK_BYTES = 64 * 1024
 class HttpTransport:
     """Fulfils `ports.Transport` with `requests`.
 
-    No redirect, no proxy, no .netrc, no retry, a bounded answer.
+    It follows no redirect, uses no proxy and no .netrc, retries nothing, and bounds the answer.
 
     Each request has a connection of its own: one that was kept alive while Lambda froze the
     function is dead, and a POST that dies on it is a POST whose outcome nobody knows.

@@ -60,7 +60,7 @@ class ManagedSecret:
 def _object(text: str) -> dict[str, Any]:
     """Return the JSON object that a secret holds.
 
-    {} for anything else, so that a missing key is what is reported.
+    Anything else reads as {}, so that a missing key is what is reported.
     """
     try:
         value = json.loads(text)

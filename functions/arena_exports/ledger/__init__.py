@@ -72,10 +72,7 @@ class Ledger:
         self.lease.settled(attempt, definition)
 
     def selection(self, attempt: Attempt) -> Selection:
-        """Return what an attempt carries.
-
-        What it took, less the items that Arena refused by name.
-        """
+        """Return what an attempt carries: what it took, less the items that Arena refused."""
         return self.requests.reselect(attempt.group, attempt.slices, attempt.history).without(
             attempt.rejected
         )

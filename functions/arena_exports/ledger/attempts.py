@@ -1,7 +1,4 @@
-"""An attempt: what is about to be submitted, written down before the POST.
-
-The run that it became.
-"""
+"""An attempt: what is about to be submitted, written before the POST, and its run."""
 
 from __future__ import annotations
 
@@ -57,10 +54,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What Arena told of an ended run, for the events.
-
-    `error` is a code and a message where there is one.
-    """
+    """What Arena told of an ended run; `error_code` and `error_message` are "" without an error."""
 
     outcome: Outcome
     status: str = ""

@@ -1,6 +1,6 @@
 """What is known of each export definition: durations, sizes that worked, failures.
 
-Written under the lease alone.
+It is written under the lease alone.
 """
 
 from __future__ import annotations
@@ -70,10 +70,7 @@ class Definition:
         )
 
     def refused(self, now: float, longest_seconds: int) -> Definition:
-        """Note that Arena refused the definition itself.
-
-        The next try waits, twice as long each time.
-        """
+        """Note that Arena refused the definition itself: each next try waits twice as long."""
         seconds = min(_FIRST_REFUSAL_SECONDS * 2 ** min(self.refusals, 20), longest_seconds)
         return replace(self, refusals=self.refusals + 1, not_before=int(now) + seconds)
 
@@ -104,10 +101,7 @@ class Definition:
 
 
 def size_class(items: int) -> str:
-    """Return the class of runs that take about as long.
-
-    By the number of decimal digits of the items.
-    """
+    """Return the class of runs that take about as long: how many digits the number of items has."""
     return str(len(str(items)))
 
 

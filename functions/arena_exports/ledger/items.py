@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A pending pointer: the page, the position up to which it is settled, its size.
-
-    When it was recorded.
-    """
+    """A pending pointer to a page: settled up to which position, of what size, recorded when."""
 
     group: Group
     page_id: PageId

@@ -24,10 +24,7 @@ SETTLED_LIFE_SECONDS = 60 * _DAY_SECONDS  # as long as Arena keeps the files
 
 
 def new_id(now: float, token: str) -> str:
-    """Return an identifier that sorts by time.
-
-    12 hex digits of epoch milliseconds, 12 random ones.
-    """
+    """Return an identifier that sorts by time: 12 hex digits of milliseconds, 12 random ones."""
     return f"{int(now * 1000):012x}{token[:12]}"
 
 

@@ -174,9 +174,7 @@ class LeaseBook:
         busy: int = 0,
         definition: Definition | None = None,
     ) -> None:
-        """Void an attempt that has no run, or none that can be read, and free the slot.
-
-        Its requests pend as before.
+        """Void an attempt without a readable run, and free the slot; its requests pend as before.
 
         Raises:
             ConditionFailedError: the slot belongs to another attempt.

@@ -51,9 +51,7 @@ class RequestBook:
         self._clock = clock
 
     def record(self, bundle: Sequence[ExportRequest]) -> list[ExportRequest]:
-        """Record what is not recorded yet, all or nothing, and return it.
-
-        The rest was recorded before.
+        """Record what is not recorded yet, all or nothing, and return that.
 
         Raises:
             LedgerUnavailableError: nothing was written as far as is known; the same call may be
@@ -200,9 +198,7 @@ class RequestBook:
     def put_set(
         self, group: Group, set_id: str, entries: Iterable[Entry], history: SetHistory, fence: Check
     ) -> list[str]:
-        """Write a suspect set, as long as the fence holds.
-
-        Return its pages' ids, which derive from `set_id`.
+        """Write a suspect set while the fence holds; return its pages' ids, derived from `set_id`.
 
         Raises:
             ConditionFailedError: the fence does not hold any more.
@@ -221,8 +217,7 @@ class RequestBook:
     ) -> dict[RequestId, int]:
         """Count the items of requests that are pending, as if the slices in `settled` were not.
 
-        Walks from each request's marker over its pages to the sets that parts of them were moved
-        to.
+        The way leads from each request's marker over its pages to the sets that took parts of them.
         """
         markers = self._table.get_many([keys.marker(request_id) for request_id in requests])
         done = {part.page_id: part.stop for part in settled}
@@ -242,10 +237,7 @@ class RequestBook:
         return counts
 
     def attempts_of(self, request_id: RequestId) -> list[str] | None:
-        """Return the ids of the attempts that took items of a request.
-
-        None for a request that was never recorded.
-        """
+        """Return the ids of the attempts that took items of a request; None where it is unknown."""
         marker = self._table.get(keys.marker(request_id))
         if marker is None:
             return None

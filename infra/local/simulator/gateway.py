@@ -36,7 +36,7 @@ class Request:
 class Answer:
     """An answer; `dropped` says that the connection closes and nothing of it arrives.
 
-    Its status is 0 where the work was not even done.
+    The status is 0 where the work was not even done.
     """
 
     status: int
