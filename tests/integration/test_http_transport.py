@@ -1,0 +1,222 @@
+"""The way to Arena over HTTP, against a server that answers whatever it is told."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import threading
+import tracemalloc
+import zlib
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arena_exports import arena_protocol as protocol
+from arena_exports.adapters.http import WHOLE_TIMEOUT_SECONDS, HttpTransport
+from arena_exports.errors import RequestNotCompletedError
+from arena_exports.model import ExportGuid, RunGuid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.integration
+
+
+class Stand(BaseHTTPRequestHandler):
+    """Answers as it was told, and keeps what it was asked."""
+
+    answers: list[tuple[int, dict[str, str], bytes]]
+    asked: list[tuple[str, str, dict[str, str], bytes]]
+
+    def _serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.asked.append((self.command, self.path, dict(self.headers), body))
+        status, headers, content = self.answers.pop(0)
+        if not status:
+            self.close_connection = True
+            return
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+        if len(content) < int(headers.get("Content-Length", 0)):
+            self.rfile.read(1)  # the rest does not come, until the client has gone
+
+    do_GET = do_POST = _serve  # noqa: N815 - the base class looks for these names
+
+    def log_message(self, *_args: Any) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def stand() -> Iterator[tuple[type[Stand], HttpTransport]]:
+    """Somebody else's Arena, to be told what to answer."""
+    kept = type("Kept", (Stand,), {"answers": [], "asked": []})
+    server = HTTPServer(("127.0.0.1", 0), kept)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield kept, HttpTransport(f"http://127.0.0.1:{server.server_port}/v1")
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_http__sends_what_arena_wants(stand: tuple[type[Stand], HttpTransport]) -> None:
+    """Session and content type go along, a GET's too; header names come back in lower case."""
+    kept, transport = stand
+    kept.answers.append((200, {"X-Arena-Requests-Remaining": "7", "Content-Length": "2"}, b"{}"))
+    request = protocol.read_run(ExportGuid("E" * 20), RunGuid("R" * 20))
+    answer = transport.send(
+        protocol.HttpRequest(request.call, request.method, request.path, session_id="a|b")
+    )
+    assert (answer.status, answer.headers["x-arena-requests-remaining"], answer.body) == (
+        200,
+        "7",
+        b"{}",
+    )
+    method, path, headers, _ = kept.asked[0]
+    assert (method, path) == ("GET", f"/v1/exports/{'E' * 20}/runs/{'R' * 20}")
+    assert headers["arena_session_id"] == "a|b"
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Arena-Usage-Reason"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_http__follows_no_redirect(
+    stand: tuple[type[Stand], HttpTransport], method: str, status: int
+) -> None:
+    """FAULT 43: a redirect is an answer; nobody else gets to see the session id."""
+    kept, transport = stand
+    elsewhere = transport._base_url.replace("127.0.0.1", "localhost") + "/elsewhere"
+    kept.answers.append((status, {"Location": elsewhere, "Content-Length": "0"}, b""))
+    answer = transport.send(protocol.HttpRequest("poll", method, "/x", session_id="secret"))
+    assert answer.status == status
+    assert len(kept.asked) == 1
+
+
+def test_http__ignores_proxies_and_netrc(
+    stand: tuple[type[Stand], HttpTransport], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """What the environment says of proxies and passwords does not matter."""
+    kept, transport = stand
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login x password y")
+    monkeypatch.setenv("NETRC", str(netrc))
+    kept.answers.append((200, {"Content-Length": "2"}, b"{}"))
+    transport.send(protocol.HttpRequest("poll", "GET", "/x"))
+    assert "Authorization" not in kept.asked[0][2]
+
+
+def test_http__dropped_connection_says_nothing_secret(
+    stand: tuple[type[Stand], HttpTransport],
+) -> None:
+    """R9: the error names the call and the kind of trouble, never a header or a body."""
+    kept, transport = stand
+    kept.answers.append((0, {}, b""))
+    with pytest.raises(RequestNotCompletedError) as caught:
+        transport.send(
+            protocol.HttpRequest("start", "POST", "/x", b'{"password":"hunter2"}', "session-canary")
+        )
+    shown = f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
+    assert "start" in str(caught.value)
+    assert "hunter2" not in shown
+    assert "session-canary" not in str(caught.value)
+
+
+def test_http__bad_session_id_is_not_sent_nor_shown(
+    stand: tuple[type[Stand], HttpTransport],
+) -> None:
+    """A session id that cannot stand in a header is refused without being quoted."""
+    kept, transport = stand
+    with pytest.raises(RequestNotCompletedError) as caught:
+        transport.send(protocol.HttpRequest("poll", "GET", "/x", session_id="a\r\nb: canary"))
+    assert "canary" not in str(caught.value)
+    assert kept.asked == []
+
+
+def test_http__reads_a_bounded_answer(
+    stand: tuple[type[Stand], HttpTransport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer above the bound is not read to its end."""
+    kept, transport = stand
+    monkeypatch.setattr("arena_exports.adapters.http.MOST_ANSWER_BYTES", 1000)
+    kept.answers.append((200, {"Content-Length": "5000"}, b"x" * 5000))
+    with pytest.raises(RequestNotCompletedError, match="too large"):
+        transport.send(protocol.HttpRequest("poll", "GET", "/x"))
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "gzip, gzip"])
+def test_http__unpacks_a_bounded_answer(
+    stand: tuple[type[Stand], HttpTransport], monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    """A small answer that unpacks to 64 MiB takes up little more than the bound."""
+    kept, transport = stand
+    monkeypatch.setattr("arena_exports.adapters.http.MOST_ANSWER_BYTES", 1_000_000)
+    bomb = packed(bytes(64 * 1024 * 1024), encoding)
+    headers = {"Content-Length": str(len(bomb)), "Content-Encoding": encoding}
+    kept.answers.append((200, headers, bomb))
+    tracemalloc.start()
+    try:
+        with pytest.raises(RequestNotCompletedError, match="too large"):
+            transport.send(protocol.HttpRequest("poll", "GET", "/x"))
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_http__unpacks_an_answer(stand: tuple[type[Stand], HttpTransport], encoding: str) -> None:
+    """What was packed comes out whole, though it comes in many chunks."""
+    kept, transport = stand
+    text = random.Random(7).randbytes(300_000).hex().encode()
+    body = packed(text, encoding)
+    headers = {"Content-Length": str(len(body)), "Content-Encoding": encoding}
+    kept.answers.append((200, headers, body))
+    assert transport.send(protocol.HttpRequest("poll", "GET", "/x")).body == text
+
+
+def test_http__puts_chunks_together(stand: tuple[type[Stand], HttpTransport]) -> None:
+    """An answer without a length comes in chunks, of whatever size."""
+    kept, transport = stand
+    pieces = [b"[", b"1," * 50_000, b"2]"]
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in [*pieces, b""])
+    kept.answers.append((200, {"Transfer-Encoding": "chunked"}, chunks))
+    assert transport.send(protocol.HttpRequest("poll", "GET", "/x")).body == b"".join(pieces)
+
+
+def packed(content: bytes, encoding: str) -> bytes:
+    """Return content as a Content-Encoding says."""
+    for each in encoding.split(", "):
+        content = gzip.compress(content) if each == "gzip" else zlib.compress(content)
+    return content
+
+
+@pytest.mark.parametrize(
+    ("headers", "content"),
+    [
+        ({"Content-Length": "2", "Content-Encoding": "gzip"}, b"{}"),
+        ({"Transfer-Encoding": "chunked"}, b"zz\r\n{}\r\n"),
+    ],
+)
+def test_http__garbled_answer_is_no_answer(
+    stand: tuple[type[Stand], HttpTransport], headers: dict[str, str], content: bytes
+) -> None:
+    """What cannot be unpacked or put together leaves the outcome unknown."""
+    kept, transport = stand
+    kept.answers.append((200, headers, content))
+    with pytest.raises(RequestNotCompletedError, match="start"):
+        transport.send(protocol.HttpRequest("start", "POST", "/x", b"{}"))
+
+
+def test_http__waits_a_bounded_time(stand: tuple[type[Stand], HttpTransport]) -> None:
+    """An answer that comes byte by byte is given up, though each byte comes in time."""
+    kept, transport = stand
+    seconds = iter([0, WHOLE_TIMEOUT_SECONDS + 1])
+    transport = HttpTransport(transport._base_url, lambda: next(seconds))
+    kept.answers.append((200, {"Content-Length": "100"}, b"x"))
+    with pytest.raises(RequestNotCompletedError, match=r"too slow \(1 bytes\)"):
+        transport.send(protocol.HttpRequest("poll", "GET", "/x"))

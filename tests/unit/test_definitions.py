@@ -1,0 +1,74 @@
+"""What is known of an export definition."""
+
+from __future__ import annotations
+
+from arena_exports.ledger.definitions import Definition
+from tests.support.ledger_desk import EXPORT, NOW
+
+
+def test_definition__limit_grows_by_a_quarter() -> None:
+    """At least by one; without a limit none comes to be; halved by what was too large."""
+    definition = Definition(EXPORT)
+    assert definition.succeeded(NOW, 5, None).limit == 0
+    assert definition.too_large(9).limit == 4
+    assert definition.too_large(1).limit == 1
+    assert [
+        Definition(EXPORT, limit=limit).succeeded(NOW, 5, None).limit for limit in (1, 2, 4, 9, 100)
+    ] == [2, 3, 5, 11, 125]
+
+
+def test_definition__keeps_the_last_durations_by_size() -> None:
+    """The last 50 of each class; another class says nothing about this one."""
+    definition = Definition(EXPORT)
+    assert definition.durations_for(7) == []
+    for seconds in range(55):
+        definition = definition.succeeded(NOW, 7, seconds + 0.4)
+    assert definition.durations == {"1": list(range(5, 55))}
+    more = definition.succeeded(NOW, 10, 600.6).succeeded(NOW, 99, None)
+    assert more.durations == {"1": list(range(5, 55)), "2": [601]}
+    assert more.durations_for(10) == more.durations_for(99) == [601]
+    assert more.durations_for(100) == []
+
+
+def test_definition__success_forgets_every_failure() -> None:
+    """All but the durations starts anew."""
+    troubled = Definition(EXPORT, 5, 4, 3, NOW + 9, NOW + 9, 2)
+    assert troubled.succeeded(NOW + 0.7, 5, None) == Definition(
+        EXPORT, last_success_at=NOW, served_at=NOW
+    )
+    assert troubled.served(NOW + 0.7) == Definition(
+        EXPORT, failures=5, last_success_at=3, suspects_not_before=NOW + 9, served_at=NOW
+    )
+
+
+def test_definition__refusals_wait_twice_as_long_each_time() -> None:
+    """From a minute on, up to the longest."""
+    definition, waits = Definition(EXPORT), []
+    for _ in range(8):
+        definition = definition.refused(NOW + 0.5, 3600)
+        waits.append(definition.not_before - NOW)
+    assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+    assert definition.refusals == 8
+
+
+def test_definition__failures_wait_once_they_are_more_than_one_bad_item_makes() -> None:
+    """Three in a row are one item's doing; what comes after waits, twice as long each time."""
+
+    def waits(*, alone: bool) -> list[int]:
+        definition, found = Definition(EXPORT), []
+        for _ in range(11):
+            definition = definition.failed(NOW + 0.5, alone=alone)
+            found.append(definition.suspects_not_before - NOW)
+        assert definition.failures == 11
+        return found
+
+    assert waits(alone=False) == [0, 0, 0, 60, 120, 240, 480, 960, 1920, 3600, 3600]
+    assert waits(alone=True) == [0, 0, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+
+
+def test_definition__suspects_are_set_back_but_never_brought_forward() -> None:
+    """An aborted run has suspect sets wait."""
+    definition = Definition(EXPORT).set_back(NOW, 60)
+    assert (definition.suspects_not_before, definition.served_at) == (NOW + 60, NOW)
+    assert definition.set_back(NOW - 30, 60).suspects_not_before == NOW + 60
+    assert definition.set_back(NOW + 30, 60).suspects_not_before == NOW + 90

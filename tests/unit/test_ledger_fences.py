@@ -1,0 +1,120 @@
+"""Every write of the ledger stands under the condition that the slot is still held."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arena_exports.errors import ConditionFailedError
+from arena_exports.ledger import keys
+from arena_exports.ledger.definitions import Definition
+from arena_exports.ledger.items import Lease
+from arena_exports.model import AttemptId, SetHistory
+from arena_exports.ports import Put
+from tests.support.ledger_desk import EXPORT, FULL_ATTEMPT, GROUP, NOW, RESULT, Desk, run
+from tests.support.world import item_guid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from arena_exports.ledger.attempts import Attempt
+
+
+def steps(desk: Desk, lease: Lease, attempt: Attempt) -> dict[str, Callable[[], Any]]:
+    """Return every write that follows from holding the slot."""
+    book = desk.ledger.lease
+    return {
+        "take": lambda: book.take(lease),
+        "begin": lambda: book.begin(lease, desk.select()),
+        "begin again": lambda: book.begin_again(lease, attempt),
+        "reject items": lambda: book.reject_items(lease, attempt, frozenset({item_guid(1)})),
+        "started": lambda: book.started(lease, attempt, run("RUN0000000000000000C")),
+        "postpone": lambda: book.postpone(lease, attempt, not_before=1, looks=1, failed_looks=1),
+        "abandon": lambda: book.abandon(lease, attempt, definition=Definition(EXPORT, 5)),
+        "ended": lambda: book.ended(attempt, RESULT),
+        "settled": lambda: book.settled(attempt, Definition(EXPORT, 5)),
+        "put set": lambda: desk.ledger.requests.put_set(
+            GROUP, "set", desk.select().entries, SetHistory(), book.fence_of(attempt)
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", list(steps(Desk(), Lease(), FULL_ATTEMPT)))
+def test_fence__against_a_holder_that_was_thought_dead(name: str) -> None:
+    """Whoever lost the slot, and the attempt in it, writes nothing at all."""
+    desk = Desk()
+    lease, attempt = desk.begin()
+    desk.clock.sleep(200)
+    newer = desk.ledger.lease.take(desk.ledger.lease.read())
+    desk.ledger.lease.begin_again(newer, attempt)
+    before = repr(desk.table.items)
+    with pytest.raises(ConditionFailedError):
+        steps(desk, lease, attempt)[name]()
+    assert repr(desk.table.items) == before
+
+
+def test_fence__against_two_that_take_a_new_slot() -> None:
+    """Of two that saw no slot at all, one gets it."""
+    desk = Desk()
+    desk.ledger.lease.take(Lease())
+    with pytest.raises(ConditionFailedError):
+        desk.ledger.lease.take(Lease())
+
+
+def test_fence__against_a_second_end_and_a_second_watch() -> None:
+    """An attempt ends once, and of two that watch it again one does."""
+    desk = Desk()
+    attempt = desk.start()
+    assert desk.ledger.lease.watch_again(attempt).watch == 2
+    with pytest.raises(ConditionFailedError):
+        desk.ledger.lease.watch_again(attempt)
+    again = desk.ledger.lease.attempt(attempt.attempt_id)
+    assert again.watch == 2
+    ended = desk.ledger.lease.ended(again, RESULT)
+    with pytest.raises(ConditionFailedError):
+        desk.ledger.lease.ended(again, RESULT)
+    with pytest.raises(ConditionFailedError):
+        desk.ledger.lease.watch_again(again)
+    assert desk.ledger.lease.attempt(attempt.attempt_id) == ended
+
+
+@pytest.mark.parametrize("name", ["begin", "begin again"])
+def test_fence__against_an_attempt_id_that_is_in_use(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt is never overwritten by another of the same id."""
+    desk = Desk()
+    lease, attempt = desk.begin()
+    desk.clock.sleep(1)
+    monkeypatch.setattr(desk.clock, "new_token", lambda: "f" * 32)
+    pk, sk = keys.attempt(AttemptId(keys.new_id(NOW + 1, "f" * 32)))
+    desk.table.write(Put({"PK": pk, "SK": sk}))
+    with pytest.raises(ConditionFailedError):
+        steps(desk, lease, attempt)[name]()
+
+
+def test_started__keeps_the_user_that_is_known_already() -> None:
+    """A run that names no creator does not make us forget who we are; a named one is learned."""
+    desk = Desk()
+    desk.ledger.settle(desk.ledger.lease.ended(desk.start(), RESULT), Definition(EXPORT))
+    desk.record("r2", item_guid(5))
+    lease = desk.ledger.lease.take(desk.ledger.lease.read())
+    lease, attempt = desk.ledger.lease.begin(lease, desk.select())
+    desk.ledger.lease.started(lease, attempt, run("RUN0000000000000000B", creator=None))
+    assert desk.ledger.lease.read().creator_guid == "USER"
+
+
+def test_started__forgets_what_went_before() -> None:
+    """Busy answers, failed looks and times end with the run's start."""
+    desk = Desk()
+    lease, attempt = desk.begin()
+    desk.ledger.lease.abandon(lease, attempt, not_before=NOW + 5, busy=3)
+    lease = desk.ledger.lease.take(desk.ledger.lease.read())
+    lease, attempt = desk.ledger.lease.begin(lease, desk.select())
+    assert (lease.busy, lease.not_before) == (3, NOW + 5)
+    desk.ledger.lease.postpone(lease, attempt, not_before=NOW, looks=0, failed_looks=4)
+    lease = desk.ledger.lease.take(desk.ledger.lease.read())
+    desk.ledger.lease.started(lease, attempt, run())
+    read = desk.ledger.lease.read()
+    assert (read.busy, read.not_before, read.failed_looks, read.expires_at) == (0, 0, 0, 0)

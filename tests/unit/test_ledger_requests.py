@@ -1,0 +1,195 @@
+"""What the ledger selects of the requests, and what it settles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arena_exports.ledger import keys
+from arena_exports.ledger.definitions import Definition
+from arena_exports.ledger.items import page_writes
+from arena_exports.model import (
+    AttemptId,
+    ExportRequest,
+    Group,
+    Kind,
+    Lane,
+    Page,
+    PageId,
+    PageSlice,
+    RequestId,
+    SetHistory,
+)
+from tests.support.ledger_desk import EXPORT, GROUP, NOW, RESULT, SUSPECTS, Desk
+from tests.support.world import item_guid
+
+if TYPE_CHECKING:
+    from arena_exports.ports import Item, Key
+
+
+def test_select__cuts_at_the_limit_and_goes_on_from_there() -> None:
+    """Over pages and runs, oldest first; doubles count once."""
+    desk = Desk()
+    for n in range(0, 9, 3):
+        desk.record(f"r{n}", item_guid(n), item_guid(n + 1), item_guid(n + 2))
+        desk.clock.sleep(1)
+    desk.record("again", item_guid(0), item_guid(3), item_guid(9))
+    selection = desk.select(limit=4)
+    assert selection.item_guids == tuple(item_guid(n) for n in range(4))
+    assert [(part.start, part.stop, part.size) for part in selection.slices] == [
+        *((0, 3, 3), (0, 1, 3))
+    ]
+    for part in selection.slices:
+        desk.ledger.requests.settle_slice(GROUP, part, AttemptId("first"))
+    assert [(p["position"], p.get("attempts")) for p in desk.pointers().values()] == [
+        *((1, {"first"}), (0, None), (0, None))
+    ]
+    rest = desk.select(limit=7)
+    assert rest.item_guids == tuple(item_guid(n) for n in [4, 5, 6, 7, 8, 0, 3])
+    assert [(part.start, part.stop) for part in rest.slices] == [(1, 3), (0, 3), (0, 2)]
+    for part in rest.slices:
+        desk.ledger.requests.settle_slice(GROUP, part, AttemptId("second"))
+    assert desk.ledger.requests.attempts_of(RequestId("r3")) == ["first", "second"]
+    assert desk.ledger.requests.attempts_of(RequestId("r0")) == ["first"]
+
+
+def test_settle__late_and_twice() -> None:
+    """A copy that comes late moves no pointer back, and brings none back to life."""
+    desk = Desk()
+    desk.record("r1", *[item_guid(n) for n in range(9)])
+    page_id = desk.select().slices[0].page_id
+    settle = desk.ledger.requests.settle_slice
+    settle(GROUP, PageSlice(page_id, 0, 5, 9), AttemptId("b"))
+    settle(GROUP, PageSlice(page_id, 0, 3, 9), AttemptId("a"))
+    ((_, pointer),) = desk.pointers().items()
+    assert (pointer["position"], pointer["attempts"]) == (5, {"b"})
+    settle(GROUP, PageSlice(page_id, 5, 9, 9), AttemptId("c"))
+    assert desk.at(keys.page(page_id))["attempts"] == {"b", "c"}
+    settle(GROUP, PageSlice(page_id, 0, 5, 9), AttemptId("b"))
+    settle(GROUP, PageSlice(page_id, 5, 9, 9), AttemptId("c"))
+    assert not desk.pointers()
+    assert desk.at(keys.page(page_id))["attempts"] == {"b", "c"}
+
+
+def test_unsettled__tells_which_slices_still_pend() -> None:
+    """By the pointer: gone or further on means settled."""
+    desk = Desk()
+    desk.record("r1", *[item_guid(n) for n in range(9)])
+    desk.clock.sleep(1)
+    desk.record("r2", item_guid(10))
+    one, two = desk.select().slices
+    first = PageSlice(one.page_id, 0, 4, 9)
+    assert desk.ledger.requests.unsettled(GROUP, [first, two]) == [first, two]
+    desk.ledger.requests.settle_slice(GROUP, first, AttemptId("a"))
+    rest = PageSlice(one.page_id, 4, 9, 9)
+    assert desk.ledger.requests.unsettled(GROUP, [first, rest, two]) == [rest, two]
+    desk.ledger.requests.settle_slice(GROUP, two, AttemptId("a"))
+    assert desk.ledger.requests.unsettled(GROUP, [rest, two]) == [rest]
+
+
+def test_sets__are_found_from_the_request_on() -> None:
+    """Open items and attempts of a request, also of what was moved to suspect sets."""
+    desk = Desk()
+    attempt = desk.start(*[item_guid(n) for n in range(10)], limit=8)
+    entries = desk.ledger.selection(attempt).entries
+    fence = desk.ledger.lease.fence_of(attempt)
+    history = SetHistory(2, 1, NOW)
+    (moved,) = desk.ledger.requests.put_set(GROUP, "set", entries, history, fence)
+    assert moved == "set#001"
+    counts = desk.ledger.requests.open_counts
+    requests = [RequestId("r1"), RequestId("unknown")]
+    ended = desk.ledger.lease.ended(attempt, RESULT)
+    desk.ledger.settle(ended, Definition(EXPORT), [moved])
+    (part,) = attempt.slices
+    assert desk.at(keys.page(part.page_id))["movedTo"] == {"set#001"}
+    assert "expiresAt" not in desk.at(keys.page(part.page_id))
+    assert counts(requests, []) == {"r1": 10}
+    assert counts(requests, [PageSlice(PageId(moved), 0, 8, 8)]) == {"r1": 2}
+    assert counts(requests, [PageSlice(part.page_id, 8, 10, 10)]) == {"r1": 8}
+    head = desk.ledger.requests.heads()[1]
+    assert (head.group, head.history) == (SUSPECTS, history)
+    suspects = desk.ledger.requests.select(head, 10**9)
+    assert suspects.history == history
+    desk.ledger.requests.settle_slice(SUSPECTS, suspects.slices[0], AttemptId("later"))
+    assert counts(requests, []) == {"r1": 2}
+    assert desk.ledger.requests.attempts_of(RequestId("r1")) == sorted(
+        [attempt.attempt_id, "later"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("other", "selected"),
+    [
+        (SetHistory(1, 2, NOW), SetHistory(1, 2, NOW + 5)),
+        (SetHistory(1, 2, NOW + 9), SetHistory(1, 2, NOW + 9)),
+        (SetHistory(1, 1, NOW), None),
+        (SetHistory(2, 2, NOW), None),
+    ],
+)
+def test_select__pages_that_befell_the_same(other: SetHistory, selected: SetHistory | None) -> None:
+    """They share a run, with the latest first failure: nobody is given up for another's."""
+    desk = Desk()
+    attempt = desk.start()
+    fence = desk.ledger.lease.fence_of(attempt)
+    put, entries = desk.ledger.requests.put_set, desk.select().entries
+    put(GROUP, "set", entries, SetHistory(1, 2, NOW + 5), fence)
+    second = Page(PageId("set#002"), SUSPECTS, entries)
+    desk.table.write(*page_writes(second, other, desk.clock.now()))
+    desk.ledger.settle(desk.ledger.lease.ended(attempt, RESULT), Definition(EXPORT))
+    assert desk.select().history == (selected or SetHistory(1, 2, NOW + 5))
+    assert len(desk.select().entries) == (2 if selected else 1)
+
+
+def test_select__reads_pages_in_helpings() -> None:
+    """A small limit does not read a large backlog."""
+    desk = Desk()
+    for n in range(300):
+        desk.record(f"r{n:03}", *[item_guid(n * 10 + k) for k in range(10)])
+        desk.clock.sleep(1)
+    read: list[int] = []
+    get_many = desk.table.get_many
+
+    def counting(wanted: Any) -> dict[Key, Item]:
+        wanted = list(wanted)
+        read.append(len(wanted))
+        return get_many(wanted)
+
+    desk.table.get_many = counting  # type: ignore[method-assign]
+    assert len(desk.select(limit=48).item_guids) == 48
+    assert read == [5]
+    read.clear()
+    assert len(desk.select(limit=1_205).item_guids) == 1_205
+    assert read == [100, 100]
+    read.clear()
+    assert desk.select(limit=0).item_guids == ()
+
+
+def test_heads__reads_one_pointer_for_each_group() -> None:
+    """From group to group, however many pages each has."""
+    desk = Desk()
+    for n in range(4):
+        desk.record(f"n{n}", item_guid(n))
+        desk.record(f"b{n}", item_guid(n), group=Group(Lane.BULK, EXPORT, Kind.ITEMS))
+        desk.clock.sleep(1)
+    limits: list[int | None] = []
+    query = desk.table.query
+
+    def counting(pk: str, first: str, last: str, *, limit: int | None = None) -> list[Item]:
+        limits.append(limit)
+        return query(pk, first, last, limit=limit)
+
+    desk.table.query = counting  # type: ignore[method-assign]
+    heads = desk.ledger.requests.heads()
+    assert [head.group.lane for head in heads] == [Lane.BULK, Lane.NORMAL]
+    assert limits == [1, 1, 1]
+
+
+def test_record__of_what_is_partly_known() -> None:
+    """The rest is recorded; what was recorded before is left out."""
+    desk = Desk()
+    requests = [ExportRequest(RequestId(f"r{n}"), GROUP, (item_guid(n),)) for n in range(4)]
+    assert desk.ledger.requests.record(requests[:2]) == requests[:2]
+    assert desk.ledger.requests.record(requests) == requests[2:]
+    assert desk.ledger.requests.record(requests) == []
+    assert len(desk.pointers()) == 2
