@@ -57,6 +57,7 @@ class Scheduler:
 
     def __init__(self, start: float) -> None:
         self.now = start
+        self._end = start
         self.hub = getcurrent()
         self._actions: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
@@ -77,6 +78,10 @@ class Scheduler:
 
     def pause(self, seconds: float) -> None:
         """Give way for so long; called by a task."""
+        until = self.now + max(seconds, 0.0)
+        if until <= self._end and (not self._actions or until < self._actions[0][0]):
+            self.now = until  # nobody else has anything to do until then
+            return
         task = self._current[-1]
         self.after(seconds, lambda: self._resume(task))
         self.hub.switch()
@@ -91,6 +96,7 @@ class Scheduler:
 
     def run_until(self, end: float, *, idle: Callable[[], bool] = lambda: False) -> None:
         """Let time run to `end`, or until `idle` says that nothing is left to do."""
+        self._end = end
         while self._actions and self._actions[0][0] <= end:
             if idle():
                 return
