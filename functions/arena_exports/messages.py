@@ -1,4 +1,4 @@
-"""Read the bodies of intake messages (CONTRACT.md §1) into export requests.
+"""Read the bodies of intake messages (README, "Send") into export requests.
 
 A body is tried as a bare GUID first, then as JSON; JSON may stand in the envelope of an SNS
 notification or of an EventBridge event, once.
@@ -16,7 +16,7 @@ from arena_exports.errors import InvalidMessageError
 from arena_exports.model import ExportGuid, ExportRequest, Group, ItemGuid, Kind, Lane, RequestId
 
 _GUID = re.compile(r"[A-Z0-9]{16,32}")
-_REQUEST_KEYS = frozenset({"exportGuid", "itemGuids", "correlationId", "workspace", "priority"})
+_REQUEST_KEYS = ("exportGuid", "itemGuids", "correlationId", "workspace", "priority")
 _LONGEST_CORRELATION_ID = 128
 _LONGEST_QUOTE = 60
 _RECONCILE = {"action": "reconcile"}
@@ -43,7 +43,7 @@ def parse_message(request_id: str, body: str, rules: IntakeRules) -> ExportReque
         return None
     fields = _fields(content)
     try:
-        return _request(request_id, fields, rules)
+        return _request(request_id, fields, rules, _name_of_items(content))
     except InvalidMessageError as exc:
         exc.export_guid = normal_guid(fields.get("exportGuid"))
         with suppress(InvalidMessageError):
@@ -51,7 +51,10 @@ def parse_message(request_id: str, body: str, rules: IntakeRules) -> ExportReque
         raise
 
 
-def _request(request_id: str, fields: dict[str, Any], rules: IntakeRules) -> ExportRequest:
+def _request(
+    request_id: str, fields: dict[str, Any], rules: IntakeRules, name: str
+) -> ExportRequest:
+    """Read the full form; `name` is what the sender calls the list of items."""
     _check_keys(fields)
     _check_workspace(fields, rules)
     export_guid, lane, correlation_id = (
@@ -63,7 +66,7 @@ def _request(request_id: str, fields: dict[str, Any], rules: IntakeRules) -> Exp
         return ExportRequest(
             RequestId(request_id), Group(lane, export_guid, Kind.DEFINITION), (), correlation_id
         )
-    item_guids = _item_guids(fields["itemGuids"])
+    item_guids = _item_guids(fields["itemGuids"], name)
     return ExportRequest(
         RequestId(request_id), Group(lane, export_guid, Kind.ITEMS), item_guids, correlation_id
     )
@@ -80,7 +83,9 @@ def normal_guid(text: object) -> str | None:
 def _json(body: str) -> Any:  # noqa: ANN401 - JSON is anything
     try:
         return json.loads(body)
-    except (ValueError, RecursionError):
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError:
         raise _invalid(f"body is neither a GUID nor JSON: {_quote(body)}") from None
 
 
@@ -98,23 +103,38 @@ def _without_envelope(content: Any) -> Any:  # noqa: ANN401 - JSON is anything
 def _fields(content: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON is anything
     """Bring every accepted form into the full one."""
     if isinstance(content, str):
+        if normal_guid(content) is None:
+            raise _invalid(f"body could not be a GUID: {_quote(content)}")
         return {"itemGuids": [content]}
     if isinstance(content, list):
         return {"itemGuids": content}
     if isinstance(content, dict) and "results" in content:
         unknown = sorted(set(content) - {"results", "count"})
         if unknown:
-            raise _invalid(f"unknown key beside results: {_quote(unknown[0])}")
+            raise _invalid(
+                f"unknown key beside results: {_quote(unknown[0])}; only count may stand there"
+            )
         return {"itemGuids": content["results"]}
     if isinstance(content, dict):
         return content
     raise _invalid(f"body must be a GUID, a list of GUIDs or an object, not {_quote(content)}")
 
 
+def _name_of_items(content: Any) -> str:  # noqa: ANN401 - JSON is anything
+    """Return what the sender calls the list of items."""
+    if isinstance(content, dict):
+        return "results" if "results" in content else "itemGuids"
+    return "body"
+
+
 def _check_keys(fields: dict[str, Any]) -> None:
-    unknown = sorted(set(fields) - _REQUEST_KEYS)
+    if "action" in fields:
+        raise _invalid('action must be "reconcile", and stand without other keys')
+    unknown = sorted(set(fields) - set(_REQUEST_KEYS))
     if unknown:
-        raise _invalid(f"unknown key: {_quote(unknown[0])}")
+        raise _invalid(
+            f"unknown key: {_quote(unknown[0])}; accepted are {', '.join(_REQUEST_KEYS)}"
+        )
     if not fields.keys() & {"exportGuid", "itemGuids"}:
         raise _invalid("exportGuid or itemGuids is missing")
 
@@ -166,18 +186,19 @@ def _has_half_a_character(text: str) -> bool:
     return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _item_guids(values: object) -> tuple[ItemGuid, ...]:
+def _item_guids(values: object, name: str) -> tuple[ItemGuid, ...]:
     if not isinstance(values, list):
-        raise _invalid(f"itemGuids must be a list, not {_quote(values)}")
+        raise _invalid(f"{name} must be a list, not {_quote(values)}")
     if not values:
         raise _invalid(
-            "itemGuids is empty; leave the key out to run the definition with its own criteria"
+            f"{name} is an empty list; to run a definition with its own criteria, send its "
+            "exportGuid without items"
         )
     guids: dict[ItemGuid, None] = {}
     for position, value in enumerate(values):
         guid = normal_guid(value)
         if guid is None:
-            raise _invalid(f"itemGuids[{position}] could not be a GUID: {_quote(value)}")
+            raise _invalid(f"{name}[{position}] could not be a GUID: {_quote(value)}")
         guids[ItemGuid(guid)] = None
     return tuple(guids)
 
@@ -186,7 +207,18 @@ def _invalid(message: str) -> InvalidMessageError:
     return InvalidMessageError("InvalidMessage", message)
 
 
+def _too_deep() -> InvalidMessageError:
+    return _invalid("body is nested too deeply")
+
+
 def _quote(value: object) -> str:
-    """Return a value as a short line of printable ASCII, fit for logs and message attributes."""
-    text = json.dumps(value)
+    """Return a value as a short line of printable ASCII, fit for logs and message attributes.
+
+    Raises:
+        InvalidMessageError: it is nested so deeply that it could be read, and cannot be written.
+    """
+    try:
+        text = json.dumps(value)
+    except RecursionError:
+        raise _too_deep() from None
     return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"

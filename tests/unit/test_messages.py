@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -107,20 +108,24 @@ def test_message__reconcile() -> None:
         ("null", "InvalidMessage", "body"),
         ("true", "InvalidMessage", "body"),
         ("{}", "InvalidMessage", "itemGuids"),
-        ("[]", "InvalidMessage", "itemGuids"),
-        ('{"itemGuids": []}', "InvalidMessage", "itemGuids"),
+        ("[]", "InvalidMessage", "body is an empty list; to run a definition"),
+        ('{"itemGuids": []}', "InvalidMessage", "itemGuids is an empty list"),
+        ('{"count": 0, "results": []}', "InvalidMessage", "results is an empty list"),
         ('{"itemGuids": "A"}', "InvalidMessage", "itemGuids"),
         ('{"itemGuids": null}', "InvalidMessage", "itemGuids"),
         ('{"itemGuids": {}}', "InvalidMessage", "itemGuids"),
-        ('{"results": 3}', "InvalidMessage", "itemGuids"),
-        (json.dumps({"results": [A], "other": 1}), "InvalidMessage", "other"),
-        (json.dumps([A, "short"]), "InvalidMessage", "itemGuids[1]"),
-        (json.dumps([A, 12345678901234567890]), "InvalidMessage", "itemGuids[1]"),
-        (json.dumps([A, None]), "InvalidMessage", "itemGuids[1]"),
-        (json.dumps([A, [A]]), "InvalidMessage", "itemGuids[1]"),
-        (json.dumps(["x" * 15]), "InvalidMessage", "itemGuids[0]"),
-        (json.dumps(["x" * 33]), "InvalidMessage", "itemGuids[0]"),
-        (json.dumps(["Ä" * 20]), "InvalidMessage", "itemGuids[0]"),
+        ('{"results": 3}', "InvalidMessage", "results must be a list"),
+        ('{"results": ["x"]}', "InvalidMessage", "results[0]"),
+        ('{"itemGuids": ["x"]}', "InvalidMessage", "itemGuids[0]"),
+        ('"x"', "InvalidMessage", "body could not be a GUID"),
+        (json.dumps({"results": [A], "other": 1}), "InvalidMessage", '"other"; only count may'),
+        (json.dumps([A, "short"]), "InvalidMessage", "body[1]"),
+        (json.dumps([A, 12345678901234567890]), "InvalidMessage", "body[1]"),
+        (json.dumps([A, None]), "InvalidMessage", "body[1]"),
+        (json.dumps([A, [A]]), "InvalidMessage", "body[1]"),
+        (json.dumps(["x" * 15]), "InvalidMessage", "body[0]"),
+        (json.dumps(["x" * 33]), "InvalidMessage", "body[0]"),
+        (json.dumps(["Ä" * 20]), "InvalidMessage", "body[0]"),
         (json.dumps({"exportGuid": "?"}), "InvalidMessage", "exportGuid"),
         (json.dumps({"exportGuid": None, "itemGuids": [A]}), "InvalidMessage", "exportGuid"),
         (json.dumps({"itemGuids": [A], "extra": 1}), "InvalidMessage", "extra"),
@@ -139,9 +144,12 @@ def test_message__reconcile() -> None:
         (json.dumps({"itemGuids": [A], "priority": ["bulk"]}), "InvalidMessage", "priority"),
         (json.dumps({"itemGuids": [A], "workspace": 5}), "InvalidMessage", "workspace"),
         (json.dumps({"itemGuids": [A], "workspace": "other"}), "WrongWorkspace", "workspace"),
-        (json.dumps({"action": "other"}), "InvalidMessage", "action"),
+        (json.dumps({"action": "other"}), "InvalidMessage", 'action must be "reconcile"'),
+        (json.dumps({"action": "reconcile", "itemGuids": [A]}), "InvalidMessage", "without other"),
+        (json.dumps({"itemGuid": [A]}), "InvalidMessage", '"itemGuid"; accepted are exportGuid, '),
+        (json.dumps({"x" * 999: [A]}), "InvalidMessage", "accepted are exportGuid, itemGuids"),
         (json.dumps(sns(json.dumps(sns(A)))), "InvalidMessage", "unknown key"),
-        ("[" * 100_000, "InvalidMessage", "body"),
+        ("[" * 100_000, "InvalidMessage", "body is nested too deeply"),
     ],
 )
 def test_message__rejected_with_a_reason_that_names_the_field(
@@ -154,6 +162,15 @@ def test_message__rejected_with_a_reason_that_names_the_field(
     assert field in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("form", ["{}", '{{"exportGuid": {}}}', '{{"priority": {}}}'])
+def test_message__nested_as_deep_as_can_just_be_read_is_refused(form: str) -> None:
+    """What the reader of JSON still takes, and the writer of the reason does not, is refused."""
+    deepest = sys.getrecursionlimit()
+    for depth in range(deepest - 200, deepest + 1):
+        with pytest.raises(InvalidMessageError):
+            parse_message("id", form.format("[" * depth + "]" * depth), RULES)
 
 
 def test_message__without_any_definition() -> None:
