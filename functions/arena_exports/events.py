@@ -1,4 +1,4 @@
-"""The CloudEvents of the outcome topic (CONTRACT.md §2), cut into parts that fit a message.
+"""The CloudEvents of the outcome topic (README, "Subscribe"), cut into parts that fit a message.
 
 Pure.
 """

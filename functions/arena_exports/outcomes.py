@@ -1,6 +1,6 @@
 """Tell the outside that items are rejected or given up: the event first, then the dead letter.
 
-Source: CONTRACT.md §3.
+README describes both, in "Send" and "Subscribe".
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def _every_item_accounted_for(simulation: Simulation) -> Iterator[str]:
 
 
 def _nothing_said_twice_without_cause(simulation: Simulation) -> Iterator[str]:
-    """A double needs a death, a redelivery or an answer that was lost in between (CONTRACT.md)."""
+    """A double needs a death, a redelivery or an answer that was lost in between."""
     if simulation.weather.struck & DOUBLING or simulation.plan.stops_executions:
         return
     said = Counter(
