@@ -78,6 +78,7 @@ class Adoption:
             )
             return None
         except NotNowError as exc:
+            self._telemetry.event("no run now", reason=exc.reason)
             self._postpone(
                 lease, attempt, self._clock.now() + exc.retry_after_seconds, attempt.looks
             )

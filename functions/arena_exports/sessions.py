@@ -40,7 +40,7 @@ LOGIN_SECONDS = 75  # longer than the session function's time-out (60 s)
 BUSY_SECONDS = 5
 UNCLEAR_SECONDS = 60
 LOCKED_SECONDS = 330  # Arena locks an account for five minutes (4083)
-REFUSED_SECONDS = 300  # asking again costs no login until the credentials have a new version
+REFUSED_SECONDS = 60  # asking again costs no login until the credentials have a new version
 LOGINS_BEFORE_COOL_DOWN = 3
 COOL_DOWN_SECONDS = 900
 _HOUR_SECONDS = 3600
@@ -154,8 +154,6 @@ class LoginDesk:
 
         It cannot once the secret was made anew, or the ledger restored.
         """
-        if state.version != state.login:
-            return False
         fresh = state.login_expires_at > self._clock.now()
         return fresh or bool(_session(self._secret.read(state.version)).version)
 
@@ -191,8 +189,6 @@ class LoginDesk:
         now = int(self._clock.now())
         logins = (*(at for at in state.logins if at > now - _HOUR_SECONDS), now)
         cools_down = len(logins) >= LOGINS_BEFORE_COOL_DOWN
-        if cools_down:
-            self._telemetry.count("SessionDuel")
         claim = replace(
             state,
             version="",  # whoever gets as far as here knows that none is in force
@@ -212,22 +208,25 @@ class LoginDesk:
             answer = self._transport.send(request)
             login = protocol.read_login(protocol.answer_json(request, answer))
             _check_workspace(credentials, login)
-        except RequestNotCompletedError as exc:
-            raise self._unclear(state, UNCLEAR_SECONDS, str(exc)) from None
-        except ArenaAnswerError as exc:
-            named = refusals.login_error(exc)
-            if isinstance(named, LoginRefusedError):
-                raise self._refused(state, credentials.version, named) from None
-            seconds = LOCKED_SECONDS if isinstance(named, AccountLockedError) else UNCLEAR_SECONDS
-            raise self._unclear(state, seconds, str(named)) from None
-        except LoginRefusedError as exc:
-            raise self._refused(state, credentials.version, exc) from None
+        except (RequestNotCompletedError, ArenaAnswerError, LoginRefusedError) as exc:
+            raise self._failed(state, credentials.version, exc) from None
         self._secret.write(
             {SESSION_KEY: login.session_id, "workspaceId": login.workspace_id}, state.login
         )
         self._write(replace(state, version=state.login))
         self._telemetry.event("logged in", version=state.login)
+        if state.not_before:
+            self._telemetry.count("SessionDuel")
         return state.login
+
+    def _failed(self, state: SessionState, version: str, error: Exception) -> NotNowError:
+        named = refusals.login_error(error) if isinstance(error, ArenaAnswerError) else error
+        if isinstance(named, LoginRefusedError):
+            # It ended nobody's session, and is not tried again: the next credentials need not wait.
+            uncounted = replace(state, logins=state.logins[:-1], not_before=0)
+            return self._refused(uncounted, version, named)
+        seconds = LOCKED_SECONDS if isinstance(named, AccountLockedError) else UNCLEAR_SECONDS
+        return self._unclear(state, seconds, str(named))
 
     def _refused(self, state: SessionState, version: str, error: LoginRefusedError) -> NotNowError:
         """Remember that these credentials do not work: they are not tried again."""

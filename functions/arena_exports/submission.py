@@ -24,6 +24,7 @@ from arena_exports.errors import (
 from arena_exports.ledger.attempts import AttemptState, Outcome, Result
 from arena_exports.ledger.items import SlotState
 from arena_exports.model import Lane
+from arena_exports.runs import zulu
 from arena_exports.turns import next_head
 
 if TYPE_CHECKING:
@@ -98,9 +99,15 @@ class Submission:
         if lease.state is SlotState.RUNNING:
             self._watch.ensure(lease)
             return False
-        if lease.state is SlotState.SUBMITTING:
-            return lease.expires_at <= now and self._take_over(lease, deadline)
-        return lease.not_before <= now and self._start_next(lease, deadline, breathe=breathe)
+        idle = lease.state is SlotState.IDLE
+        until = lease.not_before if idle else lease.expires_at
+        if until > now:
+            reason = "the slot rests" if idle else "a POST is under way or looked for"
+            self._telemetry.event("no run now", reason=reason, until=zulu(until))
+            return False
+        if idle:
+            return self._start_next(lease, deadline, breathe=breathe)
+        return self._take_over(lease, deadline)
 
     def _take_over(self, seen: Lease, deadline: Deadline) -> bool:
         """Go on where the holder of an expired lease stopped."""
@@ -232,10 +239,7 @@ class Submission:
         return True
 
     def _end(self, attempt: Attempt, outcome: Outcome, code: str = "", message: str = "") -> bool:
-        """Write down what comes of an attempt without a run, then do it.
-
-        Whoever takes over a function that dies in between goes on with the same.
-        """
+        """Write down what comes of an attempt without a run, for whoever takes over; then do it."""
         result = Result(outcome, error_code=code, error_message=message)
         self._publication.conclude(self._ledger.lease.ended(attempt, result))
         return True

@@ -65,7 +65,8 @@ def main(seed: int | None, count: int) -> None:
     fewest = min(day.calls for day in days)
     console.print(
         f"{len(days):,} seeds, {broken} with violations; {calls:,} calls to the outside "
-        f"({fewest:,} at least in each), {sum(day.invocations for day in days):,} invocations"
+        f"({fewest:,} at least in each), {sum(day.invocations for day in days):,} invocations",
+        soft_wrap=True,
     )
     raise SystemExit(1 if broken else 0)
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from arena_exports.ledger import Ledger
+    from arena_exports.ledger.attempts import Attempt
 
 EXPORT = names.DEFAULT_EXPORT_GUID
 RECONCILE = {"action": "reconcile"}
@@ -291,3 +292,10 @@ def assert_exported(world: World, expected: Iterable[str], times: int = 1) -> No
     """Make sure that exactly these items were exported, so many times each."""
     assert dict(world.exported()) == dict.fromkeys(expected, times)
     assert not world.errors
+
+
+def attempt_in_slot(world: World) -> Attempt:
+    """Return the attempt that has the slot."""
+    attempt_id = world.ledger.lease.read().attempt_id
+    assert attempt_id
+    return world.ledger.lease.attempt(attempt_id)

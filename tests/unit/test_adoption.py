@@ -10,11 +10,10 @@ import pytest
 from arena_exports.adoption import SECONDS_BEFORE_A_LOOK
 from arena_exports.wiring.submit import make_submission
 from infra.local.simulator import control, names
-from tests.support.world import EXPORT, World, item_guid
+from tests.support.world import EXPORT, World, attempt_in_slot, item_guid
 
 if TYPE_CHECKING:
     from arena_exports.arena_protocol import HttpAnswer, HttpRequest
-    from arena_exports.ledger.attempts import Attempt
 
 ITEMS = [item_guid(n) for n in range(5)]
 LOST = {"method": "POST", "path": "*/runs", "work": True, "drop": True}
@@ -26,13 +25,6 @@ def known_world() -> World:
     world.send(item_guid(99))
     world.settle()
     return world
-
-
-def attempt_in_slot(world: World) -> Attempt:
-    """Return the attempt that has the slot."""
-    attempt_id = world.ledger.lease.read().attempt_id
-    assert attempt_id
-    return world.ledger.lease.attempt(attempt_id)
 
 
 def exported_once(world: World) -> bool:
@@ -297,7 +289,6 @@ def test_adoption__locked_account_is_waited_out() -> None:
     control.add_faults(
         world.arena, {"method": "POST", "path": "*/runs", "status": 401, "code": 401}
     )
-    control.kill_sessions(world.arena)
     control.set_account(world.arena, {"lockedSeconds": 300})
     world.clock.time = world.ledger.lease.read().expires_at
     world.reconcile()
@@ -320,3 +311,17 @@ def test_adoption__of_what_is_left_of_a_run() -> None:
     assert world.telemetry.metrics["RunsAdopted"] == 1
     assert world.telemetry.metrics["ItemsPerRun"] == 1 + 4
     assert ours(world) == 2
+
+
+def test_adoption__needs_no_more_of_the_budget_than_the_look() -> None:
+    """A run that a later look finds is adopted below the reserve, where none may be started."""
+    world = known_world()
+    control.add_faults(world.arena, {"method": "POST", "path": "*/runs", "lateSeconds": 100})
+    world.send(*ITEMS)
+    world.clock.time = world.ledger.lease.read().expires_at
+    control.set_budget(world.arena, {"remaining": 50, "resetSeconds": 50_000})
+    world.reconcile()
+    assert world.telemetry.metrics["RunsAdopted"] == 0
+    world.clock.time = world.ledger.lease.read().expires_at
+    world.reconcile()
+    assert world.telemetry.metrics["RunsAdopted"] == 1

@@ -5,7 +5,7 @@ Items outlive releases: a change here needs a new `v`, and code that still reads
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -226,7 +226,9 @@ def test_form__of_refused_items() -> None:
     desk = Desk()
     lease, attempt = desk.begin()
     desk.clock.sleep(5)
-    less = desk.ledger.lease.reject_items(lease, attempt, frozenset({item_guid(1)}))
+    refused = replace(attempt, refusals=3)
+    less = desk.ledger.lease.reject_items(lease, refused, frozenset({item_guid(1)}))
+    assert less.refusals == 3
     assert desk.ledger.lease.attempt(attempt.attempt_id) == less
     assert (less.sent_at, less.first_sent_at) == (NOW + 5, NOW + 5)
     assert less.rejected == {item_guid(1)}
@@ -305,13 +307,24 @@ def test_form__of_the_budget() -> None:
     desk = Desk()
     record = desk.ledger.budget
     assert record.read() == Budget()
-    record.write(Budget(10, 20, 30, 40))
-    assert desk.at(keys.BUDGET)["v"] == 1
-    assert record.read() == Budget(10, 20, 30, 40)
-    record.write(Budget(9, 20, 30, 40))
+    known = Budget(10, 20, 30, 40, 50, 60)
+    record.write(known)
+    assert record.read() == known
+    assert desk.at(keys.BUDGET) == {
+        "PK": "BUDGET",
+        "SK": "-",
+        "v": 1,
+        "remaining": 10,
+        "resetsAt": 20,
+        "spentUntil": 30,
+        "seenAt": 40,
+        "firstRemaining": 50,
+        "firstSeenAt": 60,
+    }
+    record.write(replace(known, remaining=9))
     assert record.read().remaining == 9
-    record.write(Budget(8, 20, 30, 39))
-    assert record.read() == Budget(9, 20, 30, 40)
+    record.write(replace(known, remaining=8, seen_at=39))
+    assert record.read().remaining == 9
 
 
 def test_form__of_the_session() -> None:

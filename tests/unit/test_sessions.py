@@ -70,6 +70,21 @@ def test_login__when_the_session_in_force_is_gone_from_its_secret() -> None:
     assert world.exported() == {item_guid(1): 1}
 
 
+def test_login__in_force_is_told_to_whoever_comes_late() -> None:
+    """The version that the record names is read by its name; another one does not stand for it."""
+    world = World()
+    desk = make_login_desk(world.parts)
+    first = desk.renew("")
+    second = desk.renew(first)
+    world.clock.sleep(LOGIN_SECONDS + 1)
+    assert desk.renew(first) == desk.renew("") == second
+    assert logins(world) == 2
+    del world.session_secret.versions[second]
+    world.session_secret.write({"arenaSessionId": "by hand"}, "by hand")
+    assert desk.renew(first) not in (first, second)
+    assert logins(world) == 3
+
+
 class DyingSecret(FakeSecret):
     """A session secret whose writer dies before, or right after, the write."""
 
@@ -130,6 +145,24 @@ def test_fault_24__refused_credentials_are_tried_once(code: int) -> None:
     control.set_account(world.arena, {"refusal": None})
     world.set_password(names.PASSWORD)
     assert desk.renew("")
+
+
+def test_fault_24__new_password_is_tried_at_once() -> None:
+    """A refused login is no duel: credentials that are mended need not wait for it to cool down."""
+    world = World()
+    desk = make_login_desk(world.parts)
+    version = desk.renew(desk.renew(""))
+    control.set_account(world.arena, {"refusal": 4001})
+    for _ in range(2):
+        with pytest.raises(NotNowError, match="refused") as caught:
+            desk.renew(version)
+        assert caught.value.retry_after_seconds == 60
+    assert world.telemetry.metrics["SessionDuel"] == 0
+    control.set_account(world.arena, {"refusal": None})
+    world.set_password(names.PASSWORD)
+    assert desk.renew(version) != version
+    assert logins(world) == 4
+    assert world.telemetry.metrics["SessionDuel"] == 1
 
 
 def test_fault_24__locked_account_is_waited_out() -> None:
@@ -207,7 +240,7 @@ def test_login__credentials_without_a_key_are_not_tried(missing: list[str]) -> N
     for _ in range(2):
         with pytest.raises(NotNowError, match="login refused") as caught:
             desk.renew("")
-        assert caught.value.retry_after_seconds == 300
+        assert caught.value.retry_after_seconds == 60
     assert logins(world) == 0
     assert world.telemetry.metrics["LoginRefused"] == 2
     (message, fields), *_ = [line for line in world.telemetry.lines if "refused" in line[0]]
@@ -347,14 +380,23 @@ def test_sessions__secret_without_a_session_is_renewed(value: dict[str, object])
 
 
 def test_sessions__renewed_by_somebody_else_are_taken_over() -> None:
-    """A newer version in the secret means that somebody renewed it already."""
+    """A newer version in the secret means that somebody did, and that nobody need be asked."""
     world = World()
+    asked: list[str] = []
+
+    class Asked:
+        def renew(self, dead: str) -> str:
+            asked.append(dead)
+            return world.renew(dead)
+
     first = make_login_desk(world.parts).renew("")
-    sessions = Sessions(secret=world.session_secret, authority=world, clock=world.clock)
+    sessions = Sessions(secret=world.session_secret, authority=Asked(), clock=world.clock)
     dead = sessions.current()
     second = make_login_desk(world.parts).renew(first)
     assert sessions.renew(dead).version == second
+    assert asked == []
     assert sessions.renew(sessions.current()).version not in (first, second)
+    assert asked == [second]
     assert logins(world) == 3
 
 

@@ -126,6 +126,15 @@ def test_poll__no_request_now_is_no_look() -> None:
     assert len(world.arena.journal.records) == before + 1
 
 
+def test_poll__waits_a_hundredth_of_the_time_waited_while_it_may_not_look() -> None:
+    """A day without a request is some hundred steps of the execution, and no more."""
+    world, state = started(runningSeconds=100_000)
+    control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 20_050})
+    look(world, state)
+    world.clock.sleep(20_000)
+    assert look(world, state).wait_seconds == 200
+
+
 def test_poll__attempt_that_is_over_ends_the_execution() -> None:
     """A copy that comes late does nothing."""
     world, state = started()

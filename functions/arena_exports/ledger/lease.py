@@ -67,9 +67,9 @@ class LeaseBook:
         self._table.write(Put(slot_item(taken), unchanged))
         return taken
 
-    def release(self, lease: Lease, *, not_before: float = 0) -> None:
+    def release(self, lease: Lease) -> None:
         """Free a slot that was taken and has no attempt; a lost one is no error."""
-        idle = replace(lease, state=SlotState.IDLE, not_before=_ceil(not_before))
+        idle = replace(lease, state=SlotState.IDLE)
         try:
             self._table.write(Put(slot_item(idle), _held(lease)))
         except ConditionFailedError:
