@@ -1,7 +1,6 @@
 """The pure half of the Arena client: build requests, read answers, name errors.
 
-Source: ARENA_API facts gathered from the vendor's public developer documentation; the codes stand
-beside each rule.
+Source: the vendor's public developer documentation; Arena's codes stand beside each rule.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What FAULTS.md promises of intake, by its numbers (1 to 11)."""
+"""The faults 1 to 11 of the table in tests/README.md: intake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What FAULTS.md promises of the POST of a run, by its numbers (12 to 16, 20)."""
+"""The faults 12 to 16, 20 of the table in tests/README.md: the POST of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What FAULTS.md promises of publishing and watching, by its numbers (38 to 42, 47, 48)."""
+"""The faults 38 to 42, 47, 48 of the table in tests/README.md: publishing and watching."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What FAULTS.md promises of runs that Arena refuses, by its numbers (17 to 19, 49, 50)."""
+"""The faults 17 to 19, 49, 50 of the table in tests/README.md: runs that Arena refuses."""
 
 from __future__ import annotations
 

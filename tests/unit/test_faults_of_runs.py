@@ -1,4 +1,4 @@
-"""What FAULTS.md promises of runs that end otherwise, by its numbers (33 to 37)."""
+"""The faults 33 to 37 of the table in tests/README.md: runs that end otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What FAULTS.md promises of secrets in logs, by its number (44)."""
+"""Fault 44 of the table in tests/README.md: secrets in logs."""
 
 from __future__ import annotations
 

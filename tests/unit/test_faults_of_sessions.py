@@ -1,4 +1,4 @@
-"""What FAULTS.md promises of sessions, by its numbers (21 to 29)."""
+"""The faults 21 to 29 of the table in tests/README.md: sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What FAULTS.md promises of the request budget, by its numbers (30 to 32)."""
+"""The faults 30 to 32 of the table in tests/README.md: the request budget."""
 
 from __future__ import annotations
 
