@@ -7,46 +7,176 @@ items; nothing is changed. The AWS account and region are those of the environme
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
 import click
-from rich.console import Console
-from rich.table import Table
+from botocore.exceptions import BotoCoreError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "functions"))
 
 from arena_exports.adapters.dynamodb import DynamoTable
 from arena_exports.adapters.system import SystemClock
-from arena_exports.ledger import Ledger, open_ledger
-from arena_exports.model import AttemptId, RequestId
+from arena_exports.errors import LedgerUnavailableError
+from arena_exports.ledger import Ledger, keys, open_ledger
+from arena_exports.ledger.items import read_page
+from arena_exports.model import AttemptId, Entry, ItemGuid, Kind, Page, RequestId
 from arena_exports.runs import zulu
+from infra.waiting import reasons
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arena_exports.ledger.attempts import Attempt
+    from arena_exports.ports import Clock, Table
+
+_UNKNOWN = (
+    "{} was never recorded (is it still on the intake queue?), or its marker has expired "
+    "(75 days), or it was rejected as malformed: see the dead-letter queue."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A page with items of the request, pending from `position` on; None: all is settled."""
+
+    page: Page
+    position: int | None
+
+    def entries(self, request_id: str, start: int, stop: int) -> Iterator[Entry]:
+        """Yield what of the request lies between two positions."""
+        return (e for e in self.page.part(start, stop) if e.request_id == request_id)
+
+    def pending(self, request_id: str) -> list[Entry]:
+        """Return what of the request is pending."""
+        if self.position is None:
+            return []
+        return list(self.entries(request_id, self.position, self.page.size))
 
 
 @click.command()
 @click.option("--table", required=True, help="The stack's output LedgerTableName.")
 @click.argument("request_id")
 def main(table: str, request_id: str) -> None:
-    """Show the attempts and runs that took items of REQUEST_ID, the id of its SQS message."""
-    ledger = open_ledger(DynamoTable(boto3.client("dynamodb"), table), SystemClock())
-    console = Console(highlight=False)
-    attempts = ledger.requests.attempts_of(RequestId(request_id))
-    if attempts is None:
-        console.print(f"{request_id} was never recorded, or its marker has expired (75 days).")
+    """Show what is pending of REQUEST_ID, the id of its SQS message, and why, and its runs."""
+    try:
+        known = _show(DynamoTable(boto3.client("dynamodb"), table), SystemClock(), request_id)
+    except (BotoCoreError, LedgerUnavailableError) as exc:
+        cause = " ".join(str(exc.__cause__ or exc).split()).rstrip(".")
+        account = "account and region are those of AWS_PROFILE and AWS_DEFAULT_REGION"
+        raise click.ClickException(f"cannot read table {table}: {cause} ({account})") from exc
+    if not known:
         raise SystemExit(1)
-    still_open = ledger.requests.open_counts([RequestId(request_id)], ())
-    console.print(f"Items still pending: {still_open.get(RequestId(request_id), 0)}")
-    console.print(_table(ledger, [AttemptId(attempt) for attempt in attempts]))
 
 
-def _table(ledger: Ledger, attempts: list[AttemptId]) -> Table:
-    table = Table("submitted", "state", "run", "status", "items")
-    for attempt_id in attempts:
-        attempt = ledger.lease.attempt(attempt_id)
-        status = attempt.result.status or attempt.result.outcome.value if attempt.result else ""
-        row = (zulu(attempt.sent_at), attempt.state.value, attempt.run_guid or "", status)
-        table.add_row(*row, str(attempt.item_count))
-    return table
+def _show(table: Table, clock: Clock, request_id: str) -> bool:
+    """Print all about a request; return False where the ledger does not know it."""
+    ledger = open_ledger(table, clock)
+    attempt_ids = ledger.requests.attempts_of(RequestId(request_id))
+    if attempt_ids is None:
+        click.echo(_UNKNOWN.format(request_id))
+        return False
+    parts = _parts(table, request_id)
+    groups = dict.fromkeys(part.page.group for part in parts if part.pending(request_id))
+    click.echo(_standing(parts, request_id))
+    if groups:
+        for reason in reasons(ledger, groups, clock.now()):
+            click.echo(f"- {reason}")
+    for line in _lines(list(_attempts(ledger, attempt_ids, parts, request_id))):
+        click.echo(line)
+    return True
+
+
+def _lines(attempts: list[tuple[Attempt, list[Entry]]]) -> Iterator[str]:
+    """Yield aligned lines: a head and one for each attempt; nothing is cut, GUIDs least of all."""
+    rows = [("submitted", "state", "run", "its items", "outcome")]
+    rows += [_row(attempt, entries) for attempt, entries in attempts]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows if attempts else []:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+
+
+def _parts(table: Table, request_id: str) -> list[Part]:
+    """Read the request's pages, and the suspect sets that parts of them went to."""
+    marker = table.get(keys.marker(request_id)) or {}
+    parts: list[Part] = []
+    level = set(marker.get("pages", ()))
+    while level:
+        items = table.get_many([keys.page(page_id) for page_id in level]).values()
+        pages = [read_page(item) for item in items]
+        pointers = table.get_many([keys.pointer(page.group, page.page_id) for page in pages])
+        for page in pages:
+            pointer = pointers.get(keys.pointer(page.group, page.page_id))
+            parts.append(Part(page, None if pointer is None else pointer["position"]))
+        level = {child for item in items for child in item.get("movedTo", ())}
+    return parts
+
+
+def _standing(parts: list[Part], request_id: str) -> str:
+    """Return the first line: how much of the request is pending."""
+    pending = [entry for part in parts for entry in part.pending(request_id)]
+    if any(part.page.group.kind is Kind.DEFINITION for part in parts):
+        return f"Run of the definition with its own criteria: {'pending' if pending else 'over'}"
+    open_items = sum(len(entry.item_guids) for entry in pending)
+    totals = {e.total for part in parts for e in part.entries(request_id, 0, part.page.size)}
+    return f"Items still pending: {open_items}" + "".join(f" of {total}" for total in totals)
+
+
+def _attempts(
+    ledger: Ledger, attempt_ids: list[str], parts: list[Part], request_id: str
+) -> Iterator[tuple[Attempt, list[Entry]]]:
+    """Yield each attempt that took items of the request, the one at work included, with those."""
+    at_work = ledger.lease.read().attempt_id
+    for attempt_id in sorted({*attempt_ids, *([at_work] if at_work else [])}):
+        with suppress(KeyError):  # it has expired, 60 days after it was settled
+            attempt = ledger.lease.attempt(AttemptId(attempt_id))
+            entries = _carried(attempt, parts, request_id)
+            if entries:
+                yield attempt, entries
+
+
+def _carried(attempt: Attempt, parts: list[Part], request_id: str) -> list[Entry]:
+    """Return what an attempt took of the request."""
+    known = {part.page.page_id: part for part in parts}
+    return [
+        entry
+        for cut in attempt.slices
+        if cut.page_id in known
+        for entry in known[cut.page_id].entries(request_id, cut.start, cut.stop)
+    ]
+
+
+def _row(attempt: Attempt, entries: list[Entry]) -> tuple[str, str, str, str, str]:
+    """Return when, how far, which run, how many of the run's items are the request's, and how."""
+    own = _items(entries) - attempt.rejected
+    share = f"{len(own)} of {attempt.item_count - len(attempt.rejected)}"
+    return (
+        zulu(attempt.sent_at),
+        attempt.state.value,
+        attempt.run_guid or "",
+        "criteria" if attempt.group.kind is Kind.DEFINITION else share,
+        "; ".join(_outcome(attempt, entries)),
+    )
+
+
+def _outcome(attempt: Attempt, entries: list[Entry]) -> Iterator[str]:
+    """Yield Arena's status or ours, the error, and how many items Arena refused by name."""
+    result = attempt.result
+    if result:
+        status = result.status or result.outcome.value
+        error = f"{result.error_code} {result.error_message}".strip()
+        yield f"{status}: {error}" if error else status
+    refused = _items(entries) & attempt.rejected
+    if refused:
+        yield f"{len(refused)} refused by Arena, see the dead-letter queue"
+
+
+def _items(entries: list[Entry]) -> set[ItemGuid]:
+    return {guid for entry in entries for guid in entry.item_guids}
 
 
 if __name__ == "__main__":
