@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "functions"))
 from arena_exports.adapters.dynamodb import DynamoTable
 from arena_exports.adapters.system import SystemClock
 from arena_exports.errors import LedgerUnavailableError
-from arena_exports.ledger import Ledger, keys, open_ledger
-from arena_exports.ledger.items import read_page
-from arena_exports.model import AttemptId, Entry, ItemGuid, Kind, Page, RequestId
+from arena_exports.ledger import Ledger, open_ledger
+from arena_exports.model import AttemptId, Entry, ItemGuid, Kind, RequestId
 from arena_exports.runs import zulu
 from infra.waiting import reasons
 
@@ -31,30 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from arena_exports.ledger.attempts import Attempt
+    from arena_exports.ledger.items import PageState
     from arena_exports.ports import Clock, Table
 
 _UNKNOWN = (
     "{} was never recorded (is it still on the intake queue?), or its marker has expired "
     "(75 days), or it was rejected as malformed: see the dead-letter queue."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A page with items of the request, pending from `position` on; None: all is settled."""
-
-    page: Page
-    position: int | None
-
-    def entries(self, request_id: str, start: int, stop: int) -> Iterator[Entry]:
-        """Yield what of the request lies between two positions."""
-        return (e for e in self.page.part(start, stop) if e.request_id == request_id)
-
-    def pending(self, request_id: str) -> list[Entry]:
-        """Return what of the request is pending."""
-        if self.position is None:
-            return []
-        return list(self.entries(request_id, self.position, self.page.size))
 
 
 @click.command()
@@ -75,17 +56,16 @@ def main(table: str, request_id: str) -> None:
 def _show(table: Table, clock: Clock, request_id: str) -> bool:
     """Print all about a request; return False where the ledger does not know it."""
     ledger = open_ledger(table, clock)
-    attempt_ids = ledger.requests.attempts_of(RequestId(request_id))
-    if attempt_ids is None:
+    states = ledger.requests.trace(RequestId(request_id))
+    if states is None:
         click.echo(_UNKNOWN.format(request_id))
         return False
-    parts = _parts(table, request_id)
-    groups = dict.fromkeys(part.page.group for part in parts if part.pending(request_id))
-    click.echo(_standing(parts, request_id))
+    groups = dict.fromkeys(state.page.group for state in states if _pending(state, request_id))
+    click.echo(_standing(states, request_id))
     if groups:
         for reason in reasons(ledger, groups, clock.now()):
             click.echo(f"- {reason}")
-    for line in _lines(list(_attempts(ledger, attempt_ids, parts, request_id))):
+    for line in _lines(list(_attempts(ledger, states, request_id))):
         click.echo(line)
     return True
 
@@ -100,53 +80,51 @@ def _lines(attempts: list[tuple[Attempt, list[Entry]]]) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-def _parts(table: Table, request_id: str) -> list[Part]:
-    """Read the request's pages, and the suspect sets that parts of them went to."""
-    marker = table.get(keys.marker(request_id)) or {}
-    parts: list[Part] = []
-    level = set(marker.get("pages", ()))
-    while level:
-        items = table.get_many([keys.page(page_id) for page_id in level]).values()
-        pages = [read_page(item) for item in items]
-        pointers = table.get_many([keys.pointer(page.group, page.page_id) for page in pages])
-        for page in pages:
-            pointer = pointers.get(keys.pointer(page.group, page.page_id))
-            parts.append(Part(page, None if pointer is None else pointer["position"]))
-        level = {child for item in items for child in item.get("movedTo", ())}
-    return parts
+def _entries(state: PageState, request_id: str, start: int, stop: int) -> Iterator[Entry]:
+    """Yield what of the request lies between two positions of a page."""
+    return (entry for entry in state.page.part(start, stop) if entry.request_id == request_id)
 
 
-def _standing(parts: list[Part], request_id: str) -> str:
+def _pending(state: PageState, request_id: str) -> list[Entry]:
+    """Return what of the request is pending on a page."""
+    if state.position is None:
+        return []
+    return list(_entries(state, request_id, state.position, state.page.size))
+
+
+def _standing(states: list[PageState], request_id: str) -> str:
     """Return the first line: how much of the request is pending."""
-    pending = [entry for part in parts for entry in part.pending(request_id)]
-    if any(part.page.group.kind is Kind.DEFINITION for part in parts):
+    pending = [entry for state in states for entry in _pending(state, request_id)]
+    if any(state.page.group.kind is Kind.DEFINITION for state in states):
         return f"Run of the definition with its own criteria: {'pending' if pending else 'over'}"
     open_items = sum(len(entry.item_guids) for entry in pending)
-    totals = {e.total for part in parts for e in part.entries(request_id, 0, part.page.size)}
+    entries = (e for state in states for e in _entries(state, request_id, 0, state.page.size))
+    totals = {entry.total for entry in entries}
     return f"Items still pending: {open_items}" + "".join(f" of {total}" for total in totals)
 
 
 def _attempts(
-    ledger: Ledger, attempt_ids: list[str], parts: list[Part], request_id: str
+    ledger: Ledger, states: list[PageState], request_id: str
 ) -> Iterator[tuple[Attempt, list[Entry]]]:
     """Yield each attempt that took items of the request, the one at work included, with those."""
     at_work = ledger.lease.read().attempt_id
-    for attempt_id in sorted({*attempt_ids, *([at_work] if at_work else [])}):
+    attempt_ids = {name for state in states for name in state.attempts}
+    for attempt_id in sorted(attempt_ids | ({at_work} if at_work else set())):
         with suppress(KeyError):  # it has expired, 60 days after it was settled
             attempt = ledger.lease.attempt(AttemptId(attempt_id))
-            entries = _carried(attempt, parts, request_id)
+            entries = _carried(attempt, states, request_id)
             if entries:
                 yield attempt, entries
 
 
-def _carried(attempt: Attempt, parts: list[Part], request_id: str) -> list[Entry]:
+def _carried(attempt: Attempt, states: list[PageState], request_id: str) -> list[Entry]:
     """Return what an attempt took of the request."""
-    known = {part.page.page_id: part for part in parts}
+    known = {state.page.page_id: state for state in states}
     return [
         entry
         for cut in attempt.slices
         if cut.page_id in known
-        for entry in known[cut.page_id].entries(request_id, cut.start, cut.stop)
+        for entry in _entries(known[cut.page_id], request_id, cut.start, cut.stop)
     ]
 
 

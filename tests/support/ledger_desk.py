@@ -106,3 +106,9 @@ class Desk:
 def run(guid: str = "RUN0000000000000000A", creator: str | None = "USER") -> Run:
     """Return a run as Arena tells it."""
     return Run(RunGuid(guid), 7, RunStatus.CREATED, "CREATED", None, None, creator, None, None, ())
+
+
+def attempts_of(ledger: Ledger, request_id: str) -> list[str]:
+    """Return the ids of the attempts that took items of a request."""
+    states = ledger.requests.trace(RequestId(request_id)) or []
+    return sorted({attempt_id for state in states for attempt_id in state.attempts})

@@ -8,6 +8,8 @@ from random import Random
 
 import pytest
 
+from arena_exports.model import RequestId
+from tests.support.ledger_desk import attempts_of
 from tests.support.world import World, item_guid
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -65,12 +67,10 @@ def test_ledger__looks_up_which_runs_served_a_request() -> None:
     """From a request to the attempts that took its items, over pages and suspect sets."""
     world = World(settings={"max_items_per_run": 10})
     (request_id,) = world.send({"itemGuids": [item_guid(n) for n in range(25)]})
-    assert world.ledger.requests.attempts_of(request_id) == []
+    assert attempts_of(world.ledger, request_id) == []
     world.settle()
-    attempts = world.ledger.requests.attempts_of(request_id)
-    assert attempts is not None
-    assert len(attempts) == 3
-    assert world.ledger.requests.attempts_of("unknown") is None  # type: ignore[arg-type]
+    assert len(attempts_of(world.ledger, request_id)) == 3
+    assert world.ledger.requests.trace(RequestId("unknown")) is None
 
 
 def test_ledger__expires_what_is_settled_and_nothing_that_is_pending() -> None:

@@ -21,7 +21,7 @@ from arena_exports.model import (
     RequestId,
     SetHistory,
 )
-from tests.support.ledger_desk import EXPORT, GROUP, NOW, RESULT, SUSPECTS, Desk
+from tests.support.ledger_desk import EXPORT, GROUP, NOW, RESULT, SUSPECTS, Desk, attempts_of
 from tests.support.world import item_guid
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def test_select__cuts_at_the_limit_and_goes_on_from_there() -> None:
     assert [(part.start, part.stop) for part in rest.slices] == [(1, 3), (0, 3), (0, 2)]
     for part in rest.slices:
         desk.ledger.requests.settle_slice(GROUP, part, AttemptId("second"))
-    assert desk.ledger.requests.attempts_of(RequestId("r3")) == ["first", "second"]
-    assert desk.ledger.requests.attempts_of(RequestId("r0")) == ["first"]
+    assert attempts_of(desk.ledger, "r3") == ["first", "second"]
+    assert attempts_of(desk.ledger, "r0") == ["first"]
 
 
 def test_settle__late_and_twice() -> None:
@@ -113,9 +113,7 @@ def test_sets__are_found_from_the_request_on() -> None:
     assert suspects.history == history
     desk.ledger.requests.settle_slice(SUSPECTS, suspects.slices[0], AttemptId("later"))
     assert counts(requests, []) == {"r1": 2}
-    assert desk.ledger.requests.attempts_of(RequestId("r1")) == sorted(
-        [attempt.attempt_id, "later"]
-    )
+    assert attempts_of(desk.ledger, "r1") == sorted([attempt.attempt_id, "later"])
 
 
 @pytest.mark.parametrize(

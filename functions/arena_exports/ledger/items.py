@@ -27,6 +27,15 @@ class Pending:
     history: SetHistory
 
 
+@dataclass(frozen=True, slots=True)
+class PageState:
+    """A page, the position from which on it is pending (None: nowhere), and who took from it."""
+
+    page: Page
+    position: int | None
+    attempts: frozenset[str]
+
+
 class SlotState(StrEnum):
     """What the one export slot is doing."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from arena_exports import pages
 from arena_exports.errors import ConditionFailedError
 from arena_exports.ledger import keys
-from arena_exports.ledger.items import marker_item, page_writes, read_page, read_pending
+from arena_exports.ledger.items import PageState, marker_item, page_writes, read_page, read_pending
 from arena_exports.model import (
     Entry,
     ExportRequest,
@@ -215,44 +215,35 @@ class RequestBook:
     def open_counts(
         self, requests: Iterable[RequestId], settled: Sequence[PageSlice]
     ) -> dict[RequestId, int]:
-        """Count the items of requests that are pending, as if the slices in `settled` were not.
-
-        The way leads from each request's marker over its pages to the sets that took parts of them.
-        """
+        """Count the items of requests that are pending, as if the slices in `settled` were not."""
         markers = self._table.get_many([keys.marker(request_id) for request_id in requests])
         done = {part.page_id: part.stop for part in settled}
         counts = {RequestId(pk.removeprefix("MSG#")): 0 for pk, _ in markers}
-        level = {PageId(page_id) for item in markers.values() for page_id in item["pages"]}
+        for state in self._walk(page_id for item in markers.values() for page_id in item["pages"]):
+            if state.position is not None:
+                start = max(state.position, done.get(state.page.page_id, 0))
+                _count_open(state.page, start, counts)
+        return counts
+
+    def trace(self, request_id: RequestId) -> list[PageState] | None:
+        """Return where the items of a request are and were; None where it is unknown."""
+        marker = self._table.get(keys.marker(request_id))
+        return None if marker is None else list(self._walk(marker["pages"]))
+
+    def _walk(self, page_ids: Iterable[str]) -> Iterator[PageState]:
+        """Yield these pages, then those of the sets that parts of them were moved to, and so on."""
+        level = set(page_ids)
         while level:
-            items = self._table.get_many([keys.page(page_id) for page_id in level])
-            level = {PageId(child) for item in items.values() for child in item.get("movedTo", ())}
-            found = [read_page(item) for item in items.values()]
+            items = self._table.get_many([keys.page(PageId(name)) for name in level]).values()
+            level = {child for item in items for child in item.get("movedTo", ())}
+            found = [read_page(item) for item in items]
             pointers = self._table.get_many(
                 [keys.pointer(page.group, page.page_id) for page in found]
             )
-            for page in found:
-                pointer = pointers.get(keys.pointer(page.group, page.page_id))
-                if pointer is not None:
-                    _count_open(page, max(pointer["position"], done.get(page.page_id, 0)), counts)
-        return counts
-
-    def attempts_of(self, request_id: RequestId) -> list[str] | None:
-        """Return the ids of the attempts that took items of a request; None where it is unknown."""
-        marker = self._table.get(keys.marker(request_id))
-        if marker is None:
-            return None
-        attempts: set[str] = set()
-        level = set(marker["pages"])
-        while level:
-            items = self._table.get_many([keys.page(page_id) for page_id in level])
-            found = {key: read_page(item) for key, item in items.items()}
-            pointers = self._table.get_many(
-                [keys.pointer(page.group, page.page_id) for page in found.values()]
-            )
-            for item in [*items.values(), *pointers.values()]:
-                attempts |= item.get("attempts", set())
-            level = {child for item in items.values() for child in item.get("movedTo", ())}
-        return sorted(attempts)
+            for item, page in zip(items, found, strict=True):
+                pointer = pointers.get(keys.pointer(page.group, page.page_id), {})
+                attempts = item.get("attempts", set()) | pointer.get("attempts", set())
+                yield PageState(page, pointer.get("position"), frozenset(attempts))
 
 
 def _reach(page: Page, start: int, seen: set[ItemGuid], limit: int) -> int:
