@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+import jmespath
 import pytest
 
 from arena_exports import polling, sessions, submission
@@ -169,6 +170,24 @@ def test_metrics_page__describes_every_metric() -> None:
     described = {row[1].strip(" `"): row[2].strip() for row in rows}
     assert len(described) == len(rows)
     assert described == counted()
+
+
+def test_runbook__prints_the_lines_that_insights_finds() -> None:
+    """Each result is a line with its values, as the AWS CLI writes rows as text."""
+    (expression,) = re.findall(r'get-query-results .*--query "([^"]+)"', RUNBOOK)
+    results = [
+        [
+            {"field": "@timestamp", "value": "2026-01-31 12:00:00.000"},
+            {"field": "message", "value": message},
+            {"field": "@ptr", "value": "Cl8KJgoi"},
+        ]
+        for message in ("request recorded", "run submitted")
+    ]
+    rows = jmespath.search(expression, {"status": "Complete", "results": results})
+    assert ["\t".join(row) for row in rows] == [
+        "2026-01-31 12:00:00.000 | request recorded",
+        "2026-01-31 12:00:00.000 | run submitted",
+    ]
 
 
 def test_runbook__asks_for_lines_that_exist() -> None:
