@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,16 +83,19 @@ def _digest_of_sources(sources: Path) -> str:
 
 
 def _run(arguments: list[str], environment: Mapping[str, str]) -> None:
-    result = subprocess.run(
-        [executable("sam", "sam"), *arguments],
-        cwd=ROOT,
-        env=_environment() | dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory(
+        prefix="sam-", dir=LOCAL
+    ) as scratch:  # it leaves folders there
+        result = subprocess.run(
+            [executable("sam", "sam"), *arguments],
+            cwd=ROOT,
+            env=_environment() | dict(environment) | {"TMPDIR": scratch},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
     if result.returncode:
         message = f"sam {arguments[0]} failed:\n{result.stdout}"
         raise SamError(message)
