@@ -42,6 +42,11 @@ class Arena:
     url: str
 
     @property
+    def control_url(self) -> str:
+        """The address below which the control interface is."""
+        return self._address("/")
+
+    @property
     def state_url(self) -> str:
         """The address that answers as soon as the simulator is ready."""
         return self._address("/state?requests=0")

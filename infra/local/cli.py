@@ -3,21 +3,22 @@
 import json
 import signal
 import sys
-import time
 from types import FrameType
 
 import click
 from rich.console import Console
 
-from infra.local import aws, kept
+from infra.local import kept, welcome
 from infra.local.emulator import NotReadyError
+from infra.local.events import followed
 from infra.local.sam import SamError
-from infra.local.stack import Stack, StackTimeoutError
+from infra.local.stack import SendError, Stack, StackTimeoutError
 from infra.local.story import main as story
 from infra.local.subscriber import Subscriber
 
 EVENTS_QUEUE = "events"
-EXPECTED_ERRORS = (NotReadyError, SamError, StackTimeoutError, story.StoryError)
+EVENTS_FILE = "events.jsonl"
+EXPECTED_ERRORS = (NotReadyError, SamError, SendError, StackTimeoutError, story.StoryError)
 
 
 @click.group()
@@ -38,7 +39,8 @@ def up() -> None:
         running = kept.start(lambda step: console.print(f"{step} …"))
         running.stack.subscribe(EVENTS_QUEUE)
         console.print("The local stack is up.\n")
-    _describe(console, running.stack)
+    for line in welcome.lines(running.stack):
+        console.print(line, soft_wrap=True)
 
 
 @commands.command()
@@ -53,15 +55,25 @@ def down() -> None:
 
 
 @commands.command()
-def logs() -> None:
-    """Show the last lines of every log of the running local stack."""
-    click.echo(_running_stack().recent_logs())
+@click.option("--all", "everything", is_flag=True, help="Show every line.")
+def logs(*, everything: bool) -> None:
+    """Show the last warnings and errors in each log of the running local stack.
+
+    The whole logs, the functions' among them, are written to its folder; the last line says where.
+    """
+    stack = _running_stack()
+    text = stack.all_logs() if everything else stack.recent_logs()
+    click.echo(text or "No log has a warning or an error.")
+    click.echo(f"---- The whole logs: {stack.folder}/*.log")
 
 
 @commands.command()
 @click.argument("bodies", nargs=-1, required=True)
 def send(bodies: tuple[str, ...]) -> None:
     """Send messages to the intake queue of the running local stack; print their ids."""
+    if "" in bodies:
+        message = "a message must not be empty: SQS takes none without a body"
+        raise click.ClickException(message)
     for message_id in _running_stack().send(*bodies):
         click.echo(message_id)
 
@@ -69,11 +81,10 @@ def send(bodies: tuple[str, ...]) -> None:
 @commands.command()
 def events() -> None:
     """Print the events of the running local stack, past and coming, until interrupted."""
-    subscriber = Subscriber.of_queue(_running_stack().clients, EVENTS_QUEUE)
-    while True:
-        for received in subscriber.receive():
-            click.echo(json.dumps(received.event, indent=2))
-        time.sleep(0.5)
+    stack = _running_stack()
+    subscriber = Subscriber.of_queue(stack.clients, EVENTS_QUEUE)
+    for event in followed(subscriber, stack.folder / EVENTS_FILE):
+        click.echo(json.dumps(event, indent=2))
 
 
 @commands.command()
@@ -117,31 +128,3 @@ def _running_stack() -> Stack:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-def _describe(console: Console, stack: Stack) -> None:
-    """Print what one needs to play with the stack."""
-    rows = {
-        "AWS endpoint": stack.endpoint,
-        "Intake queue": stack.outputs["IntakeQueueUrl"],
-        "Dead-letter queue": stack.outputs["DeadLetterQueueUrl"],
-        "Outcome topic": stack.outputs["OutcomeTopicArn"],
-        "State machine": stack.outputs["StateMachineArn"],
-        "Ledger table": stack.outputs["LedgerTableName"],
-        "Arena simulator": stack.arena_url,
-        "Logs": f"{stack.folder} (functions': .venv/dev/bin/python -m infra.local logs)",
-    }
-    for name, value in rows.items():
-        console.print(f"  [bold]{name:<18}[/] {value}", soft_wrap=True)
-    console.print("\nPoint the AWS CLI or an SDK at it:\n")
-    for name, value in aws.environment(stack.endpoint).items():
-        console.print(f"  export {name}={value}", soft_wrap=True)
-    queue = stack.outputs["IntakeQueueUrl"]
-    console.print("\nSend a GUID, with the AWS CLI or without:\n")
-    console.print(
-        f"  aws sqs send-message --queue-url {queue} --message-body CUEXB8CEPGHGZI18WDMU\n"
-        f"  .venv/dev/bin/python -m infra.local send CUEXB8CEPGHGZI18WDMU\n",
-        soft_wrap=True,
-    )
-    console.print("Watch what comes out: .venv/dev/bin/python -m infra.local events")
-    console.print("Stop it: make down")

@@ -1,7 +1,8 @@
 """Collect the logs that tell what went wrong: the functions', the executions' and the services'."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 from botocore.exceptions import ClientError
@@ -10,23 +11,30 @@ from infra.local.aws import Clients
 
 LINES = 40
 _ALL_IS_WELL = re.compile(
-    r'^(START|END|REPORT|INIT_START) |^{"_aws"|"level":"(INFO|DEBUG)"| INFO |\[INFO]'
+    r'^(START|END|REPORT|INIT_START) |^{"_aws"|"level":"(INFO|DEBUG)"| INFO |\[INFO]|^http://\S+$'
 )
-"""Lines of Lambda itself, metrics, and whatever was logged at INFO."""
+"""Lines of Lambda itself, metrics, the simulator's address, and whatever was logged at INFO."""
 _READY = "Running on http"
-"""The end of the emulator's greeting."""
+"""In the last line of the emulator's greeting."""
 
 
 def recent(clients: Clients, resources: Mapping[str, str], folder: Path) -> str:
-    """Give the last lines that matter of every log; the whole of them go to files in `folder`."""
-    sections = []
-    for logical_id, group in resources.items():
-        if logical_id.endswith("LogGroup"):
-            lines = function_lines(clients, group)
-            (folder / f"{logical_id}.log").write_text("\n".join(lines))
-    sections += [(path.name, _that_matter(path)) for path in sorted(folder.glob("*.log"))]
-    sections += _execution_errors(clients, resources)
-    return "\n".join(f"---- {title}\n{text}" for title, text in sections if text)
+    """Give the last lines of every log that say more than that all is well.
+
+    As `whole` does, it leaves the whole of the logs in the files `*.log` of the folder.
+    """
+    return _shown(clients, resources, folder, _last_that_matter)
+
+
+def whole(clients: Clients, resources: Mapping[str, str], folder: Path) -> str:
+    """Give every line of every log."""
+    return _shown(clients, resources, folder, list)
+
+
+def without_doubles(lines: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Leave out the lines that are known from another log."""
+    elsewhere = set(known)
+    return [line for line in lines if line not in elsewhere]
 
 
 def function_lines(clients: Clients, group: str) -> list[str]:
@@ -45,10 +53,39 @@ def without_routine(lines: Iterable[str]) -> list[str]:
     return [line for line in lines if line.strip() and not _ALL_IS_WELL.search(line)]
 
 
-def _that_matter(path: Path) -> str:
-    text = path.read_text(errors="replace")
-    after_banner = text.rpartition(_READY)[2]
-    return "\n".join(without_routine(after_banner.splitlines())[-LINES:])
+def _shown(
+    clients: Clients,
+    resources: Mapping[str, str],
+    folder: Path,
+    chosen: Callable[[list[str]], list[str]],
+) -> str:
+    of_functions = _write_function_logs(clients, resources, folder)
+    sections = []
+    for path in sorted(folder.glob("*.log")):
+        lines = path.read_text(errors="replace").splitlines()
+        if path.name not in of_functions:  # the emulator's has what the functions print, too
+            lines = without_doubles(lines, chain.from_iterable(of_functions.values()))
+        sections.append((path.name, "\n".join(chosen(lines))))
+    sections += _execution_errors(clients, resources)
+    return "\n".join(f"---- {title}\n{text}" for title, text in sections if text)
+
+
+def _write_function_logs(
+    clients: Clients, resources: Mapping[str, str], folder: Path
+) -> dict[str, list[str]]:
+    """Write each function's log to a file in the folder; return the lines by the file's name."""
+    written = {}
+    for logical_id, group in resources.items():
+        if logical_id.endswith("LogGroup"):
+            text = "\n".join(function_lines(clients, group))
+            (folder / f"{logical_id}.log").write_text(text)
+            written[f"{logical_id}.log"] = text.splitlines()
+    return written
+
+
+def _last_that_matter(lines: list[str]) -> list[str]:
+    greeting = max((n for n, line in enumerate(lines, 1) if _READY in line), default=0)
+    return without_routine(lines[greeting:])[-LINES:]
 
 
 def _execution_errors(clients: Clients, resources: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -15,12 +15,17 @@ from infra.local.subscriber import BATCH, Subscriber, attributes_of, drain
 
 MAX_BATCH_BYTES = 1_000_000
 POLL_SECONDS = 0.2
+SHOWN_LETTERS = 60
 
 T = TypeVar("T")
 
 
 class StackTimeoutError(AssertionError):
     """What was waited for did not happen in time; the text ends with the functions' logs."""
+
+
+class SendError(Exception):
+    """The intake queue did not take a message; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ class Stack:
 
     @cached_property
     def outputs(self) -> Mapping[str, str]:
-        """The stack's outputs by name (CONTRACT.md §4)."""
+        """The stack's outputs by name (README, sections Send, Subscribe and Operate)."""
         stacks = self.clients.cloudformation.describe_stacks(StackName=self.name)["Stacks"]
         return {
             output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])
@@ -72,7 +77,11 @@ class Stack:
         return Subscriber.subscribe(self.clients, self.outputs["OutcomeTopicArn"], name)
 
     def send(self, *bodies: str | list[Any] | dict[str, Any]) -> list[str]:
-        """Send messages to the intake queue, what is not text as JSON; return their ids."""
+        """Send messages to the intake queue, what is not text as JSON; return their ids.
+
+        Raises:
+            SendError: the queue does not take one of them.
+        """
         texts = [body if isinstance(body, str) else json.dumps(body) for body in bodies]
         return [message_id for batch in _batches(texts) for message_id in self._send(batch)]
 
@@ -81,8 +90,9 @@ class Stack:
         reply = self.clients.sqs.send_message_batch(
             QueueUrl=self.outputs["IntakeQueueUrl"], Entries=entries
         )
-        if reply.get("Failed"):
-            raise StackTimeoutError(str(reply["Failed"]))
+        if failed := reply.get("Failed"):
+            refused = [f"{_named(bodies[int(e['Id'])])}: {e['Message']}" for e in failed]
+            raise SendError("\n".join(["the intake queue does not take", *refused]))
         ids = {entry["Id"]: entry["MessageId"] for entry in reply["Successful"]}
         return [ids[str(n)] for n in range(len(bodies))]
 
@@ -149,8 +159,17 @@ class Stack:
         )
 
     def recent_logs(self) -> str:
-        """Give the last lines of every log of the stack, for showing when something failed."""
+        """Give the last warnings and errors of every log, for showing when something failed."""
         return logs.recent(self.clients, self.resources, self.folder)
+
+    def all_logs(self) -> str:
+        """Give every line of every log."""
+        return logs.whole(self.clients, self.resources, self.folder)
+
+
+def _named(body: str) -> str:
+    """Quote the beginning of a message."""
+    return repr(body if len(body) <= SHOWN_LETTERS else f"{body[:SHOWN_LETTERS]}…")
 
 
 def _batches(bodies: Iterable[str]) -> Iterable[list[str]]:

@@ -29,7 +29,7 @@ class ReceivedEvent:
 
     @property
     def data(self) -> Mapping[str, Any]:
-        """The CloudEvent's data, as CONTRACT.md describes it for the type."""
+        """The CloudEvent's data, as README's section Subscribe describes it."""
         data: Mapping[str, Any] = self.event["data"]
         return data
 

@@ -1,8 +1,53 @@
 """Which log lines matter when something failed."""
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
 from infra.local import logs
+from infra.local.aws import Clients
+
+INFO = '{"level":"INFO","message":"request recorded"}'
+WARNING = '{"level":"WARNING","message":"request rejected"}'
+GREETING = "[INFO] Running on http://127.0.0.1:1 (CTRL + C to quit)"
+OWN = "2026-11-23 20:00:00 WARNING [sns] queue policy denies delivery"
+AWS_LOG = f"art\n{GREETING}\n{INFO}\n{WARNING}\n{OWN}\n"
+
+
+class FakeLogs:
+    """A client of CloudWatch Logs, in each of whose groups stand the same lines."""
+
+    def get_paginator(self, _name: str) -> "FakeLogs":
+        """Give itself."""
+        return self
+
+    def paginate(self, **_group: str) -> list[dict[str, Any]]:
+        """Give one page."""
+        return [{"events": [{"message": INFO}, {"message": WARNING}]}]
+
+
+@pytest.fixture
+def clients() -> Clients:
+    """The clients, of which the logs alone are there."""
+    return cast("Clients", SimpleNamespace(logs=FakeLogs()))
+
+
+def test_recent__shows_each_warning_once(clients: Clients, tmp_path: Path) -> None:
+    """The emulator's log has what the functions print, too; it is shown as theirs alone."""
+    (tmp_path / "aws.log").write_text(AWS_LOG)
+    (tmp_path / "arena.log").write_text("http://127.0.0.1:2\n")
+    shown = logs.recent(clients, {"SubmitLogGroup": "group"}, tmp_path)
+    assert shown == f"---- SubmitLogGroup.log\n{WARNING}\n---- aws.log\n{OWN}"
+    assert (tmp_path / "SubmitLogGroup.log").read_text() == f"{INFO}\n{WARNING}"
+
+
+def test_whole__shows_every_line_once(clients: Clients, tmp_path: Path) -> None:
+    """What is routine, too."""
+    (tmp_path / "aws.log").write_text(AWS_LOG)
+    shown = logs.whole(clients, {"SubmitLogGroup": "group"}, tmp_path).splitlines()
+    assert shown == ["---- SubmitLogGroup.log", INFO, WARNING, "---- aws.log", "art", GREETING, OWN]
 
 
 @pytest.mark.parametrize(
