@@ -64,8 +64,8 @@ class Display(AbstractContextManager["Display"]):
             self._live.update(self._state(snapshot))
         elif snapshot.seconds - self._stated_at >= STATE_SECONDS:
             self._stated_at = snapshot.seconds
-            depth, requests = snapshot.queue_depth, arena_requests(snapshot)
-            line = f"State    queue {depth}; {_exported(snapshot)}; {requests}"
+            depth = counted(snapshot.queue_depth, "message")
+            line = f"State    {depth} queued; {_exported(snapshot)}; {arena_requests(snapshot)}"
             self.say(line, snapshot.seconds)
 
     def _state(self, snapshot: Snapshot) -> Table:
@@ -90,9 +90,13 @@ class Display(AbstractContextManager["Display"]):
             line.add_row("[dim]none in progress[/]")
         for run in running:
             what = counted(run.items, "GUID") if run.items else "its own criteria"
-            line.add_row(self._spinner, f"run {run.number}, {run.status}, {what}")
+            line.add_row(
+                self._spinner, f"run {run.number} of {run.export_guid}, {run.status}, {what}"
+            )
         return line
 
 
 def _exported(snapshot: Snapshot) -> str:
-    return f"{snapshot.exported} of {snapshot.sent} GUIDs exported, {snapshot.pending} pending"
+    return (
+        f"{snapshot.exported} of {snapshot.sent} distinct GUIDs exported, {snapshot.pending} open"
+    )

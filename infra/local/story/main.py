@@ -69,8 +69,10 @@ class Story:
         """
         self._send("first wave", self.first_wave)
         malformed_id = self.stack.send(MALFORMED)[0]
-        self._say("Queue    one malformed message")
         self.stack.send({"action": "reconcile"})
+        self._say(
+            "Queue    2 messages more, one malformed, one to reconcile; the schedule sends 1, too"
+        )
         self._watch_until("the first run in progress", self._run_in_progress)
         self._send("second wave, some of the first once more", self.second_wave)
         self._watch_until("every request accounted for", self._all_accounted_for)
@@ -84,10 +86,13 @@ class Story:
         return [*self.tally.problems, *lines[:MOST_SHOWN], *more]
 
     def _send(self, name: str, messages: list[Sample]) -> None:
+        known = self.tally.sent_guids()
         message_ids = self.stack.send(*(message.body for message in messages))
         self.tally.sent(message_ids, messages)
-        guids = len(samples.distinct_guids(messages))
-        self._say(f"Queue    {name}: {len(messages)} messages with {guids} GUIDs")
+        guids = samples.distinct_guids(messages)
+        repeated = f", {len(guids - known)} of them new" if known else ""
+        count = f"{len(messages)} messages with {len(guids)} distinct GUIDs"
+        self._say(f"Queue    {name}: {count}{repeated}")
 
     def _say(self, line: str) -> None:
         self.display.say(line, time.monotonic() - self.watcher.started)

@@ -1,4 +1,4 @@
-"""Sample messages of every form that the intake queue accepts (CONTRACT.md §1)."""
+"""Sample messages of every form that the intake queue accepts: README, section Send."""
 
 import json
 import random

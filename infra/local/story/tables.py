@@ -9,11 +9,14 @@ from rich.table import Table
 from infra.local.story.samples import Sample, distinct_guids
 from infra.local.story.tally import COMPLETED, REJECTED, Tally
 from infra.local.story.watch import Snapshot
-from infra.local.story.words import counted
+from infra.local.story.words import served
 from infra.local.subscriber import ReceivedEvent
 
+LOGIN = "login"
+FREE = "(free)"
+"""Arena does not count logins against the day's requests."""
 _PURPOSES = {
-    "login": ("login", "logins"),
+    LOGIN: (f"login {FREE}", f"logins {FREE}"),
     "submit": ("run started", "runs started"),
     "poll": ("poll", "polls"),
     "list": ("look at the runs", "looks at the runs"),
@@ -39,9 +42,9 @@ def of_samples(samples: Sequence[Sample]) -> Table:
     table.add_column("example", overflow="ellipsis", no_wrap=True, style="dim")
     for form in dict.fromkeys(sample.form for sample in samples):
         of_form = [sample for sample in samples if sample.form == form]
-        example = " ".join(of_form[0].body.split())[:_EXAMPLE_LETTERS]
-        guids = str(len(distinct_guids(of_form)))
-        table.add_row(form, str(len(of_form)), guids, escape(example))
+        table.add_row(form, str(len(of_form)), _asked_for(of_form), escape(_beginning(of_form[0])))
+    distinct = f"{len(distinct_guids(samples))} of them distinct: some are asked for again"
+    table.add_row("all", str(len(samples)), _asked_for(samples), distinct, style="bold")
     return table
 
 
@@ -63,15 +66,22 @@ def example(received: Sequence[ReceivedEvent]) -> str:
     return json.dumps({**event, "data": data}, indent=2, ensure_ascii=False)
 
 
+def _asked_for(samples: Sequence[Sample]) -> str:
+    return str(sum(len(sample.item_guids) for sample in samples))
+
+
+def _beginning(sample: Sample) -> str:
+    text = " ".join(sample.body.split())
+    return text if len(text) <= _EXAMPLE_LETTERS else f"{text[:_EXAMPLE_LETTERS]}…"
+
+
 def _event_cells(received: ReceivedEvent) -> tuple[str, ...]:
     data, colour = received.data, {COMPLETED: "green", REJECTED: "yellow"}.get(received.type, "red")
     name = received.type.removeprefix(PREFIX)
     if received.type == REJECTED:
         return f"[{colour}]{name}[/]", "1 message", escape(data["error"]["message"])
-    count = len(data["itemGuids"])
-    what = counted(count, "GUID") if count else "own criteria"
     files = " ".join(data.get("fileGuids", ())) or escape(str(data.get("error")))
-    return f"[{colour}]{name}[/]", f"{what} for {counted(len(data['requests']), 'request')}", files
+    return f"[{colour}]{name}[/]", served(data), files
 
 
 def _shortened(value: object) -> object:
@@ -95,10 +105,13 @@ def closing(tally: Tally, last: Snapshot, total_seconds: float) -> Table:
     table.add_column(justify="right", style="bold")
     table.add_column(style="dim")
     sent, exported = tally.sent_guids(), tally.exported_guids()
-    requests = sum(last.arena.requests.values())
+    requests = sum(n for purpose, n in last.arena.requests.items() if purpose != LOGIN)
     aside = f"{total_seconds:.0f} with build, deployment and clean-up"
-    table.add_row("GUIDs in", str(len(sent)), f"in {len(tally.requests)} messages")
-    table.add_row("GUIDs exported", str(len(sent & exported)), "each by a run after its message")
+    times = f"distinct; asked for {tally.asked_for()} times in {len(tally.requests)} messages"
+    table.add_row("GUIDs in", str(len(sent)), times)
+    runs = f"distinct; {tally.carried()} in all runs, as some were asked for again"
+    table.add_row("GUIDs exported", str(len(sent & exported)), runs)
+    table.add_row("Rejected", str(len(tally.rejected)), "the malformed message")
     table.add_row("Runs", str(len(last.arena.runs)), "one of them by the schedule")
     table.add_row("Arena requests", str(requests), arena_requests(last))
     table.add_row("Seconds", f"{last.seconds:.0f}", aside)

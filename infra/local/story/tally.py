@@ -56,6 +56,14 @@ class Tally:
         """Gather the distinct GUIDs of all completed runs."""
         return set().union(*(run.item_guids for run in self.runs.values()))
 
+    def asked_for(self) -> int:
+        """Count the GUIDs of all requests, each as often as it is asked for."""
+        return sum(len(item_guids) for item_guids in self.requests.values())
+
+    def carried(self) -> int:
+        """Count the GUIDs of all completed runs, each as often as a run carried it."""
+        return sum(len(run.item_guids) for run in self.runs.values())
+
     def unaccounted(self) -> dict[str, set[str]]:
         """Give the GUIDs still open, by the request that asked for them."""
         still_open = {request: set(item_guids) for request, item_guids in self.requests.items()}

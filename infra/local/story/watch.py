@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from infra.local.arena import ArenaState
 from infra.local.stack import Stack
 from infra.local.story.tally import COMPLETED, REJECTED, Tally
-from infra.local.story.words import counted
+from infra.local.story.words import counted, served
 from infra.local.subscriber import ReceivedEvent, Subscriber
 
 ENDED = {"COMPLETE", "DOWNLOADED", "FAILED", "ABORTED"}
@@ -15,7 +15,10 @@ ENDED = {"COMPLETE", "DOWNLOADED", "FAILED", "ABORTED"}
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The stack at one moment. `seconds` count from the first message."""
+    """The stack at one moment.
+
+    `seconds` count from the first message; `sent` and `exported` are numbers of distinct GUIDs.
+    """
 
     seconds: float
     queue_depth: int
@@ -52,7 +55,7 @@ class Watcher:
             exported=len(sent & self.tally.exported_guids()),
             arena=self.stack.arena.state(),
         )
-        return snapshot, [*self._arena_news(snapshot.arena), *map(_event_line, arrived)]
+        return snapshot, [*self._arena_news(snapshot.arena), *map(event_line, arrived)]
 
     def _arena_news(self, arena: ArenaState) -> Iterator[str]:
         logins = arena.requests.get("login", 0)
@@ -69,12 +72,12 @@ class Watcher:
             self._run_statuses[run.guid] = run.status
 
 
-def _event_line(received: ReceivedEvent) -> str:
+def event_line(received: ReceivedEvent) -> str:
+    """Tell an event in one line."""
     data = received.data
     if received.type == COMPLETED:
-        requests = counted(len(data["requests"]), "request")
-        served = f"{counted(len(data['itemGuids']), 'GUID')} for {requests}"
-        return f"Topic    {received.type}: run {data['runNumber']}, {served}"
+        run = f"run {data['runNumber']} of {data['exportGuid']}"
+        return f"Topic    {received.type}: {run}, {served(data)}"
     if received.type == REJECTED:
         return f"Topic    {received.type}: {data['error']['message']}"
     return f"Topic    {received.type}: {data.get('error')}"

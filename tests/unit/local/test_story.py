@@ -2,6 +2,8 @@
 
 import io
 import random
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from infra.local.stack import DeadLetter
 from infra.local.story import samples, tables
 from infra.local.story.samples import MALFORMED, Sample
 from infra.local.story.tally import COMPLETED, REJECTED, Tally
-from infra.local.story.watch import Snapshot
+from infra.local.story.watch import Snapshot, event_line
 from infra.local.subscriber import ReceivedEvent
 
 RULES = IntakeRules("default", DEFAULT_EXPORT_GUID)
@@ -105,16 +107,39 @@ def test_tally__checks_the_rejection(
     assert len(tally.problems) == problems
 
 
+def test_tables__add_up_the_samples() -> None:
+    """The last row has the sum of the column above it; what is cut short says so."""
+    made = samples.of_every_form(random.Random(1), 40)
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(tables.of_samples(made))
+    rows = re.findall(r"^(.+?) +(\d+) +(\d+) +(.+?) *$", console.export_text(), re.MULTILINE)
+    *forms, last = [(int(messages), int(asked)) for _, messages, asked, _ in rows]
+    assert len(forms) == 10
+    assert last == (sum(n for n, _ in forms), sum(n for _, n in forms))
+    assert rows[-1][3].startswith(f"{len(samples.distinct_guids(made))} of them distinct")
+    assert rows[0][3].endswith("…")
+
+
+def test_event_line__names_the_definition_of_a_run() -> None:
+    """Two definitions number their runs alike."""
+    run = completed("R1", [], "1")
+    line = event_line(replace(run, event={**run.event, "data": {**run.data, "runNumber": 7}}))
+    assert line.endswith(f"run 7 of {DEFAULT_EXPORT_GUID}, own criteria for 1 request")
+
+
 def test_tables__show_what_came_out(tally: Tally) -> None:
     """The tables name the events and sum up, on a narrow console without colours too."""
     events = [completed("R1", [ITEM, OTHER], "1", "2"), completed("R2", [], "3")]
     tally.received(events)
-    arena = ArenaState({"login": 1, "submit": 2, "poll": 1}, {}, [], 9_996)
+    arena = ArenaState({"login": 1, "submit": 2, "poll": 1}, {}, [], 9_997)
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(tables.events(events))
     console.print(tables.closing(tally, Snapshot(9.0, 0, 2, 2, arena), 30.0))
     text = console.export_text()
     assert "2 GUIDs for 2 requests" in text
     assert "own criteria for 1 request" in text
-    assert "1 login, 2 runs started, 1 poll; 9,996 left today" in text
+    assert re.search(r"GUIDs in +2 +distinct; asked for 3 times in 2 messages", text)
+    assert re.search(r"GUIDs exported +2 +distinct; 2 in all runs", text)
+    assert re.search(r"Arena requests +3 +1 login \(free\), 2 runs started, 1 poll", text)
+    assert "9,997 left today" in text
     assert DEFINITION_EXPORT_GUID not in text
