@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(CURDIR)/.venv/sam/bin:$(PATH)
 
 .PHONY: help
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{ printf "%-17s %s\n", $$1, $$2 }'
 
 .PHONY: setup
 setup: .venv/dev/.stamp .venv/stack/.stamp .venv/sam/.stamp ## Make the environments below .venv/ (the other targets do it by themselves)
@@ -48,7 +48,7 @@ mutants: .venv/dev/.stamp ## Break the core in some thousand ways, and see that 
 	@.venv/dev/bin/python -m tests.support.mutants .cache/mutants
 
 .PHONY: bench
-bench: setup .venv/bench/.stamp ## Measure requests, polls, start-up and cents beside what others do (4 minutes)
+bench: setup .venv/bench/.stamp ## Measure requests, polls, start-up and cents beside what others do (5 minutes)
 	@mkdir -p .cache && sam build >.cache/build.log 2>&1 || { cat .cache/build.log; exit 1; }
 	@PYTHONPATH=functions .venv/bench/bin/python -m tests.bench
 
