@@ -283,6 +283,10 @@ class World:
         """Count the POSTs of runs that Arena saw."""
         return sum(1 for record in self.arena.journal.records if record.purpose == "submit")
 
+    def logins(self) -> int:
+        """Count the logins that Arena saw."""
+        return sum(1 for record in self.arena.journal.records if record.purpose == "login")
+
     def answers(self, code: int) -> int:
         """Count Arena's answers with a code."""
         return sum(1 for record in self.arena.journal.records if record.code == code)

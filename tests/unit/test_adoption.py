@@ -319,9 +319,19 @@ def test_adoption__needs_no_more_of_the_budget_than_the_look() -> None:
     control.add_faults(world.arena, {"method": "POST", "path": "*/runs", "lateSeconds": 100})
     world.send(*ITEMS)
     world.clock.time = world.ledger.lease.read().expires_at
-    control.set_budget(world.arena, {"remaining": 50, "resetSeconds": 50_000})
     world.reconcile()
-    assert world.telemetry.metrics["RunsAdopted"] == 0
+    assert attempt_in_slot(world).looks == 1
+    control.set_budget(world.arena, {"remaining": 50, "resetSeconds": 50_000})
     world.clock.time = world.ledger.lease.read().expires_at
     world.reconcile()
     assert world.telemetry.metrics["RunsAdopted"] == 1
+
+
+def test_adoption__does_not_tell_who_we_are() -> None:
+    """Only the answer to a POST of ours does: a stranger's run may look like ours."""
+    world = World()
+    control.add_faults(world.arena, LOST)
+    world.send(*ITEMS)
+    world.settle()
+    assert world.telemetry.metrics["RunsAdopted"] == 1
+    assert world.ledger.lease.read().creator_guid == ""

@@ -124,6 +124,16 @@ def test_submission__refused_definition_lets_others_go_at_once() -> None:
     assert len(world.events("run.completed")) == 2
 
 
+def test_submission__refused_definition_leaves_the_slot_free() -> None:
+    """Only the definition waits, and nothing counts as busy."""
+    world = World()
+    control.add_faults(world.arena, {**POST, "status": 403, "code": 403})
+    world.send(item_guid(1))
+    lease = world.ledger.lease.read()
+    assert (lease.state, lease.not_before, lease.busy) == (SlotState.IDLE, 0, 0)
+    assert world.ledger.definitions.read(EXPORT).not_before > world.clock.now()
+
+
 def test_submission__criteria_refused_rejects_the_requests_with_arena_s_words() -> None:
     """A definition with criteria of its own takes no items, ever."""
     world = World()

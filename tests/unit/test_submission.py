@@ -75,6 +75,10 @@ def test_submission__unknown_post_is_counted_and_left_to_a_look() -> None:
     world.clock.time = lease.expires_at - 1
     world.reconcile()
     assert world.ledger.lease.read() == lease
+    assert world.telemetry.lines[-1] == (
+        "no run now",
+        {"reason": "a POST is under way or looked for", "until": zulu(lease.expires_at)},
+    )
     world.clock.time = lease.expires_at
     world.reconcile()
     assert world.ledger.lease.read().state is SlotState.RUNNING
