@@ -42,6 +42,7 @@ STORM_SECONDS = 5400
 QUIET_SECONDS = 1800
 DRAIN_SECONDS = 30 * 3600
 HEALTHY_EVERY_SECONDS = 3600.0
+DELIVER_EVERY_SECONDS = 10.0
 TIMEOUTS = {"submit": 120.0, "poll": 90.0, "publish": 300.0, "session": 60.0}
 FUNCTION_OF_ARN = {f"${{{name.title()}FunctionArn}}": name for name in TIMEOUTS}
 BUDGET_LIMIT = 100_000
@@ -137,7 +138,7 @@ class Simulation:
         for _ in range(self.plan.messages):
             at = self.random.uniform(0, STORM_SECONDS * 0.8) if self.random.random() < 0.7 else 5.0
             self.scheduler.after(at, self.queue.send_something)
-        self._every(5.0, self.queue.deliver)
+        self._every(DELIVER_EVERY_SECONDS, self.queue.deliver)
         self._every(60.0, lambda: self.invoke("submit", RECONCILE))
         self._every(120.0, self._strike)
 

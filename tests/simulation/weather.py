@@ -52,9 +52,8 @@ class Weather:
         """Draw how long a call takes, in seconds: mostly short, at times long."""
         if self.strikes("stall"):
             return self.random.uniform(10.0, 130.0)
-        if self.random.random() < 0.02:
-            return self.random.uniform(0.5, 8.0)
-        return self.random.uniform(0.001, 0.05)
+        draw = self.random.random()
+        return self.random.uniform(0.5, 8.0) if draw < 0.02 else draw / 20
 
 
 CHANCES = tuple(name for name in Weather.__dataclass_fields__ if name not in ("random", "struck"))
