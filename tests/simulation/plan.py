@@ -54,7 +54,7 @@ def draw_plan(random: Random) -> Plan:
     most_items = random.choice([None, None, None, 5])
     many_runs = max_items == 2 or bool(poison) or most_items is not None
     return Plan(
-        messages=random.choice([3, 8, 16] if max_items == 2 else [3, 12, 40]),
+        messages=random.choice([3, 8, 16] if many_runs else [3, 12, 40]),
         pool=pool,
         max_items=max_items,
         poison=poison,
