@@ -37,13 +37,13 @@ def of_samples(samples: Sequence[Sample]) -> Table:
     """Show the forms of the sample messages, with an example of each."""
     table = _table("The sample messages, of every form that the intake queue accepts")
     table.add_column("form", no_wrap=True)
-    table.add_column("messages", justify="right")
-    table.add_column("GUIDs", justify="right")
+    table.add_column("messages", justify="right", width=8)
+    table.add_column("GUIDs", justify="right", width=5)
     table.add_column("example", overflow="ellipsis", no_wrap=True, style="dim")
     for form in dict.fromkeys(sample.form for sample in samples):
         of_form = [sample for sample in samples if sample.form == form]
         table.add_row(form, str(len(of_form)), _asked_for(of_form), escape(_beginning(of_form[0])))
-    distinct = f"{len(distinct_guids(samples))} of them distinct: some are asked for again"
+    distinct = f"{len(distinct_guids(samples))} of them distinct"
     table.add_row("all", str(len(samples)), _asked_for(samples), distinct, style="bold")
     return table
 

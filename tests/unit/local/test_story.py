@@ -110,7 +110,7 @@ def test_tally__checks_the_rejection(
 def test_tables__add_up_the_samples() -> None:
     """The last row has the sum of the column above it; what is cut short says so."""
     made = samples.of_every_form(random.Random(1), 40)
-    console = Console(width=120, record=True, file=io.StringIO())
+    console = Console(width=80, record=True, file=io.StringIO())
     console.print(tables.of_samples(made))
     rows = re.findall(r"^(.+?) +(\d+) +(\d+) +(.+?) *$", console.export_text(), re.MULTILINE)
     *forms, last = [(int(messages), int(asked)) for _, messages, asked, _ in rows]
