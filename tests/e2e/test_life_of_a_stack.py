@@ -115,7 +115,7 @@ def test_update_in_place__loses_nothing_and_exports_nothing_twice(
     assert [run.items for run in case.runs] == [1, 3]
     assert "3144" not in case.stack.arena.state().codes
     assert not case.stack.dead_letters()
-    assert _statuses_of_executions(case.stack) == {"SUCCEEDED"}
+    assert _how_executions_ended(case.stack) == {"SUCCEEDED"}
     assert resources.items() <= second.stack.resources.items()
     assert "firstRemaining" not in budget
     assert "firstRemaining" in case.stack.ledger_item("BUDGET")
@@ -216,10 +216,16 @@ def _is_recorded(stack: Stack, request_id: str) -> bool:
     return bool(stack.ledger_item(f"MSG#{request_id}"))
 
 
-def _statuses_of_executions(stack: Stack) -> set[str]:
-    machine = stack.outputs["StateMachineArn"]
-    listed = stack.clients.stepfunctions.list_executions(stateMachineArn=machine)
-    return {execution["status"] for execution in listed["executions"]}
+def _how_executions_ended(stack: Stack) -> set[str]:
+    """Give the statuses once no execution runs: each has a step after its run's event."""
+
+    def statuses() -> set[str]:
+        machine = stack.outputs["StateMachineArn"]
+        listed = stack.clients.stepfunctions.list_executions(stateMachineArn=machine)
+        return {execution["status"] for execution in listed["executions"]}
+
+    stack.wait_until("every execution ended", lambda: "RUNNING" not in statuses())
+    return statuses()
 
 
 def _stack_id(stack: Stack) -> str:
