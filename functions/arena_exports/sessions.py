@@ -222,7 +222,7 @@ class LoginDesk:
     def _failed(self, state: SessionState, version: str, error: Exception) -> NotNowError:
         named = refusals.login_error(error) if isinstance(error, ArenaAnswerError) else error
         if isinstance(named, LoginRefusedError):
-            # It ended nobody's session, and is not tried again: the next credentials need not wait.
+            # It is not tried again, so that nobody is locked out if the next ones do not wait.
             uncounted = replace(state, logins=state.logins[:-1], not_before=0)
             return self._refused(uncounted, version, named)
         seconds = LOCKED_SECONDS if isinstance(named, AccountLockedError) else UNCLEAR_SECONDS

@@ -173,7 +173,9 @@ class SimTransport:
         self._outside = outside
 
     def send(self, request: HttpRequest) -> HttpAnswer:
-        weather = self._outside.weather
+        weather, simulation = self._outside.weather, self._simulation
+        if request.path == "/login" and simulation.credentials.current in simulation.refused:
+            simulation.tried_again.append(request.call)
         if request.call == "start an export run" and weather.strikes("arena_late"):
             self._queue_late_run()
         answer: HttpAnswer = self._outside.call(lambda: self._exchange(request))

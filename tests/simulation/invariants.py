@@ -22,8 +22,6 @@ RULES = IntakeRules("default", EXPORT)
 HARMLESS = ("LedgerUnavailableError", "DeliveryError", "ConnectionError", "NotNowError")
 MOST_LOGINS_AN_HOUR = 7
 REFUSED = 4081
-# After these the session function may not have written down what Arena told it.
-FORGETTING = {"kill", "lost_answer", "stall", "throttle"}
 # After any other fault something that was said may not be known to have been said.
 DOUBLING = frozenset(CHANCES) - {
     "arena_drop",
@@ -210,12 +208,11 @@ def _nobody_rejected_without_cause(simulation: Simulation) -> Iterator[str]:
 
 
 def _logins_bounded(simulation: Simulation) -> Iterator[str]:
-    """R5: no credentials are refused twice, and all other logins keep to the cool-down."""
+    """R5: credentials known to be refused are not tried; other logins keep to the cool-down."""
     logins = [record for record in simulation.arena.journal.records if record.purpose == "login"]
     accepted = [login.at for login in logins if login.code != REFUSED]
-    refused, tried = len(logins) - len(accepted), len(simulation.credentials.versions)
-    if refused > tried and not simulation.weather.struck & FORGETTING:
-        yield f"{refused} logins refused with {tried} versions of the credentials"
+    if simulation.tried_again:
+        yield f"{len(simulation.tried_again)} logins with credentials known to be refused"
     for at in accepted:
         within = sum(1 for other in accepted if at <= other < at + 3600)
         if within > MOST_LOGINS_AN_HOUR:

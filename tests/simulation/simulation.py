@@ -72,6 +72,8 @@ class Simulation:
         self.mischief = Mischief(self)
         self.invocations = 0
         self.crashes: list[BaseException] = []
+        self.refused: set[str] = set()  # versions of the credentials, as the ledger knows
+        self.tried_again: list[str] = []
         self.watchers: dict[str, Task] = {}
         self._environments: dict[str, list[Parts]] = {name: [] for name in TIMEOUTS}
         self.storm = True
@@ -182,6 +184,9 @@ class Simulation:
         return session.handler.session(payload, parts)
 
     def _retire(self, function: str, parts: Parts, task: Task) -> None:
+        if function == "session":
+            known = self.memory.items.get("SESSION", {}).get("-", {}).get("refusedVersion")
+            self.refused |= {known} if known else set()
         if task.error is None:
             self._environments[function].append(parts)
         elif not isinstance(task.error, Killed):
