@@ -222,9 +222,10 @@ class LoginDesk:
     def _failed(self, state: SessionState, version: str, error: Exception) -> NotNowError:
         named = refusals.login_error(error) if isinstance(error, ArenaAnswerError) else error
         if isinstance(named, LoginRefusedError):
-            # It is not tried again, so that nobody is locked out if the next ones do not wait.
-            uncounted = replace(state, logins=state.logins[:-1], not_before=0)
-            return self._refused(uncounted, version, named)
+            # The next credentials need not wait, but guesses would lock the account (4083).
+            few = len(state.logins) <= LOGINS_BEFORE_COOL_DOWN
+            state = replace(state, not_before=0 if few else state.not_before)
+            return self._refused(state, version, named)
         seconds = LOCKED_SECONDS if isinstance(named, AccountLockedError) else UNCLEAR_SECONDS
         return self._unclear(state, seconds, str(named))
 

@@ -157,8 +157,21 @@ def test_fault_24__new_password_is_tried_at_once() -> None:
     assert world.logins() == 4
     assert world.telemetry.metrics["SessionDuel"] == 1
     state = world.ledger.session.read()
-    assert len(state.logins) == 3
+    assert len(state.logins) == 4
     assert (state.refused_version, state.refused_code) == ("", "")
+
+
+def test_fault_24__guessed_passwords_do_not_lock_the_account() -> None:
+    """One new version after the other, all of them wrong: from the fourth on they cool down."""
+    world = World()
+    desk = make_login_desk(world.parts)
+    for guess in range(20):
+        world.set_password(f"guess {guess}")
+        with pytest.raises(NotNowError):
+            desk.renew("")
+        world.clock.sleep(61)
+    assert world.answers(4083) == 0
+    assert world.logins() == 5
 
 
 def test_fault_24__locked_account_is_waited_out() -> None:
