@@ -13,6 +13,7 @@
     │   ├── RequestNotCompletedError   no answer, or one that cannot be read
     │   ├── ArenaAnswerError           Arena answered with an error (its branches: see below)
     │   └── NotNowError                no request was sent: budget spent, or no session to be had
+    │       └── SecretRefusedError     AWS refuses a secret until an operator acts
     └── LoginRefusedError              Arena, or a broken credentials secret, refuses the login
 
 An answer's error says what may be done about it by its type, and carries status, Arena's code and
@@ -72,9 +73,10 @@ class DeliveryError(ArenaExportsError):
 
 
 class LoginRefusedError(ArenaExportsError):
-    """The credentials cannot log in: refused by Arena, without their keys, or of another workspace.
+    """The credentials cannot log in: Arena refuses them, or they are unreadable or invalid.
 
-    `code` is Arena's (4001, 4079, 4081, 4082) or `CredentialsInvalid` or `WrongWorkspace`.
+    `code` is Arena's (4001, 4079, 4081, 4082) or `CredentialsUnreadable`, `CredentialsInvalid` or
+    `WrongWorkspace`.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -101,6 +103,14 @@ class NotNowError(ArenaError):
         super().__init__(f"{reason}; try again in {retry_after_seconds} s")
         self.reason = reason
         self.retry_after_seconds = retry_after_seconds
+
+
+class SecretRefusedError(NotNowError):
+    """AWS refuses to read or write a secret, and will until an operator acts.
+
+    It was deleted, its policy or its KMS key denies access, or it belongs to another account. The
+    reason names the secret and AWS's code, never a value.
+    """
 
 
 class ArenaAnswerError(ArenaError):

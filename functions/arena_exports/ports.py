@@ -129,10 +129,15 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret's value (its JSON object) and the id of the version that it is."""
+    """A secret's value (its JSON object) and the id of the version that it is.
+
+    Where the value is not a JSON object, `value` is empty and `problem` says what is wrong
+    ("is binary, ..."), without any part of the value.
+    """
 
     version: str
     value: Mapping[str, Any] = field(repr=False)
+    problem: str = ""
 
 
 class SecretReader(Protocol):
@@ -142,7 +147,7 @@ class SecretReader(Protocol):
         """Return the current version, or a named one; None when there is none yet.
 
         Raises:
-            NotNowError: Secrets Manager did not answer.
+            NotNowError: Secrets Manager did not answer; as a `SecretRefusedError`: it refuses.
         """
 
 
@@ -150,10 +155,10 @@ class SecretStore(SecretReader, Protocol):
     """Reads and writes one secret."""
 
     def write(self, value: Mapping[str, Any], version: str) -> None:
-        """Make a new current version with the given id.
+        """Make a new current version with the given id (32 to 64 letters, digits, hyphens).
 
         Raises:
-            NotNowError: Secrets Manager did not answer.
+            NotNowError: Secrets Manager did not answer; as a `SecretRefusedError`: it refuses.
         """
 
 

@@ -8,7 +8,7 @@ down, and never twice with credentials that were refused.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arena_exports import arena_protocol as protocol
 from arena_exports import arena_refusals as refusals
@@ -19,9 +19,12 @@ from arena_exports.errors import (
     LoginRefusedError,
     NotNowError,
     RequestNotCompletedError,
+    SecretRefusedError,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from arena_exports.ledger.standing import SessionRecord, SessionState
     from arena_exports.ports import (
         Clock,
@@ -40,6 +43,7 @@ LOGIN_SECONDS = 75  # longer than the session function's time-out (60 s)
 BUSY_SECONDS = 5
 UNCLEAR_SECONDS = 60
 LOCKED_SECONDS = 330  # Arena locks an account for five minutes (4083)
+_NO_VERSION = "none"  # of credentials that do not exist or cannot be read
 REFUSED_SECONDS = 60  # asking again costs no login until the credentials have a new version
 LOGINS_BEFORE_COOL_DOWN = 3
 COOL_DOWN_SECONDS = 900
@@ -110,6 +114,9 @@ def _session(secret: Secret | None) -> Session:
     return Session(secret.version, session_id) if protocol.is_session_id(session_id) else Session()
 
 
+_KEYS = ("email", "password", "workspaceId")
+
+
 class LoginDesk:
     """The session function's work: one login at a time, for all."""
 
@@ -136,8 +143,17 @@ class LoginDesk:
         `dead_version` is "" where there was none.
 
         Raises:
-            NotNowError: another login is under way, a cool-down, or refused credentials.
+            NotNowError: another login is under way, a cool-down, refused credentials, or a secret
+                that cannot be read or written.
         """
+        try:
+            return self._renew(dead_version)
+        except SecretRefusedError as exc:
+            self._telemetry.count("LoginRefused")
+            self._telemetry.warn("session secret refused", errorMessage=exc.reason)
+            raise
+
+    def _renew(self, dead_version: str) -> str:
         state = self._record.read()
         if state.version not in ("", dead_version) and self._is_in_force(state):
             return state.version
@@ -169,8 +185,12 @@ class LoginDesk:
     def _allowed_credentials(self, state: SessionState) -> Secret:
         """Return the credentials, if a login with them may be tried now."""
         wait = state.not_before - self._clock.now()
-        credentials = self._credentials.read()
-        version = credentials.version if credentials else "none"
+        try:
+            credentials = self._credentials.read()
+        except SecretRefusedError as exc:
+            refusal = LoginRefusedError("CredentialsUnreadable", exc.reason)
+            raise self._refused(state, _NO_VERSION, refusal) from None
+        version = credentials.version if credentials else _NO_VERSION
         if state.refused_version == version:
             self._telemetry.count("LoginRefused")
             self._telemetry.warn(
@@ -252,17 +272,40 @@ class LoginDesk:
 
 
 def _complete(credentials: Secret | None) -> Secret:
-    missing = [
-        key
-        for key in ("email", "password")
-        if credentials is None
-        or not isinstance(credentials.value.get(key), str)
-        or not credentials.value[key]
-    ]
-    if credentials is None or missing:
-        message = f"the credentials secret has no {' and no '.join(missing)}"
-        raise LoginRefusedError("CredentialsInvalid", message)
-    return credentials
+    """Return credentials that a login can be tried with.
+
+    Raises:
+        LoginRefusedError: they are not what they must be; the message says why, and quotes nothing.
+    """
+    if credentials is None:
+        problem = "does not exist, or has no current version"
+    elif credentials.problem:
+        problem = credentials.problem
+    else:
+        faults = list(filter(None, (_fault(credentials.value, key) for key in _KEYS)))
+        if not faults:
+            return credentials
+        problem = f"has {' and '.join(faults)}"
+    raise LoginRefusedError("CredentialsInvalid", f"the credentials secret {problem}")
+
+
+def _fault(value: Mapping[str, Any], key: str) -> str:
+    """Return what is wrong with a key of the credentials ("no password"), or ""."""
+    found = value.get(key)
+    optional, article = key == "workspaceId", "an" if key == "email" else "a"
+    if found is None:
+        # The same letters, so it is no secret that stands in the wrong place.
+        other = next((name for name in value if name.strip().lower() == key.lower()), None)
+        if other is not None and key not in value:
+            return f"no {key} but {other.strip()} (white space and capitals count)"
+        return "" if optional else f"no {key}"
+    if isinstance(found, int) and not isinstance(found, bool) and optional:
+        return ""
+    if not isinstance(found, str):
+        return f"{article} {key} that is not text"
+    if not found.strip():
+        return f"an empty {key}"
+    return "" if found == found.strip() else f"{article} {key} with white space around it"
 
 
 def _check_workspace(credentials: Secret, login: protocol.Login) -> None:

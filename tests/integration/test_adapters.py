@@ -57,12 +57,16 @@ def test_secret__versions(secret: SecretStore) -> None:
     assert secret.read("c" * 32) is None
 
 
-def test_secret__that_is_no_object_reads_as_empty(aws: Clients) -> None:
-    """A value that is not a JSON object has no keys: the missing key is what is reported."""
+def test_secret__that_is_no_object_says_what_it_is(aws: Clients) -> None:
+    """A value that is not a JSON object has no keys, and a problem that names no part of it."""
     arn = aws.secrets.create_secret(Name="not-json", SecretString="hunter2")["ARN"]
     read = ManagedSecret(aws.secrets, arn, conceal).read()
     assert read is not None
-    assert read.value == {}
+    assert (read.value, "is not JSON" in read.problem, "hunter2" in read.problem) == (
+        {},
+        True,
+        False,
+    )
 
 
 @dataclass

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from arena_exports.adapters.aws_errors import AWS_ERRORS, error_code
 from arena_exports.errors import NotNowError
 
 if TYPE_CHECKING:
@@ -34,14 +33,26 @@ class SessionFunction:
                 FunctionName=self._function_name,
                 Payload=json.dumps({"deadVersion": dead_version}).encode(),
             )
-            content = json.loads(answer["Payload"].read())
-        except (BotoCoreError, ClientError, ValueError) as exc:
-            reason = f"session function not reached ({type(exc).__name__})"
+            payload = answer["Payload"].read()
+        except AWS_ERRORS as exc:
+            reason = f"session function not reached ({error_code(exc)})"
             raise NotNowError(reason, _RETRY_AFTER_SECONDS) from None
-        if answer.get("FunctionError") or not isinstance(content, dict):
-            raise NotNowError("session function failed", _RETRY_AFTER_SECONDS)
+        content = _object(payload)
+        if answer.get("FunctionError"):
+            # Not the message: an exception's text could hold what it was about (R9).
+            reason = f"session function failed ({content.get('errorType') or 'no error type'})"
+            raise NotNowError(reason, _RETRY_AFTER_SECONDS)
         if "version" in content:
             return str(content["version"])
         raise NotNowError(
-            str(content.get("reason")), int(content.get("retryAfterSeconds", _RETRY_AFTER_SECONDS))
+            str(content.get("reason") or "session function gave no reason"),
+            int(content.get("retryAfterSeconds") or _RETRY_AFTER_SECONDS),
         )
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(payload)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from arena_exports.errors import NotNowError
+from arena_exports.adapters.aws_errors import AWS_ERRORS, error_code, is_temporary
+from arena_exports.errors import NotNowError, SecretRefusedError
 from arena_exports.ports import Secret
 
 if TYPE_CHECKING:
@@ -15,32 +14,48 @@ if TYPE_CHECKING:
 
 _RETRY_AFTER_SECONDS = 30
 _CONCEALED_KEYS = ("password", "arenaSessionId")
+_QUOTES = "'\u2018\u2019\u201c\u201d`"  # of a shell, or of a word processor
+_KINDS = {str: "text", list: "list", bool: "boolean", int: "number", float: "number"}
 
 
 class ManagedSecret:
     """Fulfils `ports.SecretStore`.
 
-    Its errors name the operation and AWS's code, never a value. `conceal` is told of every password
+    Its errors name the secret and AWS's code, never a value. `conceal` is told of every password
     and session id that passes through.
     """
 
-    def __init__(self, client: Any, arn: str, conceal: Callable[[str], None]) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        client: Any,  # noqa: ANN401 - boto3 clients have no type
+        arn: str,
+        conceal: Callable[[str], None],
+        *,
+        must_exist: bool = False,
+    ) -> None:
+        """Take a client for the region of the ARN.
+
+        `must_exist`: a secret without a current version is refused, and not merely empty yet.
+        """
         self._client = client
         self._arn = arn
         self._conceal = conceal
+        self._must_exist = must_exist
 
     def read(self, version: str | None = None) -> Secret | None:
         """Return the current version, or a named one; None when there is none yet."""
         named = {"VersionId": version} if version else {}
         try:
             answer = self._client.get_secret_value(SecretId=self._arn, **named)
-        except self._client.exceptions.ResourceNotFoundException:
+        except self._client.exceptions.ResourceNotFoundException as exc:
+            if self._must_exist:
+                raise self._not_now("read", exc) from None
             return None
-        except (BotoCoreError, ClientError) as exc:
-            raise _not_now("read", exc) from None
-        value = _object(answer.get("SecretString", ""))
+        except AWS_ERRORS as exc:
+            raise self._not_now("read", exc) from None
+        value, problem = _object(answer)
         self._conceal_in(value)
-        return Secret(answer["VersionId"], value)
+        return Secret(answer["VersionId"], value, problem)
 
     def write(self, value: Mapping[str, Any], version: str) -> None:
         """Make a new current version with the given id."""
@@ -49,26 +64,68 @@ class ManagedSecret:
             self._client.put_secret_value(
                 SecretId=self._arn, ClientRequestToken=version, SecretString=json.dumps(dict(value))
             )
-        except (BotoCoreError, ClientError) as exc:
-            raise _not_now("written", exc) from None
+        except AWS_ERRORS as exc:
+            raise self._not_now("written", exc) from None
 
     def _conceal_in(self, value: Mapping[str, Any]) -> None:
         for key in _CONCEALED_KEYS:
             self._conceal(str(value.get(key, "")))
 
+    def _not_now(self, done: str, error: Exception) -> NotNowError:
+        reason = f"secret {self._arn} could not be {done} ({error_code(error)}{_said(done, error)})"
+        kind = NotNowError if is_temporary(error) else SecretRefusedError
+        return kind(reason, _RETRY_AFTER_SECONDS)
 
-def _object(text: str) -> dict[str, Any]:
-    """Return the JSON object that a secret holds.
 
-    Anything else reads as {}, so that a missing key is what is reported.
-    """
+def _said(done: str, error: Exception) -> str:
+    """Return AWS's message about a read: one about a write might quote the value."""
+    message = getattr(error, "response", {}).get("Error", {}).get("Message")
+    return f": {message}" if message and done == "read" else ""
+
+
+class _ProblemError(Exception):
+    """What is wrong with a value, without any part of it."""
+
+
+def _object(answer: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return the JSON object that a secret holds, or {} and what is wrong with it."""
     try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+        value = _parsed(_text(answer))
+    except _ProblemError as exc:
+        return {}, str(exc)
+    return (value, "") if isinstance(value, dict) else ({}, _not_an_object(value))
 
 
-def _not_now(done: str, exc: Exception) -> NotNowError:
-    code = exc.response["Error"]["Code"] if isinstance(exc, ClientError) else type(exc).__name__
-    return NotNowError(f"secret could not be {done} ({code})", _RETRY_AFTER_SECONDS)
+def _text(answer: Mapping[str, Any]) -> str:
+    if "SecretString" not in answer:
+        raise _ProblemError("is binary: store it as text (SecretString)")
+    text = str(answer["SecretString"]).removeprefix("\ufeff").strip()
+    if not text:
+        raise _ProblemError("is empty")
+    if text[0] in _QUOTES:
+        raise _ProblemError("is not JSON: it is in quotes, which a shell or an editor left there")
+    return text
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text, object_pairs_hook=_unique)
+    except json.JSONDecodeError as exc:
+        what = exc.msg.partition(":")[0]  # after a colon it may quote a character
+        where = f"line {exc.lineno}, column {exc.colno}"
+        raise _ProblemError(f"is not JSON: {what} ({where})") from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, or deeply nested
+        raise _ProblemError("is not JSON that can be read") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise _ProblemError("is JSON in which a key occurs twice")
+    return value
+
+
+def _not_an_object(value: object) -> str:
+    if isinstance(value, str) and value.lstrip()[:1] == "{":
+        return "is not a JSON object: it is a JSON text that holds JSON, encoded twice"
+    return f"is not a JSON object but a JSON {_KINDS.get(type(value), 'null')}"

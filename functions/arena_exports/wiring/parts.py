@@ -56,14 +56,19 @@ class Aws:
     def __init__(self) -> None:
         self._session: Any = get_session()
 
-    def client(self, service: str, *, read_timeout: int = 20, attempts: int = 4) -> Any:  # noqa: ANN401
-        """Return a client that is tried `attempts` times, with the `standard` back-off."""
+    def client(
+        self, service: str, *, read_timeout: int = 20, attempts: int = 4, region: str | None = None
+    ) -> Any:  # noqa: ANN401 - boto3 clients have no type
+        """Return a client that makes `attempts` tries, with the `standard` back-off.
+
+        `region`: the function's own unless it is named.
+        """
         config = Config(
             connect_timeout=3,
             read_timeout=read_timeout,
             retries={"mode": "standard", "total_max_attempts": attempts},
         )
-        return self._session.create_client(service, config=config)
+        return self._session.create_client(service, region_name=region, config=config)
 
 
 def common_parts() -> tuple[Parts, Aws]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from arena_exports.adapters.http import HttpTransport
 from arena_exports.adapters.secrets import ManagedSecret
 from arena_exports.sessions import LoginDesk
 from arena_exports.telemetry import conceal
 from arena_exports.wiring.parts import Parts, common_parts, make_ledger
+
+if TYPE_CHECKING:
+    from arena_exports.wiring.parts import Aws
 
 
 @cache
@@ -25,8 +29,20 @@ def real_parts() -> Parts:
         parts,
         transport=HttpTransport(settings.arena_base_url),
         session_secret=ManagedSecret(secrets, settings.session_secret_arn, conceal),
-        credentials=ManagedSecret(secrets, settings.credentials_secret_arn, conceal),
+        credentials=ManagedSecret(
+            _client_of(secrets, settings.credentials_secret_arn, aws),
+            settings.credentials_secret_arn,
+            conceal,
+            must_exist=True,
+        ),
     )
+
+
+def _client_of(secrets: Any, arn: str, aws: Aws) -> Any:  # noqa: ANN401 - boto3 clients have no type
+    """Return a client for the region of a secret's ARN: Secrets Manager knows its own alone."""
+    region = "".join(arn.split(":")[3:4])
+    own = region in ("", secrets.meta.region_name)
+    return secrets if own else aws.client("secretsmanager", region=region)
 
 
 def make_login_desk(parts: Parts) -> LoginDesk:
