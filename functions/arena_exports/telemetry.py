@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import warnings
 from typing import Any
 
@@ -16,6 +17,10 @@ _CALLER = 3  # the log line's location is where the domain said it
 _SAME_IN_EVERY_LINE = ("cold_start", "function_arn", "function_memory_size", "service")
 # Of lines that only say what became of a request there are millions, and each byte is paid for.
 _WHERE_IN_THE_CODE = ("location", "function_name", "function_request_id")
+# Lambda sets it at each invocation, also where nothing is traced.
+_TRACE_VARIABLE = "_X_AMZN_TRACE_ID"
+# Lambda's names: a level that it does not know counts as INFO, and its filter drops the line.
+_LEVELS_OF_LAMBDA = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _REDACTED = "[redacted]"
 _concealed: set[str] = set()
 
@@ -43,14 +48,25 @@ def redacted(text: str) -> str:
 class LineFormatter(LambdaPowertoolsFormatter):
     """Powertools' JSON lines, shorter and redacted.
 
-    From WARNING on they also say where in the code and in which invocation.
+    From WARNING on they also say where in the code and in which invocation. `timestamp` (RFC 3339,
+    UTC) and `level` are as Lambda's log-level filter reads them, if the functions are set to it.
     """
+
+    def __init__(self) -> None:
+        super().__init__(utc=True, use_rfc3339=True)
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
+        """Return the time of a record, `2026-11-23T20:00:00.123Z`."""
+        return super().formatTime(record, datefmt).replace("+00:00", "Z")
 
     def serialize(self, log: Any) -> str:  # noqa: ANN401 - Powertools' dict
         """Return the line."""
         routine = logging.getLevelNamesMapping()[log["level"]] <= logging.INFO
         for key in (*_SAME_IN_EVERY_LINE, *(_WHERE_IN_THE_CODE if routine else ())):
             log.pop(key, None)
+        if routine and "Sampled=1" not in os.environ.get(_TRACE_VARIABLE, ""):
+            log.pop("xray_trace_id", None)  # leads to no trace
+        log["level"] = _LEVELS_OF_LAMBDA.get(log["level"], log["level"])
         return redacted(super().serialize(log))
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
+import time
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PASSWORD = 'correct "horse" bättery\\staple'
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 CONTEXT = SimpleNamespace(
     function_name="submit",
     memory_limit_in_mb=512,
@@ -51,6 +55,45 @@ def test_line__has_the_fields_and_little_else(text: io.StringIO) -> None:
     assert warning.keys() == {"level", "message", "timestamp", "runGuid"} | where
     assert warning["function_request_id"] == CONTEXT.aws_request_id
     assert warning["location"].startswith("handler:")
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [("debug", "DEBUG"), ("info", "INFO"), ("warning", "WARN"), ("error", "ERROR")],
+)
+def test_line__is_read_by_lambdas_filter(
+    text: io.StringIO, monkeypatch: pytest.MonkeyPatch, level: str, shown: str
+) -> None:
+    """Timestamps are RFC 3339, levels are Lambda's: others count as INFO, and WARN drops them."""
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    before = logger.log_level
+    logger.setLevel("DEBUG")
+    try:
+        getattr(logger, level)("x")
+    finally:
+        logger.setLevel(before)
+        monkeypatch.undo()
+        time.tzset()
+    line = json.loads(text.getvalue())
+    assert RFC_3339.fullmatch(line["timestamp"])
+    age = datetime.now(UTC) - datetime.fromisoformat(line["timestamp"])
+    assert timedelta(0) <= age + timedelta(milliseconds=1) < timedelta(minutes=5)
+    assert line["level"] == shown
+
+
+@pytest.mark.parametrize("sampled", [0, 1])
+def test_line__names_the_trace_where_it_leads_to_one(
+    text: io.StringIO, monkeypatch: pytest.MonkeyPatch, sampled: int
+) -> None:
+    """Lambda gives every invocation a trace id; routine lines show it where a trace is kept."""
+    root = "1-5759e988-bd862e3fe1be46a994272793"
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", f"Root={root};Parent=53995c3f42cd8ad8;Sampled={sampled}")
+    PowertoolsTelemetry().event("request recorded")
+    PowertoolsTelemetry().warn("run failed")
+    routine, warning = map(json.loads, text.getvalue().splitlines())
+    assert routine.get("xray_trace_id") == (root if sampled else None)
+    assert warning["xray_trace_id"] == root
 
 
 def test_line__shows_no_secret(text: io.StringIO) -> None:
