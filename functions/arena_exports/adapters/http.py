@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import http.client
+import io
 import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import requests
+from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from arena_exports.arena_protocol import HttpAnswer, HttpRequest
 from arena_exports.errors import RequestNotCompletedError
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
 CONNECT_TIMEOUT_SECONDS = 5
@@ -41,9 +46,9 @@ class HttpTransport:
             RequestNotCompletedError: none came in time, or it was too large. The text holds no
                 header and no body.
         """
+        give_up_at = self._monotonic() + WHOLE_TIMEOUT_SECONDS
         try:
-            with requests.Session() as session:
-                session.trust_env = False
+            with _Session(lambda: give_up_at - self._monotonic()) as session:
                 return self._send(session, request)
         except (requests.RequestException, HTTPError, OSError, ValueError) as exc:
             # Not `from exc`: these exceptions carry the request, and with it the session id.
@@ -51,7 +56,6 @@ class HttpTransport:
             raise RequestNotCompletedError(message) from None
 
     def _send(self, session: requests.Session, request: HttpRequest) -> HttpAnswer:
-        give_up_at = self._monotonic() + WHOLE_TIMEOUT_SECONDS
         with session.request(
             request.method,
             self._base_url + request.path,
@@ -66,10 +70,87 @@ class HttpTransport:
             # slowly it fills. Compressed content is unpacked no further than a chunk either.
             while chunk := answer.raw.read1(_CHUNK_BYTES, decode_content=True):
                 body += chunk
-                if len(body) > MOST_ANSWER_BYTES or self._monotonic() > give_up_at:
-                    message = (
-                        f"{request.call}: the answer is too large or too slow ({len(body)} bytes)"
-                    )
+                if len(body) > MOST_ANSWER_BYTES:
+                    message = f"{request.call}: the answer is too large ({len(body)} bytes)"
                     raise RequestNotCompletedError(message)
             headers = {name.lower(): value for name, value in answer.headers.items()}
             return HttpAnswer(answer.status_code, headers, bytes(body), request.secrets)
+
+
+class _Session(requests.Session):
+    """A session for one request: no environment, no redirect, `seconds_left()` for the answer."""
+
+    def __init__(self, seconds_left: Callable[[], float]) -> None:
+        super().__init__()
+        self.trust_env = False
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, _Adapter(seconds_left))
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Find none: to prepare the next request, `requests` reads the whole body, unbounded."""
+
+
+class _Adapter(HTTPAdapter):
+    """Gives its connections another way to read an answer."""
+
+    def __init__(self, seconds_left: Callable[[], float]) -> None:
+        super().__init__()
+        self._seconds_left = seconds_left
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as inherited
+        """Return the pool of a request's one connection."""
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        pool.ConnectionCls = partial(self._connection, pool.ConnectionCls)
+        return pool
+
+    def _connection(self, make: Callable[..., Any], **kwargs: Any) -> Any:  # noqa: ANN401 - urllib3's
+        connection = make(**kwargs)
+        connection.response_class = partial(_Answer, self._seconds_left)
+        return connection
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer that skips interim ones, and that comes in time as a whole, headers included."""
+
+    def __init__(self, seconds_left: Callable[[], float], sock: Any, method: str) -> None:  # noqa: ANN401 - a socket
+        super().__init__(cast("Any", _Reader(sock, seconds_left)), method=method)
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Call every 1xx "100 Continue": `begin` skips that one, with its headers."""
+        version, status, reason = super()._read_status()  # type: ignore[misc] # not in the stubs
+        interim = http.client.CONTINUE <= status < http.client.OK
+        return version, http.client.CONTINUE if interim else status, reason
+
+
+class _Reader(io.RawIOBase):
+    """Reads a socket until the time is over, however slowly it fills."""
+
+    def __init__(self, sock: socket.socket, seconds_left: Callable[[], float]) -> None:
+        self._sock = sock
+        self._seconds_left = seconds_left
+        self._inner = sock.makefile("rb", buffering=0)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Return what http.client reads an answer from."""
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        """Say that it is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - any writable buffer
+        """Read some bytes.
+
+        Raises:
+            TimeoutError: none came in time.
+        """
+        seconds = min(self._seconds_left(), READ_TIMEOUT_SECONDS)
+        if seconds <= 0:
+            raise TimeoutError
+        self._sock.settimeout(seconds)
+        return self._inner.readinto(buffer)
+
+    def close(self) -> None:
+        """Let the socket go."""
+        self._inner.close()
+        super().close()
