@@ -10,6 +10,7 @@ from tests.support.world import EXPORT
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
+CONFLICTS = 0.2  # the chance that somebody's transactions are in the way
 LATE_DEFINITION = {"views": ["SPECS"]}
 
 
@@ -39,6 +40,7 @@ class Mischief:
 
     def make_good(self) -> None:
         """Mend what people would mend in the end."""
+        self._simulation.memory.conflicts = 0
         control.clear_faults(self._arena)
         control.clear_plans(self._arena)
         for export_guid in self._plan.late:
@@ -52,6 +54,8 @@ class Mischief:
         self._break_logins()
         self._break_the_next_run()
         self._start_a_foreign_run()
+        if self._draws(CONFLICTS):
+            self._simulation.memory.conflicts = self._random.randint(1, 5)
         if self._simulation.watchers and self._draws(self._plan.stops_executions):
             self._simulation.stop(self._random.choice(sorted(self._simulation.watchers)))
 

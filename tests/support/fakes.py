@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from arena_exports.arena_protocol import HttpAnswer, HttpRequest
-from arena_exports.errors import ConditionFailedError, RequestNotCompletedError
+from arena_exports.errors import (
+    ConditionFailedError,
+    LedgerUnavailableError,
+    RequestNotCompletedError,
+)
 from arena_exports.ports import (
     Check,
     DeadLetter,
@@ -58,12 +62,14 @@ class FakeClock:
 class InMemoryTable:
     """The ledger's table, with DynamoDB's rules that matter here.
 
-    Counts write units as DynamoDB does: one for each KiB, doubled in a transaction.
+    Counts write units as DynamoDB does: one for each KiB, doubled in a transaction. The next
+    `conflicts` writes meet another transaction, for longer than the adapter's tries last.
     """
 
     def __init__(self) -> None:
         self.items: dict[str, dict[str, Item]] = {}
         self.write_units = 0
+        self.conflicts = 0
         self.calls: Counter[str] = Counter()
 
     def get(self, key: Key) -> Item | None:
@@ -86,6 +92,9 @@ class InMemoryTable:
         self.calls["write"] += 1
         assert len({_key(write) for write in writes}) == len(writes), "two writes of one item"
         assert len(writes) <= MOST_WRITES, "too many writes"
+        if self.conflicts:
+            self.conflicts -= 1
+            raise LedgerUnavailableError("TransactionConflictException")
         failed = [
             n
             for n, write in enumerate(writes)

@@ -7,25 +7,45 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from arena_exports.adapters.attributes import from_attribute, to_attribute
+from arena_exports.adapters.aws_errors import error_code
+from arena_exports.adapters.system import SystemClock
 from arena_exports.errors import ConditionFailedError, LedgerUnavailableError
 from arena_exports.ports import Check, Delete, If, Item, Key, Put, Update, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from arena_exports.ports import Clock
+
 _MOST_KEYS_IN_A_BATCH = 100
-_BATCH_TRIES = 5
+_TRIES = 5
+_BACK_OFF_SECONDS = 0.05  # doubled with each try: 0.75 s at most, which any function has left (R10)
+_TRANSACTION_CONFLICT = "TransactionConflictException"
+_TRANSACTION_CANCELED = "TransactionCanceledException"
+_CONDITION_FAILED = "ConditionalCheckFailedException"
+# Reasons for which a transaction is cancelled, each of one item.
+_ITEM_CONDITION_FAILED = "ConditionalCheckFailed"
+_ITEM_IS_FINE = (None, "None")
+_ITEM_IS_BUSY = frozenset(
+    {"ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"}
+)
+
+
+class _BusyError(LedgerUnavailableError):
+    """Another transaction has the item at this moment, or the transaction was throttled."""
 
 
 class DynamoTable:
     """Fulfils `ports.Table`.
 
-    Retries of throttled calls are botocore's (standard mode), at this one layer.
+    Calls that are throttled or get no answer are retried by botocore (standard mode). It does not
+    retry a write that meets a transaction, nor a transaction that is cancelled: this does.
     """
 
-    def __init__(self, client: Any, table_name: str) -> None:  # noqa: ANN401 - boto3
+    def __init__(self, client: Any, table_name: str, clock: Clock | None = None) -> None:  # noqa: ANN401 - boto3
         self._client = client
         self._table_name = table_name
+        self._clock = clock or SystemClock()
 
     def get(self, key: Key) -> Item | None:
         """Return one item, or None."""
@@ -49,9 +69,11 @@ class DynamoTable:
             # DynamoDB stops at 16 MB of answer too, so only batches that bring nothing count as
             # failing.
             tries = tries + 1 if len(left) == len(batch) else 0
-            if tries == _BATCH_TRIES:
+            if tries == _TRIES:
                 message = "BatchGetItem keeps leaving keys unprocessed"
                 raise LedgerUnavailableError(message)
+            if tries:
+                self._back_off(tries)
             wanted = left + wanted
         return found
 
@@ -80,15 +102,31 @@ class DynamoTable:
     def write(self, *writes: Write) -> None:
         """Do all writes or none: one alone as it is, several in one transaction."""
         rendered = [self._render(write) for write in writes]
+        for tries in range(1, _TRIES):
+            try:
+                return self._write(rendered)
+            except _BusyError:
+                self._back_off(tries)
+        return self._write(rendered)
+
+    def _write(self, rendered: list[tuple[str, dict[str, Any]]]) -> None:
         if len(rendered) == 1:
-            operation, arguments = rendered[0]
-            self._call(
-                {"Put": "put_item", "Update": "update_item", "Delete": "delete_item"}[operation],
-                **arguments,
-            )
+            self._write_one(*rendered[0])
         elif rendered:
             items = [{operation: arguments} for operation, arguments in rendered]
             self._call("transact_write_items", TransactItems=items)
+
+    def _write_one(self, operation: str, arguments: dict[str, Any]) -> None:
+        if operation == "Put" and "ConditionExpression" in arguments:
+            arguments = {**arguments, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+        try:
+            self._call(_CALLS[operation], **arguments)
+        except ConditionFailedError as exc:
+            if not _was_written(exc.__cause__, arguments):
+                raise
+
+    def _back_off(self, tries: int) -> None:
+        self._clock.sleep(self._clock.jitter() * _BACK_OFF_SECONDS * 2 ** (tries - 1))
 
     def _render(self, write: Write) -> tuple[str, dict[str, Any]]:
         """Return the operation's name in a transaction, and its arguments."""
@@ -114,6 +152,7 @@ class DynamoTable:
             raise LedgerUnavailableError(type(exc).__name__) from exc
 
 
+_CALLS = {"Put": "put_item", "Update": "update_item", "Delete": "delete_item"}
 _OPERATIONS = {Put: "Put", Update: "Update", Delete: "Delete", Check: "ConditionCheck"}
 
 
@@ -172,18 +211,32 @@ class _Expression:
 
 
 def _ledger_error(exc: ClientError) -> ConditionFailedError | LedgerUnavailableError:
-    code = exc.response.get("Error", {}).get("Code", "")
-    if code == "ConditionalCheckFailedException":
+    """Return what an error of DynamoDB means.
+
+    A transaction's reasons are each of one item. A condition that failed did not hold, whatever is
+    said of the other items: the same writes cannot succeed, and are not tried again.
+    """
+    code = error_code(exc)
+    if code == _CONDITION_FAILED:
         return ConditionFailedError()
+    if code == _TRANSACTION_CONFLICT:
+        return _BusyError(code)
     reasons = [reason.get("Code") for reason in exc.response.get("CancellationReasons", [])]
-    failed = [
-        position for position, reason in enumerate(reasons) if reason == "ConditionalCheckFailed"
-    ]
-    if failed and all(reason in ("None", None, "ConditionalCheckFailed") for reason in reasons):
+    failed = [n for n, reason in enumerate(reasons) if reason == _ITEM_CONDITION_FAILED]
+    others = {str(r) for r in reasons if r not in (*_ITEM_IS_FINE, _ITEM_CONDITION_FAILED)}
+    if failed and others <= _ITEM_IS_BUSY:
         return ConditionFailedError(failed)
-    return LedgerUnavailableError(
-        " ".join([code, *sorted({r for r in reasons if r and r != "None"})])
-    )
+    text = " ".join([code, *sorted({*others, *([_ITEM_CONDITION_FAILED] if failed else [])})])
+    busy = code == _TRANSACTION_CANCELED and others and others <= _ITEM_IS_BUSY
+    return _BusyError(text) if busy else LedgerUnavailableError(text)
+
+
+def _was_written(cause: BaseException | None, arguments: dict[str, Any]) -> bool:
+    """Tell whether a put failed because an earlier try of botocore's, without an answer, did it."""
+    if not isinstance(cause, ClientError):
+        return False
+    retried = cause.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
+    return retried and "Item" in arguments and cause.response.get("Item") == arguments["Item"]
 
 
 def _key(key: Key) -> dict[str, Any]:

@@ -77,9 +77,9 @@ def common_parts() -> tuple[Parts, Aws]:
     Raises:
         SettingsError: the environment is not what it must be.
     """
-    settings, aws = read_settings(), Aws()
-    table = DynamoTable(aws.client("dynamodb"), settings.ledger_table_name)
-    return Parts(settings, table, SystemClock(), PowertoolsTelemetry()), aws
+    settings, aws, clock = read_settings(), Aws(), SystemClock()
+    table = DynamoTable(aws.client("dynamodb"), settings.ledger_table_name, clock)
+    return Parts(settings, table, clock, PowertoolsTelemetry()), aws
 
 
 def make_ledger(parts: Parts) -> Ledger:
