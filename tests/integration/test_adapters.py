@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
 
 from arena_exports.adapters.executions import StepFunctionsExecutions
 from arena_exports.adapters.messaging import SnsTopic, SqsDeadLetterQueue
 from arena_exports.adapters.secrets import ManagedSecret
-from arena_exports.errors import DeliveryError, NotNowError
+from arena_exports.adapters.system import SystemClock
+from arena_exports.errors import DeliveryError, NotNowError, SecretRefusedError
 from arena_exports.ports import DeadLetter, Event, SecretStore
 from arena_exports.telemetry import conceal
 from infra.local.aws import REGION
@@ -32,12 +35,12 @@ VERSION_1 = "a" * 32
 VERSION_2 = "b" * 32
 
 
-@pytest.fixture(params=["memory", "secrets manager"])
+@pytest.fixture(params=["memory", "ministack", "moto"])
 def secret(request: pytest.FixtureRequest) -> SecretStore:
     """A secret without a value, faked and real."""
     if request.param == "memory":
         return FakeSecret()
-    aws: Clients = request.getfixturevalue("aws")
+    aws: Clients = request.getfixturevalue(request.param)
     arn = aws.secrets.create_secret(Name=f"secret-{free_port()}")["ARN"]
     return ManagedSecret(aws.secrets, arn, conceal)
 
@@ -45,7 +48,7 @@ def secret(request: pytest.FixtureRequest) -> SecretStore:
 def test_secret__versions(secret: SecretStore) -> None:
     """A secret has no session first; then the version that was written is the current one."""
     empty = secret.read()
-    assert empty is None or empty.value == {}  # the embedded service makes a first, empty version
+    assert empty is None or empty.value == {}  # MiniStack, unlike AWS, makes an empty version
     secret.write({"arenaSessionId": "one|1"}, VERSION_1)
     secret.write({"arenaSessionId": "two"}, VERSION_2)
     current = secret.read()
@@ -77,13 +80,13 @@ class Inbox:
     arrived: Callable[[int], list[tuple[str, dict[str, str]]]]
 
 
-@pytest.fixture(params=["memory", "sns"])
+@pytest.fixture(params=["memory", "ministack", "moto"])
 def topic(request: pytest.FixtureRequest) -> Inbox:
     """The outcome topic, faked and real."""
     if request.param == "memory":
         fake = InMemoryTopic()
         return Inbox(fake, lambda _: [(e.body, dict(e.attributes)) for e in fake.events])
-    aws: Clients = request.getfixturevalue("aws")
+    aws: Clients = request.getfixturevalue(request.param)
     arn = aws.sns.create_topic(Name="outcomes")["TopicArn"]
     inbox = Subscriber.subscribe(aws, arn, "inbox")
 
@@ -95,13 +98,13 @@ def topic(request: pytest.FixtureRequest) -> Inbox:
     return Inbox(SnsTopic(aws.sns, arn), arrived)
 
 
-@pytest.fixture(params=["memory", "sqs"])
+@pytest.fixture(params=["memory", "ministack", "moto"])
 def dead_letters(request: pytest.FixtureRequest) -> Inbox:
     """The dead-letter queue, faked and real."""
     if request.param == "memory":
         fake = InMemoryDeadLetterQueue()
         return Inbox(fake, lambda _: [(e.body, e.attributes) for e in fake.letters])
-    aws: Clients = request.getfixturevalue("aws")
+    aws: Clients = request.getfixturevalue(request.param)
     url = aws.sqs.create_queue(QueueName="letters")["QueueUrl"]
     return Inbox(
         SqsDeadLetterQueue(aws.sqs, url),
@@ -144,13 +147,13 @@ class Watchers:
     inputs: Callable[[], dict[str, Any]]
 
 
-@pytest.fixture(params=["memory", "step functions"])
+@pytest.fixture(params=["memory", "ministack", "moto"])
 def executions(request: pytest.FixtureRequest) -> Watchers:
     """Executions that wait, faked and real."""
     if request.param == "memory":
         fake = FakeExecutions()
         return Watchers(fake, fake.stop, lambda: fake.started)
-    aws: Clients = request.getfixturevalue("aws")
+    aws: Clients = request.getfixturevalue(request.param)
     wait = {"Type": "Wait", "Seconds": 60, "End": True}
     arn = aws.stepfunctions.create_state_machine(
         name="machine",
@@ -172,7 +175,11 @@ def executions(request: pytest.FixtureRequest) -> Watchers:
 
 
 def test_executions__a_name_is_used_once(executions: Watchers) -> None:
-    """Started twice, with whatever input, or after it was stopped, is started once."""
+    """Started twice, with whatever input, or after it was stopped, is started once.
+
+    With the same input, while it runs, AWS and moto answer as if it had been started anew.
+    MiniStack says that it exists, as AWS does with another input. Nothing is started either way.
+    """
     target = executions.target
     assert target.status("run-1") is None
     target.start("run-1", {"waitSeconds": 1})
@@ -199,16 +206,58 @@ def aws_role(aws: Clients) -> str:
     return str(iam.create_role(RoleName="machine", AssumeRolePolicyDocument=policy)["Role"]["Arn"])
 
 
-def test_secret__that_cannot_be_read_is_a_wait(aws: Clients) -> None:
-    """FAULT 27: Secrets Manager that is down is a wait, without a value in the text."""
+def test_fault_27__secrets_manager_that_is_down_is_a_wait(aws: Clients) -> None:
+    """Secrets Manager that is down is a wait, without a value in the text."""
 
-    class Down:
-        exceptions = aws.secrets.exceptions
+    def down(request: Any, **_more: Any) -> AWSResponse:
+        raw: Any = io.BytesIO(b'{"__type": "InternalServiceError"}')
+        raw.stream = lambda **_: iter([raw.read()])
+        return AWSResponse(request.url, 500, {}, raw)
 
-        def get_secret_value(self, **_kwargs: Any) -> Any:
-            raise aws.secrets.exceptions.InternalServiceError(
-                {"Error": {"Code": "InternalServiceError"}}, "x"
-            )
+    aws.secrets.meta.events.register_first("before-send.secrets-manager.GetSecretValue", down)
+    try:
+        with pytest.raises(NotNowError, match="InternalServiceError") as caught:
+            ManagedSecret(aws.secrets, "arn", conceal).read()
+    finally:
+        aws.secrets.meta.events.unregister("before-send.secrets-manager.GetSecretValue", down)
+    assert type(caught.value) is NotNowError
 
-    with pytest.raises(NotNowError, match="InternalServiceError"):
-        ManagedSecret(Down(), "arn", conceal).read()
+
+def test_secret__that_was_deleted_is_refused(aws: Clients) -> None:
+    """Marked for deletion, it can be read no more: the reason says which secret, and why."""
+    arn = aws.secrets.create_secret(Name="deleted", SecretString="{}")["ARN"]
+    aws.secrets.delete_secret(SecretId=arn, RecoveryWindowInDays=7)
+    for must_exist in (False, True):
+        secret = ManagedSecret(aws.secrets, arn, conceal, must_exist=must_exist)
+        with pytest.raises(SecretRefusedError, match="InvalidRequestException") as caught:
+            secret.read()
+        assert arn in str(caught.value)
+
+
+def test_secret__that_does_not_exist(aws: Clients) -> None:
+    """It reads as empty, unless it must exist."""
+    arn = f"arn:aws:secretsmanager:{REGION}:000000000000:secret:nowhere-AbCdEf"
+    assert ManagedSecret(aws.secrets, arn, conceal).read() is None
+    with pytest.raises(SecretRefusedError, match="ResourceNotFoundException"):
+        ManagedSecret(aws.secrets, arn, conceal, must_exist=True).read()
+
+
+def test_secret__written_twice_by_a_retry_is_one_version(moto: Clients) -> None:
+    """The same version with the same value is written; with another value it is refused.
+
+    As AWS documents it for ClientRequestToken. MiniStack takes another value, too.
+    """
+    arn = moto.secrets.create_secret(Name="twice")["ARN"]
+    secret = ManagedSecret(moto.secrets, arn, conceal)
+    for _ in range(2):
+        secret.write({"arenaSessionId": "one|1"}, VERSION_1)
+    with pytest.raises(SecretRefusedError, match="ResourceExistsException"):
+        secret.write({"arenaSessionId": "two"}, VERSION_1)
+    read = secret.read()
+    assert read is not None
+    assert (read.version, read.value) == (VERSION_1, {"arenaSessionId": "one|1"})
+
+
+def test_secret__versions_have_a_length_that_aws_takes() -> None:
+    """ClientRequestToken has 32 to 64 characters. MiniStack takes any length."""
+    assert 32 <= len(SystemClock().new_token()) <= 64

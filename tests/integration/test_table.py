@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
 from arena_exports.adapters.dynamodb import DynamoTable
 from arena_exports.errors import ConditionFailedError
@@ -38,12 +40,12 @@ def dynamo_table(aws: Clients) -> DynamoTable:
     return DynamoTable(aws.dynamodb, name)
 
 
-@pytest.fixture(params=["memory", "dynamodb"])
+@pytest.fixture(params=["memory", "ministack", "moto"])
 def table(request: pytest.FixtureRequest) -> Table:
-    """Each test runs against both."""
+    """Each test runs against all of them."""
     if request.param == "memory":
         return InMemoryTable()
-    return dynamo_table(request.getfixturevalue("aws"))
+    return dynamo_table(request.getfixturevalue(request.param))
 
 
 def item(sk: str, **values: object) -> dict[str, object]:
@@ -160,3 +162,34 @@ def test_table__a_condition_that_fails_alone(table: Table) -> None:
         with pytest.raises(ConditionFailedError):
             table.write(write)
     assert table.get(("A", "1")) is None
+
+
+@pytest.mark.parametrize("operation", ["PutItem", "UpdateItem", "DeleteItem"])
+def test_table__write_that_meets_a_transaction_is_done_at_last(
+    aws: Clients, operation: str
+) -> None:
+    """Neither stand-in has conflicts of its own: one is put before the first try."""
+    table = dynamo_table(aws)
+    table.write(Put(item("1", n=1)))
+    answers = [b'{"__type": "TransactionConflictException", "message": "x"}']
+
+    def busy(request: Any, **_more: Any) -> AWSResponse | None:
+        if not answers:
+            return None
+        raw: Any = io.BytesIO(answers.pop())
+        raw.stream = lambda **_: iter([raw.read()])
+        return AWSResponse(request.url, 400, {}, raw)
+
+    aws.dynamodb.meta.events.register_first(f"before-send.dynamodb.{operation}", busy)
+    try:
+        table.write(
+            {
+                "PutItem": Put(item("1", n=2)),
+                "UpdateItem": Update(("A", "1"), {"n": 2}),
+                "DeleteItem": Delete(("A", "1")),
+            }[operation]
+        )
+    finally:
+        aws.dynamodb.meta.events.unregister(f"before-send.dynamodb.{operation}", busy)
+    assert not answers
+    assert table.get(("A", "1")) == (None if operation == "DeleteItem" else item("1", n=2))

@@ -14,6 +14,7 @@ from arena_exports.errors import (
     ConditionFailedError,
     LedgerUnavailableError,
     RequestNotCompletedError,
+    SecretRefusedError,
 )
 from arena_exports.ports import (
     Check,
@@ -185,14 +186,17 @@ def item_bytes(value: Any) -> int:
 
 @dataclass
 class FakeSecret:
-    """A secret with its versions."""
+    """A secret with its versions; with a `refusal`, AWS refuses to read it, and says so."""
 
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
     current: str | None = None
     reads: int = 0
+    refusal: str = ""
 
     def read(self, version: str | None = None) -> Secret | None:
         self.reads += 1
+        if self.refusal:
+            raise SecretRefusedError(self.refusal, 30)
         name = version or self.current
         return Secret(name, self.versions[name]) if name in self.versions else None
 

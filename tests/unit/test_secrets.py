@@ -13,12 +13,14 @@ from arena_exports.adapters.secrets import ManagedSecret
 from arena_exports.errors import NotNowError, SecretRefusedError
 from arena_exports.wiring import session as wiring
 from arena_exports.wiring.session import make_login_desk
-from infra.local.simulator import names
+from infra.local.simulator import control, names
 from tests.bench.startup import ENVIRONMENT
-from tests.support.world import World
+from tests.support.world import World, items
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.support.fakes import FakeSecret
 
 ARN = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:arena-AbCdEf"
 PASSWORD = "hunter2-canary"
@@ -226,6 +228,24 @@ def test_login__credentials_that_are_good_enough(stub: Stubber, text: str) -> No
     read = secret_of(stub).read()
     assert read is not None
     assert (read.problem, read.value["password"]) == ("", PASSWORD)
+
+
+@pytest.mark.parametrize("name", ["credentials", "session_secret"])
+def test_secret__that_is_refused_for_a_day_costs_no_message_and_no_login(name: str) -> None:
+    """R7, R11: requests wait, each reconcile looks again, and all leave once it is mended."""
+    world = World()
+    control.kill_sessions(world.arena)
+    secret: FakeSecret = getattr(world, name)
+    secret.refusal = "secret x could not be read (AccessDeniedException)"
+    world.send(*items(3))
+    world.run_for(86_400)
+    assert world.logins() == 0
+    assert not world.dead_letters.letters
+    assert "AccessDeniedException" in str(world.telemetry.lines)
+    secret.refusal = ""
+    world.settle()
+    assert dict(world.exported()) == dict.fromkeys(items(3), 1)
+    assert world.logins() == 1
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])

@@ -1,0 +1,79 @@
+"""Every error code that an adapter names is one of AWS's: a misspelt one would never be met."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
+from botocore.session import get_session
+
+ADAPTERS = Path(__file__).parents[2] / "functions" / "arena_exports" / "adapters"
+SERVICES = {
+    "authority.py": ["lambda"],
+    "dynamodb.py": ["dynamodb"],
+    "executions.py": ["stepfunctions"],
+    "messaging.py": ["sns", "sqs"],
+    "secrets.py": ["secretsmanager"],
+}
+NAMES_A_CODE = re.compile(
+    r"[A-Z]\w+(Exception|Failure|Error|Exceeded|Failed|Conflict|Timeout|Throttled)|Throttling"
+)
+# By botocore, whatever the service's model says.
+RETRIED = {
+    *ThrottledRetryableChecker._THROTTLED_ERROR_CODES,
+    *TransientRetryableChecker._TRANSIENT_ERROR_CODES,
+}
+
+
+def named(path: Path) -> set[str]:
+    """Return the codes that a file names: as text, or as an exception of a client."""
+    tree = ast.parse(path.read_text())
+    texts = {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    exceptions = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Attribute)
+        and node.value.attr == "exceptions"
+    }
+    return exceptions | {text for text in texts if NAMES_A_CODE.fullmatch(text)}
+
+
+def modelled(service: str) -> set[str]:
+    """Return the names in a service's model: errors, reasons for cancelling, and parameters."""
+    model = get_session().get_service_model(service)
+    shapes = map(model.shape_for, model.shape_names)
+    parameters = {name for shape in shapes for name in getattr(shape, "members", ())}
+    errors = {shape.error_code or shape.name for shape in model.error_shapes}
+    texts = " ".join(shape.documentation for shape in model.error_shapes)
+    return errors | parameters | set(re.findall(r"Code: <code>(\w+)</code>", texts))
+
+
+@pytest.mark.parametrize("path", sorted(ADAPTERS.glob("*.py")), ids=lambda path: path.name)
+def test_codes__that_an_adapter_names_are_awss(path: Path) -> None:
+    """They are in the model of its service, or retried by botocore for all."""
+    known = RETRIED.union(*map(modelled, SERVICES.get(path.name, [])))
+    assert named(path) - known == set()
+
+
+def test_codes__are_found() -> None:
+    """The search sees each way of naming one."""
+    assert named(ADAPTERS / "executions.py") == {"ExecutionAlreadyExists", "ExecutionDoesNotExist"}
+    assert named(ADAPTERS / "secrets.py") == {"ResourceNotFoundException"}
+    assert named(ADAPTERS / "dynamodb.py") >= {
+        "ConditionalCheckFailed",
+        "ConditionalCheckFailedException",
+        "ProvisionedThroughputExceeded",
+        "ThrottlingError",
+        "TransactionCanceledException",
+        "TransactionConflict",
+        "TransactionConflictException",
+    }
+    assert len(named(ADAPTERS / "aws_errors.py")) == 7
