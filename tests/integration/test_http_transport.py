@@ -5,15 +5,20 @@ from __future__ import annotations
 import gzip
 import random
 import socket
+import ssl
 import tracemalloc
 import zlib
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import chain, count, repeat
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from arena_exports import arena_protocol as protocol
 from arena_exports.adapters.http import WHOLE_TIMEOUT_SECONDS, HttpTransport
@@ -22,6 +27,7 @@ from arena_exports.model import ExportGuid, RunGuid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from arena_exports.arena_protocol import HttpAnswer
 
@@ -218,7 +224,9 @@ def test_http__garbled_answer_is_no_answer(
 
 
 class Proxy:
-    """Answers one request with raw bytes, and hangs up."""
+    """Answers one request with raw bytes, and hangs up; over TLS where it has a certificate."""
+
+    tls: ssl.SSLContext | None = None
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -230,8 +238,12 @@ class Proxy:
 
     def _serve(self, pieces: tuple[bytes, ...], ends: bool) -> None:  # noqa: FBT001 - of a thread
         peer, _ = self._listener.accept()
-        with peer, suppress(ConnectionError):
-            peer.recv(65536)
+        if self.tls:
+            peer = self.tls.wrap_socket(peer, server_side=True)
+        with peer, suppress(OSError):
+            asked = b""
+            while not asked.endswith(b"{}" if asked.startswith(b"POST") else b"\r\n\r\n"):
+                asked += peer.recv(65536)  # unread bytes would turn the end into a reset
             for piece in pieces:
                 peer.sendall(piece)
             while not ends:
@@ -284,6 +296,37 @@ def test_fault_93__interim_answers_without_end_are_given_up(proxy: Proxy) -> Non
     """An answer that never comes is no answer, whatever comes instead of it."""
     proxy.answers(HINTS, ends=False)
     give_up(proxy)
+
+
+def test_fault_93__interim_answers_are_skipped_over_tls(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As Arena is reached; an answer of many TLS records comes whole."""
+    proxy.tls = certified(tmp_path / "localhost.pem")
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(tmp_path / "localhost.pem"))
+    proxy.url = proxy.url.replace("http://127.0.0.1", "https://localhost")
+    proxy.answers(HINTS, b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n", b"x" * 200_000)
+    assert ask(proxy).body == b"x" * 200_000
+
+
+def certified(path: Path) -> ssl.SSLContext:
+    """Return TLS for localhost, with a certificate of its own that is written to a file."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.DNSName("localhost")
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), 1, now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([name]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(certificate.public_bytes(pem) + private)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
 
 
 def test_http__headers_without_end_are_given_up(proxy: Proxy) -> None:
