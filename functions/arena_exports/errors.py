@@ -42,7 +42,8 @@ class InvalidMessageError(ArenaExportsError):
     """An intake message, or a part of it, that can never be exported.
 
     `code` is one of `InvalidMessage`, `WrongWorkspace`, `NoExportDefinition`; the message names the
-    field. `export_guid` and `correlation_id` are the message's, as far as they can be read.
+    field. `export_guid` and `correlation_id` are the message's, as far as they can be read. Where
+    `is_own_event` is true the message is one of our own events, and leads to no other.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -50,6 +51,7 @@ class InvalidMessageError(ArenaExportsError):
         self.code = code
         self.export_guid: str | None = None
         self.correlation_id: str | None = None
+        self.is_own_event = False
 
 
 class LedgerError(ArenaExportsError):

@@ -6,6 +6,7 @@ README describes both, in "Send" and "Subscribe".
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arena_exports.events import Rejection, rejection_events
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 
 MOST_LETTER_BYTES = 900_000
 _GUID_BYTES = 35  # the longest GUID with quotes and comma
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A message that is refused at intake; `sent_at` is epoch seconds."""
+
+    request_id: str
+    body: str
+    error: InvalidMessageError
+    sent_at: float
 
 
 class Outcomes:
@@ -41,28 +52,38 @@ class Outcomes:
         self._telemetry = telemetry
         self.workspace = workspace
 
-    def refuse_message(
-        self, request_id: str, body: str, error: InvalidMessageError, sent_at: float
-    ) -> None:
-        """Say that a message was refused at intake; its own body goes to the dead-letter queue.
+    def refuse(self, refusal: Refusal) -> None:
+        """Publish the event, then send the message's own body to the dead-letter queue.
+
+        An event of ours that came back leads to no other event. Several threads may call this at
+        once; `report_refusal` follows in one.
 
         Raises:
             DeliveryError: the event, or the entry behind it, could not be delivered.
         """
+        error = refusal.error
         rejection = Rejection(
             workspace=self.workspace,
             export_guid=error.export_guid,
-            request_id=request_id,
+            request_id=refusal.request_id,
             correlation_id=error.correlation_id,
             item_guids=(),
             error_code=error.code,
             error_message=str(error),
-            time=sent_at,
+            time=refusal.sent_at,
         )
-        self.topic.publish(rejection_events(rejection))
-        self._dead_letters.send([DeadLetter(body, request_id, error.code, str(error))])
+        if not error.is_own_event:
+            self.topic.publish(rejection_events(rejection))
+        letter = DeadLetter(refusal.body, refusal.request_id, error.code, str(error))
+        self._dead_letters.send([letter])
+
+    def report_refusal(self, refusal: Refusal) -> None:
+        """Count and log a refusal that was delivered."""
+        error = refusal.error
         self._count(1)
-        self._tell(request_id, error.correlation_id, error.export_guid, error.code, str(error))
+        self._tell(
+            refusal.request_id, error.correlation_id, error.export_guid, error.code, str(error)
+        )
 
     def reject(self, group: Group, entries: Sequence[Entry], code: str, message: str) -> None:
         """Say for each request that these items of it can never be exported.

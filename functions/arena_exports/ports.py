@@ -7,13 +7,15 @@ text, whole numbers, bytes, lists, dicts, sets of text.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from arena_exports.arena_protocol import HttpAnswer, HttpRequest
 
+T = TypeVar("T")
+R = TypeVar("R")
 Key = tuple[str, str]
 Item = dict[str, Any]
 
@@ -225,6 +227,24 @@ class DeadLetterQueue(Protocol):
         """
 
 
+class IntakeQueue(Protocol):
+    """The intake queue, for messages that it has delivered and that are not deleted yet."""
+
+    def change_visibility(self, receipt_handle: str, seconds: int) -> None:
+        """Have the queue deliver a message again so many seconds from now.
+
+        Raises:
+            DeliveryError: the queue refused, or did not answer.
+        """
+
+
+class InParallel(Protocol):
+    """Does the same for each of many values, several at a time where it can."""
+
+    def __call__(self, work: Callable[[T], R], values: Iterable[T], /) -> Iterable[R]:
+        """Yield the results, in the order of the values."""
+
+
 class Executions(Protocol):
     """Executions of the export run state machine."""
 
@@ -237,6 +257,9 @@ class Executions(Protocol):
 
 class Telemetry(Protocol):
     """Log lines and metrics."""
+
+    def debug(self, message: str, **fields: object) -> None:
+        """Log what only a search for a fault needs; it is written at the level DEBUG alone."""
 
     def event(self, message: str, **fields: object) -> None:
         """Log one event of a request's or a run's life."""

@@ -40,6 +40,7 @@ class Settings:
     request_budget_reserve: int
     ledger_table_name: str
     session_secret_arn: str
+    intake_queue_url: str = ""
     outcome_topic_arn: str = ""
     dead_letter_queue_url: str = ""
     state_machine_arn: str = ""
@@ -103,6 +104,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         request_budget_reserve=whole_number("REQUEST_BUDGET_RESERVE", 0, 10**6),
         ledger_table_name=text("LEDGER_TABLE_NAME"),
         session_secret_arn=text("SESSION_SECRET_ARN"),
+        intake_queue_url=env.get("INTAKE_QUEUE_URL", ""),
         outcome_topic_arn=env.get("OUTCOME_TOPIC_ARN", ""),
         dead_letter_queue_url=env.get("DEAD_LETTER_QUEUE_URL", ""),
         state_machine_arn=env.get("STATE_MACHINE_ARN", ""),

@@ -98,6 +98,10 @@ for handler in logging.getLogger().handlers:
 class PowertoolsTelemetry:
     """Fulfils `ports.Telemetry`."""
 
+    def debug(self, message: str, **fields: object) -> None:
+        """Log what only a search for a fault needs."""
+        logger.debug(message, stacklevel=_CALLER, extra=fields)
+
     def event(self, message: str, **fields: object) -> None:
         """Log one event of a request's or a run's life."""
         logger.info(message, stacklevel=_CALLER, extra=fields)

@@ -26,7 +26,7 @@ _SECONDS_TO_LEAVE = 5
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Record the messages of an SQS event (`Records`), then start or move on a run.
+    """Record the messages of an SQS event (`Records`), then start a run or move one on.
 
     Returns:
         `{"batchItemFailures": [{"itemIdentifier": "<message id>"}]}`: messages that are not safe
@@ -44,7 +44,7 @@ def submit(event: dict[str, Any], seconds_left: float, parts: Parts) -> dict[str
         submission.dispatch(deadline, breathe=False)
         backlog.measure()
         return {"batchItemFailures": []}
-    failed = intake.record(records)
+    failed = intake.record(records, deadline)
     try:
         submission.dispatch(deadline, breathe=True)
     except Exception:  # noqa: BLE001 - the messages are safe already, and reconcile comes by

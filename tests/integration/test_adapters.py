@@ -12,7 +12,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from arena_exports.adapters.executions import StepFunctionsExecutions
-from arena_exports.adapters.messaging import SnsTopic, SqsDeadLetterQueue
+from arena_exports.adapters.messaging import SnsTopic, SqsDeadLetterQueue, SqsIntakeQueue
 from arena_exports.adapters.secrets import ManagedSecret
 from arena_exports.adapters.system import SystemClock
 from arena_exports.errors import DeliveryError, NotNowError, SecretRefusedError
@@ -21,12 +21,18 @@ from arena_exports.telemetry import conceal
 from infra.local.aws import REGION
 from infra.local.processes import free_port
 from infra.local.subscriber import Subscriber, attributes_of, drain
-from tests.support.fakes import FakeExecutions, FakeSecret, InMemoryDeadLetterQueue, InMemoryTopic
+from tests.support.fakes import (
+    FakeExecutions,
+    FakeSecret,
+    InMemoryDeadLetterQueue,
+    InMemoryIntakeQueue,
+    InMemoryTopic,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from arena_exports.ports import Executions
+    from arena_exports.ports import Executions, IntakeQueue
     from infra.local.aws import Clients
 
 pytestmark = pytest.mark.integration
@@ -129,6 +135,42 @@ def test_dead_letters__carry_bodies_and_reasons(dead_letters: Inbox) -> None:
     one = {"requestId": "id-1", "errorCode": "3011", "errorMessage": "not valid"}
     two = {"requestId": "id-2", "errorCode": "3012", "errorMessage": "-"}
     assert sorted(dead_letters.arrived(2)) == [("one", one), ("two", two)]
+
+
+@dataclass
+class Deliveries:
+    """The intake queue, how to receive a message from it, and when each comes again."""
+
+    target: IntakeQueue
+    receive: Callable[[], list[str]]
+
+
+@pytest.fixture(params=["memory", "sqs"])
+def deliveries(request: pytest.FixtureRequest) -> Deliveries:
+    """The intake queue with one message, faked and real."""
+    if request.param == "memory":
+        fake = InMemoryIntakeQueue({"handle"})
+        return Deliveries(fake, lambda: [] if fake.delays.get("handle") else ["handle"])
+    aws: Clients = request.getfixturevalue("aws")
+    url = aws.sqs.create_queue(QueueName=f"intake-{free_port()}")["QueueUrl"]
+    aws.sqs.send_message(QueueUrl=url, MessageBody="x")
+
+    def receive() -> list[str]:
+        found = aws.sqs.receive_message(QueueUrl=url, VisibilityTimeout=0).get("Messages", [])
+        return [message["ReceiptHandle"] for message in found]
+
+    return Deliveries(SqsIntakeQueue(aws.sqs, url), receive)
+
+
+def test_intake_queue__delivers_again_when_it_is_told(deliveries: Deliveries) -> None:
+    """A message is hidden for so long as was asked for last; another handle is refused."""
+    (handle,) = deliveries.receive()
+    deliveries.target.change_visibility(handle, 3600)
+    assert deliveries.receive() == []
+    deliveries.target.change_visibility(handle, 0)
+    assert len(deliveries.receive()) == 1
+    with pytest.raises(DeliveryError, match=r"intake queue .*ReceiptHandleIsInvalid"):
+        deliveries.target.change_visibility("no handle", 60)
 
 
 def test_topic__that_does_not_exist_is_a_delivery_error(aws: Clients) -> None:

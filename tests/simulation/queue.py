@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from arena_exports.errors import DeliveryError
 from infra.local.simulator import names
 from tests.support.world import EXPORT, RECONCILE, item_guid
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
 VISIBILITY_SECONDS = 1020
-MAX_RECEIVES = 5
+MAX_RECEIVES = 10
 SUBMITS_AT_ONCE = 5
 
 
@@ -34,8 +35,21 @@ class Message:
     @property
     def record(self) -> dict[str, Any]:
         """The message as Lambda gets it."""
-        attributes = {"SentTimestamp": str(int(self.sent_at * 1000))}
-        return {"messageId": self.message_id, "body": self.body, "attributes": attributes}
+        attributes = {
+            "SentTimestamp": str(int(self.sent_at * 1000)),
+            "ApproximateReceiveCount": str(self.receives),
+        }
+        return {
+            "messageId": self.message_id,
+            "receiptHandle": self.receipt_handle,
+            "body": self.body,
+            "attributes": attributes,
+        }
+
+    @property
+    def receipt_handle(self) -> str:
+        """What names this receive of the message: only the last one's counts."""
+        return f"{self.message_id}/{self.receives}"
 
 
 class IntakeQueue:
@@ -92,6 +106,19 @@ class IntakeQueue:
             self._invoke(batch)
             if simulation.weather.strikes("batch_twice"):
                 self._invoke(batch)
+
+    def change_visibility(self, receipt_handle: str, seconds: int) -> None:
+        """Fulfil `ports.IntakeQueue`."""
+        outside, scheduler = self._simulation.outside, self._simulation.scheduler
+
+        def guarded() -> None:
+            named = (m for m in self._open if m.open and m.receipt_handle == receipt_handle)
+            message = next(named, None)
+            if message is None or outside.weather.strikes("delivery"):
+                raise DeliveryError("visibility was not changed")
+            message.visible_at = scheduler.now + seconds
+
+        outside.call(guarded)
 
     def _receive(self, message: Message) -> bool:
         """Count a receive; redrive the message after too many."""

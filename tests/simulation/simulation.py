@@ -214,6 +214,7 @@ class Simulation:
             topic=self.topic,
             dead_letters=self.dead_letters,
             executions=self.executions,
+            intake_queue=self.queue,
             clock=EnvironmentClock(self.clock, skew),
             telemetry=self.telemetry,
         )

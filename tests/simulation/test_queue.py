@@ -1,45 +1,95 @@
-"""The event source's harm: throttled deliveries, which count as receives."""
+"""What the queue and its event source do: throttled deliveries, and redelivery in an outage."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
 
+import pytest
+
 from infra.local.template import resources
 from tests.simulation.invariants import violations
 from tests.simulation.queue import MAX_RECEIVES, VISIBILITY_SECONDS
-from tests.simulation.simulation import TIMEOUTS, Simulation
+from tests.simulation.simulation import START, TIMEOUTS, Simulation
 from tests.simulation.test_crash_points import QUIET
 from tests.simulation.weather import Weather
 from tests.support.world import item_guid
 
 
 class Throttling(Weather):
-    """A weather in which Lambda throttles so many deliveries, and nothing else happens."""
+    """A weather in which Lambda throttles until the last receive, and nothing else happens."""
 
-    throttles = 0
+    day: Simulation
 
     def strikes(self, name: str) -> bool:
-        """Throttle what is left to throttle."""
-        if name != "lambda_throttle" or not self.throttles:
-            return False
-        self.throttles -= 1
-        return True
+        """Throttle all receives of the first message but the last."""
+        return name == "lambda_throttle" and self.day.messages[0].receives < MAX_RECEIVES
 
 
 def test_fault_07__throttled_deliveries_lose_nothing() -> None:
     """All receives but the last are throttled: then it is recorded, and nothing is in the DLQ."""
     weather = Throttling(Random(0))
-    weather.throttles = MAX_RECEIVES - 1
-    day = Simulation(0, plan=replace(QUIET, poison=frozenset(), bad=frozenset()), weather=weather)
+    plan = replace(QUIET, poison=frozenset(), bad=frozenset())
+    day = weather.day = Simulation(0, plan=plan, weather=weather)
     for n in range(3):
         day.queue.send(item_guid(n))
     day.run()
     assert violations(day) == []
-    assert weather.throttles == 0
     assert [message.receives for message in day.messages[:3]] == [MAX_RECEIVES] * 3
     assert not any(message.redriven for message in day.messages)
     assert day.dead_letters.kept == []
+
+
+class Outage(Weather):
+    """A weather in which one service refuses every call for an hour, and nothing else happens."""
+
+    seconds = 3600
+    service = "throttle"
+    calls = 0
+    day: Simulation
+
+    def strikes(self, name: str) -> bool:
+        """Refuse the service's calls until the outage ends."""
+        out = name == self.service and self.day.scheduler.now < START + self.seconds
+        self.calls += out
+        return out
+
+
+@pytest.mark.parametrize("service", ["throttle", "delivery"])
+def test_fault_05__outage_of_an_hour_gives_up_no_message(service: str) -> None:
+    """The ledger, or SNS and SQS, refuse every call for an hour: nothing comes to the DLQ by SQS.
+
+    What was sent is recorded or refused by itself, soon after.
+    """
+    weather = Outage(Random(0))
+    weather.service = service
+    plan = replace(QUIET, poison=frozenset(), bad=frozenset())
+    day = weather.day = Simulation(0, plan=plan, weather=weather)
+    sent = [item_guid(n) for n in range(3)] + ['{"itemGuids": "broken"}']
+    for body in sent:
+        day.queue.send(body)
+    day.run()
+    assert violations(day) == []
+    messages = day.messages[: len(sent)]
+    assert not any(message.redriven for message in messages)
+    assert max(message.receives for message in messages) < MAX_RECEIVES
+    late = [(m.acknowledged_at or 0) - START - Outage.seconds for m in messages]
+    assert max(late) < VISIBILITY_SECONDS + 60
+    assert {letter.body for _, letter in day.dead_letters.kept} == {sent[-1]}
+    assert weather.calls < 500
+
+
+def test_fault_05__outage_of_a_minute_delays_a_message_by_minutes() -> None:
+    """What could not be recorded comes back after one minute, not after seventeen."""
+    weather = Outage(Random(0))
+    weather.seconds = 45
+    plan = replace(QUIET, poison=frozenset(), bad=frozenset())
+    day = weather.day = Simulation(0, plan=plan, weather=weather)
+    day.queue.send(item_guid(1))
+    day.run()
+    assert violations(day) == []
+    assert (day.messages[0].acknowledged_at or 0) - START < 180
+    assert day.messages[0].receives == 2
 
 
 def test_simulation__has_the_template_s_limits() -> None:

@@ -30,6 +30,7 @@ PASSWORD = f'"{CANARY}"\\\né'
 ECO = "ECO-000023"
 GUIDS = [f"ITEM{number:016}" for number in range(9)]
 WAIT_SCALE = 0.05
+LARGEST_MESSAGE_BYTES = 1024 * 1024  # SQS: body and attributes together
 
 
 @dataclass(slots=True)
@@ -205,6 +206,14 @@ def post_without_answer(day: Day) -> None:
     assert day.stack.lease_state() == "submitting"
 
 
+def refusal_that_does_not_fit(day: Day) -> None:
+    """SQS refuses a dead letter as too large: the message is to be delivered again soon."""
+    body = "x" * (LARGEST_MESSAGE_BYTES + 1)
+    record = {"messageId": ECO, "receiptHandle": ECO, "body": body}
+    day.invoke("SubmitFunction", {"Records": [record]})
+    assert day.answers[-1] == {"batchItemFailures": [{"itemIdentifier": ECO}]}
+
+
 HAPPENINGS: tuple[Callable[[Day], None], ...] = (
     messages_good_and_bad,
     run_in_trouble,
@@ -215,6 +224,7 @@ HAPPENINGS: tuple[Callable[[Day], None], ...] = (
     login_that_died,
     events_that_nobody_sends,
     post_without_answer,
+    refusal_that_does_not_fit,
 )
 
 

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from arena_exports.arena_protocol import HttpAnswer, HttpRequest
 from arena_exports.errors import (
     ConditionFailedError,
+    DeliveryError,
     LedgerUnavailableError,
     RequestNotCompletedError,
     SecretRefusedError,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 MOST_ITEM_BYTES = 400 * 1024
 MOST_WRITES = 100
+MOST_VISIBILITY_SECONDS = 12 * 3600
 
 
 class FakeClock:
@@ -225,6 +227,22 @@ class InMemoryDeadLetterQueue:
 
 
 @dataclass
+class InMemoryIntakeQueue:
+    """Keeps when each message that was delivered is to be delivered again, by its handle."""
+
+    in_flight: set[str] = field(default_factory=set)
+    delays: dict[str, int] = field(default_factory=dict)
+
+    def change_visibility(self, receipt_handle: str, seconds: int) -> None:
+        assert 0 <= seconds <= MOST_VISIBILITY_SECONDS
+        if receipt_handle not in self.in_flight:
+            raise DeliveryError(
+                "the intake queue did not accept a message (ReceiptHandleIsInvalid)"
+            )
+        self.delays[receipt_handle] = seconds
+
+
+@dataclass
 class FakeExecutions:
     """Executions by name, each with its status and first state."""
 
@@ -248,6 +266,9 @@ class FakeTelemetry:
 
     lines: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     metrics: Counter[str] = field(default_factory=Counter)
+
+    def debug(self, message: str, **fields: object) -> None:
+        self.lines.append((message, fields))
 
     def event(self, message: str, **fields: object) -> None:
         self.lines.append((message, fields))

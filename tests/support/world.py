@@ -30,6 +30,7 @@ from tests.support.fakes import (
     FakeSecret,
     FakeTelemetry,
     InMemoryDeadLetterQueue,
+    InMemoryIntakeQueue,
     InMemoryTable,
     InMemoryTopic,
     SimulatedTransport,
@@ -73,6 +74,7 @@ class World:
         self.topic = InMemoryTopic()
         self.dead_letters = InMemoryDeadLetterQueue()
         self.executions = FakeExecutions()
+        self.intake_queue = InMemoryIntakeQueue()
         self.telemetry = FakeTelemetry()
         self.session_secret = FakeSecret()
         self.credentials = FakeSecret()
@@ -111,6 +113,7 @@ class World:
             topic=self.topic,
             dead_letters=self.dead_letters,
             executions=self.executions,
+            intake_queue=self.intake_queue,
             clock=self.clock,
             telemetry=self.telemetry,
         )
@@ -141,16 +144,31 @@ class World:
     # ---- what the outside does -------------------------------------------------------------------
 
     def record(self, *bodies: object, message_ids: Iterable[str] = ()) -> list[dict[str, Any]]:
-        """Return SQS records for bodies."""
+        """Return SQS records for bodies, as they are received first."""
         ids = list(message_ids) or [f"message-{next(self._message_ids):06d}" for _ in bodies]
+        sent_at = str(int(self.clock.now() * 1000))
         return [
             {
                 "messageId": message_id,
+                "receiptHandle": f"{message_id}/1",
                 "body": body if isinstance(body, str) else json.dumps(body),
-                "attributes": {"SentTimestamp": str(int(self.clock.now() * 1000))},
+                "attributes": {"SentTimestamp": sent_at, "ApproximateReceiveCount": "1"},
             }
             for message_id, body in zip(ids, bodies, strict=True)
         ]
+
+    def receive_again(
+        self, records: Iterable[dict[str, Any]], message_ids: Iterable[str]
+    ) -> list[dict[str, Any]]:
+        """Return the records of these messages as they are received the next time."""
+        wanted = set(message_ids)
+        again = []
+        for record in (record for record in records if record["messageId"] in wanted):
+            receives = int(record["attributes"]["ApproximateReceiveCount"]) + 1
+            attributes = {**record["attributes"], "ApproximateReceiveCount": str(receives)}
+            handle = f"{record['messageId']}/{receives}"
+            again.append({**record, "receiptHandle": handle, "attributes": attributes})
+        return again
 
     def send(self, *bodies: object) -> list[str]:
         """Deliver bodies to submit as one batch; return the message ids."""
@@ -160,6 +178,7 @@ class World:
 
     def deliver(self, records: list[dict[str, Any]]) -> list[str]:
         """Deliver records to submit; return the ids of those that failed."""
+        self.intake_queue.in_flight = {record.get("receiptHandle", "") for record in records}
         answer = self.call("submit", {"Records": records})
         self._adopt_executions()
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]

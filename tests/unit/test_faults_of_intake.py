@@ -1,15 +1,18 @@
-"""The faults 1 to 11 of the table in tests/README.md: intake."""
+"""The faults 1 to 11 and 94 of the table in tests/README.md: intake."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from arena_exports.errors import (
     DeliveryError,
     LedgerUnavailableError,
 )
 from arena_exports.messages import IntakeRules, parse_message
+from arena_exports.runs import zulu
 from infra.local.simulator import control, names
 from tests.support.fakes import failing
 from tests.support.world import EXPORT, World, assert_exported, item_guid, items
@@ -202,3 +205,46 @@ def test_fault_11__schedule_that_fires_twice_makes_one_run_while_pending() -> No
     world.settle()
     assert len(world.events("completed")) == 2
     assert not world.errors
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        None,
+        {},
+        {"SentTimestamp": None},
+        {"SentTimestamp": ""},
+        {"SentTimestamp": "-5", "ApproximateReceiveCount": "-1"},
+        {"SentTimestamp": "9" * 5000, "ApproximateReceiveCount": "9" * 5000},
+        {"SentTimestamp": "1.5e12", "ApproximateReceiveCount": "many"},
+    ],
+)
+def test_fault_94__record_without_attributes(attributes: object) -> None:
+    """The time of receipt is taken as the time of sending, and the receive as the first."""
+    world = World()
+    records = world.record("junk", item_guid(1), item_guid(2))
+    for record in records:
+        del record["attributes"]
+        if attributes is not None:
+            record["attributes"] = attributes
+    received_at = zulu(world.clock.now())
+    assert world.deliver(records[:2]) == []
+    (event,) = world.events("rejected")
+    assert event["time"] == received_at
+    write = world.table.write
+    world.table.write = failing(3, LedgerUnavailableError(), write)  # type: ignore[method-assign, assignment]
+    assert world.deliver(records[2:]) == [records[2]["messageId"]]
+    assert 48 <= world.intake_queue.delays[records[2]["receiptHandle"]] <= 60
+
+
+def test_fault_94__attributes_that_are_null_or_absent_altogether() -> None:
+    """A record that has an id and a body is enough."""
+    world = World()
+    records = [
+        {"messageId": "one", "body": "junk", "attributes": None},
+        {"messageId": "two", "body": item_guid(1)},
+    ]
+    assert world.deliver(records) == []
+    assert len(world.dead_letters.letters) == 1
+    world.settle()
+    assert_exported(world, [item_guid(1)])

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arena_exports.deadline import Deadline
 from arena_exports.errors import InvalidMessageError
 from arena_exports.messages import IntakeRules, parse_message
 from arena_exports.model import Kind, Lane
@@ -215,9 +216,9 @@ def test_message__property_of_intake(body: str) -> None:
     """FAULT 46: whatever a message holds it is acknowledged, and recorded or rejected, once."""
     world = World()
     records = world.record(body)
-    intake = make_intake(world.parts)
-    assert intake.record(records) == []
-    assert intake.record(records) == []
+    intake, deadline = make_intake(world.parts), Deadline(world.clock, 60)
+    assert intake.record(records, deadline) == []
+    assert intake.record(records, deadline) == []
     pending = len(world.table.items.get("PENDING", {}))
     told = {event["id"] for event in world.events("rejected")}
     assert pending + len(told) == 1

@@ -113,10 +113,11 @@ def test_logs__each_function_has_its_own() -> None:
 
 
 def test_intake__is_read_for_submit_alone() -> None:
-    """The event source mapping does it, in the function's name."""
+    """The event source mapping does it, in the function's name; submit has failures come again."""
     (mapping,) = resources("AWS::Lambda::EventSourceMapping").values()
     assert reference(mapping["FunctionName"]) == "SubmitFunction"
-    for action in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"):
+    read = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+    for action in (*read, "sqs:ChangeMessageVisibility"):
         assert roles_that_may(action, "") == {"SubmitRole"}
         assert granted("SubmitRole", action) == {reference(mapping["EventSourceArn"])}
 

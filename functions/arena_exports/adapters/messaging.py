@@ -1,22 +1,34 @@
-"""The outcome topic (SNS) and the dead-letter queue (SQS).
+"""The outcome topic (SNS), the intake queue and the dead-letter queue (SQS).
 
 One call for each message: a batch call costs as much and answers 200 with a list of failures.
 Retries are botocore's. Who has many messages sends them page by page, so that a restart goes on
-from there.
+from there, or several at a time.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from arena_exports.errors import DeliveryError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from arena_exports.ports import DeadLetter, Event
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+CALLS_AT_ONCE = 10  # as many connections as botocore keeps for a client
+
+
+def in_parallel(work: Callable[[T], R], values: Iterable[T], /) -> Iterator[R]:
+    """Fulfil `ports.InParallel` with threads, which AWS clients may share."""
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
+        yield from threads.map(work, values)
 
 
 class SnsTopic:
@@ -55,6 +67,23 @@ class SqsDeadLetterQueue:
                 )
             except (BotoCoreError, ClientError) as exc:
                 raise _delivery_error("dead-letter queue", exc) from exc
+
+
+class SqsIntakeQueue:
+    """Fulfils `ports.IntakeQueue`."""
+
+    def __init__(self, client: Any, url: str) -> None:  # noqa: ANN401 - boto3 clients have no type
+        self._client = client
+        self._url = url
+
+    def change_visibility(self, receipt_handle: str, seconds: int) -> None:
+        """Have the queue deliver a message again so many seconds from now."""
+        try:
+            self._client.change_message_visibility(
+                QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+            )
+        except (BotoCoreError, ClientError) as exc:
+            raise _delivery_error("intake queue", exc) from exc
 
 
 def _attributes(values: Mapping[str, str]) -> dict[str, Any]:

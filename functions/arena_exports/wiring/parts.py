@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         Clock,
         DeadLetterQueue,
         Executions,
+        InParallel,
+        IntakeQueue,
         SecretStore,
         SessionAuthority,
         Table,
@@ -45,6 +47,8 @@ class Parts:
     topic: Topic = UNUSED
     dead_letters: DeadLetterQueue = UNUSED
     executions: Executions = UNUSED
+    intake_queue: IntakeQueue = UNUSED
+    in_parallel: InParallel = map
 
 
 class Aws:

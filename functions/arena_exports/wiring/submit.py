@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 
 from arena_exports.adapters.executions import StepFunctionsExecutions
+from arena_exports.adapters.messaging import SqsIntakeQueue, in_parallel
 from arena_exports.adoption import Adoption
 from arena_exports.backlog import Backlog
 from arena_exports.intake import Intake
@@ -29,7 +30,10 @@ def real_parts() -> Parts:
     executions = StepFunctionsExecutions(
         aws.client("stepfunctions"), parts.settings.state_machine_arn
     )
-    return replace(parts, executions=executions)
+    # What it does is worth one short try: without it a message comes back later, no more.
+    queue = aws.client("sqs", read_timeout=5, attempts=1)
+    intake_queue = SqsIntakeQueue(queue, parts.settings.intake_queue_url)
+    return replace(parts, executions=executions, intake_queue=intake_queue, in_parallel=in_parallel)
 
 
 def make_intake(parts: Parts) -> Intake:
@@ -38,7 +42,9 @@ def make_intake(parts: Parts) -> Intake:
     return Intake(
         requests=make_ledger(parts).requests,
         outcomes=make_outcomes(parts),
+        queue=parts.intake_queue,
         rules=IntakeRules(settings.workspace, settings.default_export_guid),
+        in_parallel=parts.in_parallel,
         clock=parts.clock,
         telemetry=parts.telemetry,
     )
