@@ -1,16 +1,18 @@
 """Read the bodies of intake messages (README, "Send") into export requests.
 
-A body is tried as a bare GUID first, then as JSON; JSON may stand in the envelope of an SNS
-notification or of an EventBridge event, once.
+A body is tried as a bare GUID first, then as JSON. JSON may be in the envelope of an SNS
+notification or an EventBridge event, and these in one another. Reasons name the place: `body`,
+`body.Message` (SNS), `body.detail` (EventBridge), `body.Message.detail`, and so on.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from arena_exports.errors import InvalidMessageError
 from arena_exports.model import ExportGuid, ExportRequest, Group, ItemGuid, Kind, Lane, RequestId
@@ -19,7 +21,17 @@ _GUID = re.compile(r"[A-Z0-9]{16,32}")
 _REQUEST_KEYS = ("exportGuid", "itemGuids", "correlationId", "workspace", "priority")
 _LONGEST_CORRELATION_ID = 128
 _LONGEST_QUOTE = 60
+_QUOTE_BEFORE_A_MISTAKE = 20
+_MOST_ENVELOPES = 4
 _RECONCILE = {"action": "reconcile"}
+_BYTE_ORDER_MARK = "\ufeff"
+_UNCONFIRMED = {
+    "SubscriptionConfirmation": "is not confirmed yet",
+    "UnsubscribeConfirmation": "was ended, and can be confirmed again",
+}
+# No sender writes both: these are of our own CloudEvents, in whatever envelope they arrive.
+_OUR_TYPE = re.compile(r'"(detail-)?type"\s*:\s*"arena\.export\.')
+_OUR_SOURCE = re.compile(r'"source"\s*:\s*"/arena/')
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +47,47 @@ def parse_message(request_id: str, body: str, rules: IntakeRules) -> ExportReque
 
     Raises:
         InvalidMessageError: `InvalidMessage`, `WrongWorkspace` or `NoExportDefinition`; the message
-            names the field.
+            names the field and its place.
     """
-    guid = normal_guid(body)
-    content = guid or _without_envelope(_json(body))
-    if content == _RECONCILE:
-        return None
-    fields = _fields(content)
     try:
-        return _request(request_id, fields, rules, _name_of_items(content))
-    except InvalidMessageError as exc:
-        exc.export_guid = normal_guid(fields.get("exportGuid"))
-        with suppress(InvalidMessageError):
-            exc.correlation_id = _correlation_id(fields)
+        place, content = _without_envelopes(body)
+        if content == _RECONCILE:
+            return None
+        return _export_request(request_id, content, place, rules)
+    except InvalidMessageError:
+        if _is_own_event(body):
+            raise _own_event() from None
         raise
+
+
+def _is_own_event(body: str) -> bool:
+    """Report whether a body that is no request holds an event of this application.
+
+    The text decides, not the form, so that no envelope hides one.
+    """
+    text = body.replace("\\", "")  # JSON in JSON escapes its quotes, some writers each slash
+    return bool(_OUR_TYPE.search(text) and _OUR_SOURCE.search(text))
+
+
+def _export_request(
+    request_id: str,
+    content: Any,  # noqa: ANN401 - JSON is anything
+    place: str,
+    rules: IntakeRules,
+) -> ExportRequest:
+    fields = _fields(content, place)
+    try:
+        return _request(request_id, fields, rules, _name_of_items(content, place))
+    except InvalidMessageError as exc:
+        error = InvalidMessageError(exc.code, _with_place(str(exc), place))
+        error.export_guid = normal_guid(fields.get("exportGuid"))
+        with suppress(InvalidMessageError):
+            error.correlation_id = _correlation_id(fields)
+        raise error from None
+
+
+def _with_place(message: str, place: str) -> str:
+    return message if place == "body" or place in message else f"{message} (in {place})"
 
 
 def _request(
@@ -80,51 +119,107 @@ def normal_guid(text: object) -> str | None:
     return guid if _GUID.fullmatch(guid) else None
 
 
-def _json(body: str) -> Any:  # noqa: ANN401 - JSON is anything
-    try:
-        return json.loads(body)
-    except RecursionError:
-        raise _too_deep() from None
-    except ValueError:
-        raise _invalid(f"body is neither a GUID nor JSON: {_quote(body)}") from None
+def _without_envelopes(body: str) -> tuple[str, Any]:
+    """Return what the envelopes hold, and its place."""
+    place, content = "body", _read(body, "body")
+    while inner := _without_envelope(content, place):
+        place, content = inner
+        if place.count(".") > _MOST_ENVELOPES:
+            raise _invalid(f"body has more than {_MOST_ENVELOPES} envelopes, one in another")
+    return place, content
 
 
-def _without_envelope(content: Any) -> Any:  # noqa: ANN401 - JSON is anything
+def _without_envelope(content: Any, place: str) -> tuple[str, Any] | None:  # noqa: ANN401 - JSON is anything
     if not isinstance(content, dict):
-        return content
+        return None
+    if content.get("Type") in tuple(_UNCONFIRMED):
+        raise _subscription(content, place)
     if content.get("Type") == "Notification" and isinstance(content.get("Message"), str):
-        message = content["Message"]
-        return normal_guid(message) or _json(message)
+        inner = f"{place}.Message"
+        return inner, _read(content["Message"], inner)
     if "detail" in content and "detail-type" in content:
-        return content["detail"]
-    return content
+        return f"{place}.detail", content["detail"]
+    return None
 
 
-def _fields(content: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON is anything
+def _subscription(content: dict[str, Any], place: str) -> InvalidMessageError:
+    kind = content["Type"]
+    return _invalid(
+        f"{place} is the {kind} of an SNS subscription that {_UNCONFIRMED[kind]}: open its "
+        "SubscribeURL, or pass its Token to `aws sns confirm-subscription`; "
+        f"topic {_quote(content.get('TopicArn'))}"
+    )
+
+
+def _read(text: str, place: str) -> Any:  # noqa: ANN401 - JSON is anything
+    """Return a GUID, or what JSON says; a byte order mark before either is dropped."""
+    text = text.removeprefix(_BYTE_ORDER_MARK)
+    return normal_guid(text) or _json(text, place)
+
+
+def _json(text: str, place: str) -> Any:  # noqa: ANN401 - JSON is anything
+    """Read JSON without guessing: each key once, no NaN, numbers that can be read.
+
+    Raises:
+        InvalidMessageError: it is something else; the message has the position.
+    """
+
+    def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
+            raise _invalid(f"key {_quote(twice)} occurs more than once in {place}")
+        return found
+
+    def whole_number(digits: str) -> int:
+        try:
+            return int(digits)
+        except ValueError:
+            raise _invalid(f"{place} has a number of {len(digits)} digits") from None
+
+    def no_number(name: str) -> NoReturn:
+        raise _invalid(f"{place} has {name}, which is not JSON")
+
+    try:
+        return json.loads(
+            text,
+            object_pairs_hook=each_key_once,
+            parse_int=whole_number,
+            parse_constant=no_number,
+        )
+    except RecursionError:
+        raise _invalid(f"{place} is nested too deeply") from None
+    except json.JSONDecodeError as exc:
+        near = text[max(exc.pos - _QUOTE_BEFORE_A_MISTAKE, 0) :][:_LONGEST_QUOTE]
+        raise _invalid(f"{place} is neither a GUID nor JSON: {exc}, near {_quote(near)}") from None
+
+
+def _fields(content: Any, place: str) -> dict[str, Any]:  # noqa: ANN401 - JSON is anything
     """Bring every accepted form into the full one."""
     if isinstance(content, str):
         if normal_guid(content) is None:
-            raise _invalid(f"body could not be a GUID: {_quote(content)}")
+            raise _invalid(f"{place} could not be a GUID: {_quote(content)}")
         return {"itemGuids": [content]}
     if isinstance(content, list):
         return {"itemGuids": content}
     if isinstance(content, dict) and "results" in content:
         unknown = sorted(set(content) - {"results", "count"})
         if unknown:
-            raise _invalid(
+            message = (
                 f"unknown key beside results: {_quote(unknown[0])}; only count may stand there"
             )
+            raise _invalid(_with_place(message, place))
         return {"itemGuids": content["results"]}
     if isinstance(content, dict):
         return content
-    raise _invalid(f"body must be a GUID, a list of GUIDs or an object, not {_quote(content)}")
+    raise _invalid(f"{place} must be a GUID, a list of GUIDs or an object, not {_quote(content)}")
 
 
-def _name_of_items(content: Any) -> str:  # noqa: ANN401 - JSON is anything
+def _name_of_items(content: Any, place: str) -> str:  # noqa: ANN401 - JSON is anything
     """Return what the sender calls the list of items."""
     if isinstance(content, dict):
         return "results" if "results" in content else "itemGuids"
-    return "body"
+    return place
 
 
 def _check_keys(fields: dict[str, Any]) -> None:
@@ -207,18 +302,19 @@ def _invalid(message: str) -> InvalidMessageError:
     return InvalidMessageError("InvalidMessage", message)
 
 
-def _too_deep() -> InvalidMessageError:
-    return _invalid("body is nested too deeply")
+def _own_event() -> InvalidMessageError:
+    error = _invalid(
+        "body is an event of this application (type arena.export…): end what sends the outcome "
+        "topic's events to the intake queue"
+    )
+    error.is_own_event = True
+    return error
 
 
 def _quote(value: object) -> str:
-    """Return a value as a short line of printable ASCII, fit for logs and message attributes.
-
-    Raises:
-        InvalidMessageError: it is nested so deeply that it could be read, and cannot be written.
-    """
+    """Return a value as a short line of printable ASCII, fit for logs and message attributes."""
     try:
         text = json.dumps(value)
-    except RecursionError:
-        raise _too_deep() from None
+    except RecursionError:  # it could just be read, and cannot be written
+        return "what is nested too deeply"
     return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"

@@ -1,4 +1,4 @@
-"""The faults 1 to 11 and 94 of the table in tests/README.md: intake."""
+"""The faults 1 to 11, 91 and 94 of the table in tests/README.md: intake."""
 
 from __future__ import annotations
 
@@ -18,8 +18,21 @@ from tests.support.fakes import failing
 from tests.support.world import EXPORT, World, assert_exported, item_guid, items
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from arena_exports.model import ExportRequest
     from arena_exports.ports import Write
+
+
+def sns(content: object) -> dict[str, str]:
+    """Return what SNS delivers."""
+    message = json.dumps(content)
+    return {"Type": "Notification", "MessageId": "x", "TopicArn": "arn", "Message": message}
+
+
+def event_bridge(detail: object) -> dict[str, object]:
+    """Return what EventBridge delivers."""
+    return {"version": "0", "detail-type": "x", "source": "y", "detail": detail}
 
 
 def _request(record: dict[str, str]) -> ExportRequest | None:
@@ -205,6 +218,92 @@ def test_fault_11__schedule_that_fires_twice_makes_one_run_while_pending() -> No
     world.settle()
     assert len(world.events("completed")) == 2
     assert not world.errors
+
+
+OURS = [
+    pytest.param((), id="raw"),
+    pytest.param((sns,), id="SNS"),
+    pytest.param((sns, sns), id="SNS in SNS"),
+    pytest.param((event_bridge,), id="EventBridge"),
+    pytest.param((event_bridge, sns), id="EventBridge in SNS"),
+    pytest.param((sns, event_bridge), id="SNS in EventBridge"),
+    pytest.param((lambda event: [event],), id="a list"),
+    pytest.param((lambda event: {"messageId": "m", "body": json.dumps(event)},), id="a pipe"),
+    pytest.param((sns, lambda event: {"Records": [{"Sns": event}]}), id="Lambda's form"),
+    pytest.param((sns, lambda event: {"requestPayload": event}), id="a destination"),
+]
+
+
+@pytest.mark.parametrize("envelopes", OURS)
+@pytest.mark.parametrize("kind", ["request.rejected", "run.completed"])
+def test_fault_91__own_event_that_comes_back_leads_to_no_event(
+    kind: str, envelopes: tuple[Callable[..., object], ...]
+) -> None:
+    """Whatever envelope it comes in, it ends in a dead letter with a reason, and makes no loop."""
+    world = World()
+    world.send("junk", item_guid(1))
+    world.settle()
+    (event,) = world.events(kind)
+    before = len(world.topic.events)
+    for envelope in envelopes:
+        event = envelope(event)
+    (message_id,) = world.send(event)
+    assert len(world.topic.events) == before
+    letter = world.dead_letters.letters[-1]
+    assert letter.request_id == message_id
+    assert json.loads(letter.body) == event
+    assert "body is an event of this application" in letter.error_message
+    assert world.telemetry.metrics["RequestsRejected"] == 2
+    world.settle()
+    assert world.posts() == 1
+
+
+@pytest.mark.parametrize(
+    "change", [lambda text: text[:-40], lambda text: f"Event: {text}"], ids=["cut off", "headed"]
+)
+def test_fault_91__own_event_that_is_garbled_leads_to_no_event(
+    change: Callable[[str], str],
+) -> None:
+    """What is no JSON any more is known by its text."""
+    world = World()
+    world.send("junk")
+    world.send(change(world.topic.events[0].body))
+    assert len(world.topic.events) == 1
+    assert len(world.dead_letters.letters) == 2
+
+
+def test_fault_91__own_event_of_another_stack_or_release() -> None:
+    """Two stacks do not answer each other, nor an older release a newer one's events."""
+    world = World()
+    world.send(
+        {
+            "specversion": "1.0",
+            "source": "/arena/other/exports/EXP",
+            "type": "arena.export.run.delivered",
+            "data": {},
+        },
+        r'{"source":"\/arena\/other","type":"arena.export.request.rejected"}',
+        event_bridge({}) | {"source": "/arena/x", "detail-type": "arena.export.run.failed"},
+    )
+    assert world.topic.events == []
+    assert len(world.dead_letters.letters) == 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"itemGuids": ["short"], "correlationId": "arena.export.run.completed"},
+        {"itemGuids": ["short"], "correlationId": "/arena/default/exports/EXP"},
+        {"type": "arena.export.requested", "source": "/plm/changes", "data": {"itemGuids": []}},
+        {"type": "com.example.released", "source": "/arena/changes", "data": {"itemGuids": []}},
+        {"detail-type": "arena.export.requested", "source": "erp", "detail": {"itemGuids": []}},
+    ],
+)
+def test_fault_91__request_that_only_resembles_an_event_is_answered(body: object) -> None:
+    """What a sender may have written is rejected with an event."""
+    world = World()
+    world.send(body)
+    assert len(world.events("rejected")) == len(world.dead_letters.letters) == 1
 
 
 @pytest.mark.parametrize(
