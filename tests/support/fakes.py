@@ -262,13 +262,15 @@ class FakeExecutions:
 
 @dataclass
 class FakeTelemetry:
-    """Keeps lines and metrics."""
+    """Keeps lines and metrics, and which lines are written at the level DEBUG alone."""
 
     lines: list[tuple[str, dict[str, object]]] = field(default_factory=list)
+    debug_lines: list[str] = field(default_factory=list)
     metrics: Counter[str] = field(default_factory=Counter)
 
     def debug(self, message: str, **fields: object) -> None:
         self.lines.append((message, fields))
+        self.debug_lines.append(message)
 
     def event(self, message: str, **fields: object) -> None:
         self.lines.append((message, fields))

@@ -99,9 +99,9 @@ def test_message__whose_refusal_was_not_delivered_is_visible_again_soon() -> Non
     assert lines == [{"error": "the topic did not accept a message (Throttled)", "messages": 1}]
 
 
-@pytest.mark.parametrize("handle", [None, "", "of an earlier receive"])
+@pytest.mark.parametrize(("handle", "lines"), [(None, 0), ("", 0), ("of an earlier receive", 1)])
 def test_message__whose_visibility_cannot_be_changed_comes_back_by_itself(
-    handle: str | None,
+    handle: str | None, lines: int
 ) -> None:
     """It is returned as a failure all the same; the log says so at the level DEBUG alone."""
     world = World()
@@ -112,6 +112,7 @@ def test_message__whose_visibility_cannot_be_changed_comes_back_by_itself(
     world.intake_queue.in_flight = {"another"}
     answer = world.call("submit", {"Records": [delivered]})
     assert answer == {"batchItemFailures": [{"itemIdentifier": "message-000001"}]}
+    assert world.telemetry.debug_lines == ["visibility not changed"] * lines
     assert not world.intake_queue.delays
 
 

@@ -44,6 +44,7 @@ def test_line__has_the_fields_and_little_else(text: io.StringIO) -> None:
 
     @logger.inject_lambda_context(clear_state=True)
     def handler(_event: object, _context: Any) -> None:
+        PowertoolsTelemetry().debug("not written at INFO", reason="r")
         PowertoolsTelemetry().event("request recorded", requestId="m-1", items=2)
         PowertoolsTelemetry().warn("run failed", runGuid="R-1")
 
