@@ -21,8 +21,11 @@ CREDENTIALS = {
     "password": names.PASSWORD,
     "workspaceId": names.WORKSPACE_ID,
 }
+NEWEST_RUNTIME = (3, 14)
+"""Lambda's newest Python that the template allows. The code runs on later ones, too."""
 DEFAULTS = {
-    "Runtime": "python3.11",
+    # The emulator runs the functions on the Python that runs this.
+    "Runtime": "python{}.{}".format(*min(sys.version_info[:2], NEWEST_RUNTIME)),
     "DefaultExportGuid": names.DEFAULT_EXPORT_GUID,
     "BatchingWindowSeconds": "1",
 }

@@ -6,8 +6,14 @@ That a function is granted just what it calls is shown on the deployed stack
 
 from __future__ import annotations
 
+import json
+import re
+from typing import Any
+
 import pytest
 
+from infra.local.policies import MOST_ACCOUNTS, policies
+from infra.local.template import translated
 from tests.support.asl import DEFINITION
 from tests.support.translated import (
     Statement,
@@ -17,12 +23,13 @@ from tests.support.translated import (
     role_statements,
 )
 
-EVERYTHING = ("HasTls", "HasSenders", "HasSubscribers", "HasCredentialsKey", "HasSchedule")
+EVERYTHING = tuple(translated()["Conditions"])
 
 # What may have no named resource, and why.
 WILDCARD_RESOURCES = {
-    "ExportRunRole": "log deliveries have no names (AWS: Logging in Step Functions)",
-    "Key": "the policy of a key speaks of that key",
+    "logs": "log deliveries have no names (AWS: Logging in Step Functions)",
+    "xray": "traces have no ARN (AWS: X-Ray and Step Functions)",
+    "kms": "the policy of a key speaks of that key",
 }
 # Services that are held by another condition than aws:SourceAccount, and why.
 OTHER_CONDITIONS = {
@@ -70,13 +77,16 @@ def test_actions__no_wildcard() -> None:
 
 
 def test_resources__wildcard_only_with_a_reason() -> None:
-    """Each resource is named."""
+    """Each resource is named, where it has a name; a function has a wildcard for traces alone."""
     wild = {
-        one.of
+        (one.of, action.partition(":")[0])
         for one in [*role_statements(*EVERYTHING), *resource_statements(*EVERYTHING)]
         if "*" in one.resources
+        for action in one.actions
     }
-    assert wild == WILDCARD_RESOURCES.keys()
+    assert {service for _, service in wild} == WILDCARD_RESOURCES.keys()
+    assert {of for of, service in wild if service == "logs"} == {"ExportRunRole"}
+    assert {of for of, service in wild if service == "kms"} == {"Key"}
 
 
 def test_secrets__who_reads_them() -> None:
@@ -122,13 +132,23 @@ def test_intake__is_read_for_submit_alone() -> None:
         assert granted("SubmitRole", action) == {reference(mapping["EventSourceArn"])}
 
 
-def test_conditions__add_the_credentials_key_alone() -> None:
+def test_conditions__add_the_credentials_key_and_tracing_alone() -> None:
     """What the roles grant besides is in force on the stack that is deployed for the tests."""
+    assert added("HasCredentialsKey") == {("SessionRole", ("kms:Decrypt",))}
+    put = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
+    functions = {reference(one["Role"]) for one in resources("AWS::Lambda::Function").values()}
+    assert added("HasTracing") == {
+        *((role, put) for role in functions),
+        ("ExportRunRole", (*put, "xray:GetSamplingRules", "xray:GetSamplingTargets")),
+    }
+    both = ("HasCredentialsKey", "HasTracing")
+    assert added(*EVERYTHING) == added(*both)
+
+
+def added(*true: str) -> set[tuple[str, tuple[str, ...]]]:
+    """Return the roles and actions that conditions add."""
     always = list(role_statements())
-    added = [one for one in role_statements(*EVERYTHING) if one not in always]
-    assert [(one.of, one.actions, one.resources) for one in added] == [
-        ("SessionRole", ("kms:Decrypt",), ("ArenaCredentialsKeyArn",))
-    ]
+    return {(one.of, one.actions) for one in role_statements(*true) if one not in always}
 
 
 def test_state_machine__may_call_what_its_definition_calls() -> None:
@@ -148,8 +168,9 @@ def test_state_machine__may_call_what_its_definition_calls() -> None:
 def test_schedules__may_reach_their_targets() -> None:
     """In both directions."""
     schedules = resources("AWS::Scheduler::Schedule", "HasSchedule").values()
-    arns = [(s["Target"]["Arn"], s["Target"]["DeadLetterConfig"]["Arn"]) for s in schedules]
-    reached = {arn["Fn::GetAtt"][0] for pair in arns for arn in pair}
+    targets = [schedule["Target"] for schedule in schedules]
+    kept = [one["DeadLetterConfig"] for one in targets if "DeadLetterConfig" in one]
+    reached = {one["Arn"]["Fn::GetAtt"][0] for one in (*targets, *kept)}
     grants = {
         (action, resource)
         for one in role_statements("HasSchedule")
@@ -164,17 +185,33 @@ def test_schedules__may_reach_their_targets() -> None:
 
 
 def test_services__come_from_this_account() -> None:
-    """No service principal without aws:SourceAccount (the confused deputy)."""
+    """A service comes with the condition that AWS documents for it (the confused deputy).
+
+    For lambda.amazonaws.com in a trust policy AWS documents none: with one, the poller of the queue
+    might not get the role.
+    """
     seen = set()
     for one in resource_statements(*EVERYTHING):
         for service in one.services:
             seen.add(service)
-            if service in OTHER_CONDITIONS:
+            if service == "lambda.amazonaws.com":
+                assert one.condition == {}, one
+            elif service in OTHER_CONDITIONS:
                 assert "AWS::AccountId" in str(one.condition["ArnLike"][OTHER_CONDITIONS[service]])
             else:
                 assert one.condition["StringEquals"]["aws:SourceAccount"], one
     assert seen >= {"lambda.amazonaws.com", "states.amazonaws.com", "scheduler.amazonaws.com"}
     assert OTHER_CONDITIONS.keys() <= seen
+
+
+def test_services__have_the_names_of_every_partition() -> None:
+    """A service has one name in all partitions, but for CloudWatch Logs in a key's policy.
+
+    That name has the region and the partition's own suffix (AWS: Encrypt log data using AWS KMS).
+    """
+    services = {name for one in resource_statements(*EVERYTHING) for name in one.services}
+    elsewhere = {name for name in services if not re.fullmatch(r"[a-z]+\.amazonaws\.com", name)}
+    assert elsewhere == {"logs.<Region>.<URLSuffix>"}
 
 
 @pytest.mark.parametrize(
@@ -196,6 +233,79 @@ def test_transport__is_encrypted(kind: str, attached_to: str, actions: tuple[str
     }
     assert {name for _, name in attached & refused} == resources(kind).keys()
     assert not any(map(_refuses_plain, resource_statements()))
+
+
+@pytest.mark.parametrize("kind", ["AWS::SQS::Queue", "AWS::SNS::Topic"])
+def test_policies__of_queues_and_topics_name_their_one_resource(kind: str) -> None:
+    """SQS and SNS refuse a statement about anything but the policy's own queue or topic.
+
+    AWS: "Each policy must cover only a single queue", and the same for a topic. The embedded AWS
+    takes any policy, and is not sent the statements about TLS.
+    """
+    attached_to = "Queues" if kind == "AWS::SQS::Queue" else "Topics"
+    attached = {}
+    for policy, body in resources(f"{kind}Policy", *EVERYTHING).items():
+        (name,) = body[attached_to]
+        assert reference(name) not in attached.values(), "a second policy would replace the first"
+        attached[policy] = reference(name)
+    assert set(attached.values()) == resources(kind, *EVERYTHING).keys()
+    statements = [one for one in resource_statements(*EVERYTHING) if one.of in attached]
+    assert len(statements) >= 2 * len(attached) - 2
+    for one in statements:
+        assert one.resources == (attached[one.of],), one
+
+
+def test_policies__of_the_queues_are_made_one_after_the_other() -> None:
+    """An update takes the policy that once held both queues off the second one first."""
+    policy = translated()["Resources"]["ScheduleDeadLetterQueuePolicy"]
+    assert policy["DependsOn"] == "DeadLetterQueuesPolicy"
+
+
+# What a topic's policy may speak of (AWS: Amazon SNS API permissions). There is no `sns:*`.
+TOPIC_ACTIONS = {"sns:Publish", "sns:Subscribe"}
+# AWS: Amazon SQS policy quotas, Amazon SNS policy quotas.
+QUOTAS = {
+    "AWS::SQS::QueuePolicy": {"bytes": 8192, "statements": 20, "principals": 50},
+    "AWS::SNS::TopicPolicy": {"bytes": 30 * 1024, "statements": 100, "principals": 200},
+}
+PRINCIPAL_BYTES = len("arn:aws-us-gov:iam::123456789012:root") - len("123456789012")
+"""What a service adds to an account's id when it keeps a policy."""
+
+
+@pytest.mark.parametrize("kind", QUOTAS)
+def test_policies__keep_the_quotas_of_their_service(kind: str) -> None:
+    """With as many other accounts as the parameters allow."""
+    names = resources(kind, *EVERYTHING).keys()
+    documents = [json.loads(text) for name, text in policies(*EVERYTHING) if name in names]
+    assert len(documents) == len(names)
+    for document in documents:
+        statements = document["Statement"]
+        sids = [one["Sid"] for one in statements]
+        assert len(sids) == len(set(sids)) <= QUOTAS[kind]["statements"]
+        accounts = [many(one["Principal"].get("AWS", ())) for one in statements if _names_some(one)]
+        principals = sum(map(len, accounts))
+        assert principals <= QUOTAS[kind]["principals"]
+        kept = len(json.dumps(document)) + principals * PRINCIPAL_BYTES
+        assert kept <= QUOTAS[kind]["bytes"]
+        if kind == "AWS::SNS::TopicPolicy":
+            assert {one["Action"] for one in statements} <= TOPIC_ACTIONS
+
+
+def test_parameters__allow_as_many_accounts_as_the_policies_hold() -> None:
+    """The template refuses one more, where a deployment would fail half-way."""
+    for name, most in MOST_ACCOUNTS.items():
+        pattern = translated()["Parameters"][name]["AllowedPattern"]
+        assert re.fullmatch(pattern, ",".join(["123456789012"] * most))
+        assert not re.fullmatch(pattern, ",".join(["123456789012"] * (most + 1)))
+
+
+def _names_some(statement: dict[str, Any]) -> bool:
+    return statement["Principal"] != "*"
+
+
+def many(value: Any) -> list[Any]:
+    """Return a list where IAM allows one or many."""
+    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def _refuses_plain(one: Statement) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,8 @@ from arena_exports.sessions import LOGIN_SECONDS
 from arena_exports.settings import ARENA_HOSTS, checked_base_url
 from arena_exports.submission import SECONDS_FOR_A_POST
 from arena_exports.watching import SHARE_WHILE_KEPT_FROM_POLLING
+from infra.local import launch
+from infra.local.paths import ROOT
 from infra.local.template import resources, translated
 from tests.support import addresses
 from tests.support.asl import DEFINITION
@@ -69,6 +72,44 @@ def test_template__has_the_contract_s_names(template: dict[str, Any]) -> None:
     assert parameters.keys() >= CONTRACT_PARAMETERS
     assert {n for n, p in parameters.items() if "Default" not in p} == {"ArenaCredentialsSecretArn"}
     assert template["Outputs"].keys() == CONTRACT_OUTPUTS
+
+
+def test_dashboard__can_be_left_out(template: dict[str, Any]) -> None:
+    """It is made unless it is turned off; then its output is absent, too."""
+    assert template["Parameters"]["CreateDashboard"]["Default"] == "true"
+    has = template["Conditions"]["HasDashboard"]
+    assert has == {"Fn::Equals": [{"Ref": "CreateDashboard"}, "true"]}
+    assert template["Outputs"]["DashboardName"]["Condition"] == "HasDashboard"
+    assert not resources("AWS::CloudWatch::Dashboard")
+    assert resources("AWS::CloudWatch::Dashboard", "HasDashboard").keys() == {"Dashboard"}
+
+
+def test_outputs__exist_where_their_resource_does(template: dict[str, Any]) -> None:
+    """An output of a resource that a condition leaves out would fail the deployment."""
+    for output in template["Outputs"].values():
+        (name,) = re.findall(r"'(?:Ref|Fn::GetAtt)': \[?'(\w+)", str(output["Value"]))
+        assert output.get("Condition") == template["Resources"][name].get("Condition")
+
+
+@pytest.mark.parametrize("mode", ["PassThrough", "Active"])
+def test_tracing__is_one_parameter(template: dict[str, Any], mode: str) -> None:
+    """Functions and state machine are traced by X-Ray when it says so; by default they are not."""
+    parameter = template["Parameters"]["Tracing"]
+    assert parameter["Default"] == "PassThrough"
+    assert mode in parameter["AllowedValues"]
+    for function in resources("AWS::Lambda::Function").values():
+        assert function["TracingConfig"] == {"Mode": {"Ref": "Tracing"}}
+    true = ("HasTracing",) if mode == "Active" else ()
+    (machine,) = resources("AWS::StepFunctions::StateMachine", *true).values()
+    assert machine["TracingConfiguration"] == {"Enabled": mode == "Active"}
+
+
+def test_runtime__of_the_local_stack_is_allowed(template: dict[str, Any]) -> None:
+    """A local stack runs on the Python that starts it, or is told of the newest one."""
+    allowed = template["Parameters"]["Runtime"]["AllowedValues"]
+    assert "python{}.{}".format(*launch.NEWEST_RUNTIME) == allowed[-1]
+    expected = "python{}.{}".format(*sys.version_info[:2])
+    assert launch.DEFAULTS["Runtime"] == (expected if expected in allowed else allowed[-1])
 
 
 def allows_base_url(url: str) -> bool:
@@ -250,16 +291,21 @@ def test_reconcile__is_not_piled_up() -> None:
 
 
 def test_schedules__keep_what_they_could_not_deliver() -> None:
-    """Both have a dead-letter queue; reconcile goes straight to submit, the export to the queue."""
+    """A scheduled export is somebody's request; a reconcile is followed by another one.
+
+    Reconcile goes straight to submit, the export to the queue.
+    """
     schedules = resources("AWS::Scheduler::Schedule", "HasSchedule")
     targets = {name: schedule["Target"] for name, schedule in schedules.items()}
     assert {name: target["Arn"]["Fn::GetAtt"][0] for name, target in targets.items()} == {
         "ReconcileSchedule": "SubmitFunction",
         "ExportSchedule": "IntakeQueue",
     }
+    kept = targets["ExportSchedule"]["DeadLetterConfig"]["Arn"]
+    assert kept == {"Fn::GetAtt": ["ScheduleDeadLetterQueue", "Arn"]}
+    assert "DeadLetterConfig" not in targets["ReconcileSchedule"]
     for target in targets.values():
-        assert target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0] == "ScheduleDeadLetterQueue"
-        assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] <= 3600
+        assert 60 <= target["RetryPolicy"]["MaximumEventAgeInSeconds"] <= 3600
     assert schedules["ExportSchedule"]["ScheduleExpressionTimezone"]
     assert resources("AWS::Scheduler::Schedule").keys() == {"ReconcileSchedule"}
 
@@ -302,6 +348,61 @@ def test_logs__are_kept_for_a_while_and_hold_no_execution_data() -> None:
     (destination,) = logging["Destinations"]
     arn = destination["CloudWatchLogsLogGroup"]["LogGroupArn"]
     assert arn == {"Fn::GetAtt": ["ExportRunLogGroup", "Arn"]}
+
+
+LIMITS = {
+    "AWS::CloudWatch::Alarm": ("AlarmDescription", 1024),
+    "AWS::Lambda::Function": ("Description", 256),
+    "AWS::Scheduler::Schedule": ("Description", 512),
+    "AWS::SecretsManager::Secret": ("Description", 2048),
+}
+
+
+@pytest.mark.parametrize("type_", LIMITS)
+def test_descriptions__are_short_enough(type_: str) -> None:
+    """The emulator takes any; each service has a limit of its own."""
+    name, most = LIMITS[type_]
+    found = resources(type_, *translated()["Conditions"])
+    assert found
+    assert all(0 < len(body[name]) <= most for body in found.values())
+
+
+def test_stack_name__leaves_room_for_the_state_machine_s() -> None:
+    """That name has at most 80 characters; README says how many the stack's may have."""
+    (machine,) = resources("AWS::StepFunctions::StateMachine").values()
+    suffix = machine["StateMachineName"]["Fn::Sub"].removeprefix("${AWS::StackName}")
+    assert f"limited\nto {80 - len(suffix)} characters" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("ScheduledExportExpression", ["rate(5 minutes)", "cron(0 6 * * ? *)", ""], ["0 6 * * *"]),
+        (
+            "ScheduledExportTimezone",
+            ["UTC", "America/Argentina/Buenos_Aires", "Etc/GMT+1"],
+            ["", "x" * 51],
+        ),
+        ("AlarmEmail", ["", "ops+arena@example.co.uk"], ["ops", "a@b", "a b@c.de"]),
+        (
+            "ArenaCredentialsSecretArn",
+            ["arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:a-b1C2d3"],
+            ["arena"],
+        ),
+        (
+            "ArenaCredentialsKeyArn",
+            ["", "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-12ab"],
+            ["alias/aws/secretsmanager"],
+        ),
+    ],
+)
+def test_parameters__refuse_what_a_service_would_refuse(
+    name: str, good: list[str], bad: list[str]
+) -> None:
+    """Before anything is made. None of these is given to the emulator."""
+    pattern = translated()["Parameters"][name]["AllowedPattern"]
+    assert [value for value in good if not re.fullmatch(pattern, value)] == []
+    assert [value for value in bad if re.fullmatch(pattern, value)] == []
 
 
 def test_environment__holds_no_secret() -> None:
