@@ -177,7 +177,6 @@ class Arena:
         budget = read_budget(answer.headers, self._clock.now(), spent=spent)
         if budget is not None:
             self._note(budget.following(known))
-        self._telemetry.count("ArenaRequests")
         self._telemetry.count(f"ArenaRequestsTo{request.purpose}")
         self._telemetry.event(
             "arena answered",

@@ -1,4 +1,8 @@
-"""How much is pending and for how long: two gauges, set by every reconcile."""
+"""How much is pending and for how long: two gauges, measured by every reconcile.
+
+An idle stack measures the age alone, because each metric costs $0.30 a month: the age must be
+known to be zero, while no data about pending items means none.
+"""
 
 from __future__ import annotations
 
@@ -28,5 +32,6 @@ class Backlog:
             items += max(pending.size - pending.position, 1)
             failed_at = pending.history.first_failed_at or pending.recorded_at
             oldest = min(oldest, pending.recorded_at, failed_at)
-        self._telemetry.count("PendingItems", items)
+        if items:
+            self._telemetry.count("PendingItems", items)
         self._telemetry.seconds("OldestPendingAge", now - oldest)

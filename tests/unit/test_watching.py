@@ -274,7 +274,7 @@ def test_arena_requests__are_counted_by_purpose() -> None:
     world.clock.sleep(100)
     look(world, state)
     counted = {n: v for n, v in world.telemetry.metrics.items() if n.startswith("ArenaRequests")}
-    assert counted == {"ArenaRequests": 2, "ArenaRequestsToSubmit": 1, "ArenaRequestsToPoll": 1}
+    assert counted == {"ArenaRequestsToSubmit": 1, "ArenaRequestsToPoll": 1}
 
 
 def test_request_s_life__in_log_lines() -> None:
