@@ -1,14 +1,20 @@
 # The only entry. Needs Python 3.11 or newer and make; everything else is fetched into .venv/, with hashes.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first of these that runs: a version manager's python3.11 may be there and not run.
+PYTHONS := python3.11 python3 python3.14 python3.13 python3.12
+PYTHON ?= $(shell for python in $(PYTHONS); do \
+  $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 TOOLS := .venv/tools
 UV := $(TOOLS)/bin/uv
 LOCAL := .venv/dev/bin/python -m infra.local
+# By its path: make looks a command up on its own PATH, where another SAM CLI or none may be.
+SAM := .venv/sam/bin/sam
 export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := true
 export SAM_CLI_TELEMETRY := 0
+export __SAM_CLI_APP_DIR := $(CURDIR)/.cache/sam
 export CKV_SKIP_PACKAGE_UPDATE_CHECK := true
 # `sam build` calls functions/Makefile, which needs a python3 with pip.
-export PATH := $(CURDIR)/$(TOOLS)/bin:$(CURDIR)/.venv/sam/bin:$(PATH)
+export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -44,12 +50,12 @@ simulate: .venv/dev/.stamp ## Simulate 10,000 days with faults (SEED=7 for one, 
 mutants: .venv/dev/.stamp ## Break the core in some thousand ways, and see that tests notice (20 minutes)
 	@rm -rf .cache/mutants && mkdir -p .cache/mutants
 	@cp -R functions/. infra tests template.yaml pyproject.toml .cache/mutants/
-	@cd .cache/mutants && $(CURDIR)/.venv/dev/bin/mutmut run --max-children 2
+	@cd .cache/mutants && "$(CURDIR)/.venv/dev/bin/mutmut" run --max-children 2
 	@.venv/dev/bin/python -m tests.support.mutants .cache/mutants
 
 .PHONY: bench
 bench: setup .venv/bench/.stamp ## Measure requests, polls, start-up and cents beside what others do (5 minutes)
-	@mkdir -p .cache && sam build >.cache/build.log 2>&1 || { cat .cache/build.log; exit 1; }
+	@mkdir -p .cache && $(SAM) build >.cache/build.log 2>&1 || { cat .cache/build.log; exit 1; }
 	@PYTHONPATH=functions .venv/bench/bin/python -m tests.bench
 
 .PHONY: dashboard
@@ -62,7 +68,7 @@ check: setup .venv/checks/.stamp ## Check format, lint, types, template, policie
 	.venv/dev/bin/ruff check
 	.venv/dev/bin/mypy
 	.venv/dev/bin/cfn-lint
-	sam validate --lint --template template.yaml --region us-east-1
+	$(SAM) validate --lint --template template.yaml --region us-east-1
 	.venv/dev/bin/python -m infra.local.state_machine
 	.venv/checks/bin/checkov
 	.venv/checks/bin/python -m infra.local.policies
@@ -73,9 +79,9 @@ format: .venv/dev/.stamp ## Format the code, and repair what ruff can repair
 	.venv/dev/bin/ruff check --fix
 
 .PHONY: deploy
-deploy: setup ## Build, and deploy into an AWS account, asking for what it needs (ARGS="--profile NAME" and the like)
-	sam build
-	sam deploy --guided $(ARGS)
+deploy: .venv/sam/.stamp ## Build, and deploy into an AWS account (ARGS="--profile NAME --parameter-overrides NAME=VALUE")
+	$(SAM) build
+	@.venv/sam/bin/python -m infra.deploy $(ARGS)
 
 REQUIREMENTS := functions/requirements infra/local/requirements/tools infra/local/requirements/stack \
   infra/local/requirements/sam infra/local/requirements/checks tests/requirements tests/bench/requirements
@@ -92,7 +98,8 @@ clean: ## Remove everything that was made here (stop the local stack first)
 	rm -rf .venv .aws-sam .local .cache
 
 $(TOOLS)/.stamp: infra/local/requirements/tools.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=..."; exit 1; }
 	@echo "Setting up .venv/ (once) ..."
 	@$(PYTHON) -m venv $(TOOLS)
 	@$(TOOLS)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
