@@ -52,6 +52,7 @@ class Bench:
             ),
             ("saturation", self._saturation),
             ("money", self._money),
+            ("idle stack", self._idle),
             ("growth", self._growth),
         ]
         task = self._progress.add_task("", total=len(steps))
@@ -171,6 +172,17 @@ class Bench:
             Target("dollars for a million items, 100 to a message", 0.40, sum(hundred.values())),
         ]
         self.kept["dollars for a million items"] = {"1": one, "100": hundred}
+
+    def _idle(self) -> None:
+        dollars = measures.fixed_dollars("HasDashboard")
+        table = _table("Dollars a month for an idle stack", "", "dollars")
+        for name, amount in dollars.items():
+            table.add_row(name, f"{amount:.2f}")
+        table.add_row("together", f"{sum(dollars.values()):.2f}")
+        self._console.print(table)
+        rest = sum(dollars.values()) - dollars["dashboard"]
+        self.targets.append(Target("dollars a month, idle, without the dashboard", 4.00, rest))
+        self.kept["dollars a month for an idle stack"] = dollars
 
     def _starts(self) -> None:
         ratios = startup.ratios(START_ROUNDS)

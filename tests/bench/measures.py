@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from infra.local.simulator.runs import ENDED
+from infra.local.template import resources, translated
 from tests.bench import growth, policies, prices, startup, workloads
 from tests.bench.ours import Day
 from tests.bench.rivals import Outcome
@@ -181,6 +182,32 @@ def dollars_per_million(items_a_message: int, messages: int) -> dict[str, float]
     day = Day(workload).live()
     scale = prices.MILLION / workload.items
     return {name: dollars * scale for name, dollars in prices.bill(day.counts()).items()}
+
+
+IDLE_HOURS = 1
+
+
+def fixed_dollars(*true: str) -> dict[str, float]:
+    """Return what an idle stack costs in a month, by what it is for.
+
+    Args:
+        true: the template's conditions that hold, as CloudFormation evaluates them.
+    """
+    types = {body["Type"] for body in translated()["Resources"].values()}
+    found = {type_: list(resources(type_, *true).values()) for type_ in types}
+    day = Day(workloads.Workload("idle", [])).idle(IDLE_HOURS * 3600)
+    months = prices.HOURS_A_MONTH / IDLE_HOURS
+    running = {name: dollars * months for name, dollars in prices.bill(day.counts()).items()}
+    fixed = prices.fixed_bill({type_: bodies for type_, bodies in found.items() if bodies})
+    return {
+        "dashboard": fixed.get("AWS::CloudWatch::Dashboard", 0),
+        "alarms": fixed["AWS::CloudWatch::Alarm"],
+        "key": fixed["AWS::KMS::Key"],
+        "secrets": fixed["AWS::SecretsManager::Secret"] + prices.CREDENTIALS_SECRET,
+        "metrics": prices.CUSTOM_METRIC * len(day.metrics),
+        "polling the queue": running.pop("SQS requests"),
+        "reconciling every minute": sum(running.values()),
+    }
 
 
 # ---- functions -----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from collections import Counter
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,8 @@ PACIFIC_MIDNIGHT = 1_700_035_200.0  # 2023-11-15T08:00:00Z: when Arena's day beg
 MESSAGES_A_RECEIVE = 10
 # As Lambda sets it with Tracing PassThrough, when nobody upstream samples.
 TRACE_ID = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0"
+LONG_POLL_SECONDS = 20
+_METRIC = re.compile(r'"Name":"(\w+)","Unit"')
 
 
 @dataclass
@@ -120,6 +123,7 @@ class Day(World):
         self.calls: Counter[str] = Counter()
         self.billed: Counter[str] = Counter()
         self.log_bytes = 0
+        self.metrics: set[str] = set()
         self.arrived: dict[str, Arrival] = {}
         self.latencies: list[tuple[float, int, Arrival]] = []
         self.last_published = 0.0
@@ -168,11 +172,25 @@ class Day(World):
 
     def live(self) -> Day:
         """Let the workload arrive and leave."""
+        return self._go_on_while(
+            lambda: self._to_come > 0 or not self.is_idle() or any(p.messages for p in self.pollers)
+        )
+
+    def idle(self, seconds: float) -> Day:
+        """Let time pass without messages; Lambda's pollers ask the queue all the while."""
+        end = self.clock.now() + seconds
+        self._go_on_while(lambda: self.clock.now() < end)
+        self.calls["SQS requests"] += int(POLLERS * seconds / LONG_POLL_SECONDS)
+        return self
+
+    def _go_on_while(self, condition: Callable[[], bool]) -> Day:
         with _captured_logs() as logs:
             self._schedule_reconcile()
-            while self._to_come or not self.is_idle() or any(p.messages for p in self.pollers):
+            while condition():
                 self._next_event()
-                self.log_bytes += logs.tell()
+                text = logs.getvalue()
+                self.log_bytes += len(text)
+                self.metrics |= set(_METRIC.findall(text))
                 logs.seek(0)
                 logs.truncate()
         assert not self.errors, self.errors

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
 MILLION = 1_000_000
 
@@ -25,6 +26,33 @@ PRICES = {
     "Secrets Manager calls": 5.0 / MILLION,
     "CloudWatch log GB": 0.50,
 }
+
+# Dollars a month, for as long as it is there.
+ALARM_METRIC = 0.10  # of standard resolution; an alarm on metric math pays for each of its metrics
+CUSTOM_METRIC = 0.30  # in each hour in which it is measured
+CREDENTIALS_SECRET = 0.40  # yours, not the stack's
+FIXED = {
+    "AWS::CloudWatch::Dashboard": 3.00,  # after the account's first three
+    "AWS::KMS::Key": 1.00,
+    "AWS::SecretsManager::Secret": 0.40,
+}
+# What costs nothing while it is not used.
+FREE_WHEN_IDLE = {
+    "AWS::DynamoDB::Table",  # on demand; an empty table's storage and backup
+    "AWS::IAM::Role",
+    "AWS::Lambda::EventInvokeConfig",
+    "AWS::Lambda::EventSourceMapping",  # its polling is counted with the queue's requests
+    "AWS::Lambda::Function",
+    "AWS::Logs::LogGroup",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::Topic",
+    "AWS::SNS::TopicPolicy",
+    "AWS::SQS::Queue",
+    "AWS::SQS::QueuePolicy",
+    "AWS::Scheduler::Schedule",
+    "AWS::StepFunctions::StateMachine",
+}
+HOURS_A_MONTH = 730
 
 MEMORY_GB = 0.5  # template.yaml: MemorySize 512
 # Lambda gives a whole processor to 1,769 MB; ours work with a share of one.
@@ -50,3 +78,22 @@ def bill(counts: Mapping[str, float]) -> dict[str, float]:
         counts: how many of each; what the list does not name costs nothing.
     """
     return {name: price * counts.get(name, 0) for name, price in PRICES.items()}
+
+
+def fixed_bill(resources: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, float]:
+    """Return dollars a month for what a stack pays by being there.
+
+    Args:
+        resources: the properties of the stack's resources, by their type.
+
+    Raises:
+        KeyError: a type has no price here, and is not known to be free.
+    """
+    alarms = resources.get("AWS::CloudWatch::Alarm", ())
+    metrics = sum(len(alarm.get("Metrics", ())) or 1 for alarm in alarms)
+    priced = {
+        type_: FIXED[type_] * len(found)
+        for type_, found in resources.items()
+        if type_ not in {*FREE_WHEN_IDLE, "AWS::CloudWatch::Alarm"}
+    }
+    return {"AWS::CloudWatch::Alarm": ALARM_METRIC * metrics, **priced}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench import growth, measures, policies, rivals, startup, workloads
+from tests.bench import growth, measures, policies, prices, rivals, startup, workloads
 from tests.bench.ours import Day
 
 # As in the deployed functions (`telemetry`): nothing to count is no reason for a warning.
@@ -81,6 +81,25 @@ def test_money__for_a_million_items(items: int, messages: int, limit: float) -> 
     compute = dollars.pop("Lambda GB-seconds")
     assert 0 < compute < 0.25 * limit
     assert 0 < sum(dollars.values()) < limit
+
+
+def test_idle_stack__costs_four_dollars_a_month_at_most() -> None:
+    """From the translated template, the price list, and some idle hours; the dashboard is apart."""
+    dollars = measures.fixed_dollars()
+    assert dollars["dashboard"] == 0
+    assert dollars["metrics"] == prices.CUSTOM_METRIC, "the age of the oldest pending item"
+    assert sum(dollars.values()) <= 4.00
+    assert sum(dollars.values()) > 3.00
+    assert measures.fixed_dollars("HasDashboard")["dashboard"] == 3.00
+
+
+def test_prices__know_every_type_of_resource() -> None:
+    """One that is new is priced, or known to be free; an alarm on metric math pays for each."""
+    with pytest.raises(KeyError, match="AWS::EC2::NatGateway"):
+        prices.fixed_bill({"AWS::EC2::NatGateway": [{}]})
+    math = {"Metrics": [{}, {}, {}]}
+    bill = prices.fixed_bill({"AWS::CloudWatch::Alarm": [{"MetricName": "one"}, math]})
+    assert bill["AWS::CloudWatch::Alarm"] == pytest.approx(4 * prices.ALARM_METRIC)
 
 
 @pytest.mark.parametrize("name", ["record messages", "publish a run of requests"])
