@@ -1,8 +1,9 @@
 """Check what `sam build` made: `python -m infra.local.artifact`.
 
 The emulator runs functions in its own environment, where a package that is missing from the
-artifact would be found all the same. So each handler is imported here by an interpreter that sees
-the standard library, the artifact, and boto3 with its own dependencies: what Lambda has.
+artifact would be found all the same. So the handlers, and every module that they can reach, are
+imported here by an interpreter that sees the standard library, the artifact, and boto3 with its own
+dependencies: what Lambda has.
 """
 
 import hashlib
@@ -27,6 +28,19 @@ HANDLERS = {
     "PublishFunction": "publish.handler",
     "SessionFunction": "session.handler",
 }
+OPTIONAL = {
+    "aws_lambda_powertools.event_handler": "writes pydantic models; we log none",
+    "aws_xray_sdk": "Tracer, which is not used",
+    "chardet": "charset_normalizer stands in",
+    "simplejson": "json stands in",
+    **dict.fromkeys(("OpenSSL", "cryptography"), "ssl stands in"),
+    **dict.fromkeys(("brotli", "brotlicffi", "backports"), "encodings that are not asked for"),
+    **dict.fromkeys(("h2", "socks"), "HTTP/2 and proxies, which are not used"),
+    **dict.fromkeys(("js", "pyodide", "winreg"), "for browsers and Windows"),
+    **dict.fromkeys(("annotationlib", "compression"), "in the standard library from 3.14 on"),
+}
+"""Modules that our dependencies look for and do without."""
+_REACH = Path(__file__).parent / "reach.py"
 _IMPORT = """
 import importlib, sys
 artifact, runtime, module = sys.argv[1:]
@@ -85,9 +99,20 @@ class Artifact:
             message = f"{module} of {self.logical_id} cannot be imported alone:\n{result.stderr}"
             raise ArtifactError(message)
 
+    def missing(self, runtime: Path) -> set[str]:
+        """List the modules that the handlers can reach, also lazily, and that are not there."""
+        arguments = [str(self.folder), str(runtime), *HANDLERS.values()]
+        result = subprocess.run(
+            [sys.executable, "-ISB", str(_REACH), *arguments],
+            env={},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return set(result.stdout.splitlines()) - OPTIONAL.keys()
+
     def _files(self) -> list[Path]:
-        files = (path for path in self.folder.rglob("*") if path.is_file())
-        return sorted(path for path in files if "__pycache__" not in path.parts)
+        return sorted(path for path in self.folder.rglob("*") if path.is_file())
 
 
 def built() -> list[Artifact]:
@@ -96,7 +121,7 @@ def built() -> list[Artifact]:
 
 
 def check(artifacts: list[Artifact]) -> None:
-    """Check size, sameness and imports of the artifacts.
+    """Check that the artifacts are small, the same, and complete.
 
     Raises:
         ArtifactError: one of them does not hold.
@@ -112,11 +137,19 @@ def check(artifacts: list[Artifact]) -> None:
         link_lambda_runtime(runtime)
         for artifact in artifacts:
             artifact.import_alone(runtime)
+        if missing := artifacts[0].missing(runtime):
+            message = f"the artifact lacks {', '.join(sorted(missing))}"
+            raise ArtifactError(message)
 
 
-def link_lambda_runtime(folder: Path) -> None:
-    """Fill a folder with links to boto3 and its dependencies, as Lambda's runtime has them."""
-    for name in _with_dependencies("boto3"):
+def link_lambda_runtime(folder: Path, *packages: str) -> None:
+    """Fill a folder with links to boto3 and its dependencies, as Lambda's runtime has them.
+
+    Args:
+        folder: an empty folder.
+        packages: what else the runtime is to have, with its dependencies.
+    """
+    for name in set().union(*map(_with_dependencies, ("boto3", *packages))):
         distribution = metadata.distribution(name)
         for top in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
             (folder / top).symlink_to(Path(str(distribution.locate_file(top))))

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -75,7 +76,7 @@ def _digest_of_sources(sources: Path) -> str:
     """Digest everything that `sam build` reads, and where: what it makes refers to it."""
     functions = sorted((sources / "functions").rglob("*.py"))
     fixed = ("template.yaml", "functions/Makefile", "functions/requirements.txt")
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(sys.version.encode())  # the bytecode is of the Python that builds
     for path in [*(sources / name for name in fixed), *functions]:
         digest.update(f"{path}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())

@@ -1,8 +1,14 @@
 """What `sam build` made is what may be deployed."""
 
+import marshal
+import shutil
+from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
+from pathlib import Path
+
 import pytest
 
 from infra.local import artifact, sam
+from infra.local.paths import ROOT
 
 pytestmark = pytest.mark.e2e
 
@@ -16,6 +22,8 @@ ALLOWED = {
     "typing_extensions",
     "urllib3",
 }
+HASH_BASED_AND_UNCHECKED = 0b01  # PEP 552
+NOT_CLONED = shutil.ignore_patterns("__pycache__")
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +33,31 @@ def artifacts() -> list[artifact.Artifact]:
     return artifact.built()
 
 
-def test_artifact__is_one_small_and_imports_alone(artifacts: list[artifact.Artifact]) -> None:
-    """The four are the same, below 2 MB, and need nothing of the emulator's environment."""
+def test_artifact__is_one_small_and_complete(artifacts: list[artifact.Artifact]) -> None:
+    """The four are the same, small, and need nothing of the emulator's environment."""
     artifact.check(artifacts)
+
+
+@pytest.mark.parametrize(
+    "left_out",
+    [
+        "aws_lambda_powertools/utilities/jmespath_utils",  # imported at once
+        "requests/hooks.py",  # imported by what is imported
+        "idna/uts46data.py",  # imported inside a function
+    ],
+)
+def test_artifact__that_lacks_a_module_is_refused(
+    artifacts: list[artifact.Artifact], tmp_path: Path, left_out: str
+) -> None:
+    """A module that the handlers can reach, however late, must not be left out."""
+    broken = artifact.Artifact("SubmitFunction", tmp_path / "broken")
+    shutil.copytree(artifacts[0].folder, broken.folder)
+    shutil.move(broken.folder / left_out, tmp_path / "left out")
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    artifact.link_lambda_runtime(runtime)
+    missing = ".".join(Path(left_out).with_suffix("").parts)
+    assert missing in broken.missing(runtime)
 
 
 def test_artifact__holds_the_allowed_packages_alone(artifacts: list[artifact.Artifact]) -> None:
@@ -39,5 +69,45 @@ def test_artifact__holds_the_allowed_packages_alone(artifacts: list[artifact.Art
 def test_artifact__holds_python_alone(artifacts: list[artifact.Artifact]) -> None:
     """No compiled code, no Makefile, no requirements: it runs on any Python from 3.11 on."""
     files = [path for path in artifacts[0].folder.rglob("*") if path.is_file()]
-    assert not [path for path in files if path.suffix in {".so", ".pyd", ".pyc"}]
+    assert not [path for path in files if path.suffix in {".so", ".pyd"}]
     assert not [path for path in files if path.name in {"Makefile", "requirements.txt"}]
+
+
+def test_artifact__has_bytecode_that_lambda_uses(artifacts: list[artifact.Artifact]) -> None:
+    """Every module has bytecode of the Python that built it. Nothing compares times, which zipping
+    changes; the bytecode is that of the source beside it; tracebacks name Lambda's paths.
+    """
+    folder = artifacts[0].folder
+    sources = [*folder.rglob("*.py")]
+    assert {*folder.rglob("*.pyc")} == {Path(cache_from_source(path)) for path in sources}
+    for source in sources:
+        bytecode = Path(cache_from_source(source)).read_bytes()
+        assert bytecode[:4] == MAGIC_NUMBER
+        assert int.from_bytes(bytecode[4:8], "little") == HASH_BASED_AND_UNCHECKED
+        assert bytecode[8:16] == source_hash(source.read_bytes())
+        code = marshal.loads(bytecode[16:])
+        assert code.co_filename == f"/var/task/{source.relative_to(folder)}"
+
+
+def test_build__in_parallel_below_a_path_with_a_space(
+    artifacts: list[artifact.Artifact], tmp_path: Path
+) -> None:
+    """The first build of a clone makes the same bytes wherever it is, all functions at once, and
+    writes nothing outside the clone.
+    """
+    clone = tmp_path / "my clones" / "arena exports"
+    shutil.copytree(ROOT / "functions", clone / "functions", ignore=NOT_CLONED)
+    shutil.copy(ROOT / "template.yaml", clone)
+    shutil.copytree(ROOT / "infra", clone / "infra", ignore=NOT_CLONED)
+    build = clone / ".aws-sam" / "build"
+    sam._run(
+        ["build", "--parallel", "-t", str(clone / "template.yaml"), "--build-dir", str(build)], {}
+    )
+    for built in artifacts:
+        assert artifact.Artifact(built.logical_id, build / built.logical_id).digest() == (
+            built.digest()
+        )
+    (wheels,) = {path.name for path in build.parent.iterdir()} - {"build", "build.toml"}
+    assert wheels.startswith("wheels-")
+    assert [path.name for path in tmp_path.iterdir()] == ["my clones"]
+    assert [path.name for path in clone.parent.iterdir()] == ["arena exports"]

@@ -1,0 +1,79 @@
+"""List the modules that are missing: `python -ISB reach.py ARTIFACT RUNTIME MODULE...`.
+
+Follows every import statement from the given modules on, also those inside functions, but not
+those for type checkers alone. Each is tried, and the name of each module that is not found is
+printed. The interpreter sees the standard library, the artifact, and `RUNTIME`: what Lambda has.
+"""
+
+import ast
+import importlib
+import importlib.util
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+Import = tuple[str, str]
+"""A module, and the name that is imported from it; "" for the module itself."""
+
+
+def main(artifact: Path, runtime: str, *modules: str) -> None:
+    """Print the names of the modules that are not found."""
+    sys.path[:] = [str(artifact), *sys.path, runtime]
+    warnings.simplefilter("ignore")
+    waiting, seen = list(modules), set[str]()
+    while waiting:
+        module = waiting.pop()
+        path = _source(artifact, module)
+        if module in seen or path is None:
+            continue
+        seen.add(module)
+        for target, name in _imports(path, module):
+            if missing := _missing(target, name):
+                print(missing)
+            waiting += [target.rpartition(".")[0], target, *([f"{target}.{name}"] if name else [])]
+
+
+def _source(artifact: Path, module: str) -> Path | None:
+    if not module:
+        return None
+    base = artifact.joinpath(*module.split("."))
+    found = (path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file())
+    return next(found, None)
+
+
+def _imports(path: Path, module: str) -> Iterator[Import]:
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in _statements(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            target = "." * node.level + (node.module or "")
+            absolute = importlib.util.resolve_name(target, package)
+            yield from ((absolute, alias.name) for alias in node.names)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Walk all statements that run, without what stands below `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            for other in child.orelse:
+                yield other
+                yield from _statements(other)
+        else:
+            yield child
+            yield from _statements(child)
+
+
+def _missing(module: str, name: str) -> str | None:
+    try:
+        found = importlib.import_module(module)
+        if name not in ("", "*") and not hasattr(found, name):
+            importlib.import_module(f"{module}.{name}")
+    except ImportError as exc:
+        return exc.name or str(exc)
+    return None
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *sys.argv[2:])
