@@ -49,6 +49,11 @@ class Settings:
     exports_paused: bool = False
 
 
+def in_lambda() -> bool:
+    """Tell whether this process is a Lambda function."""
+    return "AWS_LAMBDA_FUNCTION_NAME" in os.environ
+
+
 def checked_base_url(url: str) -> str:
     """Return `url` when it is one of Arena's five addresses or a loopback stand-in.
 

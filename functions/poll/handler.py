@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from arena_exports.settings import in_lambda
 from arena_exports.telemetry import logger, metrics
 from arena_exports.watching import WatchState
 from arena_exports.wiring.poll import make_poller, real_parts
@@ -38,3 +39,7 @@ def poll(event: dict[str, Any], parts: Parts) -> dict[str, Any]:
 @cache
 def _poller(parts: Parts) -> Poller:
     return make_poller(parts)
+
+
+if in_lambda():
+    real_parts()  # while the function starts it has a whole processor

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.model import AttemptId
+from arena_exports.settings import in_lambda
 from arena_exports.telemetry import logger, metrics
 from arena_exports.wiring.publish import make_publication, real_parts
 
@@ -32,3 +33,7 @@ def publish(event: dict[str, Any], parts: Parts) -> dict[str, Any]:
 @cache
 def _publication(parts: Parts) -> Publication:
     return make_publication(parts)
+
+
+if in_lambda():
+    real_parts()  # while the function starts it has a whole processor

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.errors import NotNowError
+from arena_exports.settings import in_lambda
 from arena_exports.telemetry import logger, metrics
 from arena_exports.wiring.session import make_login_desk, real_parts
 
@@ -41,3 +42,7 @@ def session(event: dict[str, Any], parts: Parts) -> dict[str, Any]:
 @cache
 def _login_desk(parts: Parts) -> LoginDesk:
     return make_login_desk(parts)
+
+
+if in_lambda():
+    real_parts()  # while the function starts it has a whole processor

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.deadline import Deadline
+from arena_exports.settings import in_lambda
 from arena_exports.telemetry import logger, metrics
 from arena_exports.wiring.submit import make_backlog, make_intake, make_submission, real_parts
 
@@ -56,3 +57,7 @@ def submit(event: dict[str, Any], seconds_left: float, parts: Parts) -> dict[str
 @cache
 def _services(parts: Parts) -> tuple[Intake, Submission, Backlog]:
     return make_intake(parts), make_submission(parts), make_backlog(parts)
+
+
+if in_lambda():
+    real_parts()  # while the function starts it has a whole processor

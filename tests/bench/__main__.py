@@ -193,7 +193,10 @@ class Bench:
         for name, ratio in ratios.items():
             table.add_row(name, f"{ratio:.2f}")
         self._console.print(table)
-        self.targets += [*measures.start_targets(ratios), Target("zip", artifact.MAX_ZIP_BYTES / 1e6, size, "MB")]
+        self.targets += [
+            *measures.start_targets(ratios),
+            Target("zip", artifact.MAX_ZIP_BYTES / 1e6, size, "MB"),
+        ]
         self.kept["start-up"] = ratios
 
     def _growth(self) -> None:

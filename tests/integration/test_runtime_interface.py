@@ -1,0 +1,251 @@
+"""The built functions under AWS's runtime interface client, with the embedded AWS and Arena."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from infra.local import artifact, emulator, launch, sam
+from infra.local.arena import Arena
+from infra.local.aws import environment
+from infra.local.processes import free_port, start_guarded, stop_guarded
+from infra.local.simulator import names
+from infra.local.subscriber import Subscriber
+from infra.local.template import resources
+from tests.support.runtime_interface import TRACE_ID, Command, Function
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from infra.local.aws import Clients
+
+pytestmark = [
+    pytest.mark.integration,
+    # CI runs on Linux, where it is never skipped.
+    pytest.mark.skipif(sys.platform != "linux", reason="the client is compiled for Linux alone"),
+]
+
+FORMATS = ("JSON", "Text")
+ITEM = "A" * 20
+MACHINE = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "states.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
+RECONCILE = {"action": "reconcile"}
+
+
+@dataclass(frozen=True)
+class Functions:
+    """What the functions are started with: their folders, and the values of their variables."""
+
+    artifact: Path
+    runtime: Path
+    endpoint: str
+    values: Mapping[str, str]
+
+    def start(self, name: str, log_format: str = "JSON", *, without: str = "") -> Function:
+        """Start a function as the template has it, but for one of its variables."""
+        function = properties(name)
+        variables = {
+            variable: value if isinstance(value, str) else self.values[variable]
+            for variable, value in function["Environment"]["Variables"].items()
+            if variable != without
+        }
+        more = {**environment(self.endpoint), "AWS_LAMBDA_LOG_FORMAT": log_format}
+        command = Command(self.artifact, self.runtime, function["Handler"], function["Timeout"])
+        return Function(command, {**variables, **more})
+
+
+def properties(name: str) -> dict[str, Any]:
+    """Return what the template says of a function."""
+    found = {one["Handler"]: one for one in resources("AWS::Lambda::Function").values()}
+    return found[f"{name}.handler.handler"]
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    """An Arena simulator of its own, whose runs are short."""
+    port, folder = free_port(), tmp_path_factory.mktemp("arena")
+    process = start_guarded(launch.arena_service(port, folder))
+    try:
+        arena = Arena(f"http://127.0.0.1:{port}/v1")
+        emulator.wait_until_answers(arena.state_url, folder / "arena.log")
+        arena.set(createdSeconds=0.1, runningSeconds=0.3)
+        yield arena
+    finally:
+        stop_guarded(process)
+
+
+@pytest.fixture(scope="module")
+def functions(aws: Clients, arena: Arena, tmp_path_factory: pytest.TempPathFactory) -> Functions:
+    """The built functions, and the resources that their variables name."""
+    sam.build()
+    runtime = tmp_path_factory.mktemp("runtime")
+    artifact.link_lambda_runtime(runtime, "awslambdaric")
+    aws.dynamodb.create_table(
+        TableName="runtime-ledger",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": "S"} for name in ("PK", "SK")
+        ],
+        KeySchema=[
+            {"AttributeName": "PK", "KeyType": "HASH"},
+            {"AttributeName": "SK", "KeyType": "RANGE"},
+        ],
+    )
+    iam = boto3.client("iam", endpoint_url=aws.endpoint)
+    role = iam.create_role(RoleName="runtime", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
+    credentials = json.dumps(launch.CREDENTIALS)
+    create_secret = aws.secrets.create_secret
+    values = {
+        "ARENA_BASE_URL": arena.url,
+        "WORKSPACE_NAME": "default",
+        "DEFAULT_EXPORT_GUID": names.DEFAULT_EXPORT_GUID,
+        "MAX_ITEMS_PER_RUN": "5000",
+        "RUN_TIMEOUT_SECONDS": "3600",
+        "REQUEST_BUDGET_RESERVE": "500",
+        "LEDGER_TABLE_NAME": "runtime-ledger",
+        "SESSION_SECRET_ARN": create_secret(Name="runtime-session")["ARN"],
+        "ARENA_CREDENTIALS_SECRET_ARN": create_secret(
+            Name="runtime-credentials", SecretString=credentials
+        )["ARN"],
+        "OUTCOME_TOPIC_ARN": aws.sns.create_topic(Name="runtime-outcome")["TopicArn"],
+        "DEAD_LETTER_QUEUE_URL": aws.sqs.create_queue(QueueName="runtime-dead")["QueueUrl"],
+        "STATE_MACHINE_ARN": aws.stepfunctions.create_state_machine(
+            name="runtime-machine",
+            definition=json.dumps(MACHINE),
+            roleArn=role["Arn"],
+        )["stateMachineArn"],
+        "SESSION_FUNCTION_NAME": "runtime-session",
+        "EXPORTS_PAUSED": "false",
+        "POWERTOOLS_LOG_LEVEL": "INFO",
+        "POWERTOOLS_SERVICE_NAME": "runtime",
+    }
+    return Functions(artifact.built()[0].folder, runtime, aws.endpoint, values)
+
+
+def test_runtime__exports_an_item_from_the_queue_to_the_topic(
+    functions: Functions, aws: Clients
+) -> None:
+    """Each function, in the order in which a request meets them: session, submit, poll, publish."""
+    subscriber = Subscriber.subscribe(aws, functions.values["OUTCOME_TOPIC_ARN"], "runtime-events")
+    with functions.start("session") as session:
+        assert session.invoke({"deadVersion": ""}).content["version"]
+    with functions.start("submit") as submit:
+        assert submit.invoke({"Records": [record(ITEM)]}).content == {"batchItemFailures": []}
+        assert submit.invoke(RECONCILE).content == {"batchItemFailures": []}
+    state = started(aws, functions.values["STATE_MACHINE_ARN"])
+    with functions.start("poll") as poll:
+        while not state["ended"]:
+            time.sleep(0.2)
+            state = poll.invoke(state).content
+    with functions.start("publish") as publish:
+        assert publish.invoke(state).content == {}
+    subscriber.receive()
+    (event,) = subscriber.events
+    assert event.type == "arena.export.run.completed"
+    assert event.data["itemGuids"] == [ITEM]
+    assert event.data["requests"][0]["openCount"] == 0
+
+
+def record(body: str) -> dict[str, Any]:
+    """Return a record as Lambda's poller of SQS makes it."""
+    now = str(int(1000 * time.time()))
+    return {
+        "messageId": "059f36b4-87a3-44ab-83d2-661975830a7d",
+        "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a",
+        "body": body,
+        "attributes": {
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": now,
+            "SenderId": "AIDAIENQZJOLO23YVJ4VO",
+            "ApproximateFirstReceiveTimestamp": now,
+        },
+        "messageAttributes": {},
+        "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:intake",
+        "awsRegion": "us-east-1",
+    }
+
+
+def started(aws: Clients, machine: str) -> dict[str, Any]:
+    """Return the input of the execution that submit has started."""
+    (execution,) = aws.stepfunctions.list_executions(stateMachineArn=machine)["executions"]
+    found = aws.stepfunctions.describe_execution(executionArn=execution["executionArn"])
+    state: dict[str, Any] = json.loads(found["input"])
+    return state
+
+
+@pytest.mark.parametrize("log_format", FORMATS)
+def test_runtime__log_lines_are_json_in_both_formats(functions: Functions, log_format: str) -> None:
+    """Ours are objects with a level and a message, one to a line, and name the trace."""
+    with functions.start("submit", log_format) as submit:
+        submit.invoke({"Records": [record("no GUID")]})
+        lines = [json.loads(line) for line in submit.log()]
+    (rejected,) = (line for line in lines if line.get("level") == "WARNING")
+    assert rejected["message"]
+    assert rejected["xray_trace_id"] == TRACE_ID.split(";")[0].removeprefix("Root=")
+    (counted,) = (line for line in lines if "_aws" in line)
+    assert counted["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "ArenaExports"
+
+
+@pytest.mark.parametrize("log_format", FORMATS)
+def test_runtime__an_error_names_its_type_and_ends_nothing(
+    functions: Functions, log_format: str
+) -> None:
+    """The state machine gets type and message, the log has them too; the next event is served."""
+    with functions.start("publish", log_format) as publish:
+        for _ in range(2):
+            report = publish.invoke({})
+            assert report.kind == "error"
+            assert report.content["errorType"] == "KeyError"
+            assert report.content["errorMessage"] == "'attemptId'"
+            assert 'publish/handler.py"' in report.content["stackTrace"][-1]
+        assert sum("KeyError" in line for line in publish.log()) == 2
+
+
+def test_runtime__a_ledger_out_of_reach_has_a_name_of_ours(functions: Functions) -> None:
+    """Errors of the ledger come out under their own name."""
+    values = {**functions.values, "LEDGER_TABLE_NAME": "no-such-table"}
+    elsewhere = Functions(functions.artifact, functions.runtime, functions.endpoint, values)
+    with elsewhere.start("publish") as publish:
+        report = publish.invoke({"attemptId": "a"})
+    assert (report.kind, report.content["errorType"]) == ("error", "LedgerUnavailableError")
+
+
+@pytest.mark.parametrize("log_format", FORMATS)
+@pytest.mark.parametrize("name", ["submit", "poll", "publish", "session"])
+def test_runtime__a_missing_variable_fails_the_init_phase(
+    functions: Functions, name: str, log_format: str
+) -> None:
+    """The function reports the variable before any event, and ends."""
+    with functions.start(name, log_format, without="LEDGER_TABLE_NAME") as function:
+        report = function.report()
+        assert function.exit_code() != 0
+        assert any("LEDGER_TABLE_NAME" in line for line in function.log())
+    assert report.kind == "init"
+    assert report.content["errorType"] == "SettingsError"
+    assert report.content["errorMessage"] == "environment variable LEDGER_TABLE_NAME is missing"
+
+
+@pytest.mark.parametrize("name", ["submit", "poll", "publish", "session"])
+def test_runtime__memory_is_far_below_the_limit(functions: Functions, name: str) -> None:
+    """A function that has answered once has taken less than half of what it is given."""
+    with functions.start(name) as function:
+        function.invoke(RECONCILE)
+        assert function.peak_megabytes() < properties(name)["MemorySize"] / 2
