@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "RUN_TIMEOUT_SECONDS": "3600",
     "SESSION_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:session",
     "OUTCOME_TOPIC_ARN": "arn:aws:sns:us-east-1:000000000000:outcome",
+    "INTAKE_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/intake",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/dead",
     "STATE_MACHINE_ARN": "arn:aws:states:us-east-1:000000000000:stateMachine:run",
     "SESSION_FUNCTION_NAME": "session",

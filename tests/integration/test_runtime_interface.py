@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ TRUST = {
         }
     ],
 }
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 RECONCILE = {"action": "reconcile"}
 
 
@@ -91,12 +93,14 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
 
 
 @pytest.fixture(scope="module")
-def functions(aws: Clients, arena: Arena, tmp_path_factory: pytest.TempPathFactory) -> Functions:
+def functions(
+    ministack: Clients, arena: Arena, tmp_path_factory: pytest.TempPathFactory
+) -> Functions:
     """The built functions, and the resources that their variables name."""
     sam.build()
     runtime = tmp_path_factory.mktemp("runtime")
     artifact.link_lambda_runtime(runtime, "awslambdaric")
-    aws.dynamodb.create_table(
+    ministack.dynamodb.create_table(
         TableName="runtime-ledger",
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[
@@ -107,10 +111,10 @@ def functions(aws: Clients, arena: Arena, tmp_path_factory: pytest.TempPathFacto
             {"AttributeName": "SK", "KeyType": "RANGE"},
         ],
     )
-    iam = boto3.client("iam", endpoint_url=aws.endpoint)
+    iam = boto3.client("iam", endpoint_url=ministack.endpoint)
     role = iam.create_role(RoleName="runtime", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
     credentials = json.dumps(launch.CREDENTIALS)
-    create_secret = aws.secrets.create_secret
+    create_secret = ministack.secrets.create_secret
     values = {
         "ARENA_BASE_URL": arena.url,
         "WORKSPACE_NAME": "default",
@@ -123,9 +127,10 @@ def functions(aws: Clients, arena: Arena, tmp_path_factory: pytest.TempPathFacto
         "ARENA_CREDENTIALS_SECRET_ARN": create_secret(
             Name="runtime-credentials", SecretString=credentials
         )["ARN"],
-        "OUTCOME_TOPIC_ARN": aws.sns.create_topic(Name="runtime-outcome")["TopicArn"],
-        "DEAD_LETTER_QUEUE_URL": aws.sqs.create_queue(QueueName="runtime-dead")["QueueUrl"],
-        "STATE_MACHINE_ARN": aws.stepfunctions.create_state_machine(
+        "OUTCOME_TOPIC_ARN": ministack.sns.create_topic(Name="runtime-outcome")["TopicArn"],
+        "INTAKE_QUEUE_URL": ministack.sqs.create_queue(QueueName="runtime-intake")["QueueUrl"],
+        "DEAD_LETTER_QUEUE_URL": ministack.sqs.create_queue(QueueName="runtime-dead")["QueueUrl"],
+        "STATE_MACHINE_ARN": ministack.stepfunctions.create_state_machine(
             name="runtime-machine",
             definition=json.dumps(MACHINE),
             roleArn=role["Arn"],
@@ -135,20 +140,22 @@ def functions(aws: Clients, arena: Arena, tmp_path_factory: pytest.TempPathFacto
         "POWERTOOLS_LOG_LEVEL": "INFO",
         "POWERTOOLS_SERVICE_NAME": "runtime",
     }
-    return Functions(artifact.built()[0].folder, runtime, aws.endpoint, values)
+    return Functions(artifact.built()[0].folder, runtime, ministack.endpoint, values)
 
 
 def test_runtime__exports_an_item_from_the_queue_to_the_topic(
-    functions: Functions, aws: Clients
+    functions: Functions, ministack: Clients
 ) -> None:
     """Each function, in the order in which a request meets them: session, submit, poll, publish."""
-    subscriber = Subscriber.subscribe(aws, functions.values["OUTCOME_TOPIC_ARN"], "runtime-events")
+    subscriber = Subscriber.subscribe(
+        ministack, functions.values["OUTCOME_TOPIC_ARN"], "runtime-events"
+    )
     with functions.start("session") as session:
         assert session.invoke({"deadVersion": ""}).content["version"]
     with functions.start("submit") as submit:
         assert submit.invoke({"Records": [record(ITEM)]}).content == {"batchItemFailures": []}
         assert submit.invoke(RECONCILE).content == {"batchItemFailures": []}
-    state = started(aws, functions.values["STATE_MACHINE_ARN"])
+    state = started(ministack, functions.values["STATE_MACHINE_ARN"])
     with functions.start("poll") as poll:
         while not state["ended"]:
             time.sleep(0.2)
@@ -193,12 +200,13 @@ def started(aws: Clients, machine: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("log_format", FORMATS)
 def test_runtime__log_lines_are_json_in_both_formats(functions: Functions, log_format: str) -> None:
-    """Ours are objects with a level and a message, one to a line, and name the trace."""
+    """Each line is an object. Ours have time and level as Lambda's filter reads them."""
     with functions.start("submit", log_format) as submit:
         submit.invoke({"Records": [record("no GUID")]})
         lines = [json.loads(line) for line in submit.log()]
-    (rejected,) = (line for line in lines if line.get("level") == "WARNING")
+    (rejected,) = (line for line in lines if line.get("level") == "WARN")
     assert rejected["message"]
+    assert RFC_3339.fullmatch(rejected["timestamp"])
     assert rejected["xray_trace_id"] == TRACE_ID.split(";")[0].removeprefix("Root=")
     (counted,) = (line for line in lines if "_aws" in line)
     assert counted["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "ArenaExports"
