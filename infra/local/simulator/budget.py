@@ -14,12 +14,25 @@ RESET_FORMS: Mapping[str, Callable[[float], str] | None] = MappingProxyType(
         "documented": clock.documented_date,
         "rfc": clock.http_date,
         "zulu": clock.zulu,
+        "zone": clock.zoned_date,
+        "joined": clock.joined_date,
         "garbage": lambda _at: "soon, surely",
         "none": None,
     }
 )
 """How the reset header can be written; `past` and its distance are added by `Budget`."""
 PAST_SECONDS = 3600.0
+REMAINING_FORMS: Mapping[str, Callable[[int], str] | None] = MappingProxyType(
+    {
+        "number": str,
+        "joined": lambda remaining: f"{remaining}, {remaining}",
+        "decimals": lambda remaining: f"{remaining}.0",
+        "negative": lambda remaining: str(remaining or -1),
+        "garbage": lambda _remaining: "many",
+        "none": None,
+    }
+)
+"""How the number that is left can be written; `negative` shows -1 in place of 0."""
 
 
 @dataclass(slots=True)
@@ -54,9 +67,9 @@ class Budget:
 
     def headers(self, now: float, skew_seconds: float) -> Headers:
         """Return the two headers that every answer carries, in the form that is set."""
-        remaining = {"number": str(self.remaining), "garbage": "many"}.get(self.remaining_form)
+        write = REMAINING_FORMS[self.remaining_form]
         pairs = (
-            ("X-Arena-Requests-Remaining", remaining),
+            ("X-Arena-Requests-Remaining", None if write is None else write(self.remaining)),
             ("X-Arena-Next-Request-Limit-Reset", self._reset_text(now, skew_seconds)),
         )
         return tuple((name, text) for name, text in pairs if text is not None)

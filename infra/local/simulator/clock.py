@@ -2,11 +2,14 @@
 
 import calendar
 import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
+BERLIN = ZoneInfo("Europe/Berlin")
 _ZULU = "%Y-%m-%dT%H:%M:%SZ"
 _DOCUMENTED = "%a, %d-%b-%Y %H:%M:%S GMT%z (%Z)"
 
@@ -29,6 +32,22 @@ def http_date(at: float) -> str:
 def documented_date(at: float) -> str:
     """Write a time as the documented sample of the reset header does."""
     return datetime.fromtimestamp(at, PACIFIC).strftime(_DOCUMENTED)
+
+
+def zoned_date(at: float) -> str:
+    """Write a time with the name of a zone that no standard of HTTP or mail knows (CET, CEST)."""
+    return datetime.fromtimestamp(at, BERLIN).strftime("%a, %d %b %Y %H:%M:%S %Z")
+
+
+def joined_date(at: float) -> str:
+    """Write a time twice, as a proxy does that joins a header which came twice."""
+    return f"{http_date(at)}, {http_date(at)}"
+
+
+DATE_FORMS: Mapping[str, Callable[[float], str] | None] = MappingProxyType(
+    {"rfc": http_date, "zone": zoned_date, "joined": joined_date, "none": None}
+)
+"""How the Date header can be written."""
 
 
 def next_pacific_midnight(at: float) -> float:

@@ -72,7 +72,8 @@ def turn_run(workspace: Workspace, run_guid: str, body: object) -> None:
 def add_faults(workspace: Workspace, body: object) -> None:
     """Queue a fault or a list of them."""
     faults = body if isinstance(body, list) else [body]
-    workspace.faults.queued.extend([_fault(fault) for fault in faults])
+    now = workspace.now()
+    workspace.faults.queued.extend([_fault(fault, now) for fault in faults])
 
 
 def clear_faults(workspace: Workspace) -> None:
@@ -143,12 +144,20 @@ def _plan(checked: Body) -> RunPlan:
     return RunPlan(**fields, steps=steps)
 
 
-def _fault(body: object) -> Queued:
+def _fault(body: object, now: float) -> Queued:
     checked = dict(_checked(body, schemas.FAULT))
-    queue = {name: checked.pop(name) for name in ("skip", "times") if name in checked}
+    queue: dict[str, Any] = {
+        name: checked.pop(name) for name in ("skip", "times") if name in checked
+    }
+    if "lastsSeconds" in checked:
+        queue = {"times": None, "ends_at": now + checked.pop("lastsSeconds"), **queue}
     answers = not checked.keys().isdisjoint({"status", "code", "body", "drop"})
-    fields = _snake({"work": not answers or "lateSeconds" in checked, **checked})
+    work = not answers or "lateSeconds" in checked
+    arena_headers = "code" in checked and "body" not in checked
+    fields = _snake({"work": work, "arenaHeaders": arena_headers, **checked})
     fields["headers"] = tuple(checked.get("headers", {}).items())
+    for name in ("parameters", "item_guids"):
+        fields[name] = tuple(fields.get(name, ()))
     return Queued(Fault(**fields), **queue)
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from infra.local.simulator.budget import RESET_FORMS
+from infra.local.simulator.budget import REMAINING_FORMS, RESET_FORMS
+from infra.local.simulator.clock import DATE_FORMS
 
 Schema = Mapping[str, Any]
 
@@ -14,7 +15,7 @@ _COUNT = {"type": "integer", "minimum": 0, "maximum": 1_000_000}
 _CODE = {"type": "integer", "minimum": 100, "maximum": 9999}
 _HTTP = {"type": "integer", "minimum": 200, "maximum": 599}
 _TIMES = {"type": "integer", "minimum": 1, "maximum": 1_000_000}
-_GUIDS = {"type": "array", "items": _TEXT}
+_TEXTS = {"type": "array", "items": _TEXT}
 
 
 def _or_null(schema: Schema) -> Schema:
@@ -45,12 +46,14 @@ SETTINGS = _object(
         "listLimit": _or_null(_COUNT),
         "sessionKey": {"enum": ["arenaSessionId", "arena_session_id"]},
         "sessionIdleSeconds": _SECONDS,
+        "deadSessionForm": {"enum": ["error", "redirect", "page"]},
         "maxBodyBytes": _or_null(_COUNT),
         "fileNotReadyCode": {"enum": [3017, 4077]},
         "fileEmptyCode": {"enum": [3028, 4078]},
         "emptyFiles": {"enum": ["absent", "empty", "null"]},
         "oldCodes": _FLAG,
         "clockSkewSeconds": {"type": "number", "minimum": -1_000_000, "maximum": 1_000_000},
+        "dateForm": {"enum": [*DATE_FORMS]},
         "gzip": {"enum": ["never", "asked", "always"]},
     }
 )
@@ -64,26 +67,38 @@ _PLAN: Mapping[str, Schema] = {
         "items": _object({"status": _TEXT, "seconds": _SECONDS}, required=("status",)),
     },
     "files": {"type": "integer", "minimum": 0, "maximum": 50_000},
+    "fileEntries": {"enum": ["whole", "withoutGuid", "twice"]},
+    "fileEntriesSeconds": _or_null(_SECONDS),
     "criteriaResultsCount": _COUNT,
 }
 NEXT_RUNS = _object({"count": _TIMES, **_PLAN})
-FOREIGN_RUN = _object({"seconds": _SECONDS, "exportGuid": _TEXT, "itemGuids": _GUIDS, **_PLAN})
+FOREIGN_RUN = _object({"seconds": _SECONDS, "exportGuid": _TEXT, "itemGuids": _TEXTS, **_PLAN})
 RUN = _object({"status": _TEXT}, required=("status",))
 FAULT = _object(
     {
         "method": {"enum": ["*", "GET", "POST", "PUT", "PATCH", "DELETE"]},
         "path": _TEXT,
         "skip": _COUNT,
-        "times": _TIMES,
+        "times": _or_null(_TIMES),
+        "lastsSeconds": _SECONDS,
+        "parameters": _TEXTS,
+        "itemGuids": _TEXTS,
+        "bodyAboveBytes": _COUNT,
+        "runsYoungerThanSeconds": _SECONDS,
         "work": _FLAG,
+        "counts": _FLAG,
         "drop": _FLAG,
         "truncate": _FLAG,
+        "leaveOut": _FLAG,
         "status": _HTTP,
         "code": _CODE,
         "message": {"type": "string"},
         "body": {"type": "string"},
         "contentType": _TEXT,
         "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+        "arenaHeaders": _FLAG,
+        "retryAfterSeconds": _SECONDS,
+        "retryAfterForm": {"enum": ["seconds", "date"]},
         "delayBeforeSeconds": _SECONDS,
         "delayAfterSeconds": _SECONDS,
         "lateSeconds": _SECONDS,
@@ -95,7 +110,7 @@ BUDGET = _object(
         "remaining": _COUNT,
         "resetSeconds": _SECONDS,
         "resetForm": {"enum": [*RESET_FORMS, "past"]},
-        "remainingForm": {"enum": ["number", "garbage", "none"]},
+        "remainingForm": {"enum": [*REMAINING_FORMS]},
     }
 )
 ACCOUNT = _object(
@@ -106,7 +121,7 @@ ACCOUNT = _object(
         "answeredWorkspaceId": {"type": "integer"},
     }
 )
-GUIDS = _object({"bad": _GUIDS, "unknown": _GUIDS, "poison": _GUIDS})
+GUIDS = _object({"bad": _TEXTS, "unknown": _TEXTS, "poison": _TEXTS})
 DEFINITION = _object(
     {
         "name": _TEXT,

@@ -106,6 +106,17 @@ class Exports:
         """Return a run of any definition."""
         return self._runs.get(run_guid)
 
+    def age_of_youngest(
+        self, export_guid: str, now: float, run_guid: str | None = None
+    ) -> float | None:
+        """Return how many seconds ago a run was created, or the definition's youngest one."""
+        ages = [
+            now - run.created_at
+            for run in self._runs.values()
+            if run.export_guid == export_guid and run_guid in {None, run.guid}
+        ]
+        return min(ages, default=None)
+
     def own_run(self, user: User, export_guid: str, run_guid: str, settings: Settings) -> Run:
         """Return a run of this user; raise code 3024 for another user's."""
         run = self.run(export_guid, run_guid, settings)
@@ -167,6 +178,8 @@ class Exports:
             results_count=results,
             timeline=plan.timeline(settings, end, now),
             file_guids=tuple(new_guid(self._rng) for _ in range(files)),
+            file_entries=plan.file_entries,
+            file_entries_seconds=plan.file_entries_seconds,
         )
         self._runs[run.guid] = self._latest = run
         return run

@@ -5,20 +5,26 @@ the operation itself. Everything but login counts against the budget, whatever t
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from infra.local.simulator import strict_json
 from infra.local.simulator.accounts import User
 from infra.local.simulator.addresses import Address, find_address
-from infra.local.simulator.clock import http_date
-from infra.local.simulator.errors import ArenaError
+from infra.local.simulator.clock import DATE_FORMS, http_date
+from infra.local.simulator.errors import ArenaError, invalid_guid, not_found
 from infra.local.simulator.faults import Fault
 from infra.local.simulator.journal import Record
 from infra.local.simulator.workspace import Workspace
 
+Headers = tuple[tuple[str, str], ...]
 JSON = "application/json"
 HTML = "text/html"
+_CODES_NAMING_A_GUID: Mapping[int, Callable[[str], ArenaError]] = MappingProxyType(
+    {3011: invalid_guid, 3012: not_found}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,13 @@ class Gateway:
 
     def take_fault(self, request: Request) -> Fault | None:
         """Return the fault that waits for this request; its delays are the caller's to keep."""
-        return self.workspace.faults.take(request.method, request.path)
+        return self.workspace.faults.take(request, self.workspace.now(), self._age_of_youngest)
+
+    def _age_of_youngest(self, request: Request) -> float | None:
+        address = find_address(request.method, request.path)
+        if address.purpose not in {"poll", "list"}:
+            return None
+        return self.workspace.exports.age_of_youngest(**address.guids, now=self.workspace.now())
 
     def answer(self, request: Request, fault: Fault | None = None) -> Answer:
         """Answer a request and note it in the journal."""
@@ -99,6 +111,8 @@ class Gateway:
         try:
             answer = self._handle(request, address, late_seconds)
         except ArenaError as error:
+            if error.code == 401 and self.workspace.settings.dead_session_form != "error":  # noqa: PLR2004 - an Arena code
+                return self._login_page()
             answer = self._refusal(error)
         return replace(answer, headers=(*answer.headers, *self._arena_headers()))
 
@@ -134,24 +148,56 @@ class Gateway:
         if fault.work:
             answer = self._arena_answer(request, address, fault.late_seconds)
         else:
-            self._spend_quietly(address)
+            if fault.counts:
+                self._spend_quietly(address)
             answer = Answer(0, content=b"")
         if fault.answers:
-            answer = self._described_answer(fault)
+            answer = self._described_answer(fault, address)
+        elif fault.headers:
+            answer = replace(answer, headers=_overridden(answer.headers, fault.headers))
+        if fault.leave_out:
+            answer = self._without_young_runs(answer, fault.runs_younger_than_seconds)
         if fault.truncate:
             body = answer.body()
             answer = replace(answer, content=body[: len(body) // 2])
         return replace(answer, dropped=fault.drop)
 
-    def _described_answer(self, fault: Fault) -> Answer:
+    def _described_answer(self, fault: Fault, address: Address) -> Answer:
         if fault.body is not None or fault.code is None:
             body, status = (fault.body or "").encode(), fault.status or 200
-            return Answer(
-                status, content=body, content_type=fault.content_type, headers=fault.headers
-            )
-        messages = () if fault.message is None else (fault.message,)
-        answer = self._refusal(ArenaError(fault.code, *messages, status=fault.status))
-        return replace(answer, headers=(*self._arena_headers(), *fault.headers))
+            answer = Answer(status, content=body, content_type=fault.content_type)
+        else:
+            answer = self._refusal(_described_error(fault, fault.code, address))
+        own = self._arena_headers() if fault.arena_headers else ()
+        headers = _overridden(own, (*self._retry_after(fault), *fault.headers))
+        return replace(answer, headers=headers)
+
+    def _retry_after(self, fault: Fault) -> tuple[tuple[str, str], ...]:
+        seconds = fault.retry_after_seconds
+        if seconds is None:
+            return ()
+        date = http_date(self.workspace.arena_time() + seconds)
+        return (("Retry-After", date if fault.retry_after_form == "date" else f"{seconds:g}"),)
+
+    def _without_young_runs(self, answer: Answer, younger_than: float | None) -> Answer:
+        """Leave runs out of a list, as a replica does that lags; all of them for None."""
+        if not isinstance(answer.payload, dict) or "results" not in answer.payload:
+            return answer
+        latest = self.workspace.now() - (math.inf if younger_than is None else younger_than)
+        runs = [
+            view
+            for view in answer.payload["results"]
+            if (run := self.workspace.exports.any_run(view["guid"])) and run.created_at <= latest
+        ]
+        return replace(answer, payload={"count": len(runs), "results": runs})
+
+    def _login_page(self) -> Answer:
+        """Return what a gateway answers for a dead session: without Arena's headers and errors."""
+        if self.workspace.settings.dead_session_form == "redirect":
+            location = (("Location", "https://login.example.com/sso"),)
+            return Answer(302, content=b"", content_type=HTML, headers=location, code=401)
+        page = b"<html><form action='/sso'>Log in</form></html>"
+        return Answer(200, content=page, content_type=HTML, code=401)
 
     def _refusal(self, error: ArenaError) -> Answer:
         payload = error.payload(old_codes=self.workspace.settings.old_codes)
@@ -169,8 +215,9 @@ class Gateway:
         return limit is not None and len(request.body) > limit
 
     def _arena_headers(self) -> tuple[tuple[str, str], ...]:
-        date = ("Date", http_date(self.workspace.arena_time()))
-        return (("Server", "ArenaSolutions"), date, *self.workspace.budget_headers())
+        write = DATE_FORMS[self.workspace.settings.date_form]
+        date = (("Date", write(self.workspace.arena_time())),) if write else ()
+        return (("Server", "ArenaSolutions"), *date, *self.workspace.budget_headers())
 
     def _note(self, request: Request, address: Address, answer: Answer, *, faulted: bool) -> None:
         record = Record(
@@ -185,6 +232,22 @@ class Gateway:
             dropped=answer.dropped,
         )
         self.workspace.journal.note(record)
+
+
+def _described_error(fault: Fault, code: int, address: Address) -> ArenaError:
+    """Return a fault's error; 3011 and 3012 name the last GUID of the path, as Arena does."""
+    if fault.message is not None:
+        return ArenaError(code, fault.message, status=fault.status)
+    if code in _CODES_NAMING_A_GUID and address.guids:
+        named = _CODES_NAMING_A_GUID[code](list(address.guids.values())[-1])
+        return ArenaError(code, *named.messages, status=fault.status)
+    return ArenaError(code, status=fault.status)
+
+
+def _overridden(headers: Headers, by: Headers) -> Headers:
+    """Return headers with some of them replaced, and others added."""
+    names = {name.lower() for name, _ in by}
+    return (*((name, text) for name, text in headers if name.lower() not in names), *by)
 
 
 def _json_of(request: Request) -> object:

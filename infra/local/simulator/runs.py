@@ -1,6 +1,7 @@
 """Export runs: what is planned for them, and where each stands at a given time."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -34,7 +35,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What the next run shall do where it differs from the settings."""
+    """What the next run shall do where it differs from the settings.
+
+    `file_entries` says how `files` lists them: `whole`, the last one `withoutGuid`, or the first
+    one `twice`; `file_entries_seconds` for how long after the end, None for ever.
+    """
 
     status: str | None = None
     created_seconds: float | None = None
@@ -42,6 +47,8 @@ class RunPlan:
     steps: tuple[Step, ...] = ()
     files: int | None = None
     criteria_results_count: int | None = None
+    file_entries: str = "whole"
+    file_entries_seconds: float | None = None
 
     def timeline(self, settings: Settings, end: str, start_at: float) -> list[tuple[float, str]]:
         """Return when the run enters which status; `end` is its last where none is planned."""
@@ -74,6 +81,8 @@ class Run:
     results_count: int
     timeline: list[tuple[float, str]]
     file_guids: tuple[str, ...] = field(default=())
+    file_entries: str = "whole"
+    file_entries_seconds: float | None = None
 
     def status(self, now: float) -> str:
         """Return the status that the run has at this time."""
@@ -87,6 +96,20 @@ class Run:
     def is_ready(self, now: float) -> bool:
         """Tell whether there are results to be fetched."""
         return self.status(now) in READY
+
+    def listed_files(self, now: float) -> tuple[str | None, ...]:
+        """Return the GUIDs as `files` lists them: the last one missing, or the first one twice.
+
+        That lasts `file_entries_seconds` from the end of the run on, None for ever.
+        """
+        seconds = math.inf if self.file_entries_seconds is None else self.file_entries_seconds
+        if now >= (self.ended_at(now) or now) + seconds or not self.file_guids:
+            return self.file_guids
+        listed: Mapping[str, tuple[str | None, ...]] = {
+            "withoutGuid": (*self.file_guids[:-1], None),
+            "twice": (*self.file_guids, self.file_guids[0]),
+        }
+        return listed.get(self.file_entries, self.file_guids)
 
     def turn(self, status: str, now: float) -> None:
         """Give the run another status from now on, whatever was planned."""

@@ -27,6 +27,9 @@ class Settings:
     list_limit: int | None = None
     session_key: str = "arenaSessionId"
     session_idle_seconds: float = 90 * 60
+    dead_session_form: str = "error"
+    """How a dead session shows: as Arena's `error` 401, a `redirect` (302) to a login page, or a
+    login `page` with status 200."""
     max_body_bytes: int | None = None
     file_not_ready_code: int = 3017
     file_empty_code: int = 3028
@@ -34,6 +37,8 @@ class Settings:
     """How a ready run without files shows them: `absent`, `empty` (a list) or `null`."""
     old_codes: bool = False
     clock_skew_seconds: float = 0.0
+    date_form: str = "rfc"
+    """How the Date header is written: `rfc`, with an unknown `zone`, twice (`joined`), `none`."""
     gzip: str = "asked"
     """Whether answers come compressed: `never`, when `asked` for, or `always`."""
 

@@ -91,6 +91,7 @@ def _fault_view(queued: Queued) -> View:
         "headers": dict(queued.fault.headers),
         "skip": queued.skip,
         "times": queued.times,
+        "endsAt": queued.ends_at,
     }
 
 

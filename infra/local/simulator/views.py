@@ -58,4 +58,4 @@ def _files_view(run: Run, now: float, settings: Settings) -> Mapping[str, object
         return {}
     if not run.file_guids:
         return _EMPTY_FILES[settings.empty_files]
-    return {"files": [{"guid": guid, "title": None} for guid in run.file_guids]}
+    return {"files": [{"guid": guid, "title": None} for guid in run.listed_files(now)]}
