@@ -141,8 +141,11 @@ class SimSecret:
 class SimSink:
     """The topic and the dead-letter queue: what they accepted, and when."""
 
-    def __init__(self, outside: Outside) -> None:
+    def __init__(
+        self, outside: Outside, accepted: Callable[[Any], object] = lambda _message: None
+    ) -> None:
         self._outside = outside
+        self._accepted = accepted
         self.kept: list[tuple[float, Any]] = []
 
     def _deliver(self, message: Any) -> None:
@@ -150,6 +153,7 @@ class SimSink:
             if self._outside.weather.strikes("delivery"):
                 raise DeliveryError("not accepted")
             self.kept.append((self._outside.scheduler.now, message))
+            self._accepted(message)
             if self._outside.weather.strikes("delivery_doubled"):
                 raise DeliveryError("accepted, but the answer was lost")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,18 +11,30 @@ from typing import TYPE_CHECKING, Any
 from arena_exports.errors import InvalidMessageError
 from arena_exports.messages import IntakeRules, parse_message
 from infra.local.simulator import names
+from tests.simulation.field import BAD_ITEM, BROKEN, ON, UNKNOWN
 from tests.simulation.weather import CHANCES
-from tests.support.world import EXPORT
+from tests.support.world import EXPORT, item_guid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.simulation.simulation import Simulation
 
 RULES = IntakeRules("default", EXPORT)
+HEALTHY = item_guid(10_000)
 HARMLESS = ("LedgerUnavailableError", "DeliveryError", "ConnectionError", "NotNowError")
 MOST_LOGINS_AN_HOUR = 7
 REFUSED = 4081
+DAY_SECONDS = 86_400
+MAX_REQUESTS_FOR_NOTHING = 600  # a day
+MAX_TRIALS_A_DAY = 200
+SECONDS_BETWEEN_TRIALS = 60
+CODES_BEFORE_ANY_WORK = frozenset({401, 4084})
+# A POST reaches Arena some time after it was decided, at most submit's time-out later.
+LATEST_POST_SECONDS = 120
+TRIAL_WINDOWS = (600, 3600)
+# The longest back-off (an hour), the run in progress, and the attempts that take turns with it.
+MAX_SECONDS_OF_THE_HEALTHY = 3 * 3600
 # After any other fault something that was said may not be known to have been said.
 DOUBLING = frozenset(CHANCES) - {
     "arena_drop",
@@ -47,6 +60,11 @@ def violations(simulation: Simulation) -> list[str]:
         _budget_kept,
         _no_secret,
         _no_unexpected_crash,
+        _requests_for_nothing_bounded,
+        _trials_bounded,
+        _everything_else_goes_on,
+        _files_as_listed,
+        _no_event_of_an_event,
     ):
         found += [f"{check.__name__.strip('_')}: {text}" for text in check(simulation)]
     return found
@@ -67,7 +85,7 @@ def _distinct(simulation: Simulation, suffix: str) -> list[dict[str, Any]]:
 def _drained(simulation: Simulation) -> Iterator[str]:
     """R11: when faults stop, everything drains by itself."""
     if not simulation.is_drained():
-        pending = list(simulation.memory.items.get("PENDING", {}))[:3]
+        pending = simulation.pending()[:3]
         slot = simulation.memory.items.get("SLOT", {}).get("-")
         yield f"pending {pending}, slot {slot}, watchers {list(simulation.watchers)}"
 
@@ -112,7 +130,7 @@ def _every_item_accounted_for(simulation: Simulation) -> Iterator[str]:
     """R1: each item of each message was exported by a later run, or rejected; never nothing."""
     account = _account(simulation)
     for message in simulation.messages:
-        if message.redriven:
+        if message.redriven or message.message_id in simulation.field.echoes:
             continue
         try:
             request = parse_message(message.message_id, message.body, RULES)
@@ -121,6 +139,10 @@ def _every_item_accounted_for(simulation: Simulation) -> Iterator[str]:
         else:
             if request is None:
                 continue  # a reconcile asks for nothing
+        if request and request.group.export_guid == simulation.field.stays_pending:
+            if message.message_id in account.concluded:
+                yield f"{message.message_id} has an outcome, though its definition never works"
+            continue
         problem = account.problem(message.message_id, len(request.item_guids) if request else 0)
         if problem:
             yield f"{message.message_id} {problem}"
@@ -193,14 +215,14 @@ def _one_run_at_a_time(simulation: Simulation) -> Iterator[str]:
 
 def _nobody_rejected_without_cause(simulation: Simulation) -> Iterator[str]:
     """R8: RunFailed rejects only what makes runs fail; 3011 only what Arena named."""
+    poison = simulation.plan.poison | {BAD_ITEM}
+    unknown = {*UNKNOWN, *simulation.plan.late}
     for event in _distinct(simulation, "rejected"):
         code, items = event["data"]["error"]["code"], set(event["data"]["itemGuids"])
-        if (
-            code == "RunFailed"
-            and not items <= simulation.plan.poison
-            and not simulation.plan.breaks_runs
-        ):
-            yield f"{items - simulation.plan.poison} rejected for failing"
+        if event["data"]["exportGuid"] in unknown and code in ("3011", "3012"):
+            continue
+        if code == "RunFailed" and not items <= poison and not simulation.plan.breaks_runs:
+            yield f"{items - poison} rejected for failing"
         if code == "3011" and not items <= simulation.plan.bad:
             yield f"{items - simulation.plan.bad} rejected as bad"
         if code not in ("RunFailed", "3011", "InvalidMessage"):
@@ -245,3 +267,75 @@ def _no_unexpected_crash(simulation: Simulation) -> Iterator[str]:
     for crash in simulation.crashes:
         if type(crash).__name__ not in HARMLESS:
             yield repr(crash)
+
+
+def _most_within(times: Sequence[float], seconds: float) -> int:
+    """Return how many of these times, in order, the fullest window of so many seconds has."""
+    return max((bisect_left(times, at + seconds) - n for n, at in enumerate(times)), default=0)
+
+
+def _requests_for_nothing_bounded(simulation: Simulation) -> Iterator[str]:
+    """Row 86: what one definition costs that never works is bounded."""
+    if simulation.field.stays_pending is None:
+        return
+    spent = [r.at for r in simulation.arena.journal.records if f"/{BROKEN}/" in r.path]
+    most = _most_within(spent, DAY_SECONDS)
+    if most >= MAX_REQUESTS_FOR_NOTHING:
+        yield f"{most} requests within a day for a definition that never works"
+
+
+def _trials_bounded(simulation: Simulation) -> Iterator[str]:
+    """Row 83: definitions of which no run ever succeeded share one POST a minute, 200 a day."""
+    now = simulation.scheduler.now
+    proven = {run.export_guid for run in simulation.arena.exports.runs if run.is_ready(now)}
+    trials = [
+        record.at
+        for record in simulation.arena.journal.records
+        if record.purpose == "submit"
+        and record.code not in CODES_BEFORE_ANY_WORK
+        and record.path.split("/")[3] not in proven
+    ]
+    if not ON and not simulation.field.troubles:
+        return
+    for seconds in TRIAL_WINDOWS:
+        allowed = (seconds + LATEST_POST_SECONDS) // SECONDS_BETWEEN_TRIALS + 2
+        most = _most_within(trials, seconds)
+        if most > allowed:
+            yield f"{most} POSTs in {seconds} s for definitions that never worked"
+    most = _most_within(trials, DAY_SECONDS)
+    if most > MAX_TRIALS_A_DAY:
+        yield f"{most} POSTs in a day for definitions that never worked"
+
+
+def _everything_else_goes_on(simulation: Simulation) -> Iterator[str]:
+    """Rows 83 and 86: what is sent after the storm is soon exported, whatever stays broken."""
+    if not simulation.field.troubles:
+        return
+    exported: dict[str, float] = {}
+    for at, event in _events(simulation):
+        if event["type"].endswith("run.completed"):
+            for request in event["data"]["requests"]:
+                exported.setdefault(request["requestId"], at)
+    for message in simulation.messages:
+        if message.body != HEALTHY or message.sent_at < simulation.storm_ended_at:
+            continue
+        took = exported.get(message.message_id, simulation.scheduler.now) - message.sent_at
+        if took > MAX_SECONDS_OF_THE_HEALTHY:
+            yield f"{message.message_id} took {took:.0f} s, with {simulation.field.troubles}"
+
+
+def _files_as_listed(simulation: Simulation) -> Iterator[str]:
+    """Row 7: each file that can be read is published, once, and none is told of without a GUID."""
+    runs = {run.guid: run for run in simulation.arena.exports.runs}
+    for event in _distinct(simulation, "run.completed"):
+        run = runs[event["data"]["runGuid"]]
+        listed = dict.fromkeys(guid for guid in run.listed_files(simulation.scheduler.now) if guid)
+        if sorted(event["data"]["fileGuids"]) != sorted(listed):
+            yield f"run {run.guid} was published with {event['data']['fileGuids']}, not {[*listed]}"
+
+
+def _no_event_of_an_event(simulation: Simulation) -> Iterator[str]:
+    """Row 91: an event of ours that comes back on the intake queue leads to no other."""
+    for event in _distinct(simulation, "rejected"):
+        if event["data"]["requestId"] in simulation.field.echoes:
+            yield f"{event['id']} tells of an event of ours"

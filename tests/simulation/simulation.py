@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from tests.simulation.cloud import (
     SimTable,
     SimTransport,
 )
+from tests.simulation.field import Field
 from tests.simulation.mischief import Mischief
 from tests.simulation.plan import Plan, draw_plan
 from tests.simulation.queue import IntakeQueue, Message
@@ -35,11 +37,12 @@ from tests.support.fakes import FakeSecret, FakeTelemetry, InMemoryTable
 from tests.support.world import EXPORT, RECONCILE, item_guid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 START = 1_700_000_000.0
 STORM_SECONDS = 5400
 QUIET_SECONDS = 1800
+DAY_SECONDS = 86_400
 DRAIN_SECONDS = 30 * 3600
 HEALTHY_EVERY_SECONDS = 3600.0
 DELIVER_EVERY_SECONDS = 10.0
@@ -52,7 +55,12 @@ class Simulation:
     """A day from one seed."""
 
     def __init__(
-        self, seed: int, *, plan: Plan | None = None, weather: Weather | None = None
+        self,
+        seed: int,
+        *,
+        plan: Plan | None = None,
+        weather: Weather | None = None,
+        troubles: Sequence[str] | None = None,
     ) -> None:
         self.seed = seed
         self.random = Random(seed)
@@ -65,7 +73,9 @@ class Simulation:
         self.arena.budget.limit = BUDGET_LIMIT
         self.memory = InMemoryTable()
         self.session_secret, self.credentials = FakeSecret(), FakeSecret()
-        self.topic, self.dead_letters = SimSink(self.outside), SimSink(self.outside)
+        self.field = Field(self, () if plan and troubles is None else troubles)
+        self.topic = SimSink(self.outside, self.field.echo)
+        self.dead_letters = SimSink(self.outside)
         self.executions = SimExecutions(self.outside, self._watch)
         self.telemetry = FakeTelemetry()
         self.queue = IntakeQueue(self)
@@ -77,11 +87,13 @@ class Simulation:
         self.watchers: dict[str, Task] = {}
         self._environments: dict[str, list[Parts]] = {name: [] for name in TIMEOUTS}
         self.storm = True
+        self.storm_ended_at = math.inf
         self._prepare()
 
     def _prepare(self) -> None:
         self.renew_credentials()
         self.mischief.prepare()
+        self.field.begin()
 
     def renew_credentials(self) -> None:
         """Put a new version of the credentials secret."""
@@ -109,12 +121,14 @@ class Simulation:
         self._schedule_day()
         self.scheduler.run_until(START + STORM_SECONDS)
         self.weather.calm()
-        self.storm = False
+        self.storm, self.storm_ended_at = False, self.scheduler.now
         self.mischief.make_good()
+        self.field.end()
         # Only a success in between tells a bad item from a bad day: upstream goes on sending.
         self.scheduler.after(10.0, self._send_healthy)
         self._every(HEALTHY_EVERY_SECONDS, self._send_healthy)
-        last = self.scheduler.now + QUIET_SECONDS  # what comes late must change nothing
+        # What comes late must change nothing; what never ends must cost little in a whole day.
+        last = self.scheduler.now + (DAY_SECONDS if self.field.stays_pending else QUIET_SECONDS)
         end = self.scheduler.now + DRAIN_SECONDS
         self.scheduler.run_until(end, idle=lambda: self.scheduler.now > last and self.is_drained())
 
@@ -127,11 +141,16 @@ class Simulation:
     def is_drained(self) -> bool:
         """Tell whether nothing is left to be done."""
         return (
-            not self.memory.items.get("PENDING")
+            not self.pending()
             and self.queue.is_empty()
             and not self.watchers
             and self._slot_state() == "idle"
         )
+
+    def pending(self) -> list[str]:
+        """Return the pointers to what is pending, without what can never be exported."""
+        pointers, never = self.memory.items.get("PENDING", {}), self.field.stays_pending
+        return [name for name in pointers if never is None or never not in name]
 
     def _slot_state(self) -> str:
         return str(self.memory.items.get("SLOT", {}).get("-", {}).get("state", "idle"))
@@ -154,6 +173,7 @@ class Simulation:
     def _strike(self) -> None:
         if self.storm:
             self.mischief.strike()
+            self.field.strike()
 
     @property
     def messages(self) -> list[Message]:
