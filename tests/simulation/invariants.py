@@ -35,6 +35,9 @@ LATEST_POST_SECONDS = 120
 TRIAL_WINDOWS = (600, 3600)
 # The longest back-off (an hour), the run in progress, and the attempts that take turns with it.
 MAX_SECONDS_OF_THE_HEALTHY = 3 * 3600
+# Some 16 attempts of eight minutes each, in turns with ordinary runs.
+MAX_SECONDS_BESIDE_A_BAD_ITEM = 8 * 3600
+SMALL_RUN_ITEMS, MANY_ITEMS, SLOW_RUN_SECONDS = 7, 50, 120
 # After any other fault something that was said may not be known to have been said.
 DOUBLING = frozenset(CHANCES) - {
     "arena_drop",
@@ -309,19 +312,28 @@ def _trials_bounded(simulation: Simulation) -> Iterator[str]:
 
 def _everything_else_goes_on(simulation: Simulation) -> Iterator[str]:
     """Rows 83 and 86: what is sent after the storm is soon exported, whatever stays broken."""
-    if not simulation.field.troubles:
+    if not simulation.field.troubles or _has_a_backlog(simulation):
         return
-    exported: dict[str, float] = {}
+    latest: dict[str, float] = {}
     for at, event in _events(simulation):
         if event["type"].endswith("run.completed"):
-            for request in event["data"]["requests"]:
-                exported.setdefault(request["requestId"], at)
+            latest |= {request["requestId"]: at for request in event["data"]["requests"]}
     for message in simulation.messages:
-        if message.body != HEALTHY or message.sent_at < simulation.storm_ended_at:
+        healthy = message.body == HEALTHY and message.sent_at >= simulation.storm_ended_at
+        if message.redriven or not (healthy or BAD_ITEM in message.body):
             continue
-        took = exported.get(message.message_id, simulation.scheduler.now) - message.sent_at
-        if took > MAX_SECONDS_OF_THE_HEALTHY:
+        since = max(message.sent_at, simulation.storm_ended_at)
+        took = latest.get(message.message_id, simulation.scheduler.now) - since
+        most = MAX_SECONDS_OF_THE_HEALTHY if healthy else MAX_SECONDS_BESIDE_A_BAD_ITEM
+        if took > most:
             yield f"{message.message_id} took {took:.0f} s, with {simulation.field.troubles}"
+
+
+def _has_a_backlog(simulation: Simulation) -> bool:
+    """Tell whether requests wait for the day's budget, or behind hours of others."""
+    plan = simulation.plan
+    slow = plan.arena.get("runningSeconds", 0) > SLOW_RUN_SECONDS
+    return plan.scarce or plan.max_items < SMALL_RUN_ITEMS or (plan.max_items < MANY_ITEMS and slow)
 
 
 def _files_as_listed(simulation: Simulation) -> Iterator[str]:

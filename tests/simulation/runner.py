@@ -24,7 +24,7 @@ class Day:
     """What came of one seed.
 
     `calls` counts calls to the outside: each one a place to die at; `struck` names the faults that
-    happened.
+    happened, `troubles` those from the field (`field.py`).
     """
 
     seed: int
@@ -32,6 +32,7 @@ class Day:
     invocations: int
     violations: tuple[str, ...]
     struck: frozenset[str]
+    troubles: tuple[str, ...]
 
 
 def simulate(seed: int) -> Day:
@@ -47,7 +48,14 @@ def simulate(seed: int) -> Day:
     finally:
         logging.disable(logging.NOTSET)
     struck = frozenset(simulation.weather.struck)
-    return Day(seed, simulation.outside.calls, simulation.invocations, found, struck)
+    return Day(
+        seed,
+        simulation.outside.calls,
+        simulation.invocations,
+        found,
+        struck,
+        simulation.field.troubles,
+    )
 
 
 @click.command()
@@ -59,7 +67,8 @@ def main(seed: int | None, count: int) -> None:
     days = [simulate(seed)] if seed is not None else _simulate_many(console, count)
     for day in days:
         for text in day.violations:
-            console.print(f"seed {day.seed}: {text}", style="red", soft_wrap=True)
+            named = f"seed {day.seed} {' and '.join(day.troubles)}".strip()
+            console.print(f"{named}: {text}", style="red", soft_wrap=True)
     broken = sum(1 for day in days if day.violations)
     calls = sum(day.calls for day in days)
     fewest = min(day.calls for day in days)

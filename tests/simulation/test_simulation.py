@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.simulation import field
+from tests.simulation.field import TROUBLES
+from tests.simulation.invariants import violations
 from tests.simulation.runner import simulate
+from tests.simulation.simulation import Simulation
 from tests.simulation.weather import CHANCES
 
 SEEDS_AT_ONCE = 50
@@ -19,6 +23,23 @@ def test_simulation__keeps_the_rules(batch: int) -> None:
     assert [(day.seed, day.violations) for day in days if day.violations] == []
     happened = frozenset[str]().union(*(day.struck for day in days))
     assert set(CHANCES) - happened == set()  # there was every kind of weather
+
+
+def test_troubles__each_comes_up_in_the_seeds_of_the_tests() -> None:
+    """Each trouble from the field has a day among the seeds above, as soon as they are on."""
+    seeds = range(SEEDS_AT_ONCE * BATCHES)
+    drawn = frozenset[str]().union(*(Simulation(seed).field.troubles for seed in seeds))
+    assert drawn == (frozenset(TROUBLES) if field.ON else frozenset())
+
+
+@pytest.mark.parametrize("trouble", sorted(TROUBLES))
+def test_trouble__keeps_the_rules(trouble: str) -> None:
+    """A day with each trouble can be simulated, and keeps the rules where troubles are on."""
+    day = Simulation(3, troubles=(trouble,))
+    day.run()
+    day.scheduler.close()
+    assert trouble in day.field
+    assert not field.ON or violations(day) == []
 
 
 def test_simulation__is_deterministic() -> None:
