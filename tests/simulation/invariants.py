@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from arena_exports.errors import InvalidMessageError
 from arena_exports.messages import IntakeRules, parse_message
 from infra.local.simulator import names
-from tests.simulation.field import BAD_ITEM, BROKEN, ON, UNKNOWN
+from tests.simulation.field import BAD_ITEM, BROKEN, UNKNOWN
 from tests.simulation.weather import CHANCES
 from tests.support.world import EXPORT, item_guid
 
@@ -298,8 +298,6 @@ def _trials_bounded(simulation: Simulation) -> Iterator[str]:
         and record.code not in CODES_BEFORE_ANY_WORK
         and record.path.split("/")[3] not in proven
     ]
-    if not ON and not simulation.field.troubles:
-        return
     for seconds in TRIAL_WINDOWS:
         allowed = (seconds + LATEST_POST_SECONDS) // SECONDS_BETWEEN_TRIALS + 2
         most = _most_within(trials, seconds)
