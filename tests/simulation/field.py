@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
 ON = False
-"""Whether seeds draw troubles: one of three days has some. Seeds without are the same either way."""
+"""Whether seeds draw troubles: one of three has some; the others are the same day either way."""
 
 SHARE_OF_DAYS, SHARE_OF_SECONDS = 1 / 3, 0.2
 BROKEN = "BROKEN00000000000001"
