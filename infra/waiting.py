@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from arena_exports.adoption import LOOKS_THAT_SUFFICE
 from arena_exports.ledger.attempts import AttemptState
+from arena_exports.ledger.definitions import MAX_TRIALS_A_DAY
 from arena_exports.ledger.items import SlotState
 from arena_exports.model import Kind, Lane
 from arena_exports.runs import zulu
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
 def reasons(ledger: Ledger, groups: Collection[Group], now: float) -> Iterator[str]:
     """Yield what holds up the pending items of these groups: definition, slot, session, budget."""
     known = ledger.definitions.read_many(group.export_guid for group in groups)
+    trials = ledger.definitions.trials()
     for definition in known.values():
         yield from _of_definition(definition, now)
+        if not definition.proven and not trials.allow(now):
+            yield _of_trials(definition)
     for group in groups:
         if group.lane is Lane.SUSPECT:
             yield _of_suspects(known[group.export_guid], now)
@@ -57,8 +61,26 @@ def _of_definition(definition: Definition, now: float) -> Iterator[str]:
             f"Arena refuses export definition {definition.export_guid} (refusals in a row: "
             f"{definition.refusals}); it is tried again "
             f"{at if definition.not_before > now else 'when the slot is free'}. "
-            'Arena\'s answer stands in the log lines "export definition refused".'
+            'Arena\'s answer is in the log lines "export definition refused".'
         )
+    elif definition.unknown_at:
+        yield (
+            f"Arena does not know export definition {definition.export_guid}; it is tried once "
+            f"more, not before {zulu(definition.not_before)}, and then its requests are rejected."
+        )
+    elif definition.not_before > now:
+        yield (
+            f"Attempts for export definition {definition.export_guid} failed "
+            f"{definition.failures} times in a row; the next one is made at "
+            f"{zulu(definition.not_before)}."
+        )
+
+
+def _of_trials(definition: Definition) -> str:
+    return (
+        f"No run of export definition {definition.export_guid} has succeeded yet. All such "
+        f"definitions share one POST a minute and {MAX_TRIALS_A_DAY} a day."
+    )
 
 
 def _of_suspects(definition: Definition, now: float) -> str:
@@ -68,8 +90,8 @@ def _of_suspects(definition: Definition, now: float) -> str:
     if definition.suspects_not_before <= now:
         return f"{text}."
     return (
-        f"{text}, not before {zulu(definition.suspects_not_before)} (runs of export definition "
-        f"{definition.export_guid} that FAILED in a row: {definition.failures})."
+        f"{text}, not before {zulu(definition.suspects_not_before)} (attempts for export "
+        f"definition {definition.export_guid} that failed in a row: {definition.failures})."
     )
 
 
@@ -119,7 +141,9 @@ def _of_free_slot(budget: Budget) -> str:
 
 
 def _of_session(session: SessionState, now: float) -> Iterator[str]:
-    if session.refused_version:
+    if session.refused_code == "CredentialsUnreadable":
+        yield "The credentials secret cannot be read; it is tried again at each reconcile."
+    elif session.refused_version:
         yield (
             f"The login was refused ({session.refused_code}); it is tried again when the "
             "credentials secret has a new version."

@@ -1,10 +1,12 @@
-"""Look whether a POST whose answer is unknown came to a run, and adopt it (R3)."""
+"""Search for the run of a POST whose answer is unknown, and adopt it (R3)."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from arena_exports.budget import LARGEST_SKEW_SECONDS
 from arena_exports.errors import (
     ArenaAnswerError,
     NotNowError,
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from arena_exports.arena import Arena
+    from arena_exports.errors import ArenaError
     from arena_exports.ledger import Ledger
     from arena_exports.ledger.attempts import Attempt
     from arena_exports.ledger.items import Lease
@@ -31,12 +34,31 @@ SECONDS_BEFORE_A_LOOK = 90
 SECONDS_BETWEEN_LOOKS = 60
 LOOKS_THAT_SUFFICE = 2
 LONGEST_BACK_OFF_SECONDS = 600
+# Searches in a row that Arena refused, over ten minutes, until the attempt is written off.
+REFUSED_LOOKS_THAT_SUFFICE = 6
+SECONDS_AFTER_A_REFUSED_LOOK = 120
 # Counted from when the attempt was written: submit's time-out (120 s), and then the same again.
 LATEST_RUN_SECONDS = 220
 # Arena tells whole seconds, its Date header may be one behind, and the clocks of two functions some
 # seconds apart. An older run of ours does no harm: the ledger knows it.
 CLOCK_TOLERANCE_SECONDS = 10
 LARGEST_OFFSET_SECONDS = 86_400  # a Date beyond it is not Arena's time
+
+
+class Finding(StrEnum):
+    """What a search says of a POST whose answer is unknown."""
+
+    OPEN = "open"  # its run was adopted, or the search goes on later
+    NO_RUN = "no run"  # as often as it takes to POST again
+    REFUSED = "refused"  # as often as it takes to write the attempt off
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of time, epoch seconds on Arena's clock."""
+
+    earliest: float
+    latest: float
 
 
 class Adoption:
@@ -51,62 +73,74 @@ class Adoption:
         self._clock = clock
         self._telemetry = telemetry
 
-    def look(self, lease: Lease, attempt: Attempt) -> tuple[Lease, Attempt] | None:
-        """Adopt the attempt's run, or after enough empty looks return what may be POSTed again.
+    def look(self, lease: Lease, attempt: Attempt) -> Finding:
+        """Search once for the attempt's run, and adopt it.
 
         Raises:
             ConditionFailedError: the lease was lost.
         """
         earliest = attempt.sent_at + SECONDS_BEFORE_A_LOOK
         if earliest > self._clock.now():
-            self._postpone(lease, attempt, earliest, looks=attempt.looks)
-            return None
+            self._postpone(lease, attempt, earliest)
+            return Finding.OPEN
         try:
             run = self._find(lease, attempt)
-            looks = attempt.looks + 1
-            if run is None and looks >= LOOKS_THAT_SUFFICE:
+            attempt = replace(attempt, looks=attempt.looks + 1, refused_looks=0)
+            if run is None and attempt.looks >= LOOKS_THAT_SUFFICE:
                 self._arena.check_budget_for_run()
         except (RequestNotCompletedError, ArenaAnswerError) as exc:
-            self._telemetry.warn(
-                "could not look for a run", attempt=attempt.attempt_id, error=str(exc)
-            )
-            seconds = min(
-                SECONDS_BETWEEN_LOOKS * 2 ** min(lease.failed_looks, 10), LONGEST_BACK_OFF_SECONDS
-            )
-            self._postpone(
-                lease, attempt, self._clock.now() + seconds, attempt.looks, lease.failed_looks + 1
-            )
-            return None
+            return self._failed(lease, attempt, exc)
         except NotNowError as exc:
             self._telemetry.event("no run now", reason=exc.reason)
-            self._postpone(
-                lease, attempt, self._clock.now() + exc.retry_after_seconds, attempt.looks
-            )
-            return None
+            self._postpone(lease, attempt, self._clock.now() + exc.retry_after_seconds)
+            return Finding.OPEN
         if run is not None:
             self._adopt(lease, attempt, run)
-            return None
-        if looks < LOOKS_THAT_SUFFICE:
-            self._postpone(lease, attempt, self._clock.now() + SECONDS_BETWEEN_LOOKS, looks)
-            return None
-        return self._ledger.lease.begin_again(lease, attempt)
+            return Finding.OPEN
+        if attempt.looks < LOOKS_THAT_SUFFICE:
+            self._postpone(lease, attempt, self._clock.now() + SECONDS_BETWEEN_LOOKS, wake=True)
+            return Finding.OPEN
+        return Finding.NO_RUN
+
+    def _failed(self, lease: Lease, attempt: Attempt, error: ArenaError) -> Finding:
+        """Search again later; a list of runs that stays refused can never be searched."""
+        self._telemetry.warn(
+            "could not look for a run", attempt=attempt.attempt_id, error=str(error)
+        )
+        refused = isinstance(error, ArenaAnswerError)
+        refused_looks = attempt.refused_looks + 1 if refused else 0
+        if refused_looks >= REFUSED_LOOKS_THAT_SUFFICE:
+            return Finding.REFUSED
+        growing = SECONDS_BETWEEN_LOOKS * 2 ** min(lease.failed_looks, 10)
+        seconds = (
+            SECONDS_AFTER_A_REFUSED_LOOK if refused else min(growing, LONGEST_BACK_OFF_SECONDS)
+        )
+        attempt = replace(attempt, refused_looks=refused_looks)
+        self._postpone(lease, attempt, self._clock.now() + seconds, lease.failed_looks + 1)
+        return Finding.OPEN
 
     def look_later(self, lease: Lease, attempt: Attempt, seconds: float = 0) -> None:
-        """Begin to look anew: a run of an earlier POST may stand in the way of a later one.
+        """Begin to search anew: a run of an earlier POST may stand in the way of a later one.
 
         Raises:
             ConditionFailedError: the lease was lost.
         """
-        self._postpone(
-            lease, attempt, self._clock.now() + max(seconds, SECONDS_BETWEEN_LOOKS), looks=0
-        )
+        at = self._clock.now() + max(seconds, SECONDS_BETWEEN_LOOKS)
+        self._postpone(lease, replace(attempt, looks=0), at, wake=True)
 
     def _postpone(
-        self, lease: Lease, attempt: Attempt, at: float, looks: int, failed_looks: int = 0
+        self,
+        lease: Lease,
+        attempt: Attempt,
+        at: float,
+        failed_looks: int = 0,
+        *,
+        wake: bool = False,
     ) -> None:
-        self._ledger.lease.postpone(
-            lease, attempt, not_before=at, looks=looks, failed_looks=failed_looks
-        )
+        """Search at a time, by the reconcile schedule; with `wake`, to the second."""
+        self._ledger.lease.postpone(lease, attempt, not_before=at, failed_looks=failed_looks)
+        if wake:
+            self._watch.wake(attempt, at - self._clock.now())
 
     def _adopt(self, lease: Lease, attempt: Attempt, run: Run) -> None:
         self._telemetry.count("RunsAdopted")
@@ -116,17 +150,17 @@ class Adoption:
         self._watch.begin(running, attempt.item_count - len(attempt.rejected))
 
     def _find(self, lease: Lease, attempt: Attempt) -> Run | None:
-        """Look at what is pending and at what ended since; of several runs, take the earliest.
+        """Search what is pending and what ended since; of several runs, take the earliest.
 
-        Not at the whole list. A run moves from one filter to the next, never back. Where it does
-        not name the creator of our last run it is read: only the user who started a run may (3024),
-        and that user may be another one since.
+        The whole list is read only where a filter is refused. A run moves from one filter to the
+        next, never back. Where it does not name the creator of our last run it is read: only the
+        user who started a run may (3024), and that user may be another one since.
         """
         wanted = digest(self._ledger.selection(attempt).item_guids)
         ours = {
             run.guid: run
-            for run, offset in self._candidates(attempt)
-            if self._may_be_ours(attempt, run, offset, wanted)
+            for run, window in self._candidates(attempt)
+            if _may_be_ours(attempt, run, window, wanted)
         }
         known = self._ledger.lease.known_runs(ours)
         for run in sorted(ours.values(), key=lambda run: run.created_at or 0):
@@ -143,38 +177,53 @@ class Adoption:
             return False
         return True
 
-    def _candidates(self, attempt: Attempt) -> Iterator[tuple[Run, float]]:
-        """Yield runs, each with how far Arena's clock is ahead of ours."""
-        offset = 0.0
+    def _candidates(self, attempt: Attempt) -> Iterator[tuple[Run, Window]]:
+        """Yield runs, each with when, on Arena's clock, a run of the attempt may have been created.
+
+        Where a filter is refused, the whole list is read.
+        """
+        export_guid, window, whole = attempt.group.export_guid, _window(attempt, None), False
         for filters in (
             {"status": RunStatus.CREATED.value},
             {"status": RunStatus.RUNNING.value},
             None,
         ):
-            since = attempt.first_sent_at + offset - CLOCK_TOLERANCE_SECONDS
             try:
                 found = self._arena.find_runs(
-                    attempt.group.export_guid, filters or {"completionDateTimeFrom": zulu(since)}
+                    export_guid, filters or {"completionDateTimeFrom": zulu(window.earliest)}
                 )
-            except RunUnreadableError:
-                return  # no such definition, or none of ours: no run of it can be read, ever
+            except ArenaAnswerError:
+                found, whole = self._arena.find_runs(export_guid, {}), True
             # Read after the answer: one that took long makes the POST seem earlier, no more.
             ahead = (found.arena_now or 0) - self._clock.now()
             if abs(ahead) <= LARGEST_OFFSET_SECONDS:
-                offset = ahead
+                window = _window(attempt, ahead)
             for run in found.runs:
-                yield run, offset
+                yield run, window
+            if whole:
+                return
 
-    def _may_be_ours(self, attempt: Attempt, run: Run, offset: float, wanted: str) -> bool:
-        """Compare a run with the attempt: when, and which items."""
-        earliest = attempt.first_sent_at + offset - CLOCK_TOLERANCE_SECONDS
-        latest = attempt.sent_at + offset + LATEST_RUN_SECONDS
-        timely = run.created_at is not None and earliest <= run.created_at <= latest
-        if attempt.group.kind is Kind.DEFINITION:
-            return timely  # its criteria are the definition's own
-        if run.created_at is not None and not timely:
-            return False  # where it does not say when, its items tell
-        return run.item_guids is not None and digest(run.item_guids) == wanted
+
+def _window(attempt: Attempt, ahead: float | None) -> Window:
+    """Return when a run of an attempt may have been created, on Arena's clock.
+
+    `ahead` is by how many seconds that clock is ahead of ours, None where nothing shows it.
+    """
+    tolerance = LARGEST_SKEW_SECONDS if ahead is None else CLOCK_TOLERANCE_SECONDS
+    return Window(
+        earliest=attempt.first_sent_at + (ahead or 0) - tolerance,
+        latest=attempt.sent_at + LATEST_RUN_SECONDS + (tolerance if ahead is None else ahead),
+    )
+
+
+def _may_be_ours(attempt: Attempt, run: Run, window: Window, wanted: str) -> bool:
+    """Compare a run with the attempt: when, and which items."""
+    timely = run.created_at is not None and window.earliest <= run.created_at <= window.latest
+    if attempt.group.kind is Kind.DEFINITION:
+        return timely  # its criteria are the definition's own
+    if run.created_at is not None and not timely:
+        return False  # where it does not say when, its items tell
+    return run.item_guids is not None and digest(run.item_guids) == wanted
 
 
 def _is_by(lease: Lease, run: Run) -> bool:

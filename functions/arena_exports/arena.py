@@ -1,7 +1,7 @@
 """Arena as the domain sees it: start, read and find runs; session and budget are taken care of.
 
 Before a request the budget is asked; after every answer it is noted. A 401 makes one new session,
-and one new try.
+and one new try; so do three answers in a row that look like a login page.
 """
 
 from __future__ import annotations
@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 from arena_exports import arena_protocol as protocol
 from arena_exports import arena_refusals as refusals
-from arena_exports.budget import SAFE_WAIT_SECONDS, parse_date, read_budget
+from arena_exports.budget import (
+    altered_headers,
+    limited_budget,
+    parse_date,
+    read_budget,
+    spent_budget,
+)
 from arena_exports.errors import (
     ArenaAnswerError,
     BudgetSpentError,
     NotNowError,
+    RateLimitedError,
     RequestNotCompletedError,
     SessionInvalidError,
 )
@@ -38,6 +45,12 @@ _FIRST_RETRY_SECONDS = 1.0
 # With the HTTP time-out (30 s) behind it, the last try ends well before poll's time-out (90 s).
 _RETRY_WITHIN_SECONDS = 15
 _DEAD_TWICE_SECONDS = 60
+# Where somebody wrote the secret by hand, that session and ours may both be dead.
+_MAX_RENEWALS = 3
+PAGES_OF_A_DEAD_SESSION = 3
+# A page may also be a gateway's, for maintenance: then a new session changes nothing.
+SECONDS_BETWEEN_RENEWALS_FOR_PAGES = 3600
+MAX_JITTER_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +80,9 @@ class Arena:
         self._reserve = reserve
         self._clock = clock
         self._telemetry = telemetry
+        self._pages = 0
+        self._renewed_for_pages_at = 0.0
+        self._altered: list[str] = []
 
     def budget(self) -> Budget:
         """Return the request budget last seen."""
@@ -103,7 +119,8 @@ class Arena:
         Raises:
             RequestNotCompletedError: none of the tries brought an answer.
             RunUnreadableError: it can never be read by this user.
-            ArenaAnswerError, NotNowError: as they say.
+            ArenaAnswerError: it was refused, which says nothing about the run.
+            NotNowError: nothing was sent.
         """
         request = protocol.read_run(export_guid, run_guid)
 
@@ -120,10 +137,9 @@ class Arena:
             raise refusals.read_run_error(exc) from exc
 
     def find_runs(self, export_guid: ExportGuid, filters: Mapping[str, str]) -> Found:
-        """GET a definition's runs, filtered, with a few tries.
+        """GET a definition's runs, filtered (`{}`: all of them), with a few tries.
 
         Raises:
-            RunUnreadableError: the definition's runs can never be read by this user.
             RequestNotCompletedError, ArenaAnswerError, NotNowError: as for `read_run`.
         """
         request = protocol.list_runs(export_guid, filters)
@@ -135,10 +151,7 @@ class Arena:
                 parse_date(answer.headers.get("date", "")),
             )
 
-        try:
-            return self._with_retries(look)
-        except ArenaAnswerError as exc:
-            raise refusals.list_runs_error(exc, export_guid) from exc
+        return self._with_retries(look)
 
     def _with_retries(self, call: Callable[[], _T]) -> _T:
         """Do an idempotent call again, with full jitter, when it brought no answer soon."""
@@ -154,29 +167,54 @@ class Arena:
         return call()
 
     def _send(self, request: HttpRequest) -> HttpAnswer:
-        """Send a request in the session that is in force; after a 401 once more in a new one."""
+        """Send a request in the session in force; where that is dead, once more in a new one."""
         known = self._budget.read()
         wait = known.wait_seconds(self._clock.now(), 0)
         if wait:
             raise NotNowError("request budget spent", self._jittered(wait))
         session = self._sessions.current()
         answer = self._exchange(replace(request, session_id=session.session_id), known)
-        if not _session_is_dead(request, answer):
-            return answer
-        session = self._sessions.renew(session)
-        answer = self._exchange(replace(request, session_id=session.session_id), known)
+        pages = self._shows_pages(request, answer)
+        for _ in range(_MAX_RENEWALS):
+            if not (_session_is_dead(request, answer) or pages):
+                break
+            session = self._sessions.renew(session)
+            answer = self._exchange(replace(request, session_id=session.session_id), known)
+            pages = pages and protocol.is_page(answer)
+            if session.fresh:
+                break
         if _session_is_dead(request, answer):
             raise NotNowError("session died at once", _DEAD_TWICE_SECONDS)
         return answer
+
+    def _shows_pages(self, request: HttpRequest, answer: HttpAnswer) -> bool:
+        """Tell a dead session by the third login page in a row, once in a while (row 88)."""
+        if request.method != "GET":
+            return False
+        if not protocol.is_page(answer):
+            self._pages = 0
+            return False
+        self._pages += 1
+        now = self._clock.now()
+        lately = now - self._renewed_for_pages_at < SECONDS_BETWEEN_RENEWALS_FOR_PAGES
+        if self._pages < PAGES_OF_A_DEAD_SESSION or lately:
+            return False
+        self._renewed_for_pages_at = now
+        self._telemetry.count("SessionPages")
+        self._telemetry.count("SessionDuel")  # they share an alarm
+        self._telemetry.warn(
+            "arena answers with pages, session is renewed",
+            call=request.call,
+            status=answer.status,
+            pages=self._pages,
+        )
+        return True
 
     def _exchange(self, request: HttpRequest, known: Budget) -> HttpAnswer:
         answer = self._transport.send(request)
         failed = answer.status >= protocol.HTTP_ERROR
         error = protocol.answer_error(request, answer) if failed else None
-        spent = isinstance(error, BudgetSpentError)
-        budget = read_budget(answer.headers, self._clock.now(), spent=spent)
-        if budget is not None:
-            self._note(budget.following(known))
+        budget = self._budget_of(answer, error, known)
         self._telemetry.count(f"ArenaRequestsTo{request.purpose}")
         self._telemetry.event(
             "arena answered",
@@ -184,21 +222,45 @@ class Arena:
             status=answer.status,
             remaining=budget and budget.remaining,
         )
-        if spent:
-            wait = budget.wait_seconds(self._clock.now(), 0) if budget else SAFE_WAIT_SECONDS
+        wait = budget.wait_seconds(self._clock.now(), 0) if budget else 0
+        if isinstance(error, BudgetSpentError):
             raise NotNowError("request budget spent", self._jittered(wait))
+        if isinstance(error, RateLimitedError):
+            raise NotNowError("too many requests at once", self._jittered(wait))
         return answer
+
+    def _budget_of(
+        self, answer: HttpAnswer, error: Exception | None, known: Budget
+    ) -> Budget | None:
+        """Note what an answer says of the budget, and return it; None where it says nothing."""
+        altered = altered_headers(answer.headers)
+        if altered != self._altered:
+            self._altered = altered
+            self._telemetry.warn("arena's headers were altered on the way", headers=altered)
+        now = self._clock.now()
+        if isinstance(error, BudgetSpentError):
+            budget: Budget | None = spent_budget(answer.headers, now, known)
+        elif isinstance(error, RateLimitedError):
+            budget = limited_budget(answer.headers, now, known)
+        else:
+            budget = read_budget(answer.headers, now)
+        if budget is not None:
+            self._note(budget.following(known))
+        elif known.refusals:
+            self._budget.write(replace(known, refusals=0, seen_at=int(now)))
+        return budget
 
     def _note(self, budget: Budget) -> None:
         self._budget.write(budget)
-        self._telemetry.count("RequestBudgetLeft", budget.remaining or 0)
+        if budget.remaining is not None:
+            self._telemetry.count("RequestBudgetLeft", budget.remaining)
         hours = budget.hours_left()
         if hours is not None:
             self._telemetry.count("HoursOfBudgetLeft", hours)
 
     def _jittered(self, seconds: int) -> int:
-        """Spread callers over the minute after a common moment."""
-        return seconds + int(self._clock.jitter() * 60)
+        """Spread callers over the half minute after a common moment."""
+        return seconds + 1 + int(self._clock.jitter() * (MAX_JITTER_SECONDS - 1))
 
 
 def _session_is_dead(request: HttpRequest, answer: HttpAnswer) -> bool:

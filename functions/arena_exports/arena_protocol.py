@@ -8,15 +8,17 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import urlencode
 
+from arena_exports.budget import none_remaining
 from arena_exports.errors import (
     AccountLockedError,
     ArenaAnswerError,
     BudgetSpentError,
     CriteriaRefusedError,
     ExportInProgressError,
+    RateLimitedError,
     RequestNotCompletedError,
     SessionInvalidError,
     TooManyItemsError,
@@ -25,8 +27,6 @@ from arena_exports.model import ExportGuid, ItemGuid, Kind, RunGuid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-_ErrorT = TypeVar("_ErrorT", bound=ArenaAnswerError)
 
 HTTP_ERROR = 400  # and above
 HTTP_UNAUTHORIZED = 401
@@ -40,11 +40,19 @@ CODES_SESSION = frozenset({401})
 CODES_CRITERIA = frozenset({3140, 3142, 3294})
 CODES_TOO_MANY = frozenset({3148, 3149})
 CODES_UNKNOWN_OUTCOME = frozenset({503, 3000, 3146, 4085, 4087})
-CODE_IN_PROGRESS = 3144
+CODES_IN_PROGRESS = frozenset({3144})
 # Before Winter 2023, 4001 … 4020 stood for what are now 4071 … 4090.
 CODES_BUDGET = frozenset({4084, 4014})
 CODES_LOCKED = frozenset({4083, 4013})
 
+_MEANINGS: tuple[tuple[frozenset[int], type[ArenaAnswerError] | None], ...] = (
+    (CODES_UNKNOWN_OUTCOME, None),
+    (CODES_LOCKED, AccountLockedError),
+    (CODES_SESSION, SessionInvalidError),
+    (CODES_TOO_MANY, TooManyItemsError),
+    (CODES_IN_PROGRESS, ExportInProgressError),
+    (CODES_CRITERIA, CriteriaRefusedError),
+)
 _SESSION_ID = re.compile(r"[!-~]{1,4096}")  # fits a header and a secret
 
 
@@ -137,7 +145,7 @@ def read_run(export_guid: ExportGuid, run_guid: RunGuid) -> HttpRequest:
 
 def list_runs(export_guid: ExportGuid, filters: Mapping[str, str]) -> HttpRequest:
     """`GET /exports/<GUID>/runs` with filters: `status`, `number`, `completionDateTimeFrom` …."""
-    path = f"/exports/{export_guid}/runs?{urlencode(filters)}"
+    path = f"/exports/{export_guid}/runs" + (f"?{urlencode(filters)}" if filters else "")
     return HttpRequest("look for an export run", "GET", path, purpose="Look")
 
 
@@ -164,10 +172,10 @@ def answer_json(request: HttpRequest, answer: HttpAnswer) -> Any:  # noqa: ANN40
         return json.loads(answer.body)
     except (ValueError, RecursionError):
         message = f"{request.call}: {answer.status} with {len(answer.body)} bytes that are not JSON"
-        raise RequestNotCompletedError(message) from None
+        raise RequestNotCompletedError(message, answer.status) from None
 
 
-def answer_error(  # noqa: PLR0911 - one line for each meaning
+def answer_error(
     request: HttpRequest, answer: HttpAnswer
 ) -> ArenaAnswerError | RequestNotCompletedError:
     """Name the error that an unsuccessful answer stands for, the most specific one first."""
@@ -175,31 +183,28 @@ def answer_error(  # noqa: PLR0911 - one line for each meaning
     codes = {code for code, _ in errors if code is not None}
     code, text = errors[0] if errors else (None, "no error that could be read")
     status, text = answer.status, _printable(answer.redacted(text)[:300])
+    meaning = _meaning(request, answer, codes)
+    if meaning is None:
+        return RequestNotCompletedError(f"{request.call}: {status}/{code}: {text}", status)
+    return meaning(status=status, code=code, message=text, call=request.call)
 
-    def error(kind: type[_ErrorT]) -> _ErrorT:
-        return kind(status=status, code=code, message=text, call=request.call)
 
-    if codes & CODES_BUDGET or status == HTTP_TOO_MANY:
-        return error(BudgetSpentError)
-    if status >= HTTP_SERVER_ERROR or codes & CODES_UNKNOWN_OUTCOME:
-        return RequestNotCompletedError(f"{request.call}: {status}/{code}: {text}")
-    if codes & CODES_LOCKED:
-        return error(AccountLockedError)
-    if codes & CODES_SESSION:
-        return error(SessionInvalidError)
-    if (
-        status == HTTP_TOO_LARGE
-        or codes & CODES_TOO_MANY
-        or _syntax_of_large_body(request, status, codes)
-    ):
-        return error(TooManyItemsError)
-    if not codes:
-        return RequestNotCompletedError(f"{request.call}: {status} without an error code")
-    if CODE_IN_PROGRESS in codes:
-        return error(ExportInProgressError)
-    if codes & CODES_CRITERIA:
-        return error(CriteriaRefusedError)
-    return error(ArenaAnswerError)
+def _meaning(
+    request: HttpRequest, answer: HttpAnswer, codes: set[int]
+) -> type[ArenaAnswerError] | None:
+    """Return what an error means; None where it leaves open whether the work was done."""
+    if codes & CODES_BUDGET:
+        return BudgetSpentError
+    if answer.status == HTTP_TOO_MANY:
+        return BudgetSpentError if none_remaining(answer.headers) else RateLimitedError
+    if answer.status >= HTTP_SERVER_ERROR:
+        return None
+    for known, meaning in _MEANINGS:
+        if codes & known:
+            return meaning
+    if answer.status == HTTP_TOO_LARGE or _syntax_of_large_body(request, answer.status, codes):
+        return TooManyItemsError
+    return ArenaAnswerError if codes else None
 
 
 def _syntax_of_large_body(request: HttpRequest, status: int, codes: set[int]) -> bool:
@@ -249,6 +254,15 @@ def read_login(content: Any) -> Login:  # noqa: ANN401 - JSON is anything
         raise RequestNotCompletedError(message)
     workspace_id = fields.get("workspaceId")
     return Login(session_id, None if workspace_id is None else _printable(str(workspace_id)[:64]))
+
+
+def is_page(answer: HttpAnswer) -> bool:
+    """Tell an answer that a browser is meant to follow or show: a redirect, or HTML for success.
+
+    Some gateways send one in place of a 401 when the session has ended.
+    """
+    redirect = 300 <= answer.status < HTTP_ERROR  # noqa: PLR2004 - the range of redirects
+    return redirect or (answer.status < HTTP_ERROR and answer.body.lstrip()[:1] == b"<")
 
 
 def is_session_id(value: object) -> TypeGuard[str]:

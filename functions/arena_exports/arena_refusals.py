@@ -11,8 +11,10 @@ from arena_exports.errors import (
     ArenaAnswerError,
     BudgetSpentError,
     DefinitionRefusedError,
+    DefinitionUnknownError,
     ItemsRefusedError,
     LoginRefusedError,
+    RateLimitedError,
     RunUnreadableError,
     TooManyItemsError,
 )
@@ -22,10 +24,15 @@ if TYPE_CHECKING:
     from arena_exports.arena_protocol import HttpAnswer
 
 HTTP_FORBIDDEN = 403
+CODE_NO_ACCESS = 3024
 CODES_ITEM = frozenset({3011, 3012})
-CODES_NO_ACCESS = frozenset({404, 3024})
-CODES_UNREADABLE = CODES_NO_ACCESS | CODES_ITEM
 
+_SAYS_NOTHING_OF_CREDENTIALS = (
+    AccountLockedError,
+    BudgetSpentError,
+    RateLimitedError,
+    TooManyItemsError,
+)
 _NAMED_GUID = re.compile(r"guid\s+\"\s*([A-Za-z0-9]+)\s*\"", re.IGNORECASE)
 
 
@@ -50,35 +57,18 @@ def start_run_error(
             call=error.call,
             item_guids=ours,
         )
-    return DefinitionRefusedError(
-        status=error.status, code=error.code, message=error.arena_message, call=error.call
-    )
+    kind = DefinitionUnknownError if export_guid in named else DefinitionRefusedError
+    return kind(status=error.status, code=error.code, message=error.arena_message, call=error.call)
 
 
 def read_run_error(error: ArenaAnswerError) -> ArenaAnswerError:
     """Say what a refusal of `read_run` is about.
 
-    403, 404, 3011, 3012, 3024 make the run unreadable for good.
+    403 and 3024 make the run unreadable for good. Any other refusal may be a replica that lags.
     """
     if type(error) is not ArenaAnswerError:
         return error
-    if error.status != HTTP_FORBIDDEN and error.code not in CODES_UNREADABLE:
-        return error
-    return RunUnreadableError(
-        status=error.status, code=error.code, message=error.arena_message, call=error.call
-    )
-
-
-def list_runs_error(error: ArenaAnswerError, export_guid: str) -> ArenaAnswerError:
-    """Say what a refusal of `list_runs` is about.
-
-    403 and 404, and 3011 and 3012 that name the definition: this user can never read a run of it.
-    Anything else, as a filter that Arena does not like, says nothing about the runs.
-    """
-    if type(error) is not ArenaAnswerError:
-        return error
-    names_it = error.code in CODES_ITEM and export_guid in error.arena_message.upper()
-    if error.status != HTTP_FORBIDDEN and error.code not in CODES_NO_ACCESS and not names_it:
+    if error.status != HTTP_FORBIDDEN and error.code != CODE_NO_ACCESS:
         return error
     return RunUnreadableError(
         status=error.status, code=error.code, message=error.arena_message, call=error.call
@@ -90,6 +80,6 @@ def login_error(error: ArenaAnswerError) -> ArenaAnswerError | LoginRefusedError
 
     4001, 4079, 4081, 4082 and whatever is not known refuse the credentials; 413 is a gateway's.
     """
-    if isinstance(error, (AccountLockedError, BudgetSpentError, TooManyItemsError)):
+    if isinstance(error, _SAYS_NOTHING_OF_CREDENTIALS):
         return error
     return LoginRefusedError(str(error.code or error.status), error.arena_message)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from math import ceil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,12 +16,18 @@ REMAINING_HEADER = "x-arena-requests-remaining"
 RESET_HEADER = "x-arena-next-request-limit-reset"
 
 SAFE_WAIT_SECONDS = 3600  # where nothing believable says when the budget is reset
-SHORTEST_WAIT_SECONDS = 900  # covers a clock that is ten minutes off
+# Added to a reset that only our own clock can measure; it doubles with each further 429.
+MARGIN_SECONDS = 60
+LARGEST_SKEW_SECONDS = 900  # between our clock and Arena's
+BURST_SECONDS = 60  # after a 429 that is not about the budget and does not say how long to wait
+MAX_BURST_SECONDS = 3600
 LONGEST_BELIEVED_SECONDS = 26 * 3600  # the budget's day has 24 hours, 25 when the clocks go back
 _SHORTEST_FORECAST_SECONDS = 600
 _MOST_DIGITS = 12
+_NUMBER = re.compile(r"\s*(-?)([0-9]+)")
 _ODD_DATE = re.compile(
-    r"(?:\w{3}, )?(\d{1,2})[- ](\w{3})[- ](\d{4}) (\d\d):(\d\d):(\d\d) GMT(?:([+-])(\d\d):?(\d\d))?"
+    r"(?:\w{3}, )?(\d{1,2})[- ](\w{3})[- ](\d{4}) (\d\d):(\d\d):(\d\d) GMT"
+    r"(?:([+-])(\d\d):?(\d\d)|(?![+-]))"
 )
 
 
@@ -29,8 +36,9 @@ class Budget:
     """What is known of the budget.
 
     `remaining` is a number of requests, None when no answer told it yet; `resets_at`, `spent_until`
-    and `seen_at` are epoch seconds on our clock; `spent_until` is 0 when the budget is not known to
-    be spent. `first_remaining` and `first_seen_at` are those of the day's first answer.
+    and `seen_at` are epoch seconds on our clock; until `spent_until` no request may be sent (0: one
+    may). `first_remaining` and `first_seen_at` are those of the day's first answer. `refusals`
+    counts answers 429 in a row.
     """
 
     remaining: int | None = None
@@ -39,6 +47,7 @@ class Budget:
     seen_at: int = 0
     first_remaining: int | None = None
     first_seen_at: int = 0
+    refusals: int = 0
 
     def following(self, earlier: Budget) -> Budget:
         """Return this budget as one of the same day as `earlier`, or as the first of a new day.
@@ -66,65 +75,117 @@ class Budget:
     def wait_seconds(self, now: float, reserve: int) -> int:
         """Return for how many seconds no request may go that leaves less than `reserve` (0: go)."""
         if self.spent_until > now:
-            return int(self.spent_until - now) + 1
+            return ceil(self.spent_until - now)
         if self.remaining is None or self.remaining > reserve:
             return 0
         until = self.resets_at if self.resets_at is not None else self.seen_at + SAFE_WAIT_SECONDS
-        return max(int(until - now) + 1, 0) if until > now else 0
+        return max(ceil(until - now), 0)
 
 
-def read_budget(headers: Mapping[str, str], now: float, *, spent: bool) -> Budget | None:
+def read_budget(headers: Mapping[str, str], now: float) -> Budget | None:
     """Read the budget from an answer's headers (names in lower case); None where they say nothing.
 
-    Args:
-        headers: the answer's headers.
-        now: epoch seconds on our clock.
-        spent: whether the answer was a 429: then the result always has a `spent_until`.
+    `now` is epoch seconds on our clock.
     """
-    remaining = headers.get(REMAINING_HEADER, "").strip()
-    count = (
-        int(remaining)
-        if remaining.isascii() and remaining.isdigit() and len(remaining) < _MOST_DIGITS
-        else None
-    )
-    if count is None and not spent:
+    count = _count(headers.get(REMAINING_HEADER, ""))
+    if count is None:
         return None
-    resets_in = _resets_in(headers, now)
-    resets_at = None if resets_in is None else int(now + resets_in)
-    spent_until = int(now + _spent_wait(resets_in)) if spent else 0
-    return Budget(0 if spent else count, resets_at, spent_until, int(now))
+    return Budget(count, _resets_at(headers, now), 0, int(now))
 
 
-def _spent_wait(resets_in: float | None) -> float:
-    return SAFE_WAIT_SECONDS if resets_in is None else max(resets_in, SHORTEST_WAIT_SECONDS)
+def spent_budget(headers: Mapping[str, str], now: float, earlier: Budget) -> Budget:
+    """Read the headers of a 429 that says that the budget is spent: wait for its reset (R6).
+
+    A reset that Arena's own Date header measures is waited for exactly. One that only our clock
+    measures gets a margin, which doubles with each further 429. One that is unknown, unreadable, or
+    not in the future by Arena's clock leads to a safe wait.
+    """
+    resets_at = _resets_at(headers, now)
+    if resets_at is None:
+        wait: float = SAFE_WAIT_SECONDS
+    elif parse_date(headers.get("date", "")) is not None:
+        wait = resets_at - now
+    else:
+        wait = max(resets_at - now, 0) + _doubled(MARGIN_SECONDS, earlier.refusals)
+    until = ceil(now + min(wait, LONGEST_BELIEVED_SECONDS))
+    return Budget(0, resets_at, until, int(now), refusals=earlier.refusals + 1)
 
 
-def _resets_in(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds until the reset, by Arena's own clock where the Date header shows it."""
+def limited_budget(headers: Mapping[str, str], now: float, earlier: Budget) -> Budget:
+    """Read the headers of a 429 that is a burst limit: wait as it says, twice as long each time."""
+    seconds = _retry_after(headers, now)
+    wait = _doubled(BURST_SECONDS if seconds is None else max(seconds, 1), earlier.refusals)
+    seen = read_budget(headers, now) or replace(earlier, seen_at=int(now))
+    return replace(seen, spent_until=ceil(now + wait), refusals=earlier.refusals + 1)
+
+
+def none_remaining(headers: Mapping[str, str]) -> bool:
+    """Tell whether an answer says that no request is left."""
+    return _count(headers.get(REMAINING_HEADER, "")) == 0
+
+
+def altered_headers(headers: Mapping[str, str]) -> list[str]:
+    """Return the headers of an answer that are there and do not have the form that Arena gives."""
+    count = headers.get(REMAINING_HEADER)
+    altered = [] if count is None or count.strip().isdecimal() else [REMAINING_HEADER]
+    dates = (name for name in (RESET_HEADER, "date") if name in headers)
+    return altered + [name for name in dates if parse_date(headers[name]) is None]
+
+
+def _count(text: str) -> int | None:
+    """Return the first number of a header, a negative one as 0; None where there is none."""
+    match = _NUMBER.match(text)
+    if match is None or len(match[2]) >= _MOST_DIGITS:
+        return None
+    return 0 if match[1] else int(match[2])
+
+
+def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return how many seconds a Retry-After header asks for: a number of them, or a date."""
+    text = headers.get("retry-after", "")
+    count = _count(text)
+    if count is not None:
+        return count
+    at, arena_now = parse_date(text), parse_date(headers.get("date", ""))
+    return None if at is None else max(at - (now if arena_now is None else arena_now), 0.0)
+
+
+def _doubled(seconds: float, times: int) -> float:
+    return min(seconds * 2.0 ** min(times, 12), MAX_BURST_SECONDS)
+
+
+def _resets_at(headers: Mapping[str, str], now: float) -> int | None:
+    """Return when the budget is reset, epoch seconds on our clock; None where nothing says so.
+
+    It is measured by Arena's own clock where the Date header shows it. By that clock it must lie in
+    the future; by ours, which may be ahead, it may be a little past.
+    """
     reset = parse_date(headers.get(RESET_HEADER, ""))
     if reset is None:
         return None
     arena_now = parse_date(headers.get("date", ""))
     seconds = reset - (now if arena_now is None else arena_now)
-    return (
-        max(seconds, 0.0) if -SHORTEST_WAIT_SECONDS < seconds < LONGEST_BELIEVED_SECONDS else None
-    )
+    earliest = -LARGEST_SKEW_SECONDS if arena_now is None else 0
+    return ceil(now + seconds) if earliest < seconds < LONGEST_BELIEVED_SECONDS else None
 
 
 def parse_date(text: str) -> float | None:
-    """Read a date header into epoch seconds; None where it cannot be read.
+    """Read a date header into epoch seconds; None where it, or its zone, cannot be read.
 
-    Read are the forms of RFC 9110, ISO 8601, and Arena's own odd one.
-
-    Arena documents `Fri, 02-May-2014 14:22:13 GMT-0700 (PDT)`.
+    It reads the forms of RFC 9110, ISO 8601, and the one that Arena documents, `Fri, 02-May-2014
+    14:22:13 GMT-0700 (PDT)`. Only C's asctime, which RFC 9110 keeps, has no zone: it is UTC.
     """
-    for parse in (_odd_date, parsedate_to_datetime, datetime.fromisoformat):
+    for parse in (_odd_date, _asctime, parsedate_to_datetime, datetime.fromisoformat):
         try:
             moment = parse(text.strip())
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
         except (ValueError, TypeError, OverflowError, IndexError):
             continue
+        return moment.timestamp() if moment.tzinfo else None
     return None
+
+
+def _asctime(text: str) -> datetime:
+    return datetime.strptime(text, "%a %b %d %H:%M:%S %Y").replace(tzinfo=UTC)
 
 
 def _odd_date(text: str) -> datetime:

@@ -94,8 +94,12 @@ class RequestNotCompletedError(ArenaError):
     """No answer, or one that cannot be understood: whether Arena did the work is not known.
 
     Time-out, dropped connection, 5xx, not JSON, a 201 without a guid, and the codes 3000, 3146,
-    4085, 4087.
+    4085, 4087. `status` is the answer's HTTP status, 0 where there was no answer.
     """
+
+    def __init__(self, message: str = "", status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class NotNowError(ArenaError):
@@ -134,7 +138,11 @@ class SessionInvalidError(ArenaAnswerError):
 
 
 class BudgetSpentError(ArenaAnswerError):
-    """429, 4084 (4014 before Winter 2023): the workspace's requests of the day are spent."""
+    """4084 (4014 before Winter 2023), or a 429 with no request left: the day's budget is spent."""
+
+
+class RateLimitedError(ArenaAnswerError):
+    """Any other 429: too many requests at once, as a gateway in front of Arena counts them."""
 
 
 class ExportInProgressError(ArenaAnswerError):
@@ -150,7 +158,11 @@ class CriteriaRefusedError(ArenaAnswerError):
 
 
 class DefinitionRefusedError(ArenaAnswerError):
-    """3145, 403 and whatever else is wrong with the definition: an operator may mend it."""
+    """3145, 403 and whatever else is wrong with the definition: an operator may correct it."""
+
+
+class DefinitionUnknownError(DefinitionRefusedError):
+    """3011, 3012 that name the export definition itself."""
 
 
 class ItemsRefusedError(ArenaAnswerError):
@@ -170,7 +182,7 @@ class ItemsRefusedError(ArenaAnswerError):
 
 
 class RunUnreadableError(ArenaAnswerError):
-    """403/3024, 404, 3011, 3012 on a run of our own: it can never be read by this user."""
+    """403 or 3024 on a run of our own: this user can never read it."""
 
 
 class AccountLockedError(ArenaAnswerError):

@@ -1,9 +1,9 @@
 """Find the items that make runs fail, without holding up or rejecting the others (R8).
 
 A set that fails is tried once more as it was, then in halves, down to the item that does it. Its
-sets are suspect: they take turns with ordinary runs. When both halves of a set fail it may be the
-day and not the items: then suspect sets wait, ever longer, until some run of their definition
-succeeds.
+sets are suspect: they take turns with ordinary runs. When both halves of a set fail, the failures
+may be Arena's, not the items': then suspect sets wait, ever longer, until some run of their
+definition succeeds. A set fails when its run FAILED, or when no run came of three POSTs in a row.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from arena_exports.model import halves
+from arena_exports.model import Kind, halves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from arena_exports.ports import Clock
 
 SECONDS_AFTER_AN_ABORT = 60
+# An item that is alone is blamed for POSTs without a run after so many failed attempts before this
+# one. Unlike a run that FAILED, a POST without an answer says little about what it carried.
+FAILURES_WITHOUT_RUN = 3
 
 
 class Isolation:
@@ -37,18 +40,25 @@ class Isolation:
         self._clock = clock
 
     def after_failure(self, attempt: Attempt, selection: Selection) -> bool:
-        """Isolate further what FAILED; return False where one item is left, which is guilty."""
+        """Isolate further what failed; return False where one item is left, which is guilty."""
         now = self._clock.now()
         definition = self._ledger.definitions.read(attempt.group.export_guid)
         history = attempt.history
         failed_since = history.first_failed_at or int(now)
-        again = replace(history, failures=history.failures + 1, first_failed_at=failed_since)
         divisible = len(selection.item_guids) > 1
-        if history.failures and not divisible and definition.last_success_at > failed_since:
+        without_run = attempt.run_guid is None
+        if not divisible and _is_guilty(attempt, definition, failed_since):
             return False
         alone = bool(history.failures) and not divisible
-        sets = _halved(selection) if history.failures and divisible else [selection.entries]
-        self._move(attempt, sets, again, definition.failed(now, alone=alone))
+        halved = bool(history.failures) and divisible
+        sets = _halved(selection) if halved else [selection.entries]
+        # A half counts anew, since another item may be to blame. So does a set of which every
+        # attempt fails without a run: it may be Arena's bad day.
+        anew = halved or (without_run and definition.in_doubt)
+        failures = 1 if anew else history.failures + 1
+        again = replace(history, failures=failures, first_failed_at=failed_since)
+        failed = definition.failed(now, alone=alone, without_run=without_run)
+        self._move(attempt, sets, again, failed)
         return True
 
     def after_abort(self, attempt: Attempt, selection: Selection) -> None:
@@ -85,6 +95,16 @@ class Isolation:
             )
         ]
         self._ledger.settle(attempt, definition, moved_to)
+
+
+def _is_guilty(attempt: Attempt, definition: Definition, failed_since: int) -> bool:
+    """Say whether a failure must be the fault of the one thing that an attempt carried."""
+    if definition.last_success_at <= failed_since:
+        return False
+    if attempt.run_guid is not None:
+        return attempt.history.failures > 0
+    items = attempt.group.kind is Kind.ITEMS  # the definition's own criteria worked since
+    return items and attempt.history.failures >= FAILURES_WITHOUT_RUN
 
 
 def _halved(selection: Selection) -> list[tuple[Entry, ...]]:

@@ -113,21 +113,25 @@ class Publication:
         self._ledger.settle(attempt, definition)
 
     def _fail(self, attempt: Attempt, result: Result) -> None:
-        """Isolate what makes the run fail; reject it once it stands alone."""
+        """Isolate what makes the attempt fail; reject it once it is alone."""
         selection = self._ledger.selection(attempt)
-        self._telemetry.count("RunsFailed")
-        self._telemetry.warn(
-            "run failed",
-            runGuid=attempt.run_guid,
-            exportGuid=attempt.group.export_guid,
-            items=len(selection.item_guids),
-        )
+        self._report_failure(attempt, len(selection.item_guids))
         if self._isolation.after_failure(attempt, selection):
             return
         if attempt.group.kind is Kind.DEFINITION:
             self._give_up(attempt, result)
         else:
             self._reject(attempt, result)
+
+    def _report_failure(self, attempt: Attempt, items: int) -> None:
+        carried = {"exportGuid": attempt.group.export_guid, "items": items}
+        if attempt.run_guid is not None:
+            self._telemetry.count("RunsFailed")
+            self._telemetry.warn("run failed", runGuid=attempt.run_guid, **carried)
+            return
+        self._telemetry.warn("no run was started", attempt=attempt.attempt_id, **carried)
+        if self._definition(attempt).in_doubt:
+            self._telemetry.count("DefinitionRefused")
 
     def _abort(self, attempt: Attempt, result: Result) -> None:
         """Submit an aborted run once more; give it up the second time."""

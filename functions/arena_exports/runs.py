@@ -60,7 +60,11 @@ class RunFile:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One export run as Arena told it; `item_guids` is None where no guid criterion was shown."""
+    """One export run as Arena told it.
+
+    `item_guids` is None where no guid criterion was shown. `files` are distinct; `unreadable_files`
+    counts entries of its list that have no guid, as one that is still being written.
+    """
 
     guid: RunGuid
     number: int | None
@@ -72,6 +76,7 @@ class Run:
     criteria_results_count: int | None
     item_guids: frozenset[ItemGuid] | None
     files: tuple[RunFile, ...]
+    unreadable_files: int = 0
 
     @property
     def phase(self) -> Phase:
@@ -123,6 +128,7 @@ def parse_run(content: Any) -> Run:  # noqa: ANN401 - JSON is anything
     status_text = _text(content.get("status")) or ""
     known = status_text in RunStatus.__members__
     creator = content.get("creator")
+    files, unreadable = _files(content.get("files"))
     return Run(
         guid=RunGuid(content["guid"]),
         number=_whole_number(content.get("number")),
@@ -133,7 +139,8 @@ def parse_run(content: Any) -> Run:  # noqa: ANN401 - JSON is anything
         creator_guid=_guid(creator.get("guid")) if isinstance(creator, dict) else None,
         criteria_results_count=_whole_number(content.get("criteriaResultsCount")),
         item_guids=_criteria_guids(content.get("criteria")),
-        files=_files(content.get("files")),
+        files=files,
+        unreadable_files=unreadable,
     )
 
 
@@ -163,14 +170,18 @@ def _criteria_guids(criteria: object) -> frozenset[ItemGuid] | None:
     return None
 
 
-def _files(files: object) -> tuple[RunFile, ...]:
-    if not isinstance(files, list):
-        return ()
-    return tuple(
-        RunFile(file["guid"], (_text(file.get("title")) or "")[:_LONGEST_TITLE] or None)
-        for file in files
-        if isinstance(file, dict) and _guid(file.get("guid"))
-    )
+def _files(files: object) -> tuple[tuple[RunFile, ...], int]:
+    """Return the distinct files, and how many entries cannot be read."""
+    if not files:
+        return (), 0
+    entries = files if isinstance(files, list) else [files]
+    named = [entry for entry in entries if isinstance(entry, dict) and _guid(entry.get("guid"))]
+    distinct = {entry["guid"]: RunFile(entry["guid"], _title(entry)) for entry in named}
+    return tuple(distinct.values()), len(entries) - len(named)
+
+
+def _title(entry: dict[str, Any]) -> str | None:
+    return (_text(entry.get("title")) or "")[:_LONGEST_TITLE] or None
 
 
 def _text(value: object) -> str | None:

@@ -52,10 +52,15 @@ _HOUR_SECONDS = 3600
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session and the version of the secret that it was read from; "" for none at all."""
+    """A session and the version of the secret that it was read from; "" for none at all.
+
+    `fresh` is true where the session function named it, and the secret's current version is the
+    same: nobody wrote the secret by hand since.
+    """
 
     version: str = ""
     session_id: str = field(default="", repr=False)
+    fresh: bool = field(default=False, compare=False)
 
 
 class Sessions:
@@ -97,7 +102,11 @@ class Sessions:
         session = _session(self._secret.read())
         if session.version in self._dead:
             version = self._authority.renew(dead.version)
-            session = _session(self._secret.read(version))
+            current = self._secret.read()
+            fresh = current is not None and current.version == version
+            session = replace(
+                _session(current if fresh else self._secret.read(version)), fresh=fresh
+            )
         if not session.session_id:
             raise NotNowError("session not readable yet", BUSY_SECONDS)
         return self._keep(session)

@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from arena_exports.adoption import SECONDS_BEFORE_A_LOOK
+from arena_exports import arena_protocol as protocol
+from arena_exports.adoption import SECONDS_BEFORE_A_LOOK, Finding
 from arena_exports.errors import (
     ArenaAnswerError,
     ConditionFailedError,
     CriteriaRefusedError,
+    DefinitionUnknownError,
     ExportInProgressError,
     ItemsRefusedError,
     NotNowError,
@@ -50,6 +52,10 @@ SECONDS_FOR_A_POST = 45
 FIRST_BACK_OFF_SECONDS = 30
 LONGEST_BUSY_SECONDS = 600
 LONGEST_DEFINITION_SECONDS = 3600
+POSTS_THAT_SUFFICE = 3  # in a row, without a run: the attempt has failed (R3)
+# A firewall that checks bodies up to a size refuses larger ones with a page of its own.
+FIREWALL_BODY_BYTES = 8_192
+_NO_RUN = "Arena started no run and gave no reason, each time that it was asked for these items"
 
 
 class Submission:
@@ -119,14 +125,37 @@ class Submission:
         if attempt.state is AttemptState.ENDED:
             self._publication.conclude(attempt)
             return True
-        again = self._adoption.look(lease, attempt)
-        if again is None:
-            return False
-        lease, attempt = again
-        if self._paused:
+        match self._adoption.look(lease, attempt):
+            case Finding.NO_RUN:
+                return self._after_no_run(lease, attempt, deadline)
+            case Finding.REFUSED:
+                return self._write_off(lease, attempt)
+        return False
+
+    def _after_no_run(self, lease: Lease, attempt: Attempt, deadline: Deadline) -> bool:
+        """POST once more where no run came of the last POST; say when that makes no sense."""
+        now, selection = self._clock.now(), self._ledger.selection(attempt)
+        definition = self._ledger.definitions.read(attempt.group.export_guid)
+        if _may_be_too_large(attempt, selection):
+            return self._shrink(lease, attempt, selection)
+        if attempt.unanswered >= (1 if definition.in_doubt else POSTS_THAT_SUFFICE):
+            return self._end(attempt, Outcome.FAILED, "RunFailed", _NO_RUN)
+        no_trial = not definition.proven and self._ledger.definitions.trials().spent(now)
+        if self._paused or no_trial:
             self._give_back(lease, attempt)
             return False
-        return self._post(lease, attempt, self._ledger.selection(attempt), deadline)
+        lease, attempt = self._ledger.lease.begin_again(lease, attempt)
+        return self._post(lease, attempt, selection, deadline)
+
+    def _write_off(self, lease: Lease, attempt: Attempt) -> bool:
+        """Give up the search for a run where Arena keeps refusing the list of runs.
+
+        A run that was started all the same answers the next POST with 3144 until it has ended.
+        """
+        self._telemetry.count("RunsUnreadable")
+        self._telemetry.warn("search for a run is given up", attempt=attempt.attempt_id)
+        self._keep_waiting(lease, attempt)
+        return True
 
     def _start_next(self, seen: Lease, deadline: Deadline, *, breathe: bool) -> bool:
         if next_head(self._ledger, seen.lane, self._clock.now()) is None:
@@ -163,6 +192,7 @@ class Submission:
     ) -> bool:
         """POST the attempt, and act on the answer; say whether another step is worth while now."""
         group = attempt.group
+        self._count_trial(group.export_guid)
         try:
             run = self._arena.start_run(group.export_guid, group.kind, selection.item_guids)
         except RequestNotCompletedError as exc:
@@ -170,12 +200,13 @@ class Submission:
             self._telemetry.warn(
                 "whether a run was started is not known", attempt=attempt.attempt_id, error=str(exc)
             )
+            attempt = replace(attempt, last_status=exc.status)
             self._adoption.look_later(lease, attempt, SECONDS_BEFORE_A_LOOK)
             return False
         except ItemsRefusedError as exc:
             return self._refuse_items(lease, attempt, selection, exc, deadline)
         except TooManyItemsError as exc:
-            return self._shrink(lease, attempt, selection, exc)
+            return self._refuse_size(lease, attempt, selection, exc)
         except CriteriaRefusedError as exc:
             return self._end(attempt, Outcome.REJECTED, str(exc.code), exc.arena_message)
         except ExportInProgressError:
@@ -188,6 +219,11 @@ class Submission:
         running = self._ledger.lease.started(lease, attempt, run)
         self._watch.begin(running, len(selection.item_guids))
         return False
+
+    def _count_trial(self, export_guid: ExportGuid) -> None:
+        """Count a POST for a definition of which no run has succeeded yet: they share a few."""
+        if not self._ledger.definitions.read(export_guid).proven:
+            self._ledger.definitions.count_trial(self._clock.now())
 
     def _refuse_items(
         self,
@@ -222,19 +258,23 @@ class Submission:
             attempt = self._ledger.lease.reject_items(lease, attempt, named)
         return attempt
 
-    def _shrink(
+    def _refuse_size(
         self, lease: Lease, attempt: Attempt, selection: Selection, error: TooManyItemsError
     ) -> bool:
-        """Send half as many next time; a single item that is too large alone is rejected."""
-        items = selection.item_guids
-        self._telemetry.warn("run too large", items=len(items), errorCode=error.code)
-        if len(items) <= 1:
-            return self._end(
-                attempt, Outcome.REJECTED, str(error.code or error.status), error.arena_message
-            )
+        """Send fewer items next time; a single item that is too large alone is rejected."""
+        if len(selection.item_guids) > 1:
+            return self._shrink(lease, attempt, selection)
+        return self._end(
+            attempt, Outcome.REJECTED, str(error.code or error.status), error.arena_message
+        )
+
+    def _shrink(self, lease: Lease, attempt: Attempt, selection: Selection) -> bool:
+        """Send half as many next time."""
+        items = len(selection.item_guids)
+        self._telemetry.warn("run too large", items=items, attempt=attempt.attempt_id)
         if attempt.rejected or attempt.group.lane is Lane.SUSPECT:
             return self._end(attempt, Outcome.HALVED)
-        definition = self._ledger.definitions.read(attempt.group.export_guid).too_large(len(items))
+        definition = self._ledger.definitions.read(attempt.group.export_guid).too_large(items)
         self._ledger.lease.abandon(lease, attempt, definition=definition)
         return True
 
@@ -248,10 +288,11 @@ class Submission:
         """Wait for an export in progress (3144): ours of an unknown POST, or a stranger's."""
         self._telemetry.count("LeaseWaits")
         self._telemetry.event("another export is in progress", attempt=attempt.attempt_id)
-        if attempt.follows_unknown:
-            self._adoption.look_later(lease, attempt)
-            return False
         seconds = _back_off(lease.busy, LONGEST_BUSY_SECONDS, self._clock.jitter())
+        if attempt.follows_unknown:
+            busy = replace(lease, busy=lease.busy + 1)
+            self._adoption.look_later(busy, _answered(attempt), seconds)
+            return False
         self._give_back(lease, attempt, not_before=self._clock.now() + seconds, busy=lease.busy + 1)
         return False
 
@@ -261,16 +302,30 @@ class Submission:
         self._telemetry.warn(
             "export definition refused", exportGuid=attempt.group.export_guid, error=str(error)
         )
+        unknown = isinstance(error, DefinitionUnknownError)
+        definition, now = (
+            self._ledger.definitions.read(attempt.group.export_guid),
+            self._clock.now(),
+        )
+        if unknown and definition.is_unknown(now):
+            return self._end(attempt, Outcome.REJECTED, str(error.code), error.arena_message)
+        if unknown and not definition.proven:
+            self._give_back(lease, attempt, definition=definition.unknown(now))
+        else:
+            self._keep_waiting(lease, attempt)
+        return True
+
+    def _keep_waiting(self, lease: Lease, attempt: Attempt) -> None:
+        """Return an attempt's requests to pending; their definition backs off, up to an hour."""
         definition = self._ledger.definitions.read(attempt.group.export_guid).refused(
             self._clock.now(), LONGEST_DEFINITION_SECONDS
         )
         self._give_back(lease, attempt, definition=definition)
-        return True
 
     def _come_back(self, lease: Lease, attempt: Attempt, seconds: int) -> bool:
         """Nothing was started, and nothing can be for a while."""
         if attempt.follows_unknown:
-            self._adoption.look_later(lease, attempt, seconds)
+            self._adoption.look_later(lease, _answered(attempt), seconds)
         else:
             self._give_back(lease, attempt, not_before=self._clock.now() + seconds, busy=lease.busy)
         return False
@@ -291,6 +346,21 @@ class Submission:
         self._ledger.lease.abandon(
             lease, attempt, not_before=not_before, busy=busy, definition=definition
         )
+
+
+def _answered(attempt: Attempt) -> Attempt:
+    """Return an attempt whose last POST was answered by a wait, and so does not count."""
+    return replace(attempt, unanswered=attempt.unanswered - 1)
+
+
+def _may_be_too_large(attempt: Attempt, selection: Selection) -> bool:
+    """Tell whether a large POST was refused by something that is not Arena."""
+    refused = 400 <= attempt.last_status < 500  # noqa: PLR2004 - the range of HTTP refusals
+    if not refused or len(selection.item_guids) < 2:  # noqa: PLR2004 - what can be halved
+        return False
+    group = attempt.group
+    body = protocol.start_run(group.export_guid, group.kind, selection.item_guids).body
+    return len(body) > FIREWALL_BODY_BYTES
 
 
 def _back_off(count: int, longest: int, jitter: float) -> float:

@@ -14,7 +14,7 @@ from arena_exports.errors import (
     RunUnreadableError,
 )
 from arena_exports.ledger.attempts import AttemptState, Outcome, Result
-from arena_exports.model import camel_case
+from arena_exports.model import RunGuid, camel_case
 from arena_exports.runs import Phase, RunStatus
 
 if TYPE_CHECKING:
@@ -24,11 +24,16 @@ if TYPE_CHECKING:
     from arena_exports.ledger import Ledger
     from arena_exports.ledger.attempts import Attempt
     from arena_exports.ledger.items import Lease
-    from arena_exports.model import AttemptId, ExportGuid, RunGuid
+    from arena_exports.model import AttemptId, ExportGuid
     from arena_exports.ports import Clock, Executions, Telemetry
     from arena_exports.runs import Run
 
 POLLS_WITHOUT_FILES = 3
+# Asked again five times and more, over ten minutes and more, before a run is written off.
+REFUSED_POLLS_THAT_SUFFICE = 6
+REFUSED_SECONDS_THAT_SUFFICE = 600
+FIRST_REFUSED_SECONDS = 15
+MAX_REFUSED_SECONDS = 240
 SECONDS_AFTER_NO_ANSWER = 60
 # Of the time waited: a day without a session is some hundred steps of the execution, no more.
 SHARE_WHILE_KEPT_FROM_POLLING = 0.01
@@ -38,8 +43,10 @@ SHARE_WHILE_KEPT_FROM_POLLING = 0.01
 class WatchState:
     """The state of an execution: names and numbers only.
 
-    `wait_seconds` is how long to wait before the next look; `polls` counts looks;
-    `polls_without_files` those that found a run complete but without its files.
+    `wait_seconds` is how long to wait before the next poll; `polls` counts polls,
+    `polls_without_files` those that found a run complete but without all of its files,
+    `refused_polls` those in a row that were refused, the first of them at `refused_since` (epoch
+    seconds, 0 for none). Without a `run_guid` it is a wait for a search, nothing to poll.
     """
 
     attempt_id: AttemptId
@@ -49,6 +56,8 @@ class WatchState:
     polls: int = 0
     polls_without_files: int = 0
     ended: bool = False
+    refused_polls: int = 0
+    refused_since: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as the state machine carries it."""
@@ -56,8 +65,9 @@ class WatchState:
 
     @staticmethod
     def from_json(state: Mapping[str, Any]) -> WatchState:
-        """Read what `to_json` returned."""
-        return WatchState(**{name: state[camel_case(name)] for name in WatchState.__slots__})
+        """Read what `to_json` returned, also what an older release did."""
+        names = (name for name in WatchState.__slots__ if camel_case(name) in state)
+        return WatchState(**{name: state[camel_case(name)] for name in names})
 
 
 class Watch:
@@ -94,6 +104,17 @@ class Watch:
             self._telemetry.warn("run watched again", runGuid=attempt.run_guid, watch=attempt.watch)
         self._start(attempt)
 
+    def wake(self, attempt: Attempt, seconds: float) -> None:
+        """Have submit called after so many seconds: an execution whose run is not known yet.
+
+        It waits, finds nothing to poll or publish, and ends with its last step. Where it cannot be
+        started, the reconcile schedule does the same within a minute.
+        """
+        wait = -int(-seconds // 1)
+        state = WatchState(attempt.attempt_id, attempt.group.export_guid, RunGuid(""), wait)
+        name = f"{attempt.attempt_id}-search-{attempt.looks}-{attempt.unanswered}"
+        self._executions.start(name, state.to_json())
+
     def _start(self, attempt: Attempt) -> None:
         definition = self._ledger.definitions.read(attempt.group.export_guid)
         wait = polling.first_wait_seconds(definition.durations_for(attempt.item_count))
@@ -124,7 +145,7 @@ class Poller:
     def poll(self, state: WatchState) -> WatchState:
         """Look once; return the state with how long to wait, or with `ended`."""
         attempt = self._ledger.lease.attempt(state.attempt_id)
-        if attempt.state is not AttemptState.RUNNING:
+        if attempt.state is not AttemptState.RUNNING or not state.run_guid:
             return replace(state, ended=True)
         looked = replace(state, polls=state.polls + 1)
         try:
@@ -141,13 +162,28 @@ class Poller:
                 "run cannot be read by this user", runGuid=state.run_guid, error=str(exc)
             )
             return self._end(looked, attempt, Result(Outcome.UNREADABLE))
-        except (RequestNotCompletedError, ArenaAnswerError) as exc:
+        except ArenaAnswerError as exc:
+            return self._refused(looked, attempt, exc)
+        except RequestNotCompletedError as exc:
             self._say_if_overdue(looked, attempt)
             self._telemetry.warn("poll brought no answer", runGuid=state.run_guid, error=str(exc))
             return replace(
                 looked, wait_seconds=max(SECONDS_AFTER_NO_ANSWER, self._next_wait(attempt))
             )
-        return self._classify(looked, attempt, run)
+        return self._classify(replace(looked, refused_polls=0, refused_since=0), attempt, run)
+
+    def _refused(self, state: WatchState, attempt: Attempt, error: ArenaAnswerError) -> WatchState:
+        """Poll again, ever later: "not found" says nothing about a run that was created."""
+        self._say_if_overdue(state, attempt)
+        self._telemetry.warn("poll was refused", runGuid=state.run_guid, error=str(error))
+        now = int(self._clock.now())
+        since, polls = state.refused_since or now, state.refused_polls + 1
+        if polls >= REFUSED_POLLS_THAT_SUFFICE and now - since >= REFUSED_SECONDS_THAT_SUFFICE:
+            self._telemetry.count("RunsUnreadable")
+            self._telemetry.warn("run is written off", runGuid=state.run_guid, polls=polls)
+            return self._end(state, attempt, Result(Outcome.UNREADABLE))
+        wait = min(FIRST_REFUSED_SECONDS * 2 ** min(state.refused_polls, 10), MAX_REFUSED_SECONDS)
+        return replace(state, refused_polls=polls, refused_since=since, wait_seconds=wait)
 
     def _classify(self, state: WatchState, attempt: Attempt, run: Run) -> WatchState:
         self._telemetry.event(
@@ -161,7 +197,8 @@ class Poller:
         if run.phase is Phase.PENDING:
             self._say_if_overdue(state, attempt)
             return replace(state, wait_seconds=self._next_wait(attempt))
-        if run.phase is Phase.READY and not run.files and run.criteria_results_count != 0:
+        missing = not run.files and run.criteria_results_count != 0
+        if run.phase is Phase.READY and (missing or run.unreadable_files):
             return self._without_files(state, attempt, run)
         return self._end(state, attempt, _result(run, Outcome(run.status.value)), run)
 
@@ -179,13 +216,20 @@ class Poller:
         )
 
     def _without_files(self, state: WatchState, attempt: Attempt, run: Run) -> WatchState:
-        """Look a few times more at a run that is complete and yet without files."""
+        """Poll a few times more where a run is complete and its list of files is not."""
         polls = state.polls_without_files + 1
         if polls <= POLLS_WITHOUT_FILES:
             return replace(
                 state, polls_without_files=polls, wait_seconds=polling.FIRST_LOOK_SECONDS * polls
             )
-        return self._end(state, attempt, _result(run, Outcome.NO_FILES), run)
+        if not run.unreadable_files:
+            return self._end(state, attempt, _result(run, Outcome.NO_FILES), run)
+        self._telemetry.count("FilesWithoutGuid", run.unreadable_files)
+        self._telemetry.warn(
+            "files of the run have no guid", runGuid=run.guid, files=run.unreadable_files
+        )
+        outcome = Outcome(run.status.value) if run.files else Outcome.NO_FILES
+        return self._end(state, attempt, _result(run, outcome), run)
 
     def _end(
         self, state: WatchState, attempt: Attempt, result: Result, run: Run | None = None

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from arena_exports.ports import Event
     from tests.simulation.simulation import Simulation
 
-ON = False
-"""Whether seeds draw troubles: one of three has some; the others are the same day either way."""
-
 SHARE_OF_DAYS, SHARE_OF_SECONDS = 1 / 3, 0.2
 BROKEN = "BROKEN00000000000001"
 BAD_ITEM = item_guid(20_000)
@@ -73,7 +70,7 @@ class Field:
         self.echoes: set[str] = set()
 
     def _draw(self) -> Iterator[str]:
-        if ON and self.random.random() < SHARE_OF_DAYS:
+        if self.random.random() < SHARE_OF_DAYS:
             count = 2 if self.random.random() < SHARE_OF_SECONDS else 1
             yield from self.random.sample(sorted(TROUBLES), count)
 
@@ -224,9 +221,7 @@ class Field:
             "resetForm": self.random.choice(["zone", "joined"]),
         }
         control.set_budget(self._arena, budget)
-        # Runs are told apart by Arena's clock: one that is minutes off must be shown.
-        skewed = self._arena.settings.clock_skew_seconds
-        date = "rfc" if skewed else self.random.choice(["rfc", "zone", "joined", "none"])
+        date = self.random.choice(["rfc", "zone", "joined", "none"])
         control.set_settings(self._arena, {"dateForm": date})
 
     def _muddle_files(self) -> None:

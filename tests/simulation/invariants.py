@@ -37,6 +37,7 @@ TRIAL_WINDOWS = (600, 3600)
 MAX_SECONDS_OF_THE_HEALTHY = 3 * 3600
 # Some 16 attempts of eight minutes each, in turns with ordinary runs.
 MAX_SECONDS_BESIDE_A_BAD_ITEM = 8 * 3600
+LAGS = frozenset({"lagging reads", "runs not found"})
 SMALL_RUN_ITEMS, MANY_ITEMS, SLOW_RUN_SECONDS = 7, 50, 120
 # After any other fault something that was said may not be known to have been said.
 DOUBLING = frozenset(CHANCES) - {
@@ -329,9 +330,12 @@ def _everything_else_goes_on(simulation: Simulation) -> Iterator[str]:
 
 def _has_a_backlog(simulation: Simulation) -> bool:
     """Tell whether requests wait for the day's budget, or behind hours of others."""
-    plan = simulation.plan
+    plan, troubles = simulation.plan, simulation.field.troubles
     slow = plan.arena.get("runningSeconds", 0) > SLOW_RUN_SECONDS
-    return plan.scarce or plan.max_items < SMALL_RUN_ITEMS or (plan.max_items < MANY_ITEMS and slow)
+    small = plan.max_items < MANY_ITEMS or "firewall" in troubles
+    # A run that cannot be read for minutes takes minutes, however few items it has.
+    lags = not LAGS.isdisjoint(troubles)
+    return plan.scarce or plan.max_items < SMALL_RUN_ITEMS or lags or (small and slow)
 
 
 def _files_as_listed(simulation: Simulation) -> Iterator[str]:

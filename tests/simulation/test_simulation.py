@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation import field
 from tests.simulation.field import TROUBLES
 from tests.simulation.invariants import violations
 from tests.simulation.runner import simulate
@@ -26,20 +25,20 @@ def test_simulation__keeps_the_rules(batch: int) -> None:
 
 
 def test_troubles__each_comes_up_in_the_seeds_of_the_tests() -> None:
-    """Each trouble from the field has a day among the seeds above, as soon as they are on."""
+    """Each trouble from the field has a day among the seeds above."""
     seeds = range(SEEDS_AT_ONCE * BATCHES)
     drawn = frozenset[str]().union(*(Simulation(seed).field.troubles for seed in seeds))
-    assert drawn == (frozenset(TROUBLES) if field.ON else frozenset())
+    assert drawn == frozenset(TROUBLES)
 
 
 @pytest.mark.parametrize("trouble", sorted(TROUBLES))
 def test_trouble__keeps_the_rules(trouble: str) -> None:
-    """A day with each trouble can be simulated, and keeps the rules where troubles are on."""
+    """A day with each trouble can be simulated, and keeps the rules."""
     day = Simulation(3, troubles=(trouble,))
     day.run()
     day.scheduler.close()
     assert trouble in day.field
-    assert not field.ON or violations(day) == []
+    assert violations(day) == []
 
 
 def test_simulation__is_deterministic() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arena_exports.adoption import SECONDS_BEFORE_A_LOOK
+from arena_exports.adoption import SECONDS_BEFORE_A_LOOK, Finding
 from arena_exports.wiring.submit import make_submission
 from infra.local.simulator import control, names
 from tests.support.world import EXPORT, World, attempt_in_slot, item_guid
@@ -138,6 +138,18 @@ def test_adoption__with_a_clock_that_is_off(skew: int, shape: str) -> None:
     assert ours(world) == 2
 
 
+@pytest.mark.parametrize("skew", [-600, 600])
+def test_fault_92__adoption_with_a_clock_that_is_off_and_not_shown(skew: int) -> None:
+    """Where no Date header can be read, a run may have been created a quarter of an hour off."""
+    world = known_world()
+    control.set_settings(world.arena, {"clockSkewSeconds": skew, "dateForm": "none"})
+    control.add_faults(world.arena, LOST)
+    world.send(*ITEMS)
+    world.settle()
+    assert exported_once(world)
+    assert ours(world) == 2
+
+
 def test_adoption__looks_at_what_is_new_and_not_at_the_whole_list() -> None:
     """The list of runs may be long: it is asked by status and by time, never whole."""
     world = known_world()
@@ -192,6 +204,58 @@ def test_adoption__looks_are_ninety_seconds_and_a_minute_after() -> None:
     assert (again.first_sent_at, again.looks) == (attempt.sent_at, 0)
 
 
+def test_fault_15__second_post_follows_as_soon_as_it_may() -> None:
+    """An execution wakes submit for each search: the next POST is sent 150 s after the first."""
+    world = known_world()
+    control.add_faults(world.arena, {**LOST, "work": False})
+    world.send(*ITEMS)
+    world.settle()
+    first, second = [r.at for r in world.arena.journal.records if r.purpose == "submit"][1:]
+    assert 150 <= second - first < 156
+    assert exported_once(world)
+
+
+def test_fault_87__refused_filter_is_left_out() -> None:
+    """The whole list is read, and the run is found in it."""
+    world = known_world()
+    control.plan_runs(world.arena, {"runningSeconds": 2000})
+    filtered = {"method": "GET", "path": "*/runs", "parameters": ["*"], "code": 3002, "times": 50}
+    control.add_faults(world.arena, [LOST, filtered])
+    world.send(*ITEMS)
+    world.settle()
+    assert exported_once(world)
+    assert ours(world) == 2
+    assert world.telemetry.metrics["RunsAdopted"] == 1
+
+
+@pytest.mark.parametrize("code", [404, 3011, 3012, 3024])
+def test_fault_87__refused_list_never_counts_as_empty(code: int) -> None:
+    """Whatever refuses the list for some minutes, no second POST is sent before it was read."""
+    world = known_world()
+    control.plan_runs(world.arena, {"runningSeconds": 3000})
+    refused = {"method": "GET", "path": "*/runs", "code": code, "times": 8}
+    control.add_faults(world.arena, [LOST, refused])
+    world.send(*ITEMS)
+    world.settle()
+    assert exported_once(world)
+    assert world.posts() == 2
+
+
+def test_fault_87__list_that_stays_refused_holds_the_slot_for_minutes_only() -> None:
+    """After six refusals over ten minutes the requests are pending again, and others go on."""
+    world = known_world()
+    world.prove()
+    refused = {"method": "GET", "path": f"*/{EXPORT}/runs", "code": 3012, "times": 1000}
+    control.add_faults(world.arena, [{**LOST, "work": False}, refused])
+    world.send(*ITEMS)
+    world.send({"exportGuid": names.DEFINITION_EXPORT_GUID})
+    world.run_for(690)
+    assert world.posts() == 2
+    world.settle()
+    assert exported_once(world)
+    assert world.telemetry.metrics["RunsUnreadable"] == 1
+
+
 def test_adoption__does_not_look_before_ninety_seconds() -> None:
     """Whoever has the lease earlier comes back when a run could not come to be any more."""
     world = known_world()
@@ -201,7 +265,7 @@ def test_adoption__does_not_look_before_ninety_seconds() -> None:
     adoption = make_submission(world.parts)._adoption
     before = len(world.arena.journal.records)
     lease = world.ledger.lease.take(world.ledger.lease.read())
-    assert adoption.look(lease, attempt) is None
+    assert adoption.look(lease, attempt) is Finding.OPEN
     assert len(world.arena.journal.records) == before
     assert world.ledger.lease.read().expires_at == attempt.sent_at + 90
     world.clock.time = attempt.sent_at + 90

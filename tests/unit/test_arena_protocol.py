@@ -136,7 +136,6 @@ def test_answer_error__of_a_very_large_body() -> None:
         (f'The guid " {A.lower()}  " is not valid.', (A,)),
         (f'The requested object with guid "{B}" is not found.', (B,)),
         (f'The guid "{A}" and the guid "{B}" are not valid.', (A, B)),
-        (f'The guid "{EXPORT}" is not valid.', None),
         ('The guid "SOMEBODYELSE00000000" is not valid.', None),
         ('The specified value "Changes" is not a valid option for the attribute "world".', None),
     ],
@@ -156,11 +155,26 @@ def test_start_run_error__items_or_definition(
         assert named.item_guids == expected
 
 
-@pytest.mark.parametrize(
-    ("status", "code"), [(403, 3024), (404, 404), (400, 3012), (400, 3011), (403, 1)]
-)
+def test_start_run_error__definition_that_arena_does_not_know() -> None:
+    """FAULT 19: a 3011 or 3012 that names the export definition, whatever else it names."""
+    refusal = answer(400, 3012, message=f'guid "{EXPORT}" and guid "{A}" are not found')
+    error = protocol.answer_error(POST, refusal)
+    assert isinstance(error, errors.ArenaAnswerError)
+    named = refusals.start_run_error(error, refusal, EXPORT, frozenset({A}))
+    assert type(named) is errors.DefinitionUnknownError
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, 404), (400, 3012), (400, 3011), (400, 3002)])
+def test_read_run_error__says_nothing(status: int, code: int) -> None:
+    """FAULT 87: any refusal but 403 and 3024 says nothing about a run that was created."""
+    error = protocol.answer_error(GET, answer(status, code))
+    assert isinstance(error, errors.ArenaAnswerError)
+    assert refusals.read_run_error(error) is error
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, 3024), (400, 3024), (403, 1)])
 def test_read_run_error__unreadable(status: int, code: int) -> None:
-    """A run of ours that is refused for good can never be read."""
+    """FAULT 29: a run that this user may not read can never be read."""
     error = protocol.answer_error(GET, answer(status, code))
     assert isinstance(error, errors.ArenaAnswerError)
     assert type(refusals.read_run_error(error)) is errors.RunUnreadableError

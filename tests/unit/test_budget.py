@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from email.utils import formatdate
 
 import pytest
 from hypothesis import given, settings
@@ -10,16 +11,25 @@ from hypothesis import strategies as st
 
 from arena_exports.budget import (
     LONGEST_BELIEVED_SECONDS,
+    MAX_BURST_SECONDS,
     REMAINING_HEADER,
     RESET_HEADER,
     SAFE_WAIT_SECONDS,
-    SHORTEST_WAIT_SECONDS,
     Budget,
+    altered_headers,
+    limited_budget,
+    none_remaining,
     parse_date,
     read_budget,
+    spent_budget,
 )
 
 NOW = 1399065733.0  # Fri, 02 May 2014 21:22:13 GMT
+
+
+def format_date(at: float) -> str:
+    """Return a moment as an HTTP date."""
+    return formatdate(at, usegmt=True)
 
 
 @pytest.mark.parametrize(
@@ -41,10 +51,21 @@ def test_date__forms(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "soon", "0", "Fri, 99-May-2014 14:22:13 GMT-0700", "2014-13-45"]
+    "text",
+    [
+        "",
+        "soon",
+        "0",
+        "Fri, 99-May-2014 14:22:13 GMT-0700",
+        "2014-13-45",
+        "Fri, 02 May 2014 21:22:13 CEST",
+        "Fri, 02 May 2014 21:22:13",
+        "Fri, 02-May-2014 14:22:13 GMT-7",
+        "2014-05-02T21:22:13",
+    ],
 )
 def test_date__odd_ones_are_none(text: str) -> None:
-    """What is no date is None, never an exception."""
+    """FAULT 92: what is no date, or has a zone that cannot be read, is None."""
     assert parse_date(text) is None
 
 
@@ -58,68 +79,121 @@ def headers(
 
 def test_budget__is_read_from_every_answer() -> None:
     """The number left, and the reset measured on Arena's own clock."""
-    budget = read_budget(
-        headers("42", "Fri, 02 May 2014 22:22:13 GMT", "Fri, 02 May 2014 21:12:13 GMT"),
-        NOW,
-        spent=False,
-    )
+    told = headers("42", "Fri, 02 May 2014 22:22:13 GMT", "Fri, 02 May 2014 21:12:13 GMT")
+    budget = read_budget(told, NOW)
     assert budget == Budget(42, int(NOW) + 4200, 0, int(NOW))
 
 
-@pytest.mark.parametrize("remaining", [None, "", "many", "-1", "1.5", "٣", "9" * 30])
+@pytest.mark.parametrize("remaining", [None, "", "many", "٣", "9" * 30])
 def test_budget__without_a_number_says_nothing(remaining: str | None) -> None:
     """An answer that names no number leaves what was known."""
-    assert read_budget(headers(remaining), NOW, spent=False) is None
-
-
-def test_budget__spent_waits_for_the_reset() -> None:
-    """After a 429, no request until the reset."""
-    budget = read_budget(headers("0", "Sat, 03 May 2014 07:00:00 GMT"), NOW, spent=True)
-    assert budget is not None
-    reset = parse_date("2014-05-03T07:00:00Z")
-    assert reset is not None
-    assert budget.wait_seconds(NOW, 0) == pytest.approx(reset - NOW, abs=2)
+    assert read_budget(headers(remaining), NOW) is None
 
 
 @pytest.mark.parametrize(
-    ("reset", "wait"),
+    ("remaining", "count"),
+    [("9000, 9000", 9000), ("9000,8999", 9000), ("-5", 0), ("8999.0", 8999), (" 7 ", 7)],
+)
+def test_fault_92__altered_number_is_read(remaining: str, count: int) -> None:
+    """The first number of a header counts, and a negative one counts as none left."""
+    budget = read_budget(headers(remaining), NOW)
+    assert budget is not None
+    assert budget.remaining == count
+    assert none_remaining(headers(remaining)) is (count == 0)
+
+
+def test_fault_92__altered_headers_are_named() -> None:
+    """A header that a proxy altered is reported; one that is missing, or as usual, is not."""
+    usual = headers("9000", "Sat, 03 May 2014 07:00:00 GMT", "Fri, 02 May 2014 21:22:13 GMT")
+    assert altered_headers(usual) == []
+    assert altered_headers({}) == []
+    altered = headers("9000, 9000", "Sat, 03 May 2014 07:00:00 CEST", "soon")
+    assert altered_headers(altered) == [REMAINING_HEADER, RESET_HEADER, "date"]
+
+
+@pytest.mark.parametrize("seconds", [1, 20, 899, 36_000])
+def test_fault_30__reset_by_arena_s_own_clock_is_waited_for_exactly(seconds: int) -> None:
+    """Where the Date header shows Arena's clock, no margin is added, however short the wait."""
+    at = NOW - 300  # Arena's clock is five minutes behind ours
+    told = headers("0", f"{format_date(at + seconds)}", format_date(at))
+    assert spent_budget(told, NOW, Budget()).wait_seconds(NOW, 0) == seconds
+
+
+def test_fault_30__reset_without_arena_s_clock_gets_a_growing_margin() -> None:
+    """A minute, and twice as much with each further 429: our clock may be ahead of Arena's."""
+    told = headers("0", format_date(NOW + 100))
+    budget, waits = Budget(), []
+    for _ in range(4):
+        budget = spent_budget(told, NOW, budget)
+        waits.append(budget.wait_seconds(NOW, 0))
+    assert waits == [160, 220, 340, 580]
+
+
+@pytest.mark.parametrize(
+    ("reset", "date", "wait"),
     [
-        (None, SAFE_WAIT_SECONDS),
-        ("garbage", SAFE_WAIT_SECONDS),
-        ("Fri, 02 May 2014 10:00:00 GMT", SAFE_WAIT_SECONDS),
-        ("Fri, 02 May 2014 21:20:00 GMT", SHORTEST_WAIT_SECONDS),
-        ("Fri, 02 May 2015 21:20:00 GMT", SAFE_WAIT_SECONDS),
+        (None, None, SAFE_WAIT_SECONDS),
+        ("garbage", None, SAFE_WAIT_SECONDS),
+        ("Fri, 02 May 2014 10:00:00 GMT", None, SAFE_WAIT_SECONDS),
+        ("Fri, 02 May 2014 21:20:00 GMT", None, 60),
+        ("Fri, 02 May 2014 21:20:00 GMT", "Fri, 02 May 2014 21:20:00 GMT", SAFE_WAIT_SECONDS),
+        ("Fri, 02 May 2014 21:20:00 GMT", "Fri, 02 May 2014 21:20:30 GMT", SAFE_WAIT_SECONDS),
+        ("Fri, 02 May 2014 23:20:00 CEST", None, SAFE_WAIT_SECONDS),
+        ("Fri, 02 May 2015 21:20:00 GMT", None, SAFE_WAIT_SECONDS),
     ],
 )
-def test_budget__odd_reset_is_a_safe_wait(reset: str | None, wait: int) -> None:
+def test_budget__odd_reset_is_a_safe_wait(reset: str | None, date: str | None, wait: int) -> None:
     """FAULT 32: missing, unreadable, past, or too far away: a wait that is safe in each case."""
-    budget = read_budget(headers("0", reset), NOW, spent=True)
-    assert budget is not None
-    assert budget.wait_seconds(NOW, 0) == pytest.approx(wait, abs=1)
+    budget = spent_budget(headers("0", reset, date), NOW, Budget())
+    assert budget.wait_seconds(NOW, 0) == wait
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "waits"),
+    [
+        ("5", [5, 10, 20]),
+        ("5, 5", [5, 10, 20]),
+        (format_date(NOW + 30), [30, 60, 120]),
+        ("0", [1, 2, 4]),
+        ("86400", [MAX_BURST_SECONDS] * 3),
+        ("soon", [60, 120, 240]),
+        (None, [60, 120, 240]),
+    ],
+)
+def test_fault_30__burst_limit_is_waited_for(retry_after: str | None, waits: list[int]) -> None:
+    """A 429 that leaves requests waits as Retry-After says, twice as long each time, bounded."""
+    told = headers("9000") | ({} if retry_after is None else {"retry-after": retry_after})
+    budget, found = Budget(), []
+    for _ in waits:
+        budget = limited_budget(told, NOW, budget)
+        found.append(budget.wait_seconds(NOW, 0))
+    assert found == waits
+    assert budget.remaining == 9000
+    assert budget.wait_seconds(NOW + waits[-1], 500) == 0
 
 
 def test_budget__reserve() -> None:
     """At the reserve nothing new may start; above it, and after the reset, it may."""
     budget = Budget(100, int(NOW) + 60, 0, int(NOW))
     assert budget.wait_seconds(NOW, 99) == 0
-    assert budget.wait_seconds(NOW, 100) == 61
-    assert budget.wait_seconds(NOW + 61, 100) == 0
-    assert Budget(100, None, 0, int(NOW)).wait_seconds(NOW, 100) == SAFE_WAIT_SECONDS + 1
+    assert budget.wait_seconds(NOW, 100) == 60
+    assert budget.wait_seconds(NOW + 60, 100) == 0
+    assert Budget(100, None, 0, int(NOW)).wait_seconds(NOW, 100) == SAFE_WAIT_SECONDS
 
 
 @settings(max_examples=1000)
-@given(st.text() | st.sampled_from(["0", "5"]), st.text(), st.text(), st.booleans())
-def test_budget__property_any_header(
-    remaining: str,
-    reset: str,
-    date: str,
-    spent: bool,  # noqa: FBT001 - Hypothesis gives arguments by position
-) -> None:
-    """Whatever stands in the headers: no exception, and after a 429 a wait between bounds."""
-    budget = read_budget(headers(remaining, reset, date), NOW, spent=spent)
-    if spent:
-        assert budget is not None
-        assert SHORTEST_WAIT_SECONDS <= budget.wait_seconds(NOW, 0) <= LONGEST_BELIEVED_SECONDS
+@given(st.text() | st.sampled_from(["0", "5"]), st.text(), st.text(), st.integers(0, 10**6))
+def test_budget__property_any_header(remaining: str, reset: str, date: str, refusals: int) -> None:
+    """Whatever the headers hold: no exception, and after a 429 a wait between bounds."""
+    told, earlier = headers(remaining, reset, date), Budget(refusals=refusals)
+    read_budget(told, NOW)
+    altered_headers(told)
+    for budget in (
+        spent_budget(told, NOW, earlier),
+        limited_budget(told | {"retry-after": remaining}, NOW, earlier),
+    ):
+        assert 0 < budget.wait_seconds(NOW, 0) <= LONGEST_BELIEVED_SECONDS
+        assert budget.refusals == refusals + 1
 
 
 def test_forecast__from_the_day_s_first_answer() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from arena_exports.ledger.definitions import Definition
+from dataclasses import replace
+
+from arena_exports.ledger.definitions import Definition, Trials
 from tests.support.ledger_desk import EXPORT, NOW
 
 
@@ -72,3 +74,51 @@ def test_definition__suspects_are_set_back_but_never_brought_forward() -> None:
     assert (definition.suspects_not_before, definition.served_at) == (NOW + 60, NOW)
     assert definition.set_back(NOW - 30, 60).suspects_not_before == NOW + 60
     assert definition.set_back(NOW + 30, 60).suspects_not_before == NOW + 90
+
+
+def test_definition__failures_without_a_run_hold_ordinary_requests_too() -> None:
+    """FAULT 86: unless one suspect was alone, the whole definition waits, up to an hour."""
+    definition, waits = Definition(EXPORT), []
+    for _ in range(11):
+        definition = definition.failed(NOW + 0.5, alone=False, without_run=True)
+        waits.append(definition.not_before - NOW)
+    assert waits == [0, 0, 0, 60, 120, 240, 480, 960, 1920, 3600, 3600]
+    assert definition.suspects_not_before == definition.not_before
+    assert definition.failed(NOW, alone=True, without_run=True).not_before == 0
+    assert definition.failed(NOW, alone=False).not_before == 0
+
+
+def test_definition__is_in_doubt_once_more_failed_than_one_item_can_make_fail() -> None:
+    """FAULT 86: from the third failure in a row on, until a run succeeds."""
+    definition = Definition(EXPORT, failures=2)
+    assert not definition.in_doubt
+    definition = definition.failed(NOW, alone=True, without_run=True)
+    assert definition.in_doubt
+    assert not definition.succeeded(NOW, 5, None).in_doubt
+
+
+def test_fault_19__definition_is_unknown_at_the_second_refusal() -> None:
+    """A minute or more after the first, while no run has succeeded; a run of it forgets that."""
+    unknown = Definition(EXPORT).unknown(NOW + 0.5)
+    assert (unknown.unknown_at, unknown.not_before) == (NOW, NOW + 60)
+    assert not unknown.is_unknown(NOW + 59)
+    assert unknown.is_unknown(NOW + 60)
+    assert unknown.unknown(NOW + 90).unknown_at == NOW
+    assert not unknown.served(NOW).is_unknown(NOW + 60)
+    assert not replace(unknown, last_success_at=1).is_unknown(NOW + 60)
+
+
+def test_fault_83__trials_are_one_a_minute_and_200_a_day() -> None:
+    """In any 24 hours; what is older is forgotten."""
+    trials = Trials()
+    assert trials.allow(NOW)
+    trials = trials.following(NOW)
+    assert not trials.allow(NOW + 59)
+    assert trials.allow(NOW + 60)
+    for n in range(1, 200):
+        assert not trials.spent(NOW + 60 * n)
+        trials = trials.following(NOW + 60 * n)
+    assert trials.spent(NOW + 60 * 200)
+    assert not trials.allow(NOW + 86_399)
+    assert trials.allow(NOW + 86_400)
+    assert len(trials.following(NOW + 86_400).posts) == 200

@@ -185,6 +185,7 @@ def strict_world() -> World:
 def waiting() -> World:
     """Return a world with items pending and nothing under way."""
     world = strict_world()
+    world.prove()
     world.parts = replace(world.parts, settings=replace(world.parts.settings, exports_paused=True))
     world.send({"itemGuids": items(20)})
     world.parts = world.make_parts()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
+from arena_exports.model import ExportGuid
 from infra.local.simulator import control, names
 from tests.support.world import EXPORT, World, assert_exported, item_guid, items
 
@@ -186,10 +188,58 @@ def test_rejected_item__is_rejected_once_whatever_the_next_post_meets(code: int)
     assert dict(world.exported()) == dict.fromkeys(set(items(5)) - {bad}, 1)
 
 
-def test_unknown_definition__is_not_taken_for_an_item() -> None:
-    """A 3011 or 3012 that names the export definition keeps the requests."""
+@pytest.mark.parametrize("code", [3011, 3012])
+def test_fault_19__unknown_definition_is_rejected_at_the_second_try(code: int) -> None:
+    """A 3011 or 3012 that names the export definition is tried again once, a minute later."""
     world = World()
+    control.set_settings(world.arena, {"unknownDefinitionCode": code})
     world.send({"exportGuid": "NOSUCHDEFINITION0001", "itemGuids": items(3)})
+    assert (world.posts(), world.events("rejected")) == (1, [])
+    world.settle()
+    tries = [r.at for r in world.arena.journal.records if r.purpose == "submit"]
+    assert len(tries) == 2
+    assert 60 <= tries[1] - tries[0] < 130
+    (rejection,) = world.events("rejected")
+    assert rejection["data"]["error"]["code"] == str(code)
+    assert rejection["data"]["itemGuids"] == items(3)
+    assert [letter.error_code for letter in world.dead_letters.letters] == [str(code)]
+
+
+def test_fault_19__definition_that_is_unknown_for_a_moment_is_used() -> None:
+    """A lagging replica at the first try costs a minute."""
+    world, late = World(), "NOSUCHDEFINITION0001"
+    world.send({"exportGuid": late, "itemGuids": items(3)})
+    control.put_definition(world.arena, late, {})
+    world.settle()
+    assert_exported(world, items(3))
+    assert world.ledger.definitions.read(ExportGuid(late)).unknown_at == 0
+
+
+def test_fault_83__definition_that_worked_before_rejects_nobody() -> None:
+    """A definition of which a run has succeeded waits, with the alarm, however long it takes."""
+    world = World()
+    world.prove()
+    refusal = {**POST, "code": 3012, "message": f'The guid "{EXPORT}" is not found.', "times": 6}
+    control.add_faults(world.arena, refusal)
+    world.send({"itemGuids": items(3)})
     world.run_for(600)
-    assert world.events("rejected") == []
-    assert world.posts() <= 4
+    assert world.telemetry.metrics["DefinitionRefused"] >= 3
+    world.settle()
+    assert_exported(world, items(3))
+    assert not world.dead_letters.letters
+
+
+def test_fault_83__unknown_definitions_share_one_post_a_minute_and_200_a_day() -> None:
+    """A definition that worked before leaves at once beside hundreds that Arena does not know."""
+    world = World()
+    world.prove(EXPORT)
+    world.send(*({"exportGuid": f"UNKNOWN{n:013}"} for n in range(300)), item_guid(1))
+    world.run_for(600)
+    assert dict(world.exported()) == {item_guid(1): 1}
+    world.run_for(23 * 3600)
+    world.send(item_guid(2))
+    world.run_for(120)
+    assert world.exported()[item_guid(2)] == 1
+    tries = [r.at for r in world.arena.journal.records if r.code == 3012]
+    assert len(tries) == 200
+    assert min(later - at for at, later in pairwise(tries)) >= 60

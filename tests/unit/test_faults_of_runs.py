@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from arena_exports.ledger.items import SlotState
 from infra.local.simulator import control, names
+from tests.support.odd import Rewriting
 from tests.support.world import World, assert_exported, item_guid, items
+
+POLL = "poll an export run"
+FIRST, SECOND = {"guid": "F" * 20, "title": "a.csv"}, {"guid": "G" * 20, "title": "b.csv"}
+NAMELESS = {"guid": None, "title": "b.csv"}
 
 
 def test_fault_33__downloaded_is_a_success() -> None:
@@ -66,6 +72,7 @@ def test_fault_34__bad_day_rejects_nobody() -> None:
 def test_fault_34__ordinary_runs_go_in_between() -> None:
     """While a failed set is being halved, requests that come meanwhile are not held up."""
     world = World()
+    world.prove()
     control.set_guids(world.arena, {"poison": [item_guid(5)]})
     world.send({"itemGuids": items(64)})
     for n in range(3):
@@ -167,3 +174,43 @@ def test_fault_37__unknown_status_is_pending() -> None:
     world.settle()
     assert_exported(world, [item_guid(1)])
     assert world.telemetry.metrics["UnknownStatus"] > 0
+
+
+@pytest.mark.parametrize("unfinished", [[FIRST, NAMELESS], [FIRST, "b.csv"], [{}], {"file": "F"}])
+def test_fault_37__list_of_files_that_is_not_complete_yet_is_read_again(unfinished: Any) -> None:
+    """An entry that cannot be read is a file that is still being written."""
+    world = World()
+    lists = iter([unfinished])
+    Rewriting(world, POLL, lambda run: with_files(run, next(lists, [FIRST, SECOND])))
+    world.send(item_guid(1))
+    world.settle()
+    (event,) = world.events("completed")
+    assert event["data"]["fileGuids"] == [FIRST["guid"], SECOND["guid"]]
+
+
+def test_fault_37__file_without_a_guid_is_told_and_the_others_are_published() -> None:
+    """After three more polls, what can be read is published, with a warning and a metric."""
+    world = World()
+    Rewriting(world, POLL, lambda run: with_files(run, [FIRST, NAMELESS, FIRST]))
+    world.send(item_guid(1))
+    world.settle()
+    (event,) = world.events("completed")
+    assert event["data"]["files"] == [{**event["data"]["files"][0], **FIRST}]
+    assert world.telemetry.metrics["FilesWithoutGuid"] == 1
+    ended = [r for r in world.arena.journal.records if r.purpose == "poll"]
+    assert len(ended) >= 4
+
+
+def test_fault_37__files_none_of_which_has_a_guid_fail_the_run() -> None:
+    """A run whose files cannot be named is not a success."""
+    world = World()
+    Rewriting(world, POLL, lambda run: with_files(run, [NAMELESS]))
+    world.send(item_guid(1))
+    world.settle()
+    (event,) = world.events()
+    assert event["data"]["error"]["code"] == "NoFiles"
+
+
+def with_files(run: dict[str, Any], files: Any) -> dict[str, Any]:
+    """Return a run with other files, once it has ended."""
+    return {**run, "files": files} if run["status"] == "COMPLETE" else run

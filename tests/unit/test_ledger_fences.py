@@ -30,7 +30,7 @@ def steps(desk: Desk, lease: Lease, attempt: Attempt) -> dict[str, Callable[[], 
         "begin again": lambda: book.begin_again(lease, attempt),
         "reject items": lambda: book.reject_items(lease, attempt, frozenset({item_guid(1)})),
         "started": lambda: book.started(lease, attempt, run("RUN0000000000000000C")),
-        "postpone": lambda: book.postpone(lease, attempt, not_before=1, looks=1, failed_looks=1),
+        "postpone": lambda: book.postpone(lease, attempt, not_before=1, failed_looks=1),
         "abandon": lambda: book.abandon(lease, attempt, definition=Definition(EXPORT, 5)),
         "ended": lambda: book.ended(attempt, RESULT),
         "settled": lambda: book.settled(attempt, Definition(EXPORT, 5)),
@@ -113,7 +113,7 @@ def test_started__forgets_what_went_before() -> None:
     lease = desk.ledger.lease.take(desk.ledger.lease.read())
     lease, attempt = desk.ledger.lease.begin(lease, desk.select())
     assert (lease.busy, lease.not_before) == (3, NOW + 5)
-    desk.ledger.lease.postpone(lease, attempt, not_before=NOW, looks=0, failed_looks=4)
+    desk.ledger.lease.postpone(lease, attempt, not_before=NOW, failed_looks=4)
     lease = desk.ledger.lease.take(desk.ledger.lease.read())
     desk.ledger.lease.started(lease, attempt, run())
     read = desk.ledger.lease.read()

@@ -14,7 +14,7 @@ from arena_exports.budget import Budget
 from arena_exports.errors import ConditionFailedError
 from arena_exports.ledger import keys
 from arena_exports.ledger.attempts import AttemptState, attempt_item, read_attempt
-from arena_exports.ledger.definitions import Definition, definition_put
+from arena_exports.ledger.definitions import Definition, Trials, definition_put
 from arena_exports.ledger.items import Lease, SlotState, read_lease, slot_item
 from arena_exports.ledger.standing import SessionState
 from arena_exports.model import AttemptId, Entry, Lane, RequestId
@@ -119,6 +119,9 @@ def test_form__of_an_attempt_before_its_post() -> None:
         "firstSentAt": NOW,
         "refusals": 0,
         "looks": 0,
+        "unanswered": 1,
+        "lastStatus": 0,
+        "refusedLooks": 0,
         "runGuid": None,
         "runNumber": None,
         "startedAt": 0,
@@ -199,16 +202,18 @@ def test_form__of_an_attempt_that_is_replaced() -> None:
     """The successor has the same contents, is sent now, and still knows of the first POST."""
     desk = Desk()
     lease, attempt = desk.begin()
-    desk.ledger.lease.postpone(lease, attempt, not_before=NOW + 90.5, looks=1, failed_looks=2)
+    known = replace(attempt, looks=1, last_status=503, refused_looks=2)
+    desk.ledger.lease.postpone(lease, known, not_before=NOW + 90.5, failed_looks=2)
     assert desk.slot()["heldUntil"] == NOW + 91
     assert desk.slot()["failedLooks"] == 2
-    assert desk.at((MONTH, attempt.attempt_id))["looks"] == 1
+    assert desk.ledger.lease.attempt(attempt.attempt_id) == known
     desk.clock.sleep(200)
     lease = desk.ledger.lease.take(desk.ledger.lease.read())
     attached, again = desk.ledger.lease.begin_again(
         lease, desk.ledger.lease.attempt(attempt.attempt_id)
     )
     assert (again.state, again.looks) == (AttemptState.SENDING, 0)
+    assert (again.unanswered, again.last_status, again.refused_looks) == (2, 0, 0)
     assert (again.sent_at, again.first_sent_at) == (NOW + 200, NOW)
     assert again.follows_unknown
     assert again.slices == attempt.slices
@@ -280,9 +285,32 @@ def test_form__of_an_attempt_is_read_as_it_was_written() -> None:
     assert read_attempt(attempt_item(FULL_ATTEMPT)) == FULL_ATTEMPT
 
 
+def test_form__of_an_older_release_is_read() -> None:
+    """An attempt and a budget without the newer attributes have their defaults."""
+    item = attempt_item(FULL_ATTEMPT)
+    older = {k: v for k, v in item.items() if k not in ("unanswered", "lastStatus", "refusedLooks")}
+    known = replace(FULL_ATTEMPT, unanswered=1, last_status=0, refused_looks=0)
+    assert read_attempt(older) == known
+    desk = Desk()
+    desk.ledger.budget.write(Budget(10, 20, 30, 40, 50, 60, 70))
+    del desk.table.items["BUDGET"]["-"]["refusals"]
+    assert desk.ledger.budget.read() == Budget(10, 20, 30, 40, 50, 60, 0)
+
+
+def test_form__of_trials() -> None:
+    """The POSTs of the last day, oldest first."""
+    desk = Desk()
+    assert desk.ledger.definitions.trials() == Trials()
+    desk.ledger.definitions.count_trial(NOW - 90_000)
+    desk.ledger.definitions.count_trial(NOW - 60)
+    desk.ledger.definitions.count_trial(NOW + 0.5)
+    assert desk.ledger.definitions.trials() == Trials((NOW - 60, NOW))
+    assert desk.at(keys.TRIALS) == {"PK": "TRIALS", "SK": "-", "v": 1, "posts": [NOW - 60, NOW]}
+
+
 def test_form__of_a_definition() -> None:
     """Every field."""
-    known = Definition(EXPORT, 1, 2, 3, 4, 5, 6, 7, {"3": [8, 9]})
+    known = Definition(EXPORT, 1, 2, 3, 4, 5, 6, 7, {"3": [8, 9]}, 10)
     desk = Desk()
     desk.table.write(definition_put(known))
     assert desk.ledger.definitions.read(EXPORT) == known
@@ -299,6 +327,7 @@ def test_form__of_a_definition() -> None:
         "servedAt": 6,
         "limit": 7,
         "durations": {"3": [8, 9]},
+        "unknownAt": 10,
     }
 
 
@@ -307,7 +336,7 @@ def test_form__of_the_budget() -> None:
     desk = Desk()
     record = desk.ledger.budget
     assert record.read() == Budget()
-    known = Budget(10, 20, 30, 40, 50, 60)
+    known = Budget(10, 20, 30, 40, 50, 60, 70)
     record.write(known)
     assert record.read() == known
     assert desk.at(keys.BUDGET) == {
@@ -320,6 +349,7 @@ def test_form__of_the_budget() -> None:
         "seenAt": 40,
         "firstRemaining": 50,
         "firstSeenAt": 60,
+        "refusals": 70,
     }
     record.write(replace(known, remaining=9))
     assert record.read().remaining == 9

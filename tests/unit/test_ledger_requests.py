@@ -11,6 +11,7 @@ from arena_exports.ledger.definitions import Definition
 from arena_exports.ledger.items import page_writes
 from arena_exports.model import (
     AttemptId,
+    ExportGuid,
     ExportRequest,
     Group,
     Kind,
@@ -163,10 +164,10 @@ def test_select__reads_pages_in_helpings() -> None:
     assert desk.select(limit=0).item_guids == ()
 
 
-def test_heads__reads_one_pointer_for_each_group() -> None:
-    """From group to group, however many pages each has."""
+def test_heads__reads_some_pointers_at_a_time() -> None:
+    """A group of many pages is skipped, and groups of few are read together."""
     desk = Desk()
-    for n in range(4):
+    for n in range(30):
         desk.record(f"n{n}", item_guid(n))
         desk.record(f"b{n}", item_guid(n), group=Group(Lane.BULK, EXPORT, Kind.ITEMS))
         desk.clock.sleep(1)
@@ -180,7 +181,13 @@ def test_heads__reads_one_pointer_for_each_group() -> None:
     desk.table.query = counting  # type: ignore[method-assign]
     heads = desk.ledger.requests.heads()
     assert [head.group.lane for head in heads] == [Lane.BULK, Lane.NORMAL]
-    assert limits == [1, 1, 1]
+    assert limits == [20, 20, 20]
+    limits.clear()
+    for n in range(50):
+        group = Group(Lane.SUSPECT, ExportGuid(f"EXPORT{n:014}"), Kind.ITEMS)
+        desk.record(f"s{n}", item_guid(n), group=group)
+    assert len(desk.ledger.requests.heads()) == 52
+    assert len(limits) <= 6
 
 
 def test_record__of_what_is_partly_known() -> None:

@@ -59,6 +59,7 @@ def test_submission__after_ten_refusals_halves() -> None:
 def test_submission__all_items_refused_frees_the_slot_at_once() -> None:
     """Nothing is left to send: the next group's run starts in the same invocation."""
     world = World()
+    world.prove()
     control.set_settings(world.arena, {"badGuidsNamed": "all"})
     control.set_guids(world.arena, {"bad": items(2)})
     world.send({"itemGuids": items(2)}, {"exportGuid": names.DEFINITION_EXPORT_GUID})
@@ -110,6 +111,7 @@ def test_submission__suspect_set_that_is_too_large_is_halved_as_a_set() -> None:
 def test_submission__refused_definition_lets_others_go_at_once() -> None:
     """Its requests wait; another definition's leave in the same invocation."""
     world = World()
+    world.prove()
     control.add_faults(world.arena, refusal(400, 3145, "the definition is not shared"))
     world.send(item_guid(1))
     assert world.telemetry.metrics["DefinitionRefused"] == 1

@@ -44,6 +44,7 @@ def test_submission__breathes_for_batches_and_not_for_the_schedule() -> None:
 def test_fault_13__busy_slot_is_tried_ever_later() -> None:
     """From 30 s on, doubled up to ten minutes, half of it by chance; a run starts it anew."""
     world = Steady()
+    world.prove()
     control.start_foreign_run(world.arena, {"seconds": 3000})
     world.send(item_guid(1))
     waits = []
@@ -104,6 +105,7 @@ def test_submission__session_not_to_be_had_comes_back_when_it_says() -> None:
 def test_submission__session_not_to_be_had_leaves_the_back_off_as_it_was() -> None:
     """What was learned of a busy Arena is not forgotten while nobody can log in."""
     world = World()
+    world.prove()
     control.start_foreign_run(world.arena, {"seconds": 3000})
     world.send(item_guid(1))
     assert world.ledger.lease.read().busy == 1

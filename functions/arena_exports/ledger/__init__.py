@@ -21,6 +21,8 @@ One table, no index; everything that decides is read consistently, by key (PK / 
     What is known of an export definition.
 `BUDGET` / `-` and `SESSION` / `-`
     The request budget last seen; which session is in force.
+`TRIALS` / `-`
+    The last day's POSTs for export definitions of which no run has succeeded yet.
 
 Every item bears a version, `v`, so that a later release can meet it. Nothing that is pending ever
 expires; markers stay 75 days, everything else 60 days after it was settled (`expiresAt`).

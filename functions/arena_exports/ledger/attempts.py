@@ -71,9 +71,11 @@ class Attempt:
 
     Times are epoch seconds on our clock. `sent_at` is the last time a POST was sent,
     `first_sent_at` the first one whose outcome is unknown: a run that is adopted was created after
-    it. `refusals` counts POSTs that Arena refused because of items it named. `looks` counts looks
-    that found nothing. `rejected` are items that Arena refused by name; they are settled and not
-    part of the run.
+    it. `refusals` counts POSTs that Arena refused because of items it named. `unanswered` counts
+    POSTs in a row that were not answered by a run or a definite code, the last one included;
+    `last_status` is the HTTP status of the last one's answer, 0 for none. `looks` counts looks that
+    found nothing, `refused_looks` those in a row that Arena refused. `rejected` are items that
+    Arena refused by name; they are settled and not part of the run.
     """
 
     attempt_id: AttemptId
@@ -92,6 +94,9 @@ class Attempt:
     started_at: int = 0
     watch: int = 1
     result: Result | None = None
+    unanswered: int = 1
+    last_status: int = 0
+    refused_looks: int = 0
 
     @property
     def follows_unknown(self) -> bool:
@@ -116,7 +121,14 @@ def new_attempt(attempt_id: AttemptId, selection: Selection, now: float) -> Atte
 def successor(old: Attempt, attempt_id: AttemptId, now: float) -> Attempt:
     """Return a new attempt with the contents of one whose POST came to nothing, two looks say."""
     return replace(
-        old, attempt_id=attempt_id, state=AttemptState.SENDING, sent_at=int(now), looks=0
+        old,
+        attempt_id=attempt_id,
+        state=AttemptState.SENDING,
+        sent_at=int(now),
+        looks=0,
+        unanswered=old.unanswered + 1,
+        last_status=0,
+        refused_looks=0,
     )
 
 
@@ -138,6 +150,9 @@ def attempt_item(attempt: Attempt) -> Item:
         "firstSentAt": attempt.first_sent_at,
         "refusals": attempt.refusals,
         "looks": attempt.looks,
+        "unanswered": attempt.unanswered,
+        "lastStatus": attempt.last_status,
+        "refusedLooks": attempt.refused_looks,
         "rejected": pages.pack(sorted(attempt.rejected)),
         "runGuid": attempt.run_guid,
         "runNumber": attempt.run_number,
@@ -168,6 +183,9 @@ def read_attempt(item: Item) -> Attempt:
         started_at=item["startedAt"],
         watch=item["watch"],
         result=_result(item["result"]),
+        unanswered=item.get("unanswered", 1),
+        last_status=item.get("lastStatus", 0),
+        refused_looks=item.get("refusedLooks", 0),
     )
 
 

@@ -14,6 +14,7 @@ PENDING = "PENDING"
 SLOT: Key = ("SLOT", "-")
 BUDGET: Key = ("BUDGET", "-")
 SESSION: Key = ("SESSION", "-")
+TRIALS: Key = ("TRIALS", "-")
 
 FIRST = "!"  # sorts before every letter and digit
 LAST = "~"  # and this after them

@@ -90,7 +90,7 @@ class LeaseBook:
         return attached, attempt
 
     def begin_again(self, lease: Lease, old: Attempt) -> tuple[Lease, Attempt]:
-        """Replace an attempt whose POST came to nothing by a new one with the same contents.
+        """Replace an attempt whose POST led to no run by a new one with the same contents.
 
         Raises:
             ConditionFailedError: the lease was lost.
@@ -120,11 +120,12 @@ class LeaseBook:
             "refusals": attempt.refusals,
             "sentAt": now,
             "firstSentAt": now,
+            "unanswered": 1,
         }
         self._table.write(
             Update(keys.attempt(attempt.attempt_id), values), Check(keys.SLOT, _held(lease))
         )
-        return replace(attempt, rejected=rejected, sent_at=now, first_sent_at=now)
+        return replace(attempt, rejected=rejected, sent_at=now, first_sent_at=now, unanswered=1)
 
     def started(self, lease: Lease, attempt: Attempt, run: Run) -> Attempt:
         """Write down the run that an attempt became.
@@ -154,15 +155,21 @@ class LeaseBook:
         return running
 
     def postpone(
-        self, lease: Lease, attempt: Attempt, *, not_before: float, looks: int, failed_looks: int
+        self, lease: Lease, attempt: Attempt, *, not_before: float, failed_looks: int = 0
     ) -> None:
-        """Have an attempt whose outcome is unknown looked at again later.
+        """Keep what is known of an attempt whose outcome is unknown, and search again later.
 
         Raises:
             ConditionFailedError: the lease was lost.
         """
         slot = replace(lease, expires_at=_ceil(not_before), failed_looks=failed_looks)
-        update = Update(keys.attempt(attempt.attempt_id), {"looks": looks})
+        known = {
+            "looks": attempt.looks,
+            "unanswered": attempt.unanswered,
+            "lastStatus": attempt.last_status,
+            "refusedLooks": attempt.refused_looks,
+        }
+        update = Update(keys.attempt(attempt.attempt_id), known)
         self._table.write(update, Put(slot_item(slot), _held(lease)))
 
     def abandon(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from arena_exports.ports import Clock, Table
 
 _POINTERS_AT_ONCE = 100
+_POINTERS_OF_HEADS = 20  # some 4 kB: one read unit
 _POINTERS_COUNTED = 1000  # some 150 kB
 # Of one attempt: so many its item can hold, and publish can settle before its time-out.
 MOST_SLICES = 5_000
@@ -95,13 +96,14 @@ class RequestBook:
         ]
 
     def heads(self) -> list[Pending]:
-        """Return the oldest pending page of each group, skipping from group to group."""
-        heads: list[Pending] = []
+        """Return the oldest pending page of each group, some at a time: a group may have many."""
+        heads: dict[Group, Pending] = {}
         first = keys.FIRST
-        while found := self._table.query(keys.PENDING, first, keys.LAST, limit=1):
-            heads.append(read_pending(found[0]))
-            first = keys.group_prefix(heads[-1].group) + keys.LAST
-        return heads
+        while found := self._table.query(keys.PENDING, first, keys.LAST, limit=_POINTERS_OF_HEADS):
+            for pending in map(read_pending, found):
+                heads.setdefault(pending.group, pending)
+            first = keys.group_prefix(pending.group) + keys.LAST
+        return list(heads.values())
 
     def pending(self) -> Iterator[Pending]:
         """Yield every pending page."""

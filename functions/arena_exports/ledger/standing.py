@@ -32,6 +32,7 @@ class BudgetRecord:
             seen_at=item["seenAt"],
             first_remaining=item.get("firstRemaining"),
             first_seen_at=item.get("firstSeenAt", 0),
+            refusals=item.get("refusals", 0),
         )
 
     def write(self, budget: Budget) -> None:
@@ -49,6 +50,7 @@ class BudgetRecord:
             "seenAt": budget.seen_at,
             "firstRemaining": budget.first_remaining,
             "firstSeenAt": budget.first_seen_at,
+            "refusals": budget.refusals,
         }
         spent = If(less={"spentUntil": budget.spent_until})
         for condition in (If(less={"seenAt": budget.seen_at + 1}), If(absent=("PK",)), spent):
