@@ -145,13 +145,13 @@ class Deliveries:
     receive: Callable[[], list[str]]
 
 
-@pytest.fixture(params=["memory", "sqs"])
+@pytest.fixture(params=["memory", "ministack", "moto"])
 def deliveries(request: pytest.FixtureRequest) -> Deliveries:
     """The intake queue with one message, faked and real."""
     if request.param == "memory":
         fake = InMemoryIntakeQueue({"handle"})
         return Deliveries(fake, lambda: [] if fake.delays.get("handle") else ["handle"])
-    aws: Clients = request.getfixturevalue("aws")
+    aws: Clients = request.getfixturevalue(request.param)
     url = aws.sqs.create_queue(QueueName=f"intake-{free_port()}")["QueueUrl"]
     aws.sqs.send_message(QueueUrl=url, MessageBody="x")
 
