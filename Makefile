@@ -69,9 +69,9 @@ check: setup .venv/checks/.stamp ## Check format, lint, types, template, policie
 	.venv/dev/bin/mypy
 	.venv/dev/bin/cfn-lint
 	$(SAM) validate --lint --template template.yaml --region us-east-1
-	.venv/dev/bin/python -m infra.local.state_machine
+	.venv/dev/bin/python -m infra.checks.state_machine
 	.venv/checks/bin/checkov
-	.venv/checks/bin/python -m infra.local.policies
+	.venv/checks/bin/python -m infra.checks.policies
 
 .PHONY: format
 format: .venv/dev/.stamp ## Format the code, and repair what ruff can repair

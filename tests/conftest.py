@@ -12,7 +12,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parents[1]
-UNIT = ROOT / "tests" / "unit"
+OFFLINE = {ROOT / "tests" / name for name in ("unit", "functional", "infrastructure")}
 
 hypothesis.settings.register_profile(
     "project",
@@ -37,7 +37,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Close the sockets of unit tests."""
     for item in items:
-        if UNIT in item.path.parents:
+        if OFFLINE.intersection(item.path.parents):
             item.add_marker(pytest.mark.disable_socket, append=False)
 
 
@@ -59,7 +59,7 @@ def clean_aws_environment() -> Iterator[None]:
 def no_sleep(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail a unit test that sleeps, unless it works with processes or sockets."""
     item: pytest.Item = request.node
-    if UNIT in item.path.parents and not item.get_closest_marker("enable_socket"):
+    if OFFLINE.intersection(item.path.parents) and not item.get_closest_marker("enable_socket"):
         monkeypatch.setattr(time, "sleep", _refuse_to_sleep)
 
 

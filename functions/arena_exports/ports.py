@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from arena_exports.arena_protocol import HttpAnswer, HttpRequest
+    from arena_exports.arena.protocol import HttpAnswer, HttpRequest
 
 T = TypeVar("T")
 R = TypeVar("R")

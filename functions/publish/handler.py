@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from arena_exports.model import AttemptId
-from arena_exports.settings import in_lambda
-from arena_exports.telemetry import logger, metrics
+from arena_exports.adapters.telemetry import logger, metrics
+from arena_exports.domain.model import AttemptId
 from arena_exports.wiring.publish import make_publication, real_parts
+from arena_exports.wiring.settings import in_lambda
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from arena_exports.publication import Publication
-    from arena_exports.wiring.parts import Parts
+    from arena_exports.services.publication import Publication
+    from arena_exports.wiring.dependencies import Parts
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from arena_exports.errors import NotNowError
-from arena_exports.settings import in_lambda
-from arena_exports.telemetry import logger, metrics
+from arena_exports.adapters.telemetry import logger, metrics
+from arena_exports.domain.errors import NotNowError
 from arena_exports.wiring.session import make_login_desk, real_parts
+from arena_exports.wiring.settings import in_lambda
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from arena_exports.sessions import LoginDesk
-    from arena_exports.wiring.parts import Parts
+    from arena_exports.arena.sessions import LoginDesk
+    from arena_exports.wiring.dependencies import Parts
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -8,18 +8,18 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from arena_exports.deadline import Deadline
-from arena_exports.settings import in_lambda
-from arena_exports.telemetry import logger, metrics
+from arena_exports.adapters.telemetry import logger, metrics
+from arena_exports.domain.deadline import Deadline
+from arena_exports.wiring.settings import in_lambda
 from arena_exports.wiring.submit import make_backlog, make_intake, make_submission, real_parts
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from arena_exports.backlog import Backlog
-    from arena_exports.intake import Intake
-    from arena_exports.submission import Submission
-    from arena_exports.wiring.parts import Parts
+    from arena_exports.services.backlog import Backlog
+    from arena_exports.services.intake import Intake
+    from arena_exports.services.submission import Submission
+    from arena_exports.wiring.dependencies import Parts
 
 _SECONDS_TO_LEAVE = 5
 

@@ -8,7 +8,8 @@ from types import FrameType
 import click
 from rich.console import Console
 
-from infra.local import kept, welcome
+from infra.local import background as kept
+from infra.local import summary as welcome
 from infra.local.emulator import NotReadyError
 from infra.local.events import followed
 from infra.local.sam import SamError

@@ -12,8 +12,8 @@ from pathlib import Path
 from infra.local import emulator, sam
 from infra.local.paths import LOCAL
 from infra.local.processes import Service, free_port, start_guarded, stop_guarded
-from infra.local.simulator import names
 from infra.local.stack import Stack
+from infra.simulator import names
 
 STACK_NAME = "arena-exports"
 CREDENTIALS = {
@@ -61,7 +61,7 @@ class Address:
 def arena_service(port: int, folder: Path) -> Service:
     """Describe an Arena simulator on `port` of the loopback interface, with its log in `folder`."""
     where = ["--host", "127.0.0.1", "--port", str(port)]
-    command = [sys.executable, "-m", "infra.local.simulator", *where]
+    command = [sys.executable, "-m", "infra.simulator", *where]
     environment = {"HOME": str(folder), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
     return Service("arena", command, environment, folder / "arena.log")
 

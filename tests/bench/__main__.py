@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from infra.local import artifact
+from infra.checks import artifact
 from infra.local.paths import BUILD
 from tests.bench import charts, growth, measures, policies, rivals, startup, workloads
 from tests.bench.measures import OURS, Target

@@ -8,9 +8,17 @@ from random import Random
 from time import process_time
 from typing import TYPE_CHECKING
 
+from arena_exports.domain.model import (
+    ExportGuid,
+    ExportRequest,
+    Group,
+    ItemGuid,
+    Kind,
+    Lane,
+    RequestId,
+)
 from arena_exports.ledger import open_ledger
-from arena_exports.model import ExportGuid, ExportRequest, Group, ItemGuid, Kind, Lane, RequestId
-from infra.local.simulator import control
+from infra.simulator import control
 from publish.handler import publish
 from tests.bench.workloads import Items
 from tests.support.fakes import FakeClock, InMemoryTable

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from infra.local.simulator.runs import ENDED
-from infra.local.template import resources, translated
+from infra.checks.template import resources, translated
+from infra.simulator.runs import ENDED
 from tests.bench import growth, policies, prices, startup, workloads
 from tests.bench.ours import Day
 from tests.bench.rivals import Outcome

@@ -18,8 +18,8 @@ from time import process_time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from arena_exports.telemetry import PowertoolsTelemetry, logger, metrics
-from infra.local.simulator import control
+from arena_exports.adapters.telemetry import PowertoolsTelemetry, logger, metrics
+from infra.simulator import control
 from tests.bench import prices
 from tests.support.fakes import InMemoryTable, item_bytes
 from tests.support.world import SUBMIT_SECONDS, World

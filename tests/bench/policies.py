@@ -9,7 +9,7 @@ from math import inf, log
 from random import Random
 from typing import TYPE_CHECKING, Protocol
 
-from arena_exports import polling
+from arena_exports.domain import polling
 from arena_exports.ledger.definitions import DURATIONS_KEPT
 
 if TYPE_CHECKING:

@@ -118,8 +118,11 @@ def test_growth__gathering_does_not_feel_the_backlog() -> None:
 def test_start__loads_nothing_that_the_function_does_not_use(function: str) -> None:
     """No tracer's SDK, no parser, no S3; and no other function's wiring."""
     _, modules = startup.start(function)
-    own = {f"arena_exports.wiring.{name}" for name in (function, "parts", "arena", "publish")}
+    own = {
+        f"arena_exports.wiring.{name}"
+        for name in (function, "dependencies", "settings", "arena", "publish")
+    }
     loaded = {name for name in modules if name.startswith(FORBIDDEN)}
     assert loaded <= own | {"arena_exports.wiring"}
     assert ("requests" in modules) == (function != "publish")
-    assert ("arena_exports.submission" in modules) == (function == "submit")
+    assert ("arena_exports.services.submission" in modules) == (function == "submit")

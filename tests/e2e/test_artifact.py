@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import artifact, sam
+from infra.checks import artifact
+from infra.local import sam
 from infra.local.paths import ROOT
 
 pytestmark = pytest.mark.e2e

@@ -11,9 +11,9 @@ import requests
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
-from infra.local.simulator.names import DEFAULT_EXPORT_GUID, DEFINITION_EXPORT_GUID
 from infra.local.story import samples
 from infra.local.story.tally import COMPLETED, Tally
+from infra.simulator.names import DEFAULT_EXPORT_GUID, DEFINITION_EXPORT_GUID
 from tests.e2e.conftest import MAX_ITEMS_PER_RUN, Case
 
 pytestmark = pytest.mark.e2e

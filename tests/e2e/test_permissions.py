@@ -2,7 +2,7 @@
 
 The day that it is shown on (`tests/support/bad_day.py`) makes every function come to every call
 that it can make. What the state machine and the schedules may do is compared with their definitions
-(`tests/unit/test_permissions.py`): the embedded AWS does not enforce their roles.
+(`tests/infrastructure/test_permissions.py`): the embedded AWS does not enforce their roles.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from infra.local.artifact import HANDLERS
+from infra.checks.artifact import HANDLERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

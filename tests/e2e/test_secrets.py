@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra.local import logs
-from infra.local.simulator import names
+from infra.simulator import names
 from tests.support.bad_day import CANARY, ECO
 
 if TYPE_CHECKING:

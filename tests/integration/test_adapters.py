@@ -15,9 +15,9 @@ from arena_exports.adapters.executions import StepFunctionsExecutions
 from arena_exports.adapters.messaging import SnsTopic, SqsDeadLetterQueue, SqsIntakeQueue
 from arena_exports.adapters.secrets import ManagedSecret
 from arena_exports.adapters.system import SystemClock
-from arena_exports.errors import DeliveryError, NotNowError, SecretRefusedError
+from arena_exports.adapters.telemetry import conceal
+from arena_exports.domain.errors import DeliveryError, NotNowError, SecretRefusedError
 from arena_exports.ports import DeadLetter, Event, SecretStore
-from arena_exports.telemetry import conceal
 from infra.local.aws import REGION
 from infra.local.processes import free_port
 from infra.local.subscriber import Subscriber, attributes_of, drain

@@ -20,16 +20,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from arena_exports import arena_protocol as protocol
 from arena_exports.adapters.http import WHOLE_TIMEOUT_SECONDS, HttpTransport
-from arena_exports.errors import RequestNotCompletedError
-from arena_exports.model import ExportGuid, RunGuid
+from arena_exports.arena import protocol
+from arena_exports.domain.errors import RequestNotCompletedError
+from arena_exports.domain.model import ExportGuid, RunGuid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from arena_exports.arena_protocol import HttpAnswer
+    from arena_exports.arena.protocol import HttpAnswer
 
 pytestmark = pytest.mark.integration
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from infra.local import artifact, emulator, launch, sam
+from infra.checks import artifact
+from infra.checks.template import resources
+from infra.local import emulator, launch, sam
 from infra.local.arena import Arena
 from infra.local.aws import environment
 from infra.local.processes import free_port, start_guarded, stop_guarded
-from infra.local.simulator import names
 from infra.local.subscriber import Subscriber
-from infra.local.template import resources
+from infra.simulator import names
 from tests.support.runtime_interface import TRACE_ID, Command, Function
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from arena_exports.adapters.dynamodb import DynamoTable
-from arena_exports.errors import ConditionFailedError
+from arena_exports.domain.errors import ConditionFailedError
 from arena_exports.ports import Check, Delete, If, Put, Table, Update
 from tests.support.fakes import InMemoryTable
 

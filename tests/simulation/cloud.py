@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from arena_exports.arena_protocol import HttpAnswer, HttpRequest
-from arena_exports.errors import (
+from arena_exports.arena.protocol import HttpAnswer, HttpRequest
+from arena_exports.domain.errors import (
     DeliveryError,
     LedgerUnavailableError,
     NotNowError,
     RequestNotCompletedError,
 )
-from infra.local.simulator import control
+from infra.simulator import control
 from tests.simulation.scheduler import Killed
 from tests.support.fakes import (
     FakeClock,

@@ -10,7 +10,7 @@ import json
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from infra.local.simulator import control
+from infra.simulator import control
 from tests.support.world import EXPORT, item_guid
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from arena_exports.errors import InvalidMessageError
-from arena_exports.messages import IntakeRules, parse_message
-from infra.local.simulator import names
+from arena_exports.domain.errors import InvalidMessageError
+from arena_exports.domain.messages import IntakeRules, parse_message
+from infra.simulator import names
 from tests.simulation.field import BAD_ITEM, BROKEN, UNKNOWN
 from tests.simulation.weather import CHANCES
 from tests.support.world import EXPORT, item_guid

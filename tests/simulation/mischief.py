@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infra.local.simulator import control, names
+from infra.simulator import control, names
 from tests.support.world import EXPORT
 
 if TYPE_CHECKING:

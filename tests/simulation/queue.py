@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from arena_exports.errors import DeliveryError
-from infra.local.simulator import names
+from arena_exports.domain.errors import DeliveryError
+from infra.simulator import names
 from tests.support.world import EXPORT, RECONCILE, item_guid
 
 if TYPE_CHECKING:

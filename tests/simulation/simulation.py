@@ -11,11 +11,11 @@ import poll.handler
 import publish.handler
 import session.handler
 import submit.handler
-from arena_exports.errors import NotNowError
-from arena_exports.settings import Settings
-from arena_exports.wiring.parts import Parts
-from infra.local.simulator import names
-from infra.local.simulator.workspace import Workspace
+from arena_exports.domain.errors import NotNowError
+from arena_exports.wiring.dependencies import Parts
+from arena_exports.wiring.settings import Settings
+from infra.simulator import names
+from infra.simulator.workspace import Workspace
 from tests.simulation.cloud import (
     EnvironmentClock,
     Outside,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arena_exports import submission
-from infra.local.simulator import names
+from arena_exports.services import submission
+from infra.simulator import names
 from tests.simulation.invariants import violations
 from tests.simulation.plan import Plan
 from tests.simulation.scheduler import Killed

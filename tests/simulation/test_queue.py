@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from infra.local.template import resources
+from infra.checks.template import resources
 from tests.simulation.invariants import violations
 from tests.simulation.queue import MAX_RECEIVES, VISIBILITY_SECONDS
 from tests.simulation.simulation import START, TIMEOUTS, Simulation

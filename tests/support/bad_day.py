@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from infra.local import emulator
 from infra.local.launch import CREDENTIALS, temporary_stack
-from infra.local.simulator import names
 from infra.local.stack import StackTimeoutError
+from infra.simulator import names
 from tests.support.recorder import recorded
 
 if TYPE_CHECKING:

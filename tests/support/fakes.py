@@ -9,8 +9,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from arena_exports.arena_protocol import HttpAnswer, HttpRequest
-from arena_exports.errors import (
+from arena_exports.arena.protocol import HttpAnswer, HttpRequest
+from arena_exports.domain.errors import (
     ConditionFailedError,
     DeliveryError,
     LedgerUnavailableError,
@@ -30,12 +30,12 @@ from arena_exports.ports import (
     Update,
     Write,
 )
-from infra.local.simulator.gateway import Gateway, Request
+from infra.simulator.gateway import Gateway, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from infra.local.simulator.workspace import Workspace
+    from infra.simulator.workspace import Workspace
 
 MOST_ITEM_BYTES = 400 * 1024
 MOST_WRITES = 100

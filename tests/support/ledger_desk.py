@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from arena_exports.ledger import Ledger, keys, open_ledger
-from arena_exports.ledger.attempts import Attempt, AttemptState, Outcome, Result
-from arena_exports.model import (
+from arena_exports.domain.model import (
     AttemptId,
     ExportGuid,
     ExportRequest,
@@ -22,7 +20,9 @@ from arena_exports.model import (
     Selection,
     SetHistory,
 )
-from arena_exports.runs import Run, RunStatus
+from arena_exports.domain.runs import Run, RunStatus
+from arena_exports.ledger import Ledger, keys, open_ledger
+from arena_exports.ledger.attempts import Attempt, AttemptState, Outcome, Result
 from tests.support.fakes import FakeClock, InMemoryTable
 from tests.support.world import item_guid
 

@@ -6,8 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from arena_exports import arena_protocol as protocol
-from arena_exports.arena_protocol import HttpAnswer, HttpRequest
+from arena_exports.arena import protocol
+from arena_exports.arena.protocol import HttpAnswer, HttpRequest
 from tests.support.fakes import FakeExecutions, InMemoryDeadLetterQueue, InMemoryTopic
 
 if TYPE_CHECKING:

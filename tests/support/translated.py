@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from infra.checks.template import resources
 from infra.local.paths import ROOT
-from infra.local.template import resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,13 +13,13 @@ from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from arena_exports.errors import NotNowError
+from arena_exports.domain.errors import NotNowError
+from arena_exports.domain.model import ExportGuid, ItemGuid
 from arena_exports.ledger.definitions import Definition, definition_put
-from arena_exports.model import ExportGuid, ItemGuid
-from arena_exports.settings import Settings
-from arena_exports.wiring.parts import Parts, make_ledger
-from infra.local.simulator import names
-from infra.local.simulator.workspace import Workspace
+from arena_exports.wiring.dependencies import Parts, make_ledger
+from arena_exports.wiring.settings import Settings
+from infra.simulator import names
+from infra.simulator.workspace import Workspace
 from poll.handler import poll
 from publish.handler import publish
 from session.handler import session

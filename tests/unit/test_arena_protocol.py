@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena_exports import arena_protocol as protocol
-from arena_exports import arena_refusals as refusals
-from arena_exports import errors
-from arena_exports.arena_protocol import HttpAnswer, HttpRequest
-from arena_exports.model import ExportGuid, ItemGuid, Kind
-from arena_exports.runs import RunStatus, epoch_seconds, parse_run, parse_runs
+from arena_exports.arena import protocol, refusals
+from arena_exports.arena.protocol import HttpAnswer, HttpRequest
+from arena_exports.domain import errors
+from arena_exports.domain.model import ExportGuid, ItemGuid, Kind
+from arena_exports.domain.runs import RunStatus, epoch_seconds, parse_run, parse_runs
 from tests.unit.samples import SAMPLES, sample
 
 EXPORT = ExportGuid("EXPDEFAULT0000000001")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena_exports.budget import (
+from arena_exports.domain.budget import (
     LONGEST_BELIEVED_SECONDS,
     MAX_BURST_SECONDS,
     REMAINING_HEADER,

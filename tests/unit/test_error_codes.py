@@ -12,7 +12,7 @@ from botocore.session import get_session
 
 ADAPTERS = Path(__file__).parents[2] / "functions" / "arena_exports" / "adapters"
 SERVICES = {
-    "authority.py": ["lambda"],
+    "session_function.py": ["lambda"],
     "dynamodb.py": ["dynamodb"],
     "executions.py": ["stepfunctions"],
     "messaging.py": ["sns", "sqs"],

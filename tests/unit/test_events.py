@@ -11,7 +11,7 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena_exports.events import (
+from arena_exports.domain.events import (
     MOST_EVENT_BYTES,
     CarriedRequest,
     Rejection,
@@ -19,8 +19,8 @@ from arena_exports.events import (
     rejection_events,
     run_events,
 )
+from arena_exports.domain.runs import RunFile
 from arena_exports.ledger.attempts import Outcome, Result
-from arena_exports.runs import RunFile
 from tests.support.world import EXPORT, item_guid
 
 if TYPE_CHECKING:

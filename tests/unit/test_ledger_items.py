@@ -9,16 +9,15 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from arena_exports import pages
-from arena_exports.budget import Budget
-from arena_exports.errors import ConditionFailedError
-from arena_exports.ledger import keys
+from arena_exports.domain.budget import Budget
+from arena_exports.domain.errors import ConditionFailedError
+from arena_exports.domain.model import AttemptId, Entry, Lane, RequestId
+from arena_exports.domain.runs import RunFile
+from arena_exports.ledger import keys, pages
 from arena_exports.ledger.attempts import AttemptState, attempt_item, read_attempt
 from arena_exports.ledger.definitions import Definition, Trials, definition_put
 from arena_exports.ledger.items import Lease, SlotState, read_lease, slot_item
 from arena_exports.ledger.standing import SessionState
-from arena_exports.model import AttemptId, Entry, Lane, RequestId
-from arena_exports.runs import RunFile
 from tests.support.ledger_desk import (
     EXPORT,
     FULL_ATTEMPT,

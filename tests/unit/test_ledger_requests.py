@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arena_exports.ledger import keys
-from arena_exports.ledger.definitions import Definition
-from arena_exports.ledger.items import page_writes
-from arena_exports.model import (
+from arena_exports.domain.model import (
     AttemptId,
     ExportGuid,
     ExportRequest,
@@ -22,6 +19,9 @@ from arena_exports.model import (
     RequestId,
     SetHistory,
 )
+from arena_exports.ledger import keys
+from arena_exports.ledger.definitions import Definition
+from arena_exports.ledger.items import page_writes
 from tests.support.ledger_desk import EXPORT, GROUP, NOW, RESULT, SUSPECTS, Desk, attempts_of
 from tests.support.world import item_guid
 

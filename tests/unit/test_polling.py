@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena_exports import polling
-from arena_exports.polling import first_wait_seconds, next_wait_seconds, scarcity
+from arena_exports.domain import polling
+from arena_exports.domain.polling import first_wait_seconds, next_wait_seconds, scarcity
 
 TEN_MINUTES = [570, 630, 590, 610, 600, 585, 615, 595, 605, 600]
 HISTORY = st.lists(st.integers(min_value=0, max_value=10**6), max_size=50)

@@ -11,8 +11,8 @@ from botocore.response import StreamingBody
 from botocore.session import get_session
 from botocore.stub import Stubber
 
-from arena_exports.adapters.authority import SessionFunction
-from arena_exports.errors import NotNowError
+from arena_exports.adapters.session_function import SessionFunction
+from arena_exports.domain.errors import NotNowError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from requests import Request
 
-from arena_exports.arena_protocol import read_run
-from arena_exports.errors import RequestNotCompletedError, SettingsError
-from arena_exports.model import ExportGuid
-from arena_exports.runs import parse_run
-from arena_exports.settings import ARENA_HOSTS, checked_base_url, read_settings
+from arena_exports.arena.protocol import read_run
+from arena_exports.domain.errors import RequestNotCompletedError, SettingsError
+from arena_exports.domain.model import ExportGuid
+from arena_exports.domain.runs import parse_run
+from arena_exports.wiring.settings import ARENA_HOSTS, checked_base_url, read_settings
 from tests.support import addresses
 
 ENVIRONMENT = {

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arena_exports.telemetry import PowertoolsTelemetry, RedactingFormatter, conceal, logger
+from arena_exports.adapters.telemetry import (
+    PowertoolsTelemetry,
+    RedactingFormatter,
+    conceal,
+    logger,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from arena_exports.adapters.attributes import from_attribute, to_attribute
 from arena_exports.adapters.aws_errors import error_code
 from arena_exports.adapters.system import SystemClock
-from arena_exports.errors import ConditionFailedError, LedgerUnavailableError
+from arena_exports.domain.errors import ConditionFailedError, LedgerUnavailableError
 from arena_exports.ports import Check, Delete, If, Item, Key, Put, Update, Write
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.adapters.aws_errors import AWS_ERRORS, error_code, is_temporary
-from arena_exports.errors import NotNowError, SecretRefusedError
+from arena_exports.domain.errors import NotNowError, SecretRefusedError
 from arena_exports.ports import Secret
 
 if TYPE_CHECKING:

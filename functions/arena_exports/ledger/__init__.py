@@ -41,8 +41,8 @@ from arena_exports.ledger.standing import BudgetRecord, SessionRecord
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from arena_exports.domain.model import Selection
     from arena_exports.ledger.attempts import Attempt
-    from arena_exports.model import Selection
     from arena_exports.ports import Clock, Table
 
 

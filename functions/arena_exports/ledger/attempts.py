@@ -6,9 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from arena_exports import pages
-from arena_exports.ledger import keys
-from arena_exports.model import (
+from arena_exports.domain.model import (
     AttemptId,
     ExportGuid,
     Group,
@@ -21,6 +19,7 @@ from arena_exports.model import (
     Selection,
     SetHistory,
 )
+from arena_exports.ledger import keys, pages
 
 if TYPE_CHECKING:
     from arena_exports.ports import Item

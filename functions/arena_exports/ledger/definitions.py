@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from arena_exports.domain.model import camel_case
 from arena_exports.ledger import keys
-from arena_exports.model import camel_case
 from arena_exports.ports import Put
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from arena_exports.model import ExportGuid
+    from arena_exports.domain.model import ExportGuid
     from arena_exports.ports import Table
 
 DURATIONS_KEPT = 50

@@ -6,9 +6,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from arena_exports import pages
-from arena_exports.ledger import keys
-from arena_exports.model import AttemptId, ExportGuid, Group, Kind, Lane, Page, PageId, SetHistory
+from arena_exports.domain.model import (
+    AttemptId,
+    ExportGuid,
+    Group,
+    Kind,
+    Lane,
+    Page,
+    PageId,
+    SetHistory,
+)
+from arena_exports.ledger import keys, pages
 from arena_exports.ports import Item, Put, Write
 
 if TYPE_CHECKING:

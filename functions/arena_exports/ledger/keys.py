@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from arena_exports.model import AttemptId, Group, PageId
+    from arena_exports.domain.model import AttemptId, Group, PageId
     from arena_exports.ports import Key
 
 VERSION = 1

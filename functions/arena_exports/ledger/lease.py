@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from arena_exports import pages
-from arena_exports.errors import ConditionFailedError
-from arena_exports.ledger import keys
+from arena_exports.domain.errors import ConditionFailedError
+from arena_exports.domain.model import AttemptId, ItemGuid, Selection
+from arena_exports.domain.runs import Run, RunFile
+from arena_exports.ledger import keys, pages
 from arena_exports.ledger.attempts import (
     Attempt,
     AttemptState,
@@ -23,9 +24,7 @@ from arena_exports.ledger.attempts import (
 )
 from arena_exports.ledger.definitions import Definition, definition_put
 from arena_exports.ledger.items import Lease, SlotState, read_lease, run_item, slot_item
-from arena_exports.model import AttemptId, ItemGuid, Selection
 from arena_exports.ports import Check, If, Put, Update
-from arena_exports.runs import Run, RunFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,11 +10,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from arena_exports import pages
-from arena_exports.errors import ConditionFailedError
-from arena_exports.ledger import keys
-from arena_exports.ledger.items import PageState, marker_item, page_writes, read_page, read_pending
-from arena_exports.model import (
+from arena_exports.domain.errors import ConditionFailedError
+from arena_exports.domain.model import (
     Entry,
     ExportRequest,
     Group,
@@ -28,13 +25,15 @@ from arena_exports.model import (
     Selection,
     SetHistory,
 )
+from arena_exports.ledger import keys, pages
+from arena_exports.ledger.items import PageState, marker_item, page_writes, read_page, read_pending
 from arena_exports.ports import Check, Delete, If, Put, Update, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from arena_exports.domain.model import AttemptId
     from arena_exports.ledger.items import Pending
-    from arena_exports.model import AttemptId
     from arena_exports.ports import Clock, Table
 
 _POINTERS_AT_ONCE = 100

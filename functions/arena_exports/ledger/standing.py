@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from arena_exports.budget import Budget
-from arena_exports.errors import ConditionFailedError
+from arena_exports.domain.budget import Budget
+from arena_exports.domain.errors import ConditionFailedError
 from arena_exports.ledger import keys
 from arena_exports.ports import If, Put
 

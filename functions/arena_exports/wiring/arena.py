@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from arena_exports.adapters.authority import SessionFunction
 from arena_exports.adapters.http import HttpTransport
 from arena_exports.adapters.secrets import ManagedSecret
-from arena_exports.arena import Arena
-from arena_exports.sessions import Sessions
-from arena_exports.telemetry import conceal
+from arena_exports.adapters.session_function import SessionFunction
+from arena_exports.adapters.telemetry import conceal
+from arena_exports.arena.client import Arena
+from arena_exports.arena.sessions import Sessions
 
 if TYPE_CHECKING:
     from arena_exports.ledger import Ledger
-    from arena_exports.wiring.parts import Aws, Parts
+    from arena_exports.wiring.dependencies import Aws, Parts
 
 # The session function may take its whole minute; to call it again would be to log in again.
 _SESSION_FUNCTION_SECONDS = 65

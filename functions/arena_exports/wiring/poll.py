@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
-from arena_exports.watching import Poller
+from arena_exports.services.monitoring import Poller
 from arena_exports.wiring.arena import make_arena, with_arena
-from arena_exports.wiring.parts import Parts, common_parts, make_ledger
+from arena_exports.wiring.dependencies import Parts, common_parts, make_ledger
 
 
 @cache

@@ -7,13 +7,13 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from arena_exports.adapters.messaging import SnsTopic, SqsDeadLetterQueue
-from arena_exports.isolation import Isolation
-from arena_exports.outcomes import Outcomes
-from arena_exports.publication import Publication
-from arena_exports.wiring.parts import Parts, common_parts, make_ledger
+from arena_exports.services.isolation import Isolation
+from arena_exports.services.publication import Publication
+from arena_exports.services.rejections import Outcomes
+from arena_exports.wiring.dependencies import Parts, common_parts, make_ledger
 
 if TYPE_CHECKING:
-    from arena_exports.wiring.parts import Aws
+    from arena_exports.wiring.dependencies import Aws
 
 
 @cache

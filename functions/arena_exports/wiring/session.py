@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from arena_exports.adapters.http import HttpTransport
 from arena_exports.adapters.secrets import ManagedSecret
-from arena_exports.sessions import LoginDesk
-from arena_exports.telemetry import conceal
-from arena_exports.wiring.parts import Parts, common_parts, make_ledger
+from arena_exports.adapters.telemetry import conceal
+from arena_exports.arena.sessions import LoginDesk
+from arena_exports.wiring.dependencies import Parts, common_parts, make_ledger
 
 if TYPE_CHECKING:
-    from arena_exports.wiring.parts import Aws
+    from arena_exports.wiring.dependencies import Aws
 
 
 @cache

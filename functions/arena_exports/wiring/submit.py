@@ -7,14 +7,14 @@ from functools import cache
 
 from arena_exports.adapters.executions import StepFunctionsExecutions
 from arena_exports.adapters.messaging import SqsIntakeQueue, in_parallel
-from arena_exports.adoption import Adoption
-from arena_exports.backlog import Backlog
-from arena_exports.intake import Intake
-from arena_exports.messages import IntakeRules
-from arena_exports.submission import Submission
-from arena_exports.watching import Watch
+from arena_exports.domain.messages import IntakeRules
+from arena_exports.services.adoption import Adoption
+from arena_exports.services.backlog import Backlog
+from arena_exports.services.intake import Intake
+from arena_exports.services.monitoring import Watch
+from arena_exports.services.submission import Submission
 from arena_exports.wiring.arena import make_arena, with_arena
-from arena_exports.wiring.parts import Parts, common_parts, make_ledger
+from arena_exports.wiring.dependencies import Parts, common_parts, make_ledger
 from arena_exports.wiring.publish import make_outcomes, make_publication, with_outcomes
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from infra.local.arena import Arena
-from infra.local.simulator.names import DEFAULT_EXPORT_GUID
 from infra.local.stack import Stack
 from infra.local.story import samples
 from infra.local.story.display import Display
@@ -14,6 +13,7 @@ from infra.local.story.main import Story
 from infra.local.story.samples import Sample
 from infra.local.story.tally import Tally
 from infra.local.story.watch import Watcher
+from infra.simulator.names import DEFAULT_EXPORT_GUID
 
 SEED = 20230309  # other items than the main job's
 LIMIT_SECONDS = 300.0

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from rich.console import Console
 
 from infra.local.launch import temporary_stack
-from infra.local.simulator.names import DEFINITION_EXPORT_GUID
 from infra.local.stack import Stack, StackTimeoutError
 from infra.local.story import samples, tables
 from infra.local.story.display import Display
 from infra.local.story.samples import MALFORMED, Sample
 from infra.local.story.tally import Tally
 from infra.local.story.watch import Snapshot, Watcher
+from infra.simulator.names import DEFINITION_EXPORT_GUID
 
 SEED = 20230308  # the day of the vendor's sample run; the same messages in every story
 FIRST_WAVE = 150

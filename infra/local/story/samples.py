@@ -6,7 +6,7 @@ import string
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from infra.local.simulator.names import DEFAULT_EXPORT_GUID
+from infra.simulator.names import DEFAULT_EXPORT_GUID
 
 DOCUMENTED_GUIDS = ("CUEXB8CEPGHGZI18WDMU", "M407LIMOZGZQ5TUP27F")
 """The vendor's own sample GUIDs; the second has 19 letters."""

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from infra.local import cli, kept, welcome
+from infra.local import background as kept
+from infra.local import cli
+from infra.local import summary as welcome
 from infra.local.events import followed
 from infra.local.stack import SendError, Stack
 from infra.local.subscriber import ReceivedEvent

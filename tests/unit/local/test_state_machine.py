@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import state_machine
+from infra.checks import state_machine
 
 
 def test_definition__is_valid() -> None:

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from arena_exports.messages import IntakeRules, parse_message
+from arena_exports.domain.messages import IntakeRules, parse_message
 from infra.local.arena import ArenaState
-from infra.local.simulator.names import DEFAULT_EXPORT_GUID, DEFINITION_EXPORT_GUID
 from infra.local.stack import DeadLetter
 from infra.local.story import samples, tables
 from infra.local.story.samples import MALFORMED, Sample
 from infra.local.story.tally import COMPLETED, REJECTED, Tally
 from infra.local.story.watch import Snapshot, event_line
 from infra.local.subscriber import ReceivedEvent
+from infra.simulator.names import DEFAULT_EXPORT_GUID, DEFINITION_EXPORT_GUID
 
 RULES = IntakeRules("default", DEFAULT_EXPORT_GUID)
 ITEM, OTHER = samples.DOCUMENTED_GUIDS

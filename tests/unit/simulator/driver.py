@@ -7,9 +7,9 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from infra.local.simulator import names
-from infra.local.simulator.app import Surroundings, create_app
-from infra.local.simulator.settings import Settings, Start
+from infra.simulator import names
+from infra.simulator.app import Surroundings, create_app
+from infra.simulator.settings import Settings, Start
 
 NOON = 1_709_294_400.25
 """2024-03-01T12:00:00.25Z: 4 o'clock in the morning, US Pacific time."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.local.simulator import names
+from infra.simulator import names
 from tests.unit.simulator.driver import ITEM, RUN_SECONDS, RUNS, Arena
 
 DEFINITION = "definitions/EXPNEW00000000000001"

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from infra.local.simulator import names
+from infra.simulator import names
 from tests.unit.simulator.driver import ITEM, ITEM_OF_19, RUN_SECONDS, RUNS, Arena, codes
 
 DAY = 24 * 3600.0

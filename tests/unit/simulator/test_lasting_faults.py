@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from infra.local.simulator import names
+from infra.simulator import names
 from tests.unit.simulator.driver import ITEM, ITEM_OF_19, NOON, RUN_SECONDS, RUNS, Arena, codes
 
 EVERY_POST = {"method": "POST", "path": "*/runs", "times": None}

@@ -4,7 +4,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from infra.local.simulator import names
+from infra.simulator import names
 from tests.unit.simulator.driver import ITEM, RUN_SECONDS, RUNS, Arena, codes
 
 

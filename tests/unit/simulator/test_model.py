@@ -7,11 +7,11 @@ from random import Random
 
 import pytest
 
-from infra.local import simulator
-from infra.local.simulator import names
-from infra.local.simulator.clock import from_zulu, next_pacific_midnight, zulu
-from infra.local.simulator.gateway import Gateway, Request
-from infra.local.simulator.workspace import Workspace
+from infra import simulator
+from infra.simulator import names
+from infra.simulator.clock import from_zulu, next_pacific_midnight, zulu
+from infra.simulator.gateway import Gateway, Request
+from infra.simulator.workspace import Workspace
 from tests.unit.simulator.driver import ITEM, NOON
 
 SERVING = {"__main__", "app", "control_routes", "server"}

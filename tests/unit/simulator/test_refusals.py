@@ -2,8 +2,8 @@
 
 import pytest
 
-from infra.local.simulator import names
-from infra.local.simulator.errors import CODES
+from infra.simulator import names
+from infra.simulator.errors import CODES
 from tests.unit.simulator.driver import ITEM, ITEM_OF_19, RUN_SECONDS, RUNS, Arena, codes
 
 DEFINITION_RUNS = f"/v1/exports/{names.DEFINITION_EXPORT_GUID}/runs"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.local.simulator import names
+from infra.simulator import names
 from tests.unit.simulator.driver import ITEM, ITEM_OF_19, RUN_SECONDS, RUNS, Arena, codes
 
 DEFINITION_RUNS = f"/v1/exports/{names.DEFINITION_EXPORT_GUID}/runs"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from infra.local.simulator import names
+from infra.simulator import names
 from tests.unit.simulator.driver import ITEM, RUNS
 
 ROOT = Path(__file__).parents[3]
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.enable_socket
 @pytest.fixture
 def process() -> Iterator[subprocess.Popen[str]]:
     """Start a simulator on a free port and leave nothing of it behind."""
-    command = [sys.executable, "-W", "error", "-m", "infra.local.simulator", "--port", "0"]
+    command = [sys.executable, "-W", "error", "-m", "infra.simulator", "--port", "0"]
     with subprocess.Popen(
         [*command, "--created-seconds", "0", "--run-seconds", "0"],
         cwd=ROOT,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.local.simulator import names
+from infra.simulator import names
 from tests.unit.simulator.driver import RUNS, Arena, codes
 
 MINUTE = 60.0

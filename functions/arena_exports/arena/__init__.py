@@ -1,0 +1,1 @@
+"""The Arena client: requests, answers, errors, and the session that they are sent in."""

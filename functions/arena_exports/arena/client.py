@@ -1,0 +1,270 @@
+"""Arena as the domain sees it: start, read and find runs; session and budget are taken care of.
+
+Before a request the budget is asked; after every answer it is noted. A 401 makes one new session,
+and one new try; so do three answers in a row that look like a login page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from arena_exports.arena import protocol, refusals
+from arena_exports.domain.budget import (
+    altered_headers,
+    limited_budget,
+    parse_date,
+    read_budget,
+    spent_budget,
+)
+from arena_exports.domain.errors import (
+    ArenaAnswerError,
+    BudgetSpentError,
+    NotNowError,
+    RateLimitedError,
+    RequestNotCompletedError,
+    SessionInvalidError,
+)
+from arena_exports.domain.runs import Run, parse_run, parse_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from arena_exports.arena.protocol import HttpAnswer, HttpRequest
+    from arena_exports.arena.sessions import Sessions
+    from arena_exports.domain.budget import Budget
+    from arena_exports.domain.model import ExportGuid, ItemGuid, Kind, RunGuid
+    from arena_exports.ledger.standing import BudgetRecord
+    from arena_exports.ports import Clock, Telemetry, Transport
+
+_T = TypeVar("_T")
+
+_GET_TRIES = 3
+_FIRST_RETRY_SECONDS = 1.0
+# With the HTTP time-out (30 s) behind it, the last try ends well before poll's time-out (90 s).
+_RETRY_WITHIN_SECONDS = 15
+_DEAD_TWICE_SECONDS = 60
+# Where somebody wrote the secret by hand, that session and ours may both be dead.
+_MAX_RENEWALS = 3
+PAGES_OF_A_DEAD_SESSION = 3
+# A page may also be a gateway's, for maintenance: then a new session changes nothing.
+SECONDS_BETWEEN_RENEWALS_FOR_PAGES = 3600
+MAX_JITTER_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Runs that a look found, and Arena's clock then: epoch seconds, None where it was not told."""
+
+    runs: tuple[Run, ...]
+    arena_now: float | None
+
+
+class Arena:
+    """Talks to Arena for submit and poll."""
+
+    def __init__(  # noqa: PLR0913 - the parts that it works with
+        self,
+        *,
+        transport: Transport,
+        sessions: Sessions,
+        budget: BudgetRecord,
+        reserve: int,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self._transport = transport
+        self._sessions = sessions
+        self._budget = budget
+        self._reserve = reserve
+        self._clock = clock
+        self._telemetry = telemetry
+        self._pages = 0
+        self._renewed_for_pages_at = 0.0
+        self._altered: list[str] = []
+
+    def budget(self) -> Budget:
+        """Return the request budget last seen."""
+        return self._budget.read()
+
+    def check_budget_for_run(self) -> None:
+        """Make sure that a new run may be started: more than the reserve is left.
+
+        Raises:
+            NotNowError: not before the reset.
+        """
+        wait = self._budget.read().wait_seconds(self._clock.now(), self._reserve)
+        if wait:
+            raise NotNowError("request budget at its reserve", self._jittered(wait))
+
+    def start_run(self, export_guid: ExportGuid, kind: Kind, item_guids: Sequence[ItemGuid]) -> Run:
+        """POST a run: once, and a second time only after a definite 401.
+
+        Raises:
+            RequestNotCompletedError: whether a run exists is not known.
+            ArenaAnswerError: it was refused; no run exists.
+            NotNowError: nothing was sent, or it was refused before any work was done.
+        """
+        request = protocol.start_run(export_guid, kind, item_guids)
+        answer = self._send(request)
+        try:
+            return parse_run(protocol.answer_json(request, answer))
+        except ArenaAnswerError as exc:
+            raise refusals.start_run_error(exc, answer, export_guid, frozenset(item_guids)) from exc
+
+    def read_run(self, export_guid: ExportGuid, run_guid: RunGuid) -> Run:
+        """GET a run, with a few tries.
+
+        Raises:
+            RequestNotCompletedError: none of the tries brought an answer.
+            RunUnreadableError: it can never be read by this user.
+            ArenaAnswerError: it was refused, which says nothing about the run.
+            NotNowError: nothing was sent.
+        """
+        request = protocol.read_run(export_guid, run_guid)
+
+        def read() -> Run:
+            run = parse_run(protocol.answer_json(request, self._send(request)))
+            if run.guid != run_guid:
+                message = f"{request.call}: the answer is another run"
+                raise RequestNotCompletedError(message)
+            return run
+
+        try:
+            return self._with_retries(read)
+        except ArenaAnswerError as exc:
+            raise refusals.read_run_error(exc) from exc
+
+    def find_runs(self, export_guid: ExportGuid, filters: Mapping[str, str]) -> Found:
+        """GET a definition's runs, filtered (`{}`: all of them), with a few tries.
+
+        Raises:
+            RequestNotCompletedError, ArenaAnswerError, NotNowError: as for `read_run`.
+        """
+        request = protocol.list_runs(export_guid, filters)
+
+        def look() -> Found:
+            answer = self._send(request)
+            return Found(
+                tuple(parse_runs(protocol.answer_json(request, answer))),
+                parse_date(answer.headers.get("date", "")),
+            )
+
+        return self._with_retries(look)
+
+    def _with_retries(self, call: Callable[[], _T]) -> _T:
+        """Do an idempotent call again, with full jitter, when it brought no answer soon."""
+        began = self._clock.now()
+        for retry in range(1, _GET_TRIES):
+            try:
+                return call()
+            except RequestNotCompletedError as exc:
+                self._telemetry.warn("arena did not answer", error=str(exc))
+                if self._clock.now() - began > _RETRY_WITHIN_SECONDS:
+                    raise
+                self._clock.sleep(self._clock.jitter() * _FIRST_RETRY_SECONDS * 2**retry)
+        return call()
+
+    def _send(self, request: HttpRequest) -> HttpAnswer:
+        """Send a request in the session in force; where that is dead, once more in a new one."""
+        known = self._budget.read()
+        wait = known.wait_seconds(self._clock.now(), 0)
+        if wait:
+            raise NotNowError("request budget spent", self._jittered(wait))
+        session = self._sessions.current()
+        answer = self._exchange(replace(request, session_id=session.session_id), known)
+        pages = self._shows_pages(request, answer)
+        for _ in range(_MAX_RENEWALS):
+            if not (_session_is_dead(request, answer) or pages):
+                break
+            session = self._sessions.renew(session)
+            answer = self._exchange(replace(request, session_id=session.session_id), known)
+            pages = pages and protocol.is_page(answer)
+            if session.fresh:
+                break
+        if _session_is_dead(request, answer):
+            raise NotNowError("session died at once", _DEAD_TWICE_SECONDS)
+        return answer
+
+    def _shows_pages(self, request: HttpRequest, answer: HttpAnswer) -> bool:
+        """Tell a dead session by the third login page in a row, once in a while (row 88)."""
+        if request.method != "GET":
+            return False
+        if not protocol.is_page(answer):
+            self._pages = 0
+            return False
+        self._pages += 1
+        now = self._clock.now()
+        lately = now - self._renewed_for_pages_at < SECONDS_BETWEEN_RENEWALS_FOR_PAGES
+        if self._pages < PAGES_OF_A_DEAD_SESSION or lately:
+            return False
+        self._renewed_for_pages_at = now
+        self._telemetry.count("SessionPages")
+        self._telemetry.count("SessionDuel")  # they share an alarm
+        self._telemetry.warn(
+            "arena answers with pages, session is renewed",
+            call=request.call,
+            status=answer.status,
+            pages=self._pages,
+        )
+        return True
+
+    def _exchange(self, request: HttpRequest, known: Budget) -> HttpAnswer:
+        answer = self._transport.send(request)
+        failed = answer.status >= protocol.HTTP_ERROR
+        error = protocol.answer_error(request, answer) if failed else None
+        budget = self._budget_of(answer, error, known)
+        self._telemetry.count(f"ArenaRequestsTo{request.purpose}")
+        self._telemetry.event(
+            "arena answered",
+            call=request.call,
+            status=answer.status,
+            remaining=budget and budget.remaining,
+        )
+        wait = budget.wait_seconds(self._clock.now(), 0) if budget else 0
+        if isinstance(error, BudgetSpentError):
+            raise NotNowError("request budget spent", self._jittered(wait))
+        if isinstance(error, RateLimitedError):
+            raise NotNowError("too many requests at once", self._jittered(wait))
+        return answer
+
+    def _budget_of(
+        self, answer: HttpAnswer, error: Exception | None, known: Budget
+    ) -> Budget | None:
+        """Note what an answer says of the budget, and return it; None where it says nothing."""
+        altered = altered_headers(answer.headers)
+        if altered != self._altered:
+            self._altered = altered
+            self._telemetry.warn("arena's headers were altered on the way", headers=altered)
+        now = self._clock.now()
+        if isinstance(error, BudgetSpentError):
+            budget: Budget | None = spent_budget(answer.headers, now, known)
+        elif isinstance(error, RateLimitedError):
+            budget = limited_budget(answer.headers, now, known)
+        else:
+            budget = read_budget(answer.headers, now)
+        if budget is not None:
+            self._note(budget.following(known))
+        elif known.refusals:
+            self._budget.write(replace(known, refusals=0, seen_at=int(now)))
+        return budget
+
+    def _note(self, budget: Budget) -> None:
+        self._budget.write(budget)
+        if budget.remaining is not None:
+            self._telemetry.count("RequestBudgetLeft", budget.remaining)
+        hours = budget.hours_left()
+        if hours is not None:
+            self._telemetry.count("HoursOfBudgetLeft", hours)
+
+    def _jittered(self, seconds: int) -> int:
+        """Spread callers over the half minute after a common moment."""
+        return seconds + 1 + int(self._clock.jitter() * (MAX_JITTER_SECONDS - 1))
+
+
+def _session_is_dead(request: HttpRequest, answer: HttpAnswer) -> bool:
+    """Tell a definite 401; on a POST, one without Arena's code leaves open what happened."""
+    if answer.status < protocol.HTTP_ERROR:
+        return False
+    bare = answer.status == protocol.HTTP_UNAUTHORIZED and request.method == "GET"
+    return bare or isinstance(protocol.answer_error(request, answer), SessionInvalidError)

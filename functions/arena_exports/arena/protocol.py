@@ -1,0 +1,270 @@
+"""The pure half of the Arena client: build requests, read answers, name errors.
+
+Source: the vendor's public developer documentation; Arena's codes stand beside each rule.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeGuard
+from urllib.parse import urlencode
+
+from arena_exports.domain.budget import none_remaining
+from arena_exports.domain.errors import (
+    AccountLockedError,
+    ArenaAnswerError,
+    BudgetSpentError,
+    CriteriaRefusedError,
+    ExportInProgressError,
+    RateLimitedError,
+    RequestNotCompletedError,
+    SessionInvalidError,
+    TooManyItemsError,
+)
+from arena_exports.domain.model import ExportGuid, ItemGuid, Kind, RunGuid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+HTTP_ERROR = 400  # and above
+HTTP_UNAUTHORIZED = 401
+HTTP_TOO_LARGE = 413
+HTTP_TOO_MANY = 429
+HTTP_SERVER_ERROR = 500
+LARGE_BODY_BYTES = 100_000
+
+CODE_SYNTAX = 400
+CODES_SESSION = frozenset({401})
+CODES_CRITERIA = frozenset({3140, 3142, 3294})
+CODES_TOO_MANY = frozenset({3148, 3149})
+CODES_UNKNOWN_OUTCOME = frozenset({503, 3000, 3146, 4085, 4087})
+CODES_IN_PROGRESS = frozenset({3144})
+# Before Winter 2023, 4001 … 4020 stood for what are now 4071 … 4090.
+CODES_BUDGET = frozenset({4084, 4014})
+CODES_LOCKED = frozenset({4083, 4013})
+
+_MEANINGS: tuple[tuple[frozenset[int], type[ArenaAnswerError] | None], ...] = (
+    (CODES_UNKNOWN_OUTCOME, None),
+    (CODES_LOCKED, AccountLockedError),
+    (CODES_SESSION, SessionInvalidError),
+    (CODES_TOO_MANY, TooManyItemsError),
+    (CODES_IN_PROGRESS, ExportInProgressError),
+    (CODES_CRITERIA, CriteriaRefusedError),
+)
+_SESSION_ID = re.compile(r"[!-~]{1,4096}")  # fits a header and a secret
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request to Arena; `path` is below the base address.
+
+    `call` names it in logs and for administrators, `purpose` in the metrics.
+    """
+
+    call: str
+    method: str
+    path: str
+    body: bytes = field(default=b"", repr=False)
+    session_id: str = field(default="", repr=False)
+    purpose: str = ""
+    password: str = field(default="", repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers that every call carries; login has no session yet."""
+        headers = {
+            "Content-Type": "application/json",
+            "Arena-Usage-Reason": f"arena-exports: {self.call}",
+        }
+        return {**headers, "arena_session_id": self.session_id} if self.session_id else headers
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What it tells Arena, and Arena alone (R9)."""
+        return tuple(filter(None, (self.session_id, self.password)))
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """One answer; header names in lower case.
+
+    `secrets` are the request's: Arena, or a proxy, may show them in what it says.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    def redacted(self, text: str) -> str:
+        """Return a text of the answer without the request's secrets."""
+        for secret in self.secrets:
+            text = text.replace(secret, "[redacted]")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A session that Arena opened."""
+
+    session_id: str = field(repr=False)
+    workspace_id: str | None
+
+
+def login(credentials: Mapping[str, Any]) -> HttpRequest:
+    """`POST /login`: not counted against the budget."""
+    body = {
+        key: credentials[key]
+        for key in ("email", "password", "workspaceId")
+        if credentials.get(key) is not None
+    }
+    password = str(credentials.get("password", ""))
+    return HttpRequest("log in", "POST", "/login", _json_bytes(body), password=password)
+
+
+def start_run(export_guid: ExportGuid, kind: Kind, item_guids: Sequence[ItemGuid]) -> HttpRequest:
+    """`POST /exports/<GUID>/runs`.
+
+    The criteria are one guid criterion alone, or `{}` for a definition with its own.
+    """
+    criteria = {
+        "criteria": [[{"attribute": "guid", "operator": "IS_IN", "value": list(item_guids)}]]
+    }
+    body = criteria if kind is Kind.ITEMS else {}
+    path = f"/exports/{export_guid}/runs"
+    return HttpRequest("start an export run", "POST", path, _json_bytes(body), purpose="Submit")
+
+
+def read_run(export_guid: ExportGuid, run_guid: RunGuid) -> HttpRequest:
+    """`GET /exports/<GUID>/runs/<GUID>`."""
+    path = f"/exports/{export_guid}/runs/{run_guid}"
+    return HttpRequest("poll an export run", "GET", path, purpose="Poll")
+
+
+def list_runs(export_guid: ExportGuid, filters: Mapping[str, str]) -> HttpRequest:
+    """`GET /exports/<GUID>/runs` with filters: `status`, `number`, `completionDateTimeFrom` …."""
+    path = f"/exports/{export_guid}/runs" + (f"?{urlencode(filters)}" if filters else "")
+    return HttpRequest("look for an export run", "GET", path, purpose="Look")
+
+
+def content_path(export_guid: str, run_guid: str, file_guid: str) -> str:
+    """Return where a file's zip lies below the base address."""
+    return f"/exports/{export_guid}/runs/{run_guid}/files/{file_guid}/content"
+
+
+def _json_bytes(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def answer_json(request: HttpRequest, answer: HttpAnswer) -> Any:  # noqa: ANN401 - JSON is anything
+    """Return the JSON of a successful answer.
+
+    Raises:
+        ArenaAnswerError: the answer is an error with a definite code (see `answer_error`).
+        RequestNotCompletedError: it is neither; whether the work was done is not known.
+    """
+    success = 200 <= answer.status < 300  # noqa: PLR2004 - the range of success
+    if not success:
+        raise answer_error(request, answer)
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError):
+        message = f"{request.call}: {answer.status} with {len(answer.body)} bytes that are not JSON"
+        raise RequestNotCompletedError(message, answer.status) from None
+
+
+def answer_error(
+    request: HttpRequest, answer: HttpAnswer
+) -> ArenaAnswerError | RequestNotCompletedError:
+    """Name the error that an unsuccessful answer stands for, the most specific one first."""
+    errors = errors_in(answer.body)
+    codes = {code for code, _ in errors if code is not None}
+    code, text = errors[0] if errors else (None, "no error that could be read")
+    status, text = answer.status, _printable(answer.redacted(text)[:300])
+    meaning = _meaning(request, answer, codes)
+    if meaning is None:
+        return RequestNotCompletedError(f"{request.call}: {status}/{code}: {text}", status)
+    return meaning(status=status, code=code, message=text, call=request.call)
+
+
+def _meaning(
+    request: HttpRequest, answer: HttpAnswer, codes: set[int]
+) -> type[ArenaAnswerError] | None:
+    """Return what an error means; None where it leaves open whether the work was done."""
+    if codes & CODES_BUDGET:
+        return BudgetSpentError
+    if answer.status == HTTP_TOO_MANY:
+        return BudgetSpentError if none_remaining(answer.headers) else RateLimitedError
+    if answer.status >= HTTP_SERVER_ERROR:
+        return None
+    for known, meaning in _MEANINGS:
+        if codes & known:
+            return meaning
+    if answer.status == HTTP_TOO_LARGE or _syntax_of_large_body(request, answer.status, codes):
+        return TooManyItemsError
+    return ArenaAnswerError if codes else None
+
+
+def _syntax_of_large_body(request: HttpRequest, status: int, codes: set[int]) -> bool:
+    """Tell whether a 400 may only mean that the body is too large; no public page names a limit."""
+    return status == CODE_SYNTAX and codes <= {CODE_SYNTAX} and len(request.body) > LARGE_BODY_BYTES
+
+
+def errors_in(body: bytes) -> list[tuple[int | None, str]]:
+    """Read `{"status": 400, "errors": [{"code": 3011, "message": "…"}]}`; [] for anything else."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return []
+    errors = content.get("errors") if isinstance(content, dict) else None
+    if not isinstance(errors, list):
+        return []
+    return [
+        (_code(error.get("code")), str(error.get("message", "")))
+        for error in errors
+        if isinstance(error, dict)
+    ]
+
+
+def _printable(text: str) -> str:
+    """Replace what a message attribute of SQS, or one line of a log, cannot hold."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _code(value: object) -> int | None:
+    text = str(value)
+    short = len(text) <= 6  # noqa: PLR2004 - codes have four digits
+    return int(text) if short and text.isascii() and text.isdigit() else None
+
+
+def read_login(content: Any) -> Login:  # noqa: ANN401 - JSON is anything
+    """Read a login's answer.
+
+    The id's key is `arenaSessionId` in practice, `arena_session_id` on one page.
+
+    Raises:
+        RequestNotCompletedError: it has no session id.
+    """
+    fields = content if isinstance(content, dict) else {}
+    session_id = fields.get("arenaSessionId") or fields.get("arena_session_id")
+    if not is_session_id(session_id):
+        message = "log in: the answer has no session id"
+        raise RequestNotCompletedError(message)
+    workspace_id = fields.get("workspaceId")
+    return Login(session_id, None if workspace_id is None else _printable(str(workspace_id)[:64]))
+
+
+def is_page(answer: HttpAnswer) -> bool:
+    """Tell an answer that a browser is meant to follow or show: a redirect, or HTML for success.
+
+    Some gateways send one in place of a 401 when the session has ended.
+    """
+    redirect = 300 <= answer.status < HTTP_ERROR  # noqa: PLR2004 - the range of redirects
+    return redirect or (answer.status < HTTP_ERROR and answer.body.lstrip()[:1] == b"<")
+
+
+def is_session_id(value: object) -> TypeGuard[str]:
+    """Tell whether a value could be a session id: it can hold `|` and other punctuation."""
+    return isinstance(value, str) and bool(_SESSION_ID.fullmatch(value))

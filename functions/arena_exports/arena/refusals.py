@@ -1,0 +1,85 @@
+"""What a refusal of each call is about. Pure; `arena_protocol` names the errors alone."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from arena_exports.arena.protocol import errors_in
+from arena_exports.domain.errors import (
+    AccountLockedError,
+    ArenaAnswerError,
+    BudgetSpentError,
+    DefinitionRefusedError,
+    DefinitionUnknownError,
+    ItemsRefusedError,
+    LoginRefusedError,
+    RateLimitedError,
+    RunUnreadableError,
+    TooManyItemsError,
+)
+from arena_exports.domain.model import ItemGuid
+
+if TYPE_CHECKING:
+    from arena_exports.arena.protocol import HttpAnswer
+
+HTTP_FORBIDDEN = 403
+CODE_NO_ACCESS = 3024
+CODES_ITEM = frozenset({3011, 3012})
+
+_SAYS_NOTHING_OF_CREDENTIALS = (
+    AccountLockedError,
+    BudgetSpentError,
+    RateLimitedError,
+    TooManyItemsError,
+)
+_NAMED_GUID = re.compile(r"guid\s+\"\s*([A-Za-z0-9]+)\s*\"", re.IGNORECASE)
+
+
+def start_run_error(
+    error: ArenaAnswerError, answer: HttpAnswer, export_guid: str, items: frozenset[ItemGuid]
+) -> ArenaAnswerError:
+    """Say what a refusal of `start_run` is about: items that Arena names, or the definition."""
+    if type(error) is not ArenaAnswerError:
+        return error
+    named = [
+        ItemGuid(match.upper())
+        for code, text in errors_in(answer.body)
+        if code in CODES_ITEM
+        for match in _NAMED_GUID.findall(text)
+    ]
+    ours = tuple(dict.fromkeys(guid for guid in named if guid in items))
+    if ours and export_guid not in named:
+        return ItemsRefusedError(
+            status=error.status,
+            code=error.code,
+            message=error.arena_message,
+            call=error.call,
+            item_guids=ours,
+        )
+    kind = DefinitionUnknownError if export_guid in named else DefinitionRefusedError
+    return kind(status=error.status, code=error.code, message=error.arena_message, call=error.call)
+
+
+def read_run_error(error: ArenaAnswerError) -> ArenaAnswerError:
+    """Say what a refusal of `read_run` is about.
+
+    403 and 3024 make the run unreadable for good. Any other refusal may be a replica that lags.
+    """
+    if type(error) is not ArenaAnswerError:
+        return error
+    if error.status != HTTP_FORBIDDEN and error.code != CODE_NO_ACCESS:
+        return error
+    return RunUnreadableError(
+        status=error.status, code=error.code, message=error.arena_message, call=error.call
+    )
+
+
+def login_error(error: ArenaAnswerError) -> ArenaAnswerError | LoginRefusedError:
+    """Say what a refusal of `login` is about.
+
+    4001, 4079, 4081, 4082 and whatever is not known refuse the credentials; 413 is a gateway's.
+    """
+    if isinstance(error, _SAYS_NOTHING_OF_CREDENTIALS):
+        return error
+    return LoginRefusedError(str(error.code or error.status), error.arena_message)

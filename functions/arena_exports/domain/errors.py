@@ -1,0 +1,189 @@
+"""Everything that can go wrong, as one tree.
+
+::
+
+    ArenaExportsError
+    ├── SettingsError                  the environment of a function is not what it must be
+    ├── InvalidMessageError            an intake message that can never be exported
+    ├── LedgerError
+    │   ├── ConditionFailedError       somebody else was there first
+    │   └── LedgerUnavailableError     throttled, in conflict or down: try again later
+    ├── DeliveryError                  SNS or SQS did not take everything
+    ├── ArenaError
+    │   ├── RequestNotCompletedError   no answer, or one that cannot be read
+    │   ├── ArenaAnswerError           Arena answered with an error (its branches: see below)
+    │   └── NotNowError                no request was sent: budget spent, or no session to be had
+    │       └── SecretRefusedError     AWS refuses a secret until an operator acts
+    └── LoginRefusedError              Arena, or a broken credentials secret, refuses the login
+
+An answer's error says what may be done about it by its type, and carries status, Arena's code and
+message, and the call's name; never headers, body or session id.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arena_exports.domain.model import ItemGuid
+
+
+class ArenaExportsError(Exception):
+    """The root of all errors of this package."""
+
+
+class SettingsError(ArenaExportsError):
+    """An environment variable is missing or out of range; the message names it."""
+
+
+class InvalidMessageError(ArenaExportsError):
+    """An intake message, or a part of it, that can never be exported.
+
+    `code` is one of `InvalidMessage`, `WrongWorkspace`, `NoExportDefinition`; the message names the
+    field. `export_guid` and `correlation_id` are the message's, as far as they can be read. Where
+    `is_own_event` is true the message is one of our own events, and leads to no other.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.export_guid: str | None = None
+        self.correlation_id: str | None = None
+        self.is_own_event = False
+
+
+class LedgerError(ArenaExportsError):
+    """The ledger refused a write or did not answer."""
+
+
+class ConditionFailedError(LedgerError):
+    """A condition of a write did not hold: `failed` has the positions of the writes concerned."""
+
+    def __init__(self, failed: Sequence[int] = (0,)) -> None:
+        super().__init__(f"condition of write {', '.join(map(str, failed))} did not hold")
+        self.failed = tuple(failed)
+
+
+class LedgerUnavailableError(LedgerError):
+    """Throttled, in conflict with another transaction, or down; nothing was written."""
+
+
+class DeliveryError(ArenaExportsError):
+    """The topic or the dead-letter queue did not accept everything within the bounded retries."""
+
+
+class LoginRefusedError(ArenaExportsError):
+    """The credentials cannot log in: Arena refuses them, or they are unreadable or invalid.
+
+    `code` is Arena's (4001, 4079, 4081, 4082) or `CredentialsUnreadable`, `CredentialsInvalid` or
+    `WrongWorkspace`.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ArenaError(ArenaExportsError):
+    """A call to Arena did not bring what was asked for."""
+
+
+class RequestNotCompletedError(ArenaError):
+    """No answer, or one that cannot be understood: whether Arena did the work is not known.
+
+    Time-out, dropped connection, 5xx, not JSON, a 201 without a guid, and the codes 3000, 3146,
+    4085, 4087. `status` is the answer's HTTP status, 0 where there was no answer.
+    """
+
+    def __init__(self, message: str = "", status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NotNowError(ArenaError):
+    """No request may be sent now; `reason` is a term, `retry_after_seconds` when to come again."""
+
+    def __init__(self, reason: str, retry_after_seconds: int) -> None:
+        super().__init__(f"{reason}; try again in {retry_after_seconds} s")
+        self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+
+
+class SecretRefusedError(NotNowError):
+    """AWS refuses to read or write a secret, and will until an operator acts.
+
+    It was deleted, its policy or its KMS key denies access, or it belongs to another account. The
+    reason names the secret and AWS's code, never a value.
+    """
+
+
+class ArenaAnswerError(ArenaError):
+    """Arena answered with an error that has a definite code: the work was not done.
+
+    Of this very type: a code that nobody has described. It is treated as a wrong definition.
+    """
+
+    def __init__(self, *, status: int, code: int | None, message: str, call: str) -> None:
+        super().__init__(f"{call}: {status}/{code}: {message}")
+        self.status = status
+        self.code = code
+        self.arena_message = message
+        self.call = call
+
+
+class SessionInvalidError(ArenaAnswerError):
+    """401: no session, or a dead one."""
+
+
+class BudgetSpentError(ArenaAnswerError):
+    """4084 (4014 before Winter 2023), or a 429 with no request left: the day's budget is spent."""
+
+
+class RateLimitedError(ArenaAnswerError):
+    """Any other 429: too many requests at once, as a gateway in front of Arena counts them."""
+
+
+class ExportInProgressError(ArenaAnswerError):
+    """3144: another export is in progress."""
+
+
+class TooManyItemsError(ArenaAnswerError):
+    """3148, 3149, 413, or a 400 on a very large body: fewer items may pass."""
+
+
+class CriteriaRefusedError(ArenaAnswerError):
+    """3140, 3142, 3294: the definition's kind does not go with the request; it never will."""
+
+
+class DefinitionRefusedError(ArenaAnswerError):
+    """3145, 403 and whatever else is wrong with the definition: an operator may correct it."""
+
+
+class DefinitionUnknownError(DefinitionRefusedError):
+    """3011, 3012 that name the export definition itself."""
+
+
+class ItemsRefusedError(ArenaAnswerError):
+    """3011, 3012 that name item GUIDs of ours: `item_guids` can never be exported."""
+
+    def __init__(
+        self,
+        *,
+        status: int,
+        code: int | None,
+        message: str,
+        call: str,
+        item_guids: tuple[ItemGuid, ...],
+    ) -> None:
+        super().__init__(status=status, code=code, message=message, call=call)
+        self.item_guids = item_guids
+
+
+class RunUnreadableError(ArenaAnswerError):
+    """403 or 3024 on a run of our own: this user can never read it."""
+
+
+class AccountLockedError(ArenaAnswerError):
+    """4083 (4013 before Winter 2023): too many bad tries locked the account for five minutes."""

@@ -1,0 +1,242 @@
+"""The CloudEvents of the outcome topic (README, "Subscribe"), cut into parts that fit a message.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from arena_exports.arena.protocol import content_path
+from arena_exports.domain.model import camel_case
+from arena_exports.domain.runs import epoch_seconds, zulu
+from arena_exports.ports import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from arena_exports.domain.model import ItemGuid
+    from arena_exports.domain.runs import RunFile
+    from arena_exports.ledger.attempts import Result
+
+RUN_COMPLETED = "arena.export.run.completed"
+RUN_FAILED = "arena.export.run.failed"
+REQUEST_REJECTED = "arena.export.request.rejected"
+REJECTED_STATUS = "REJECTED"
+
+MOST_EVENT_BYTES = 256 * 1024  # SNS: body and attributes together
+# Everything but the lists, with room for the longest names and messages as JSON escapes them.
+_ENVELOPE_BYTES = 12 * 1024
+_ROOM_BYTES = MOST_EVENT_BYTES - _ENVELOPE_BYTES
+_WHOLE_LIST_BYTES = 64 * 1024  # a list of files below this stands in every part
+_FILE_LIFE_SECONDS = 60 * 86_400
+_LONGEST_MESSAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedRequest:
+    """How much of one request a run carried, and how many of its items are still open after it."""
+
+    request_id: str
+    correlation_id: str | None
+    item_count: int
+    open_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """An ended run, and whom it concerns."""
+
+    workspace: str
+    export_guid: str
+    run_guid: str
+    run_number: int | None
+    result: Result
+    item_guids: Sequence[ItemGuid]
+    requests: Sequence[CarriedRequest]
+    files: Sequence[RunFile]
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A request, or items of it, that can never be exported; `time` is epoch seconds."""
+
+    workspace: str
+    export_guid: str | None
+    request_id: str
+    correlation_id: str | None
+    item_guids: Sequence[ItemGuid]
+    error_code: str
+    error_message: str
+    time: float
+
+
+def run_events(outcome: RunOutcome) -> list[Event]:
+    """Return the parts of `run.completed`, or of `run.failed` where the result has an error."""
+    result = outcome.result
+    failed = bool(result.error_code)
+    error = {"code": result.error_code, "message": result.error_message[:_LONGEST_MESSAGE]}
+    fixed = {
+        "workspace": outcome.workspace,
+        "exportGuid": outcome.export_guid,
+        "runGuid": outcome.run_guid,
+        "runNumber": outcome.run_number,
+        "status": result.status,
+        **({"error": error} if failed else {}),
+        "criteriaResultsCount": result.criteria_results_count,
+        "creationDateTime": result.creation_date_time,
+        "completionDateTime": result.completion_date_time,
+        "expirationDateTime": _expiration(result.completion_date_time),
+    }
+    lists: dict[str, list[Any]] = {
+        "itemGuids": list(outcome.item_guids),
+        "requests": [
+            {camel_case(name): value for name, value in asdict(request).items()}
+            for request in outcome.requests
+        ],
+    }
+    if not failed:
+        lists |= _file_lists(outcome)
+    head = _Head(
+        RUN_FAILED if failed else RUN_COMPLETED,
+        outcome.workspace,
+        outcome.export_guid,
+        result.status,
+        outcome.time,
+    )
+    return [
+        head.event(f"{outcome.run_guid}/{part['part']}", outcome.run_guid, {**fixed, **part})
+        for part in _parts(lists)
+    ]
+
+
+def rejection_events(rejection: Rejection) -> list[Event]:
+    """Return the parts of `request.rejected`.
+
+    Their ids depend on the request, the items and the code alone.
+    """
+    fixed = {
+        "workspace": rejection.workspace,
+        "requestId": rejection.request_id,
+        "correlationId": rejection.correlation_id,
+        "exportGuid": rejection.export_guid,
+        "status": REJECTED_STATUS,
+        "error": {
+            "code": rejection.error_code,
+            "message": rejection.error_message[:_LONGEST_MESSAGE],
+        },
+    }
+    contents = ",".join([rejection.error_code, *rejection.item_guids]).encode()
+    fingerprint = hashlib.sha256(contents).hexdigest()[:16]
+    head = _Head(
+        REQUEST_REJECTED,
+        rejection.workspace,
+        rejection.export_guid,
+        REJECTED_STATUS,
+        rejection.time,
+    )
+    return [
+        head.event(
+            f"{rejection.request_id}/{fingerprint}/{part['part']}",
+            rejection.request_id,
+            {**fixed, **part},
+        )
+        for part in _parts({"itemGuids": list(rejection.item_guids)})
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What the parts of one event have in common."""
+
+    type: str
+    workspace: str
+    export_guid: str | None
+    status: str
+    time: float
+
+    def event(self, event_id: str, subject: str, data: Mapping[str, Any]) -> Event:
+        export = f"/exports/{self.export_guid}" if self.export_guid else ""
+        body = {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": f"/arena/{self.workspace}{export}",
+            "type": self.type,
+            "time": zulu(self.time),
+            "subject": subject,
+            "datacontenttype": "application/json",
+            "data": data,
+        }
+        attributes = {"type": self.type, "workspace": self.workspace, "status": self.status}
+        if self.export_guid:
+            attributes["exportGuid"] = self.export_guid
+        return Event(_json(body), attributes)
+
+
+def _file_lists(outcome: RunOutcome) -> dict[str, list[Any]]:
+    return {
+        "fileGuids": [file.guid for file in outcome.files],
+        "files": [
+            {
+                "guid": file.guid,
+                "title": file.title,
+                "contentPath": content_path(outcome.export_guid, outcome.run_guid, file.guid),
+            }
+            for file in outcome.files
+        ],
+    }
+
+
+def _parts(lists: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    """Spread lists over as many parts as they need: none left out, none twice.
+
+    Lists of files stand in every part as long as they take less than 64 KiB, and are cut beyond
+    that.
+    """
+    whole = {
+        name: v
+        for name, v in lists.items()
+        if name in ("fileGuids", "files") and _size(v) < _WHOLE_LIST_BYTES
+    }
+    room = _ROOM_BYTES - sum(map(_size, whole.values()))
+    cut = [(name, value) for name, values in lists.items() if name not in whole for value in values]
+    slices = list(_slices(cut, room)) or [[]]
+    empty: dict[str, list[Any]] = {name: [] for name in lists}
+    parts = []
+    for number, part in enumerate(slices, start=1):
+        content = {**{name: list(v) for name, v in empty.items()}, **whole}
+        for name, value in part:
+            content[name].append(value)
+        parts.append({**content, "part": number, "parts": len(slices)})
+    return parts
+
+
+def _slices(values: Iterable[tuple[str, Any]], room: int) -> Iterator[list[tuple[str, Any]]]:
+    part: list[tuple[str, Any]] = []
+    used = 0
+    for name, value in values:
+        size = _size(value) + 1
+        if part and used + size > room:
+            yield part
+            part, used = [], 0
+        part.append((name, value))
+        used += size
+    if part:
+        yield part
+
+
+def _expiration(completion_date_time: str | None) -> str | None:
+    completed = epoch_seconds(completion_date_time)
+    return None if completed is None else zulu(completed + _FILE_LIFE_SECONDS)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _size(value: object) -> int:
+    return len(_json(value))

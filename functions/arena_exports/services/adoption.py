@@ -1,0 +1,231 @@
+"""Search for the run of a POST whose answer is unknown, and adopt it (R3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from arena_exports.domain.budget import LARGEST_SKEW_SECONDS
+from arena_exports.domain.errors import (
+    ArenaAnswerError,
+    NotNowError,
+    RequestNotCompletedError,
+    RunUnreadableError,
+)
+from arena_exports.domain.model import Kind, digest
+from arena_exports.domain.runs import RunStatus, zulu
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arena_exports.arena.client import Arena
+    from arena_exports.domain.errors import ArenaError
+    from arena_exports.domain.model import ExportGuid
+    from arena_exports.domain.runs import Run
+    from arena_exports.ledger import Ledger
+    from arena_exports.ledger.attempts import Attempt
+    from arena_exports.ledger.items import Lease
+    from arena_exports.ports import Clock, Telemetry
+    from arena_exports.services.monitoring import Watch
+
+# Arena's HTTP time-out (30 s) plus a minute: no run comes to exist later than that.
+SECONDS_BEFORE_A_LOOK = 90
+SECONDS_BETWEEN_LOOKS = 60
+LOOKS_THAT_SUFFICE = 2
+LONGEST_BACK_OFF_SECONDS = 600
+# Searches in a row that Arena refused, over ten minutes, until the attempt is written off.
+REFUSED_LOOKS_THAT_SUFFICE = 6
+SECONDS_AFTER_A_REFUSED_LOOK = 120
+# Counted from when the attempt was written: submit's time-out (120 s), and then the same again.
+LATEST_RUN_SECONDS = 220
+# Arena tells whole seconds, its Date header may be one behind, and the clocks of two functions some
+# seconds apart. An older run of ours does no harm: the ledger knows it.
+CLOCK_TOLERANCE_SECONDS = 10
+LARGEST_OFFSET_SECONDS = 86_400  # a Date beyond it is not Arena's time
+
+
+class Finding(StrEnum):
+    """What a search says of a POST whose answer is unknown."""
+
+    OPEN = "open"  # its run was adopted, or the search goes on later
+    NO_RUN = "no run"  # as often as it takes to POST again
+    REFUSED = "refused"  # as often as it takes to write the attempt off
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of time, epoch seconds on Arena's clock."""
+
+    earliest: float
+    latest: float
+
+
+class Adoption:
+    """Finds the run that an attempt became."""
+
+    def __init__(
+        self, *, ledger: Ledger, arena: Arena, watch: Watch, clock: Clock, telemetry: Telemetry
+    ) -> None:
+        self._ledger = ledger
+        self._arena = arena
+        self._watch = watch
+        self._clock = clock
+        self._telemetry = telemetry
+
+    def look(self, lease: Lease, attempt: Attempt) -> Finding:
+        """Search once for the attempt's run, and adopt it.
+
+        Raises:
+            ConditionFailedError: the lease was lost.
+        """
+        earliest = attempt.sent_at + SECONDS_BEFORE_A_LOOK
+        if earliest > self._clock.now():
+            self._postpone(lease, attempt, earliest)
+            return Finding.OPEN
+        try:
+            run = self._find(lease, attempt)
+            attempt = replace(attempt, looks=attempt.looks + 1, refused_looks=0)
+            if run is None and attempt.looks >= LOOKS_THAT_SUFFICE:
+                self._arena.check_budget_for_run()
+        except (RequestNotCompletedError, ArenaAnswerError) as exc:
+            return self._failed(lease, attempt, exc)
+        except NotNowError as exc:
+            self._telemetry.event("no run now", reason=exc.reason)
+            self._postpone(lease, attempt, self._clock.now() + exc.retry_after_seconds)
+            return Finding.OPEN
+        if run is not None:
+            self._adopt(lease, attempt, run)
+            return Finding.OPEN
+        if attempt.looks < LOOKS_THAT_SUFFICE:
+            self._postpone(lease, attempt, self._clock.now() + SECONDS_BETWEEN_LOOKS, wake=True)
+            return Finding.OPEN
+        return Finding.NO_RUN
+
+    def _failed(self, lease: Lease, attempt: Attempt, error: ArenaError) -> Finding:
+        """Search again later; a list of runs that stays refused can never be searched."""
+        self._telemetry.warn(
+            "could not look for a run", attempt=attempt.attempt_id, error=str(error)
+        )
+        refused = isinstance(error, ArenaAnswerError)
+        refused_looks = attempt.refused_looks + 1 if refused else 0
+        if refused_looks >= REFUSED_LOOKS_THAT_SUFFICE:
+            return Finding.REFUSED
+        growing = SECONDS_BETWEEN_LOOKS * 2 ** min(lease.failed_looks, 10)
+        seconds = (
+            SECONDS_AFTER_A_REFUSED_LOOK if refused else min(growing, LONGEST_BACK_OFF_SECONDS)
+        )
+        attempt = replace(attempt, refused_looks=refused_looks)
+        self._postpone(lease, attempt, self._clock.now() + seconds, lease.failed_looks + 1)
+        return Finding.OPEN
+
+    def look_later(self, lease: Lease, attempt: Attempt, seconds: float = 0) -> None:
+        """Begin to search anew: a run of an earlier POST may stand in the way of a later one.
+
+        Raises:
+            ConditionFailedError: the lease was lost.
+        """
+        at = self._clock.now() + max(seconds, SECONDS_BETWEEN_LOOKS)
+        self._postpone(lease, replace(attempt, looks=0), at, wake=True)
+
+    def _postpone(
+        self,
+        lease: Lease,
+        attempt: Attempt,
+        at: float,
+        failed_looks: int = 0,
+        *,
+        wake: bool = False,
+    ) -> None:
+        """Search at a time, by the reconcile schedule; with `wake`, to the second."""
+        self._ledger.lease.postpone(lease, attempt, not_before=at, failed_looks=failed_looks)
+        if wake:
+            self._watch.wake(attempt, at - self._clock.now())
+
+    def _adopt(self, lease: Lease, attempt: Attempt, run: Run) -> None:
+        self._telemetry.count("RunsAdopted")
+        self._telemetry.event("run adopted", attempt=attempt.attempt_id, runGuid=run.guid)
+        # Only the answer to a POST of ours tells who we are: a stranger's run may look like ours.
+        running = self._ledger.lease.started(lease, attempt, replace(run, creator_guid=None))
+        self._watch.begin(running, attempt.item_count - len(attempt.rejected))
+
+    def _find(self, lease: Lease, attempt: Attempt) -> Run | None:
+        """Search what is pending and what ended since; of several runs, take the earliest.
+
+        The whole list is read only where a filter is refused. A run moves from one filter to the
+        next, never back. Where it does not name the creator of our last run it is read: only the
+        user who started a run may (3024), and that user may be another one since.
+        """
+        wanted = digest(self._ledger.selection(attempt).item_guids)
+        ours = {
+            run.guid: run
+            for run, window in self._candidates(attempt)
+            if _may_be_ours(attempt, run, window, wanted)
+        }
+        known = self._ledger.lease.known_runs(ours)
+        for run in sorted(ours.values(), key=lambda run: run.created_at or 0):
+            if run.guid not in known and (
+                _is_by(lease, run) or self._is_readable(attempt.group.export_guid, run)
+            ):
+                return run
+        return None
+
+    def _is_readable(self, export_guid: ExportGuid, run: Run) -> bool:
+        try:
+            self._arena.read_run(export_guid, run.guid)
+        except RunUnreadableError:
+            return False
+        return True
+
+    def _candidates(self, attempt: Attempt) -> Iterator[tuple[Run, Window]]:
+        """Yield runs, each with when, on Arena's clock, a run of the attempt may have been created.
+
+        Where a filter is refused, the whole list is read.
+        """
+        export_guid, window, whole = attempt.group.export_guid, _window(attempt, None), False
+        for filters in (
+            {"status": RunStatus.CREATED.value},
+            {"status": RunStatus.RUNNING.value},
+            None,
+        ):
+            try:
+                found = self._arena.find_runs(
+                    export_guid, filters or {"completionDateTimeFrom": zulu(window.earliest)}
+                )
+            except ArenaAnswerError:
+                found, whole = self._arena.find_runs(export_guid, {}), True
+            # Read after the answer: one that took long makes the POST seem earlier, no more.
+            ahead = (found.arena_now or 0) - self._clock.now()
+            if abs(ahead) <= LARGEST_OFFSET_SECONDS:
+                window = _window(attempt, ahead)
+            for run in found.runs:
+                yield run, window
+            if whole:
+                return
+
+
+def _window(attempt: Attempt, ahead: float | None) -> Window:
+    """Return when a run of an attempt may have been created, on Arena's clock.
+
+    `ahead` is by how many seconds that clock is ahead of ours, None where nothing shows it.
+    """
+    tolerance = LARGEST_SKEW_SECONDS if ahead is None else CLOCK_TOLERANCE_SECONDS
+    return Window(
+        earliest=attempt.first_sent_at + (ahead or 0) - tolerance,
+        latest=attempt.sent_at + LATEST_RUN_SECONDS + (tolerance if ahead is None else ahead),
+    )
+
+
+def _may_be_ours(attempt: Attempt, run: Run, window: Window, wanted: str) -> bool:
+    """Compare a run with the attempt: when, and which items."""
+    timely = run.created_at is not None and window.earliest <= run.created_at <= window.latest
+    if attempt.group.kind is Kind.DEFINITION:
+        return timely  # its criteria are the definition's own
+    if run.created_at is not None and not timely:
+        return False  # where it does not say when, its items tell
+    return run.item_guids is not None and digest(run.item_guids) == wanted
+
+
+def _is_by(lease: Lease, run: Run) -> bool:
+    """Say whether a run names the user who started our last one."""
+    return bool(lease.creator_guid) and run.creator_guid == lease.creator_guid

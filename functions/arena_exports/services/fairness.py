@@ -1,0 +1,57 @@
+"""Whose turn it is: lanes take turns, in each the definition that was served longest ago."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from arena_exports.domain.model import Lane
+
+if TYPE_CHECKING:
+    from arena_exports.ledger import Ledger
+    from arena_exports.ledger.definitions import Definition
+    from arena_exports.ledger.items import Pending
+
+TRIAL_PATIENCE_SECONDS = 3600
+_ORDER = tuple(Lane)
+
+
+def next_head(ledger: Ledger, last_lane: Lane | None, now: float) -> Pending | None:
+    """Return the pending page to begin the next run with; None where nothing may go now.
+
+    Definitions of which no run has succeeded yet go after the others, or once they have waited for
+    an hour, and share a few POSTs.
+    """
+    heads = ledger.requests.heads()
+    known = ledger.definitions.read_many([head.group.export_guid for head in heads])
+    ready = [head for head in heads if _is_ready(head, known[head.group.export_guid], now)]
+    first = [head for head in ready if known[head.group.export_guid].proven]
+    trials = [head for head in ready if not known[head.group.export_guid].proven]
+    if trials and ledger.definitions.trials().allow(now):
+        first += [head for head in trials if not first or _waits_long(head, now)]
+    for lane in _lanes_after(last_lane):
+        waiting = [head for head in first if head.group.lane is lane]
+        if waiting:
+            return min(
+                waiting,
+                key=lambda head: (
+                    known[head.group.export_guid].served_at,
+                    head.recorded_at,
+                    head.page_id,
+                ),
+            )
+    return None
+
+
+def _lanes_after(last: Lane | None) -> tuple[Lane, ...]:
+    start = 0 if last is None else _ORDER.index(last) + 1
+    return _ORDER[start:] + _ORDER[:start]
+
+
+def _waits_long(head: Pending, now: float) -> bool:
+    return head.recorded_at <= now - TRIAL_PATIENCE_SECONDS
+
+
+def _is_ready(head: Pending, definition: Definition, now: float) -> bool:
+    if definition.not_before > now:
+        return False
+    return head.group.lane is not Lane.SUSPECT or definition.suspects_not_before <= now

@@ -1,0 +1,205 @@
+"""Record the messages of a batch: from then on they are safe, whatever Arena does.
+
+Good messages are recorded first, then the others are refused. What could not be done in time, or
+failed, is delivered again: after a minute, and after twice as long each time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from arena_exports.domain.errors import (
+    ConditionFailedError,
+    DeliveryError,
+    InvalidMessageError,
+    LedgerUnavailableError,
+)
+from arena_exports.domain.messages import IntakeRules, parse_message
+from arena_exports.ledger.pages import bundles
+from arena_exports.services.rejections import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from arena_exports.domain.deadline import Deadline
+    from arena_exports.domain.model import ExportRequest
+    from arena_exports.ledger.requests import RequestBook
+    from arena_exports.ports import Clock, InParallel, IntakeQueue, Telemetry
+    from arena_exports.services.rejections import Outcomes
+
+FIRST_REDELIVERY_SECONDS = 60
+LONGEST_REDELIVERY_SECONDS = 1020  # the queue's visibility timeout
+LEAST_JITTER = 0.8  # of the seconds above
+# A write, an event and a dead letter each have a time-out of 20 s: two may pass before the answer.
+SECONDS_FOR_A_CALL = 45
+SECONDS_FOR_A_CHANGE = 10  # of visibility; its client waits no longer
+
+_TRIES = 3
+_BREATH_SECONDS = 0.2
+_MOST_DIGITS = 14  # of milliseconds until the year 5138
+_LATE = "no time left"
+
+
+class Intake:
+    """Turns SQS records into recorded requests."""
+
+    def __init__(  # noqa: PLR0913 - the parts that it works with
+        self,
+        *,
+        requests: RequestBook,
+        outcomes: Outcomes,
+        queue: IntakeQueue,
+        rules: IntakeRules,
+        in_parallel: InParallel,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self._requests = requests
+        self._outcomes = outcomes
+        self._queue = queue
+        self._rules = rules
+        self._in_parallel = in_parallel
+        self._clock = clock
+        self._telemetry = telemetry
+
+    def record(self, records: Sequence[Mapping[str, Any]], deadline: Deadline) -> list[str]:
+        """Record a batch, and return the ids of the messages that SQS must deliver again.
+
+        Args:
+            records: of an SQS event: `messageId`, `body`, `receiptHandle`, and in `attributes`, as
+                text, `SentTimestamp` (epoch milliseconds) and `ApproximateReceiveCount`. The last
+                three may be missing.
+            deadline: when the function must be done.
+        """
+        # What was received most often comes first: it is the next that SQS would give up.
+        oldest_first = sorted(records, key=_receives, reverse=True)
+        requests, refusals = self._read(oldest_first)
+        failed: list[str] = [
+            request.request_id
+            for bundle in bundles(requests)
+            if not self._record(bundle, deadline)
+            for request in bundle
+        ]
+        failed += self._refuse(refusals, deadline)
+        again = set(failed)
+        self._have_redelivered([r for r in records if r["messageId"] in again], deadline)
+        return failed
+
+    def _read(
+        self, records: Sequence[Mapping[str, Any]]
+    ) -> tuple[list[ExportRequest], list[Refusal]]:
+        requests: dict[str, ExportRequest] = {}
+        refusals: dict[str, Refusal] = {}
+        for record in records:
+            request_id, body = record["messageId"], record["body"]
+            try:
+                request = parse_message(request_id, body, self._rules)
+            except InvalidMessageError as exc:
+                refusals[request_id] = Refusal(request_id, body, exc, self._sent_at(record))
+            else:
+                if request is not None:
+                    requests[request_id] = request
+        return list(requests.values()), list(refusals.values())
+
+    def _sent_at(self, record: Mapping[str, Any]) -> float:
+        """Return when a message was sent, or now where the record does not say."""
+        milliseconds = _number(record, "SentTimestamp")
+        return self._clock.now() if milliseconds is None else milliseconds / 1000
+
+    def _record(self, bundle: list[ExportRequest], deadline: Deadline) -> bool:
+        """Record a bundle with a few tries, and return whether it is safe now."""
+        for attempt in range(_TRIES):
+            if not deadline.allows(SECONDS_FOR_A_CALL):
+                break
+            try:
+                recorded = self._requests.record(bundle)
+            except (LedgerUnavailableError, ConditionFailedError) as exc:
+                self._telemetry.warn("ledger did not record", error=str(exc), requests=len(bundle))
+                self._clock.sleep(self._clock.jitter() * _BREATH_SECONDS * 2**attempt)
+            else:
+                self._tell(recorded)
+                return True
+        return False
+
+    def _refuse(self, refusals: Sequence[Refusal], deadline: Deadline) -> list[str]:
+        """Deliver refusals, several at a time; return the ids of those that were not delivered."""
+
+        def deliver(refusal: Refusal) -> str | None:
+            if not deadline.allows(SECONDS_FOR_A_CALL):
+                return _LATE
+            try:
+                self._outcomes.refuse(refusal)
+            except DeliveryError as exc:
+                return str(exc)
+            return None
+
+        failed: list[str] = []
+        reasons: Counter[str] = Counter()
+        for refusal, reason in zip(refusals, self._in_parallel(deliver, refusals), strict=True):
+            if reason is None:
+                self._outcomes.report_refusal(refusal)
+            else:
+                failed.append(refusal.request_id)
+                reasons[reason] += 1
+        for reason, messages in reasons.items():
+            self._telemetry.warn("refusals not delivered", error=reason, messages=messages)
+        return failed
+
+    def _have_redelivered(self, records: Sequence[Mapping[str, Any]], deadline: Deadline) -> None:
+        """Have messages delivered again sooner than the queue's visibility timeout says.
+
+        Where that fails they come back by it.
+        """
+        waits = [
+            (record["receiptHandle"], redelivery_seconds(_receives(record), self._clock.jitter()))
+            for record in records
+            if record.get("receiptHandle")
+        ]
+
+        def change(wait: tuple[str, int]) -> str | None:
+            if not deadline.allows(SECONDS_FOR_A_CHANGE):
+                return _LATE
+            try:
+                self._queue.change_visibility(*wait)
+            except DeliveryError as exc:
+                return str(exc)
+            return None
+
+        for reason, messages in Counter(self._in_parallel(change, waits)).items():
+            if reason is not None:
+                self._telemetry.debug("visibility not changed", error=reason, messages=messages)
+
+    def _tell(self, recorded: Sequence[ExportRequest]) -> None:
+        self._telemetry.count("RequestsRecorded", len(recorded))
+        for request in recorded:
+            self._telemetry.event(
+                "request recorded",
+                requestId=request.request_id,
+                correlationId=request.correlation_id,
+                exportGuid=request.group.export_guid,
+                items=len(request.item_guids),
+            )
+
+
+def redelivery_seconds(receives: int, jitter: float) -> int:
+    """Return how long a message rests that was received so many times, in whole seconds.
+
+    A minute, twice as long after each receive, up to the visibility timeout; `jitter` from 0 to 1
+    takes up to a fifth off it. Ten receives (`maxReceiveCount`) span 79 minutes at least.
+    """
+    doublings = min(receives - 1, LONGEST_REDELIVERY_SECONDS.bit_length())
+    seconds = min(FIRST_REDELIVERY_SECONDS << doublings, LONGEST_REDELIVERY_SECONDS)
+    return round(seconds * (LEAST_JITTER + (1 - LEAST_JITTER) * jitter))
+
+
+def _receives(record: Mapping[str, Any]) -> int:
+    """Return how often a message was received, this time included."""
+    return _number(record, "ApproximateReceiveCount") or 1
+
+
+def _number(record: Mapping[str, Any], name: str) -> int | None:
+    """Return a whole number among a record's attributes; None where it is missing or odd."""
+    text = str((record.get("attributes") or {}).get(name))
+    digits = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+    return int(text) if digits else None

@@ -1,0 +1,112 @@
+"""Find the items that make runs fail, without holding up or rejecting the others (R8).
+
+A set that fails is tried once more as it was, then in halves, down to the item that does it. Its
+sets are suspect: they take turns with ordinary runs. When both halves of a set fail, the failures
+may be Arena's, not the items': then suspect sets wait, ever longer, until some run of their
+definition succeeds. A set fails when its run FAILED, or when no run came of three POSTs in a row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from arena_exports.domain.model import Kind, halves
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arena_exports.domain.model import Entry, Selection, SetHistory
+    from arena_exports.ledger import Ledger
+    from arena_exports.ledger.attempts import Attempt
+    from arena_exports.ledger.definitions import Definition
+    from arena_exports.ports import Clock
+
+SECONDS_AFTER_AN_ABORT = 60
+# An item that is alone is blamed for POSTs without a run after so many failed attempts before this
+# one. Unlike a run that FAILED, a POST without an answer says little about what it carried.
+FAILURES_WITHOUT_RUN = 3
+
+
+class Isolation:
+    """Moves what an attempt carried to suspect sets, and frees the slot.
+
+    Every method raises ConditionFailedError when the slot belongs to another attempt: then nothing
+    was changed.
+    """
+
+    def __init__(self, *, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    def after_failure(self, attempt: Attempt, selection: Selection) -> bool:
+        """Isolate further what failed; return False where one item is left, which is guilty."""
+        now = self._clock.now()
+        definition = self._ledger.definitions.read(attempt.group.export_guid)
+        history = attempt.history
+        failed_since = history.first_failed_at or int(now)
+        divisible = len(selection.item_guids) > 1
+        without_run = attempt.run_guid is None
+        if not divisible and _is_guilty(attempt, definition, failed_since):
+            return False
+        alone = bool(history.failures) and not divisible
+        halved = bool(history.failures) and divisible
+        sets = _halved(selection) if halved else [selection.entries]
+        # A half counts anew, since another item may be to blame. So does a set of which every
+        # attempt fails without a run: it may be Arena's bad day.
+        anew = halved or (without_run and definition.in_doubt)
+        failures = 1 if anew else history.failures + 1
+        again = replace(history, failures=failures, first_failed_at=failed_since)
+        failed = definition.failed(now, alone=alone, without_run=without_run)
+        self._move(attempt, sets, again, failed)
+        return True
+
+    def after_abort(self, attempt: Attempt, selection: Selection) -> None:
+        """Have an aborted set submitted once more, as it was, after a back-off."""
+        definition = self._ledger.definitions.read(attempt.group.export_guid)
+        waiting = definition.set_back(self._clock.now(), SECONDS_AFTER_AN_ABORT)
+        again = replace(attempt.history, aborts=attempt.history.aborts + 1)
+        self._move(attempt, [selection.entries], again, waiting)
+
+    def set_aside(self, attempt: Attempt, selection: Selection) -> None:
+        """Make what is left of an attempt a suspect set of its own."""
+        definition = self._ledger.definitions.read(attempt.group.export_guid)
+        self._move(attempt, [selection.entries], attempt.history, definition)
+
+    def halve(self, attempt: Attempt, selection: Selection) -> None:
+        """Make the two halves of what is left of an attempt suspect sets."""
+        definition = self._ledger.definitions.read(attempt.group.export_guid)
+        self._move(attempt, _halved(selection), attempt.history, definition)
+
+    def _move(
+        self,
+        attempt: Attempt,
+        sets: Sequence[Sequence[Entry]],
+        history: SetHistory,
+        definition: Definition,
+    ) -> None:
+        """Write the sets under ids of the attempt, then settle what they were taken from."""
+        fence = self._ledger.lease.fence_of(attempt)
+        moved_to = [
+            page_id
+            for letter, entries in zip("ab", sets, strict=False)
+            for page_id in self._ledger.requests.put_set(
+                attempt.group, f"{attempt.attempt_id}{letter}", entries, history, fence
+            )
+        ]
+        self._ledger.settle(attempt, definition, moved_to)
+
+
+def _is_guilty(attempt: Attempt, definition: Definition, failed_since: int) -> bool:
+    """Say whether a failure must be the fault of the one thing that an attempt carried."""
+    if definition.last_success_at <= failed_since:
+        return False
+    if attempt.run_guid is not None:
+        return attempt.history.failures > 0
+    items = attempt.group.kind is Kind.ITEMS  # the definition's own criteria worked since
+    return items and attempt.history.failures >= FAILURES_WITHOUT_RUN
+
+
+def _halved(selection: Selection) -> list[tuple[Entry, ...]]:
+    both = [selection.only(half) for half in halves(selection.item_guids)]
+    return [entries for entries in both if entries]

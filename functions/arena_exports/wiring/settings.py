@@ -1,0 +1,119 @@
+"""The environment of a function, read and checked once."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arena_exports.domain.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ARENA_HOSTS = frozenset(
+    {
+        "api.arenasolutions.com",
+        "api.arenagov.com",
+        "api.europe.arenaplm.com",
+        "api.uk.arenaplm.com",
+        "api.arenaplm.cn",
+    }
+)
+_ARENA_ADDRESS = re.compile(r"https://(?P<host>[a-z.]+)/v1")
+_LOOPBACK_ADDRESS = re.compile(
+    r"http://(127\.0\.0\.1|localhost):[1-9][0-9]{0,4}(/[A-Za-z0-9._-]+)*"
+)
+_HIGHEST_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a function knows of its stack; values that it does not use are empty."""
+
+    arena_base_url: str
+    workspace: str
+    default_export_guid: str
+    max_items_per_run: int
+    run_timeout_seconds: int
+    request_budget_reserve: int
+    ledger_table_name: str
+    session_secret_arn: str
+    intake_queue_url: str = ""
+    outcome_topic_arn: str = ""
+    dead_letter_queue_url: str = ""
+    state_machine_arn: str = ""
+    session_function_name: str = ""
+    credentials_secret_arn: str = ""
+    exports_paused: bool = False
+
+
+def in_lambda() -> bool:
+    """Tell whether this process is a Lambda function."""
+    return "AWS_LAMBDA_FUNCTION_NAME" in os.environ
+
+
+def checked_base_url(url: str) -> str:
+    """Return `url` when it is one of Arena's five addresses or a loopback stand-in.
+
+    Raises:
+        SettingsError: any other scheme, host, port, user info, or spelling (R9: the session id goes
+            there).
+    """
+    arena = _ARENA_ADDRESS.fullmatch(url)
+    if arena and arena["host"] in ARENA_HOSTS:
+        return url
+    if (
+        _LOOPBACK_ADDRESS.fullmatch(url)
+        and int(url.split(":")[2].split("/", maxsplit=1)[0]) <= _HIGHEST_PORT
+    ):
+        return url
+    message = (
+        "ARENA_BASE_URL must be one of Arena's five addresses with /v1, "
+        "or http on 127.0.0.1 or localhost with a port"
+    )
+    raise SettingsError(message)
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from the environment variables that template.yaml sets.
+
+    Raises:
+        SettingsError: a variable is missing or is not what it must be; the message names it.
+    """
+    env = os.environ if environment is None else environment
+
+    def text(name: str) -> str:
+        try:
+            return env[name]
+        except KeyError:
+            message = f"environment variable {name} is missing"
+            raise SettingsError(message) from None
+
+    def whole_number(name: str, lowest: int, highest: int) -> int:
+        value = text(name)
+        if not value.isascii() or not value.isdigit() or not lowest <= int(value) <= highest:
+            message = (
+                f"environment variable {name} must be a whole number from {lowest} to {highest}"
+            )
+            raise SettingsError(message)
+        return int(value)
+
+    return Settings(
+        arena_base_url=checked_base_url(text("ARENA_BASE_URL")),
+        workspace=text("WORKSPACE_NAME"),
+        default_export_guid=env.get("DEFAULT_EXPORT_GUID", ""),
+        max_items_per_run=whole_number("MAX_ITEMS_PER_RUN", 1, 20_000),
+        run_timeout_seconds=whole_number("RUN_TIMEOUT_SECONDS", 60, 10**9),
+        request_budget_reserve=whole_number("REQUEST_BUDGET_RESERVE", 0, 10**6),
+        ledger_table_name=text("LEDGER_TABLE_NAME"),
+        session_secret_arn=text("SESSION_SECRET_ARN"),
+        intake_queue_url=env.get("INTAKE_QUEUE_URL", ""),
+        outcome_topic_arn=env.get("OUTCOME_TOPIC_ARN", ""),
+        dead_letter_queue_url=env.get("DEAD_LETTER_QUEUE_URL", ""),
+        state_machine_arn=env.get("STATE_MACHINE_ARN", ""),
+        session_function_name=env.get("SESSION_FUNCTION_NAME", ""),
+        credentials_secret_arn=env.get("ARENA_CREDENTIALS_SECRET_ARN", ""),
+        exports_paused=env.get("EXPORTS_PAUSED", "false") == "true",
+    )

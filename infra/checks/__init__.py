@@ -1,0 +1,1 @@
+"""Checks of what is deployed: template, policies, state machine, artifact."""

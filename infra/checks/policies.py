@@ -1,0 +1,129 @@
+"""Lint the IAM policies of the template with parliament: `python -m infra.checks.policies`.
+
+parliament knows IAM but no templates: each reference is replaced by what it may become. It does
+not read trust policies, which have no resource.
+"""
+
+import json
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+
+from infra.checks.template import resources, translated
+
+EXCEPTIONS = {
+    ("SubmitRole", "RESOURCE_MISMATCH", "states:DescribeExecution"): (
+        "parliament wants executions of express state machines beside those of standard ones"
+    ),
+    ("Key", "RESOURCE_STAR", "kms:"): "the policy of a key speaks of that key",
+    ("Key", "UNKNOWN_CONDITION_FOR_ACTION", "kms:DescribeKey"): (
+        "the statement is AWS's (CloudWatch Logs: Encrypt log data using AWS KMS)"
+    ),
+    ("Key", "MISMATCHED_TYPE", "ArnLike"): "the same: this encryption context is an ARN",
+}
+"""What parliament may find: policy, issue, a part of its detail, and why it is right as it is."""
+CONDITIONS = tuple(translated()["Conditions"])
+_ARNS = {
+    "AWS::DynamoDB::Table": "arn:aws:dynamodb:us-east-1:123456789012:table/{}",
+    "AWS::KMS::Key": "arn:aws:kms:us-east-1:123456789012:key/{}",
+    "AWS::Lambda::Function": "arn:aws:lambda:us-east-1:123456789012:function:{}",
+    "AWS::Logs::LogGroup": "arn:aws:logs:us-east-1:123456789012:log-group:{}:*",
+    "AWS::SNS::Topic": "arn:aws:sns:us-east-1:123456789012:{}",
+    "AWS::SQS::Queue": "arn:aws:sqs:us-east-1:123456789012:{}",
+    "AWS::SecretsManager::Secret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:{}-a1B2c3",
+}
+MOST_ACCOUNTS = {"SenderAccountIds": 40, "SubscriberAccountIds": 150}
+"""As many other accounts as the parameters allow, within the quotas of SQS and SNS for policies."""
+_VALUES = {
+    "AWS::Partition": "aws",
+    "AWS::Region": "us-east-1",
+    "AWS::AccountId": "123456789012",
+    "AWS::StackName": "stack",
+    "AWS::URLSuffix": "amazonaws.com",
+    "ArenaCredentialsSecretArn": _ARNS["AWS::SecretsManager::Secret"].format("arena"),
+    "ArenaCredentialsKeyArn": _ARNS["AWS::KMS::Key"].format("own"),
+    **{name: ",".join(["210987654321"] * most) for name, most in MOST_ACCOUNTS.items()},
+}
+
+
+def policies(*true: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and the JSON of each policy, where just the conditions `true` hold."""
+    for name, role in resources("AWS::IAM::Role", *true).items():
+        for policy in role["Policies"]:
+            yield name, json.dumps(resolved(policy["PolicyDocument"]))
+    for type_ in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"):
+        for name, policy in resources(type_, *true).items():
+            yield name, json.dumps(resolved(policy["PolicyDocument"]))
+    for name, key in resources("AWS::KMS::Key", *true).items():
+        yield name, json.dumps(resolved(key["KeyPolicy"]))
+
+
+def resolved(value: object) -> object:
+    """Replace the references in a policy by values of the shape that they will have."""
+    if isinstance(value, list):
+        return [resolved(one) for one in value]
+    if isinstance(value, dict):
+        return _called({key: resolved(inner) for key, inner in value.items()})
+    return value
+
+
+def _called(value: dict[str, object]) -> object:
+    """Do what a function of CloudFormation does, given resolved arguments."""
+    match value:
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
+            return _known(name)
+        case {"Fn::Sub": str(text)}:
+            return _substituted(text, {})
+        case {"Fn::Sub": [str(text), dict(own)]}:
+            return _substituted(text, own)
+        case {"Fn::Join": [str(separator), list(parts)]}:
+            return separator.join(map(str, parts))
+        case {"Fn::Split": [str(separator), str(text)]}:
+            return text.split(separator)
+    return value
+
+
+def _known(name: str) -> object:
+    if name in _VALUES:
+        return _VALUES[name]
+    return _ARNS[translated()["Resources"][name]["Type"]].format(name)
+
+
+def _substituted(text: str, own: dict[str, object]) -> str:
+    return re.sub(r"\$\{([\w:]+)\}", lambda found: str(own.get(found[1]) or _known(found[1])), text)
+
+
+def problems() -> list[str]:
+    """List what is wrong, with every condition true and with none; also exceptions without use."""
+    found = dict.fromkeys(_findings())
+    known = {one: [key for key in EXCEPTIONS if _is_of(one, key)] for one in found}
+    unused = EXCEPTIONS.keys() - {key for keys in known.values() for key in keys}
+    return [
+        *(": ".join(one) for one, keys in known.items() if not keys),
+        *(f"{': '.join(key)}: this exception has no use any more" for key in sorted(unused)),
+    ]
+
+
+def _findings() -> Iterator[tuple[str, str, str]]:
+    with warnings.catch_warnings():
+        # It finds its own files by way of setuptools, which calls that old-fashioned.
+        warnings.simplefilter("ignore")
+        # Only the environment of `make check` has it.
+        from parliament import analyze_policy_string  # noqa: PLC0415
+
+    for true in (CONDITIONS, ()):
+        for name, document in policies(*true):
+            for finding in analyze_policy_string(document).findings:
+                yield name, finding.issue, str(finding.detail or finding.location)
+
+
+def _is_of(found: tuple[str, str, str], exception: tuple[str, str, str]) -> bool:
+    return found[:2] == exception[:2] and exception[2] in found[2]
+
+
+if __name__ == "__main__":
+    listed = problems()
+    for problem in listed:
+        print(problem)
+    sys.exit(bool(listed))

@@ -1,0 +1,152 @@
+"""Say why a request is still pending, from what the ledger knows: sentences with times in UTC."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from arena_exports.domain.model import Kind, Lane
+from arena_exports.domain.runs import zulu
+from arena_exports.ledger.attempts import AttemptState
+from arena_exports.ledger.definitions import MAX_TRIALS_A_DAY
+from arena_exports.ledger.items import SlotState
+from arena_exports.services.adoption import LOOKS_THAT_SUFFICE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from arena_exports.domain.budget import Budget
+    from arena_exports.domain.model import Group
+    from arena_exports.ledger import Ledger
+    from arena_exports.ledger.attempts import Attempt
+    from arena_exports.ledger.definitions import Definition
+    from arena_exports.ledger.items import Lease
+    from arena_exports.ledger.standing import SessionState
+
+
+def reasons(ledger: Ledger, groups: Collection[Group], now: float) -> Iterator[str]:
+    """Yield what holds up the pending items of these groups: definition, slot, session, budget."""
+    known = ledger.definitions.read_many(group.export_guid for group in groups)
+    trials = ledger.definitions.trials()
+    for definition in known.values():
+        yield from _of_definition(definition, now)
+        if not definition.proven and not trials.allow(now):
+            yield _of_trials(definition)
+    for group in groups:
+        if group.lane is Lane.SUSPECT:
+            yield _of_suspects(known[group.export_guid], now)
+    lease = ledger.lease.read()
+    budget = ledger.budget.read()
+    if lease.state is not SlotState.IDLE:
+        yield _of_taken_slot(ledger, lease, now)
+    elif lease.not_before > now:
+        yield _of_resting_slot(lease)
+    elif any(_may_go(known[group.export_guid], group, now) for group in groups):
+        yield _of_free_slot(budget)
+    else:
+        yield "No run is in progress."
+    yield from _of_session(ledger.session.read(), now)
+    if budget.spent_until > now:
+        yield f"The day's Arena requests are spent, until {zulu(budget.spent_until)}."
+
+
+def _may_go(definition: Definition, group: Group, now: float) -> bool:
+    suspects = definition.suspects_not_before if group.lane is Lane.SUSPECT else 0
+    return max(definition.not_before, suspects) <= now
+
+
+def _of_definition(definition: Definition, now: float) -> Iterator[str]:
+    if definition.refusals:
+        at = f"at {zulu(definition.not_before)}"
+        yield (
+            f"Arena refuses export definition {definition.export_guid} (refusals in a row: "
+            f"{definition.refusals}); it is tried again "
+            f"{at if definition.not_before > now else 'when the slot is free'}. "
+            'Arena\'s answer is in the log lines "export definition refused".'
+        )
+    elif definition.unknown_at:
+        yield (
+            f"Arena does not know export definition {definition.export_guid}; it is tried once "
+            f"more, not before {zulu(definition.not_before)}, and then its requests are rejected."
+        )
+    elif definition.not_before > now:
+        yield (
+            f"Attempts for export definition {definition.export_guid} failed "
+            f"{definition.failures} times in a row; the next one is made at "
+            f"{zulu(definition.not_before)}."
+        )
+
+
+def _of_trials(definition: Definition) -> str:
+    return (
+        f"No run of export definition {definition.export_guid} has succeeded yet. All such "
+        f"definitions share one POST a minute and {MAX_TRIALS_A_DAY} a day."
+    )
+
+
+def _of_suspects(definition: Definition, now: float) -> str:
+    text = (
+        "An attempt with these items did not succeed: they go again by themselves, then in halves"
+    )
+    if definition.suspects_not_before <= now:
+        return f"{text}."
+    return (
+        f"{text}, not before {zulu(definition.suspects_not_before)} (attempts for export "
+        f"definition {definition.export_guid} that failed in a row: {definition.failures})."
+    )
+
+
+def _of_taken_slot(ledger: Ledger, lease: Lease, now: float) -> str:
+    if lease.attempt_id is None:
+        return f"The next run is being put together, until {zulu(lease.expires_at)} at most."
+    attempt = ledger.lease.attempt(lease.attempt_id)
+    run = f"{f'run {attempt.run_guid}' if attempt.run_guid else 'an attempt'} {_contents(attempt)}"
+    if attempt.state is AttemptState.ENDED:
+        return f"The slot is taken: {run} has ended, and is being published."
+    if lease.state is SlotState.RUNNING:
+        return f"The slot is taken: {run} is in progress since {zulu(attempt.started_at)}."
+    later = lease.expires_at > now
+    when = f"at {zulu(lease.expires_at)}" if later else "by the next reconcile, within a minute"
+    return (
+        f"The slot is taken: a POST {_contents(attempt)} was sent at {zulu(attempt.sent_at)}, and "
+        f"its answer is not known. Whether it started a run is looked up {when} "
+        f"(looks that found none: {attempt.looks} of {LOOKS_THAT_SUFFICE}; looks that "
+        f"failed: {lease.failed_looks})."
+    )
+
+
+def _contents(attempt: Attempt) -> str:
+    items = attempt.item_count - len(attempt.rejected)
+    what = "its own criteria" if attempt.group.kind is Kind.DEFINITION else f"{items} items"
+    return f"of export definition {attempt.group.export_guid} ({what})"
+
+
+def _of_resting_slot(lease: Lease) -> str:
+    text = f"No run is in progress, and none is started before {zulu(lease.not_before)}"
+    if lease.busy:
+        return (
+            f"{text}: another export is in progress in Arena (answers 3144 in a row: {lease.busy})."
+        )
+    return f"{text}."
+
+
+def _of_free_slot(budget: Budget) -> str:
+    left = ""
+    if budget.remaining is not None:
+        reset = f", reset at {zulu(budget.resets_at)}" if budget.resets_at else ""
+        left = f" ({budget.remaining} at {zulu(budget.seen_at)}{reset})"
+    return (
+        "No run is in progress; the next reconcile, within a minute, starts one, unless "
+        f"ExportsPaused is true or the requests left{left} are down to RequestBudgetReserve."
+    )
+
+
+def _of_session(session: SessionState, now: float) -> Iterator[str]:
+    if session.refused_code == "CredentialsUnreadable":
+        yield "The credentials secret cannot be read; it is tried again at each reconcile."
+    elif session.refused_version:
+        yield (
+            f"The login was refused ({session.refused_code}); it is tried again when the "
+            "credentials secret has a new version."
+        )
+    elif session.not_before > now:
+        yield f"If Arena's session has ended, there is no login before {zulu(session.not_before)}."

@@ -1,0 +1,81 @@
+"""The workspace's budget of requests: so many from midnight to midnight, US Pacific time."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from infra.simulator import clock
+from infra.simulator.errors import ArenaError
+
+Headers = tuple[tuple[str, str], ...]
+
+RESET_FORMS: Mapping[str, Callable[[float], str] | None] = MappingProxyType(
+    {
+        "documented": clock.documented_date,
+        "rfc": clock.http_date,
+        "zulu": clock.zulu,
+        "zone": clock.zoned_date,
+        "joined": clock.joined_date,
+        "garbage": lambda _at: "soon, surely",
+        "none": None,
+    }
+)
+"""How the reset header can be written; `past` and its distance are added by `Budget`."""
+PAST_SECONDS = 3600.0
+REMAINING_FORMS: Mapping[str, Callable[[int], str] | None] = MappingProxyType(
+    {
+        "number": str,
+        "joined": lambda remaining: f"{remaining}, {remaining}",
+        "decimals": lambda remaining: f"{remaining}.0",
+        "negative": lambda remaining: str(remaining or -1),
+        "garbage": lambda _remaining: "many",
+        "none": None,
+    }
+)
+"""How the number that is left can be written; `negative` shows -1 in place of 0."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """What is left of the day's requests, and how the answers say so."""
+
+    limit: int
+    resets_at: float
+    used: int = 0
+    reset_form: str = "documented"
+    remaining_form: str = "number"
+
+    @property
+    def remaining(self) -> int:
+        """How many requests are left until the reset."""
+        return max(self.limit - self.used, 0)
+
+    def refresh(self, now: float) -> None:
+        """Start anew when the reset has passed."""
+        if now >= self.resets_at:
+            self.used = 0
+            self.resets_at = clock.next_pacific_midnight(now)
+
+    def spend(self, now: float) -> None:
+        """Count one request; raise code 4084 when none is left."""
+        self.refresh(now)
+        if self.remaining == 0:
+            reset = clock.documented_date(self.resets_at)
+            message = f"The limit of {self.limit} requests has been reached. It resets at {reset}."
+            raise ArenaError(4084, message)
+        self.used += 1
+
+    def headers(self, now: float, skew_seconds: float) -> Headers:
+        """Return the two headers that every answer carries, in the form that is set."""
+        write = REMAINING_FORMS[self.remaining_form]
+        pairs = (
+            ("X-Arena-Requests-Remaining", None if write is None else write(self.remaining)),
+            ("X-Arena-Next-Request-Limit-Reset", self._reset_text(now, skew_seconds)),
+        )
+        return tuple((name, text) for name, text in pairs if text is not None)
+
+    def _reset_text(self, now: float, skew_seconds: float) -> str | None:
+        if self.reset_form == "past":
+            return clock.documented_date(now + skew_seconds - PAST_SECONDS)
+        write = RESET_FORMS[self.reset_form]
+        return None if write is None else write(self.resets_at + skew_seconds)

@@ -1,0 +1,196 @@
+"""The control interface's commands: checked JSON in, changes to the workspace, JSON out."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from infra.simulator import control_schemas as schemas
+from infra.simulator import names
+from infra.simulator.criteria import Asked
+from infra.simulator.definitions import ExportDefinition
+from infra.simulator.errors import ArenaError
+from infra.simulator.exports import LateRun
+from infra.simulator.faults import Fault, Queued
+from infra.simulator.runs import RunPlan, Step
+from infra.simulator.workspace import Workspace
+
+Body = Mapping[str, Any]
+_LONGEST_MESSAGE = 500
+
+
+class ControlError(Exception):
+    """A command that cannot be followed; `field` names what is wrong in its body."""
+
+    def __init__(self, message: str, field: str = "body", status: int = 400) -> None:
+        """Keep the field, `body` where it is the whole."""
+        self.field = field
+        self.status = status
+        super().__init__(message)
+
+
+def set_settings(workspace: Workspace, body: object) -> None:
+    """Change some of the settings."""
+    checked = _checked(body, schemas.SETTINGS)
+    workspace.settings = replace(workspace.settings, **_snake(checked))
+
+
+def plan_runs(workspace: Workspace, body: object) -> None:
+    """Say what the next run, or the next `count` runs, shall do."""
+    checked = dict(_checked(body, schemas.NEXT_RUNS))
+    times = checked.pop("count", 1)
+    workspace.exports.plans.extend([_plan(checked)] * times)
+
+
+def start_foreign_run(workspace: Workspace, body: object) -> Body:
+    """Start a run of another user, which holds the slot for `seconds`; return its GUID."""
+    checked = dict(_checked(body, schemas.FOREIGN_RUN))
+    definition = _definition(workspace, checked.pop("exportGuid", names.DEFINITION_EXPORT_GUID))
+    asked = _asked(definition, checked.pop("itemGuids", None))
+    if "seconds" in checked:
+        checked |= {"createdSeconds": 0.0, "runningSeconds": checked.pop("seconds")}
+    asked_run = LateRun(workspace.accounts.foreign, definition, asked)
+    try:
+        run = workspace.start_foreign_run(asked_run, _plan(checked))
+    except ArenaError as error:
+        raise ControlError(str(error), status=409) from error
+    return {"runGuid": run.guid}
+
+
+def turn_run(workspace: Workspace, run_guid: str, body: object) -> None:
+    """Give a run another status at once."""
+    checked = _checked(body, schemas.RUN)
+    try:
+        workspace.turn_run(run_guid, checked["status"])
+    except ArenaError as error:
+        raise ControlError(str(error), "runGuid", status=404) from error
+
+
+def add_faults(workspace: Workspace, body: object) -> None:
+    """Queue a fault or a list of them."""
+    faults = body if isinstance(body, list) else [body]
+    now = workspace.now()
+    workspace.faults.queued.extend([_fault(fault, now) for fault in faults])
+
+
+def clear_faults(workspace: Workspace) -> None:
+    """Forget the faults that are still to come."""
+    workspace.faults.queued.clear()
+
+
+def clear_plans(workspace: Workspace) -> None:
+    """Forget what was said about the next runs."""
+    workspace.exports.plans.clear()
+
+
+def kill_sessions(workspace: Workspace) -> None:
+    """End every session, as a login elsewhere would."""
+    for user in workspace.accounts.users:
+        workspace.accounts.end(user)
+
+
+def set_budget(workspace: Workspace, body: object) -> None:
+    """Set what is left of the budget, when it starts anew, and how its headers are written."""
+    checked, budget, now = _checked(body, schemas.BUDGET), workspace.budget, workspace.now()
+    limit = checked.get("limit", budget.limit)
+    if checked.get("remaining", 0) > limit:
+        message = f"more than the limit of {limit}"
+        raise ControlError(message, "remaining")
+    budget.refresh(now)
+    budget.limit = limit
+    if "remaining" in checked:
+        budget.used = limit - checked["remaining"]
+    if "resetSeconds" in checked:
+        budget.resets_at = now + checked["resetSeconds"]
+    budget.reset_form = checked.get("resetForm", budget.reset_form)
+    budget.remaining_form = checked.get("remainingForm", budget.remaining_form)
+
+
+def set_account(workspace: Workspace, body: object) -> None:
+    """Lock the machine user, change the password, or refuse every login with a code."""
+    checked, accounts = _checked(body, schemas.ACCOUNT), workspace.accounts
+    machine = accounts.machine
+    machine.password = checked.get("password", machine.password)
+    if "lockedSeconds" in checked:
+        machine.locked_until = workspace.now() + checked["lockedSeconds"]
+        machine.bad_tries = 0
+    accounts.refusal = checked.get("refusal", accounts.refusal)
+    accounts.answered_workspace_id = checked.get(
+        "answeredWorkspaceId", accounts.answered_workspace_id
+    )
+
+
+def set_guids(workspace: Workspace, body: object) -> None:
+    """Replace the sets that are named: bad, unknown, poison."""
+    for name, guids in _checked(body, schemas.GUIDS).items():
+        setattr(workspace.exports.guid_sets, name, frozenset(guids))
+
+
+def put_definition(workspace: Workspace, export_guid: str, body: object) -> None:
+    """Add an export definition or replace one."""
+    fields = _snake(_checked(body, schemas.DEFINITION))
+    fields = {"name": export_guid, **fields}
+    if "views" in fields:
+        fields["views"] = tuple(fields["views"])
+    workspace.exports.definitions[export_guid] = ExportDefinition(export_guid, **fields)
+
+
+def _plan(checked: Body) -> RunPlan:
+    fields = _snake(checked)
+    steps = tuple(Step(**step) for step in fields.pop("steps", ()))
+    return RunPlan(**fields, steps=steps)
+
+
+def _fault(body: object, now: float) -> Queued:
+    checked = dict(_checked(body, schemas.FAULT))
+    queue: dict[str, Any] = {
+        name: checked.pop(name) for name in ("skip", "times") if name in checked
+    }
+    if "lastsSeconds" in checked:
+        queue = {"times": None, "ends_at": now + checked.pop("lastsSeconds"), **queue}
+    answers = not checked.keys().isdisjoint({"status", "code", "body", "drop"})
+    work = not answers or "lateSeconds" in checked
+    arena_headers = "code" in checked and "body" not in checked
+    fields = _snake({"work": work, "arenaHeaders": arena_headers, **checked})
+    fields["headers"] = tuple(checked.get("headers", {}).items())
+    for name in ("parameters", "item_guids"):
+        fields[name] = tuple(fields.get(name, ()))
+    return Queued(Fault(**fields), **queue)
+
+
+def _definition(workspace: Workspace, export_guid: str) -> ExportDefinition:
+    definition = workspace.exports.definitions.get(export_guid)
+    if definition is None:
+        message = "no such export definition"
+        raise ControlError(message, "exportGuid")
+    return definition
+
+
+def _asked(definition: ExportDefinition, item_guids: list[str] | None) -> Asked:
+    if item_guids is None:
+        return Asked(definition.criteria)
+    criterion = {"attribute": "guid", "operator": "IS_IN", "value": item_guids}
+    return Asked(((criterion,),), tuple(dict.fromkeys(item_guids)))
+
+
+def _checked(body: object, schema: schemas.Schema) -> Body:
+    error = best_match(Draft202012Validator(schema).iter_errors(body))
+    if error is not None:
+        raise ControlError(error.message[:_LONGEST_MESSAGE], _field(error))
+    assert isinstance(body, Mapping)  # noqa: S101 - every schema says so
+    return body
+
+
+def _field(error: ValidationError) -> str:
+    """Return where in the body the mistake is, with dots; jsonschema names a key in its text."""
+    path = [str(part) for part in error.absolute_path]
+    if error.validator in {"additionalProperties", "required"}:
+        path += re.findall(r"'([^']*)' (?:was|were|is a required)", error.message)[-1:]
+    return ".".join(path) or "body"
+
+
+def _snake(body: Body) -> dict[str, Any]:
+    return {re.sub(r"[A-Z]", lambda hit: f"_{hit[0].lower()}", key): body[key] for key in body}

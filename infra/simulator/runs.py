@@ -1,0 +1,117 @@
+"""Export runs: what is planned for them, and where each stands at a given time."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from infra.simulator.accounts import User
+from infra.simulator.definitions import Criteria
+from infra.simulator.settings import Settings
+
+
+class RunStatus(StrEnum):
+    """The documented statuses; a plan can name any other, too."""
+
+    CREATED = "CREATED"
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    DOWNLOADED = "DOWNLOADED"
+    FAILED = "FAILED"
+    ABORTED = "ABORTED"
+
+
+READY = frozenset[str]({RunStatus.COMPLETE, RunStatus.DOWNLOADED})
+ENDED = READY | {RunStatus.FAILED, RunStatus.ABORTED}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A status and for how long it lasts; the last step of a plan lasts for ever."""
+
+    status: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What the next run shall do where it differs from the settings.
+
+    `file_entries` says how `files` lists them: `whole`, the last one `withoutGuid`, or the first
+    one `twice`; `file_entries_seconds` for how long after the end, None for ever.
+    """
+
+    status: str | None = None
+    created_seconds: float | None = None
+    running_seconds: float | None = None
+    steps: tuple[Step, ...] = ()
+    files: int | None = None
+    criteria_results_count: int | None = None
+    file_entries: str = "whole"
+    file_entries_seconds: float | None = None
+
+    def timeline(self, settings: Settings, end: str, start_at: float) -> list[tuple[float, str]]:
+        """Return when the run enters which status; `end` is its last where none is planned."""
+        timeline, at = [], start_at
+        for step in self.steps or self._usual_steps(settings, self.status or end):
+            timeline.append((at, step.status))
+            at += step.seconds
+        return timeline
+
+    def _usual_steps(self, settings: Settings, end: str) -> tuple[Step, ...]:
+        created, running = self.created_seconds, self.running_seconds
+        return (
+            Step(RunStatus.CREATED, settings.created_seconds if created is None else created),
+            Step(RunStatus.RUNNING, settings.running_seconds if running is None else running),
+            Step(end),
+        )
+
+
+@dataclass(slots=True)
+class Run:
+    """One export run. `timeline` holds when it enters which status, oldest first."""
+
+    guid: str
+    number: int
+    export_guid: str
+    creator: User
+    criteria: Criteria
+    item_guids: Sequence[str]
+    created_at: float
+    results_count: int
+    timeline: list[tuple[float, str]]
+    file_guids: tuple[str, ...] = field(default=())
+    file_entries: str = "whole"
+    file_entries_seconds: float | None = None
+
+    def status(self, now: float) -> str:
+        """Return the status that the run has at this time."""
+        first = self.timeline[0][1]
+        return next((status for at, status in reversed(self.timeline) if at <= now), first)
+
+    def ended_at(self, now: float) -> float | None:
+        """Return when the run ended, None while it is in progress."""
+        return next((at for at, status in self.timeline if status in ENDED and at <= now), None)
+
+    def is_ready(self, now: float) -> bool:
+        """Tell whether there are results to be fetched."""
+        return self.status(now) in READY
+
+    def listed_files(self, now: float) -> tuple[str | None, ...]:
+        """Return the GUIDs as `files` lists them: the last one missing, or the first one twice.
+
+        That lasts `file_entries_seconds` from the end of the run on, None for ever.
+        """
+        seconds = math.inf if self.file_entries_seconds is None else self.file_entries_seconds
+        if now >= (self.ended_at(now) or now) + seconds or not self.file_guids:
+            return self.file_guids
+        listed: Mapping[str, tuple[str | None, ...]] = {
+            "withoutGuid": (*self.file_guids[:-1], None),
+            "twice": (*self.file_guids, self.file_guids[0]),
+        }
+        return listed.get(self.file_entries, self.file_guids)
+
+    def turn(self, status: str, now: float) -> None:
+        """Give the run another status from now on, whatever was planned."""
+        self.timeline = [(at, planned) for at, planned in self.timeline if at <= now]
+        self.timeline.append((now, status))

@@ -1,0 +1,61 @@
+"""How runs, definitions and files look in Arena's answers."""
+
+from collections.abc import Mapping
+
+from infra.simulator.clock import zulu
+from infra.simulator.definitions import Criteria, ExportDefinition
+from infra.simulator.runs import Run
+from infra.simulator.settings import Settings
+
+_EMPTY_FILES: Mapping[str, Mapping[str, object]] = {
+    "absent": {},
+    "empty": {"files": []},
+    "null": {"files": None},
+}
+
+
+def run_view(run: Run, now: float, settings: Settings) -> dict[str, object]:
+    """Return a run as Arena shows it; `files` is there once it is ready."""
+    ended_at, skew = run.ended_at(now), settings.clock_skew_seconds
+    creator = run.creator
+    view: dict[str, object] = {
+        "completionDateTime": None if ended_at is None else zulu(ended_at + skew),
+        "creationDateTime": zulu(run.created_at + skew),
+        "creator": {"email": creator.email, "fullName": creator.full_name, "guid": creator.guid},
+        "criteria": _criteria_view(run.criteria, settings),
+        "criteriaResultsCount": run.results_count,
+    }
+    view |= _files_view(run, now, settings)
+    return view | {"guid": run.guid, "number": run.number, "status": run.status(now)}
+
+
+def definition_view(definition: ExportDefinition) -> dict[str, object]:
+    """Return an export definition as Arena shows it, with its most telling fields only."""
+    return {
+        "criteria": definition.criteria,
+        "format": definition.format,
+        "guid": definition.guid,
+        "name": definition.name,
+        "views": definition.views,
+    }
+
+
+def _criteria_view(criteria: Criteria, settings: Settings) -> object:
+    groups = [
+        [
+            {name: criterion[name] for name in ("attribute", "value", "operator")}
+            for criterion in group
+        ]
+        for group in criteria
+    ]
+    if settings.criteria_shape == "groups":
+        return groups
+    return [criterion for group in groups for criterion in group]
+
+
+def _files_view(run: Run, now: float, settings: Settings) -> Mapping[str, object]:
+    if not run.is_ready(now):
+        return {}
+    if not run.file_guids:
+        return _EMPTY_FILES[settings.empty_files]
+    return {"files": [{"guid": guid, "title": None} for guid in run.listed_files(now)]}

@@ -1,0 +1,168 @@
+"""The simulated Arena workspace: a model in memory, without threads, sockets or sleeping.
+
+It takes its time from an injected clock (epoch seconds) and everything made up from an injected
+`random.Random`, so that the same calls at the same times give the same answers. Nothing happens
+between two calls: what time has brought about is worked out when somebody asks.
+
+Methods raise `ArenaError` where Arena would refuse, and return what Arena's JSON would hold.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+
+from infra.simulator import files, views
+from infra.simulator.accounts import Accounts, User
+from infra.simulator.budget import Budget
+from infra.simulator.clock import next_pacific_midnight
+from infra.simulator.errors import not_found
+from infra.simulator.exports import Exports, LateRun
+from infra.simulator.faults import FaultQueue
+from infra.simulator.journal import Journal
+from infra.simulator.runs import Run, RunPlan, RunStatus
+from infra.simulator.settings import Settings, Start
+
+View = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file's content and the name that it is offered under."""
+
+    name: str
+    content: bytes
+
+
+class Workspace:
+    """One Arena workspace with its users, export definitions, runs and request budget."""
+
+    accounts: Accounts
+    budget: Budget
+    exports: Exports
+    faults: FaultQueue
+    journal: Journal
+    settings: Settings
+
+    def __init__(self, clock: Callable[[], float], rng: Random, start: Start | None = None) -> None:
+        """Set up a fresh workspace."""
+        self._clock = clock
+        self._rng = rng
+        self.start = start or Start()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything that happened since the start."""
+        self.settings = self.start.settings
+        self.accounts = Accounts(self.start, self._rng)
+        self.budget = Budget(self.start.budget_limit, next_pacific_midnight(self._clock()))
+        self.exports = Exports(self._rng)
+        self.faults = FaultQueue()
+        self.journal = Journal()
+
+    def now(self) -> float:
+        """Return the time, after everything due until then has come about."""
+        now = self._clock()
+        self.exports.advance(now, self.settings)
+        return now
+
+    def arena_time(self) -> float:
+        """Return the time as Arena's own clock shows it."""
+        return self._clock() + self.settings.clock_skew_seconds
+
+    def spend_request(self) -> None:
+        """Count a request against the budget; raise code 4084 when it is spent."""
+        self.budget.spend(self.now())
+
+    def budget_headers(self) -> tuple[tuple[str, str], ...]:
+        """Return the headers that tell what is left of the budget."""
+        now = self.now()
+        self.budget.refresh(now)
+        return self.budget.headers(now, self.settings.clock_skew_seconds)
+
+    def log_in(self, body: object) -> View:
+        """Start a session for whom the body names (`POST /login`)."""
+        answer = self.accounts.login(body, self.now(), self.settings)
+        return answer | {"workspaceRequestLimit": self.budget.limit}
+
+    def log_out(self, user: User) -> View:
+        """End the user's session (`PUT /logout`)."""
+        self.accounts.end(user)
+        return {}
+
+    def user_of(self, session_id: str | None) -> User:
+        """Return the session's user; raise code 401 for a dead session or none."""
+        return self.accounts.user_of(session_id, self.now(), self.settings)
+
+    def read_definition(self, export_guid: str) -> View:
+        """Return an export definition (`GET /exports/<GUID>`)."""
+        return views.definition_view(self.exports.definition(export_guid, self.settings))
+
+    def submit_run(
+        self, user: User, export_guid: str, body: object, late_seconds: float = 0.0
+    ) -> View:
+        """Start a run (`POST /exports/<GUID>/runs`).
+
+        With `late_seconds` the run is created that much later and the answer is empty: it
+        stands for one that never arrives.
+        """
+        now = self.now()
+        asked_run = self.exports.ask(user, export_guid, body, now, self.settings)
+        if late_seconds > 0:
+            self.exports.start_late(asked_run, now + late_seconds)
+            return {}
+        return self._view(self.exports.start(asked_run, now, self.settings))
+
+    def list_runs(self, user: User, export_guid: str, query: Mapping[str, str]) -> View:
+        """Return a definition's runs (`GET /exports/<GUID>/runs`)."""
+        runs = self.exports.list_runs(user, export_guid, query, self.now(), self.settings)
+        return {"count": len(runs), "results": [self._view(run) for run in runs]}
+
+    def read_run(self, user: User, export_guid: str, run_guid: str) -> View:
+        """Return a run (`GET /exports/<GUID>/runs/<GUID>`)."""
+        self.now()
+        return self._view(self.exports.own_run(user, export_guid, run_guid, self.settings))
+
+    def read_file(self, user: User, export_guid: str, run_guid: str, file_guid: str) -> View:
+        """Return what is known about a file (`GET …/files/<GUID>`)."""
+        run, download = self._download(user, export_guid, run_guid, file_guid)
+        return {
+            "creationDateTime": self._view(run)["completionDateTime"],
+            "guid": file_guid,
+            "mimeType": "application/zip",
+            "name": download.name,
+            "size": len(download.content),
+            "title": None,
+        }
+
+    def download(self, user: User, export_guid: str, run_guid: str, file_guid: str) -> Download:
+        """Return a file (`GET …/files/<GUID>/content`), which makes its run DOWNLOADED."""
+        run, download = self._download(user, export_guid, run_guid, file_guid)
+        now = self.now()
+        if run.status(now) == RunStatus.COMPLETE:
+            run.turn(RunStatus.DOWNLOADED, now)
+        return download
+
+    def start_foreign_run(self, asked_run: LateRun, plan: RunPlan) -> Run:
+        """Start a run that is not ours; raise code 3144 while the slot is taken."""
+        return self.exports.start_as_planned(asked_run, plan, self.now(), self.settings)
+
+    def turn_run(self, run_guid: str, status: str) -> Run:
+        """Give a run another status from now on; raise code 3012 where there is none."""
+        run = self.exports.any_run(run_guid)
+        if run is None:
+            raise not_found(run_guid)
+        run.turn(status, self.now())
+        return run
+
+    def _view(self, run: Run) -> View:
+        return views.run_view(run, self._clock(), self.settings)
+
+    def _download(
+        self, user: User, export_guid: str, run_guid: str, file_guid: str
+    ) -> tuple[Run, Download]:
+        now = self.now()
+        run = self.exports.own_run(user, export_guid, run_guid, self.settings)
+        self.exports.check_file(run, file_guid, now, self.settings)
+        definition = self.exports.definition(export_guid, self.settings)
+        content = files.file_content(run, definition, file_guid)
+        return run, Download(files.file_name(run, file_guid), content)

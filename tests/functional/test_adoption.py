@@ -1,0 +1,401 @@
+"""A run whose answer was lost is found, whatever stands beside it (R3)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arena_exports.services.adoption import SECONDS_BEFORE_A_LOOK, Finding
+from arena_exports.wiring.submit import make_submission
+from infra.simulator import control, names
+from tests.support.world import EXPORT, World, attempt_in_slot, item_guid
+
+if TYPE_CHECKING:
+    from arena_exports.arena.protocol import HttpAnswer, HttpRequest
+
+ITEMS = [item_guid(n) for n in range(5)]
+LOST = {"method": "POST", "path": "*/runs", "work": True, "drop": True}
+
+
+def known_world() -> World:
+    """Return a world in which one run was made, so that our user is known."""
+    world = World()
+    world.send(item_guid(99))
+    world.settle()
+    return world
+
+
+def exported_once(world: World) -> bool:
+    """Tell whether each of the items was exported exactly once."""
+    return all(world.exported()[guid] == 1 for guid in ITEMS)
+
+
+def ours(world: World) -> int:
+    """Count the runs of our user."""
+    return sum(1 for run in world.arena.exports.runs if run.creator.email.startswith("machine"))
+
+
+@pytest.mark.parametrize("seconds", [1, 120, 2000])
+def test_adoption__of_a_run_at_any_stage(seconds: int) -> None:
+    """A run that has ended already, ends meanwhile, or runs on, is adopted all the same."""
+    world = known_world()
+    control.plan_runs(world.arena, {"runningSeconds": seconds})
+    control.add_faults(world.arena, LOST)
+    world.send(*ITEMS)
+    world.settle()
+    assert exported_once(world)
+    assert ours(world) == 2
+
+
+def test_adoption__as_soon_as_no_run_can_come_to_exist_any_more() -> None:
+    """A submit that lives to see its answer lost does not leave the slot to the lease's end."""
+    world = known_world()
+    control.plan_runs(world.arena, {"runningSeconds": 2000})
+    control.add_faults(world.arena, LOST)
+    world.send(*ITEMS)
+    world.clock.sleep(SECONDS_BEFORE_A_LOOK - 5)
+    world.reconcile()
+    assert world.telemetry.metrics["ArenaRequestsToLook"] == 0
+    world.clock.sleep(10)
+    world.reconcile()
+    assert world.telemetry.metrics["RunsAdopted"] == 1
+
+
+def test_adoption__of_a_run_that_does_not_say_when_it_was_created() -> None:
+    """Its items tell, and that we can read it."""
+    world = known_world()
+    control.plan_runs(world.arena, {"runningSeconds": 2000})
+    control.add_faults(world.arena, LOST)
+    send = world.transport.send
+
+    def without_times(request: HttpRequest) -> HttpAnswer:
+        answer = send(request)
+        return replace(answer, body=answer.body.replace(b"creationDateTime", b"createdOn"))
+
+    world.transport.send = without_times  # type: ignore[method-assign]
+    world.send(*ITEMS)
+    world.settle()
+    assert exported_once(world)
+    assert ours(world) == 2
+    assert world.answers(3144) == 0
+
+
+def test_adoption__not_of_a_stranger_s_run_with_the_same_items() -> None:
+    """A run of somebody else with the same items, at the same time, is not taken for ours."""
+    world = known_world()
+    control.add_faults(world.arena, {**LOST, "work": False})
+    world.send(*ITEMS)
+    control.start_foreign_run(
+        world.arena, {"seconds": 300, "exportGuid": EXPORT, "itemGuids": ITEMS}
+    )
+    world.settle()
+    assert exported_once(world)
+    assert world.telemetry.metrics["RunsUnreadable"] == 0
+    assert world.telemetry.metrics["RunsAdopted"] == 0
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["beside ours", "instead of ours"])
+def test_adoption__not_of_a_stranger_s_run_while_nobody_knows_who_we_are(*, own: bool) -> None:
+    """Before the first 201, and without items to compare: what cannot be read is not ours."""
+    world = World()
+    control.add_faults(world.arena, {**LOST, "work": own})
+    control.plan_runs(world.arena, {"runningSeconds": 2})
+    world.send({"exportGuid": names.DEFINITION_EXPORT_GUID})
+    world.run_for(10)
+    stranger = {"seconds": 20, "exportGuid": names.DEFINITION_EXPORT_GUID}
+    control.start_foreign_run(world.arena, stranger)
+    world.settle()
+    assert len(world.events("run.completed")) == 1
+    assert ours(world) == 1
+    assert world.telemetry.metrics["RunsAdopted"] == own
+    assert world.telemetry.metrics["RunsUnreadable"] == 0
+
+
+def test_adoption__not_of_an_older_run_of_ours_with_the_same_items() -> None:
+    """The same items exported a moment ago are not taken for the answer that was lost."""
+    world = known_world()
+    world.send(*ITEMS)
+    world.settle()
+    control.add_faults(world.arena, {**LOST, "work": False})
+    world.send(*ITEMS)
+    world.settle()
+    assert all(world.exported()[guid] == 2 for guid in ITEMS)
+    assert ours(world) == 3
+
+
+@pytest.mark.parametrize("skew", [-600, 600])
+@pytest.mark.parametrize("shape", ["array", "groups"])
+def test_adoption__with_a_clock_that_is_off(skew: int, shape: str) -> None:
+    """Arena's clock ten minutes off, and either shape of criteria, do not matter."""
+    world = known_world()
+    control.set_settings(world.arena, {"clockSkewSeconds": skew, "criteriaShape": shape})
+    control.add_faults(world.arena, LOST)
+    world.send(*ITEMS)
+    world.settle()
+    assert exported_once(world)
+    assert ours(world) == 2
+
+
+@pytest.mark.parametrize("skew", [-600, 600])
+def test_fault_92__adoption_with_a_clock_that_is_off_and_not_shown(skew: int) -> None:
+    """Where no Date header can be read, a run may have been created a quarter of an hour off."""
+    world = known_world()
+    control.set_settings(world.arena, {"clockSkewSeconds": skew, "dateForm": "none"})
+    control.add_faults(world.arena, LOST)
+    world.send(*ITEMS)
+    world.settle()
+    assert exported_once(world)
+    assert ours(world) == 2
+
+
+def test_adoption__looks_at_what_is_new_and_not_at_the_whole_list() -> None:
+    """The list of runs may be long: it is asked by status and by time, never whole."""
+    world = known_world()
+    for n in range(30):
+        world.send(item_guid(1000 + n))
+        world.settle()
+    control.add_faults(world.arena, LOST)
+    world.send(*ITEMS)
+    seen: list[str] = []
+    send = world.transport.send
+
+    def keep(request):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - as the transport
+        seen.append(request.path)
+        return send(request)
+
+    world.transport.send = keep  # type: ignore[method-assign]
+    world.settle()
+    assert exported_once(world)
+    lists = [path for path in seen if "/runs?" in path]
+    assert len(lists) == 3
+    assert all("status=" in path or "completionDateTimeFrom=" in path for path in lists)
+
+
+def test_adoption__goes_on_when_the_slot_is_taken_in_between() -> None:
+    """A 3144 after an unknown POST means to look again, not to give up."""
+    world = known_world()
+    control.add_faults(world.arena, {**LOST, "work": False})
+    world.send(*ITEMS)
+    world.run_for(200)
+    control.start_foreign_run(world.arena, {"seconds": 400})
+    world.settle()
+    assert exported_once(world)
+    assert ours(world) == 2
+
+
+def test_adoption__looks_are_ninety_seconds_and_a_minute_after() -> None:
+    """First look 90 s after the POST was sent, second 60 s later; then it is sent again."""
+    world = known_world()
+    control.add_faults(world.arena, {**LOST, "work": False})
+    world.send(*ITEMS)
+    attempt = attempt_in_slot(world)
+    world.clock.time = world.ledger.lease.read().expires_at
+    world.reconcile()
+    assert world.ledger.lease.read().expires_at == int(world.clock.now()) + 60
+    assert attempt_in_slot(world) == replace(attempt, looks=1)
+    posts = world.posts()
+    world.clock.sleep(60)
+    world.reconcile()
+    assert world.posts() == posts + 1
+    again = attempt_in_slot(world)
+    assert again.attempt_id != attempt.attempt_id
+    assert (again.first_sent_at, again.looks) == (attempt.sent_at, 0)
+
+
+def test_fault_15__second_post_follows_as_soon_as_it_may() -> None:
+    """An execution wakes submit for each search: the next POST is sent 150 s after the first."""
+    world = known_world()
+    control.add_faults(world.arena, {**LOST, "work": False})
+    world.send(*ITEMS)
+    world.settle()
+    first, second = [r.at for r in world.arena.journal.records if r.purpose == "submit"][1:]
+    assert 150 <= second - first < 156
+    assert exported_once(world)
+
+
+def test_fault_87__refused_filter_is_left_out() -> None:
+    """The whole list is read, and the run is found in it."""
+    world = known_world()
+    control.plan_runs(world.arena, {"runningSeconds": 2000})
+    filtered = {"method": "GET", "path": "*/runs", "parameters": ["*"], "code": 3002, "times": 50}
+    control.add_faults(world.arena, [LOST, filtered])
+    world.send(*ITEMS)
+    world.settle()
+    assert exported_once(world)
+    assert ours(world) == 2
+    assert world.telemetry.metrics["RunsAdopted"] == 1
+
+
+@pytest.mark.parametrize("code", [404, 3011, 3012, 3024])
+def test_fault_87__refused_list_never_counts_as_empty(code: int) -> None:
+    """Whatever refuses the list for some minutes, no second POST is sent before it was read."""
+    world = known_world()
+    control.plan_runs(world.arena, {"runningSeconds": 3000})
+    refused = {"method": "GET", "path": "*/runs", "code": code, "times": 8}
+    control.add_faults(world.arena, [LOST, refused])
+    world.send(*ITEMS)
+    world.settle()
+    assert exported_once(world)
+    assert world.posts() == 2
+
+
+def test_fault_87__list_that_stays_refused_holds_the_slot_for_minutes_only() -> None:
+    """After six refusals over ten minutes the requests are pending again, and others go on."""
+    world = known_world()
+    world.prove()
+    refused = {"method": "GET", "path": f"*/{EXPORT}/runs", "code": 3012, "times": 1000}
+    control.add_faults(world.arena, [{**LOST, "work": False}, refused])
+    world.send(*ITEMS)
+    world.send({"exportGuid": names.DEFINITION_EXPORT_GUID})
+    world.run_for(690)
+    assert world.posts() == 2
+    world.settle()
+    assert exported_once(world)
+    assert world.telemetry.metrics["RunsUnreadable"] == 1
+
+
+def test_adoption__does_not_look_before_ninety_seconds() -> None:
+    """Whoever has the lease earlier comes back when a run could not come to be any more."""
+    world = known_world()
+    control.add_faults(world.arena, LOST)
+    world.send(*ITEMS)
+    attempt = attempt_in_slot(world)
+    adoption = make_submission(world.parts)._adoption
+    before = len(world.arena.journal.records)
+    lease = world.ledger.lease.take(world.ledger.lease.read())
+    assert adoption.look(lease, attempt) is Finding.OPEN
+    assert len(world.arena.journal.records) == before
+    assert world.ledger.lease.read().expires_at == attempt.sent_at + 90
+    world.clock.time = attempt.sent_at + 90
+    world.reconcile()
+    assert world.telemetry.metrics["RunsAdopted"] == 1
+
+
+def test_adoption__looks_that_bring_no_answer_come_ever_later() -> None:
+    """From a minute to ten; none of them counts as a look that found nothing."""
+    world = known_world()
+    control.add_faults(world.arena, LOST)
+    world.send(*ITEMS)
+    attempt = attempt_in_slot(world)
+    waits = []
+    for count in range(1, 7):
+        control.add_faults(
+            world.arena, {"method": "GET", "path": "*/runs", "drop": True, "times": 3}
+        )
+        world.clock.time = world.ledger.lease.read().expires_at
+        world.reconcile()
+        lease = world.ledger.lease.read()
+        waits.append(lease.expires_at - world.clock.now())
+        assert lease.failed_looks == count
+        assert attempt_in_slot(world) == attempt
+        world.arena.faults.queued.clear()
+    assert waits == pytest.approx([60, 120, 240, 480, 600, 600], abs=1)
+    world.settle()
+    assert exported_once(world)
+
+
+def test_adoption__waits_for_the_budget() -> None:
+    """A look that the budget forbids is made after the reset, and nothing is counted."""
+    world = known_world()
+    control.add_faults(world.arena, LOST)
+    world.send(*ITEMS)
+    attempt = attempt_in_slot(world)
+    control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 5000})
+    world.clock.time = world.ledger.lease.read().expires_at
+    world.reconcile()
+    lease = world.ledger.lease.read()
+    assert 3000 < lease.expires_at - world.clock.now() <= 5100
+    assert lease.failed_looks == 0
+    assert attempt_in_slot(world) == attempt
+    world.settle()
+    assert exported_once(world)
+
+
+def test_adoption__does_not_post_again_below_the_reserve() -> None:
+    """Two looks that found nothing allow a POST, and the budget must allow it too."""
+    world = known_world()
+    control.add_faults(world.arena, {**LOST, "work": False})
+    world.send(*ITEMS)
+    control.set_budget(world.arena, {"remaining": 50, "resetSeconds": 5000})
+    posts = world.posts()
+    world.run_for(4000)
+    assert world.posts() == posts
+    assert attempt_in_slot(world).looks <= 2
+    world.settle()
+    assert exported_once(world)
+
+
+def test_adoption__after_a_busy_slot_looks_anew() -> None:
+    """A 3144 after an unknown POST: a minute later, and with two looks again before a POST."""
+    world = known_world()
+    control.add_faults(world.arena, {**LOST, "work": False})
+    world.send(*ITEMS)
+    control.start_foreign_run(world.arena, {"seconds": 10_000})
+    for _ in range(2):
+        world.clock.time = world.ledger.lease.read().expires_at
+        world.reconcile()
+    lease = world.ledger.lease.read()
+    assert lease.expires_at == pytest.approx(world.clock.now() + 60, abs=1)
+    attempt = attempt_in_slot(world)
+    assert (attempt.looks, attempt.follows_unknown) == (0, True)
+    assert world.telemetry.metrics["LeaseWaits"] == 1
+
+
+def test_adoption__locked_account_is_waited_out() -> None:
+    """A second POST that finds no session comes back when the lock is over, and looks anew."""
+    world = known_world()
+    control.add_faults(world.arena, {**LOST, "work": False})
+    world.send(*ITEMS)
+    world.clock.time = world.ledger.lease.read().expires_at
+    world.reconcile()
+    control.add_faults(
+        world.arena, {"method": "POST", "path": "*/runs", "status": 401, "code": 401}
+    )
+    control.set_account(world.arena, {"lockedSeconds": 300})
+    world.clock.time = world.ledger.lease.read().expires_at
+    world.reconcile()
+    lease = world.ledger.lease.read()
+    assert lease.expires_at == pytest.approx(world.clock.now() + 330, abs=2)
+    world.settle()
+    assert exported_once(world)
+    assert ours(world) == 2
+
+
+def test_adoption__of_what_is_left_of_a_run() -> None:
+    """Items that Arena refused by name are not part of the run that is looked for."""
+    world = known_world()
+    control.set_settings(world.arena, {"badGuidsNamed": "all"})
+    control.set_guids(world.arena, {"bad": [ITEMS[0]]})
+    control.add_faults(world.arena, {**LOST, "skip": 1})
+    world.send(*ITEMS)
+    world.settle()
+    assert sorted(world.exported()) == [*ITEMS[1:], item_guid(99)]
+    assert world.telemetry.metrics["RunsAdopted"] == 1
+    assert world.telemetry.metrics["ItemsPerRun"] == 1 + 4
+    assert ours(world) == 2
+
+
+def test_adoption__needs_no_more_of_the_budget_than_the_look() -> None:
+    """A run that a later look finds is adopted below the reserve, where none may be started."""
+    world = known_world()
+    control.add_faults(world.arena, {"method": "POST", "path": "*/runs", "lateSeconds": 100})
+    world.send(*ITEMS)
+    world.clock.time = world.ledger.lease.read().expires_at
+    world.reconcile()
+    assert attempt_in_slot(world).looks == 1
+    control.set_budget(world.arena, {"remaining": 50, "resetSeconds": 50_000})
+    world.clock.time = world.ledger.lease.read().expires_at
+    world.reconcile()
+    assert world.telemetry.metrics["RunsAdopted"] == 1
+
+
+def test_adoption__does_not_tell_who_we_are() -> None:
+    """Only the answer to a POST of ours does: a stranger's run may look like ours."""
+    world = World()
+    control.add_faults(world.arena, LOST)
+    world.send(*ITEMS)
+    world.settle()
+    assert world.telemetry.metrics["RunsAdopted"] == 1
+    assert world.ledger.lease.read().creator_guid == ""

@@ -1,0 +1,138 @@
+"""What is off or changed once must not hold up everything for ever: clocks, users, sessions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from arena_exports.arena.protocol import HttpAnswer, HttpRequest
+from arena_exports.domain.model import Entry, ExportGuid, Group, Kind, Lane, RequestId, SetHistory
+from arena_exports.ledger.items import SlotState
+from arena_exports.ports import Check, If
+from infra.simulator import control, names
+from poll.handler import poll
+from tests.support.odd import Apart
+from tests.support.world import World, item_guid, items
+
+POST = {"method": "POST", "path": "*/runs"}
+GET = {"method": "GET", "path": "*/runs/*"}
+LOST = {**POST, "work": True, "drop": True}
+UNKNOWN_EXPORT = "NOSUCHDEFINITION0001"
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT"])
+def test_look__with_a_date_that_cannot_be(date: str) -> None:
+    """FAULT 32: a proxy's absurd clock neither stops the looks nor hides the run."""
+    world = World()
+    send = world.transport.send
+
+    def absurd(request: HttpRequest) -> HttpAnswer:
+        answer = send(request)
+        return HttpAnswer(answer.status, {**answer.headers, "date": date}, answer.body)
+
+    world.transport.send = absurd  # type: ignore[method-assign]
+    control.add_faults(world.arena, LOST)
+    world.send(item_guid(1))
+    world.settle()
+    assert dict(world.exported()) == {item_guid(1): 1}
+    assert world.posts() == 1
+
+
+@pytest.mark.parametrize("seconds", [-5, 5])
+def test_look__by_a_function_whose_clock_is_off(seconds: float) -> None:
+    """FAULT 14: who looks may have a clock some seconds apart from that of who sent."""
+    world = World()
+    control.add_faults(world.arena, LOST)
+    world.send(item_guid(1))
+    world.parts = replace(world.parts, clock=Apart(world.clock, seconds))
+    world.settle()
+    assert dict(world.exported()) == {item_guid(1): 1}
+    assert world.posts() == 1
+
+
+def test_spent_budget__told_to_a_function_whose_clock_is_behind() -> None:
+    """FAULT 30: an answer that was noted by a clock ahead does not hide a 429."""
+    world = World()
+    control.plan_runs(world.arena, {"runningSeconds": 100})
+    world.send(item_guid(1))
+    budget = world.ledger.budget.read()
+    world.ledger.budget.write(replace(budget, seen_at=budget.seen_at + 30))
+    control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 5000})
+    (state,) = world.executions.started.values()
+    assert poll(state, world.parts)["waitSeconds"] >= 900
+    before = len(world.arena.journal.records)
+    assert poll(state, world.parts)["waitSeconds"] >= 900
+    assert len(world.arena.journal.records) == before
+
+
+def test_look__after_the_machine_user_was_changed() -> None:
+    """FAULT 14: the run of the new user is ours too, although the last one was by the old user."""
+    world = World()
+    world.send(item_guid(0))
+    world.settle()
+    person = {
+        "email": names.FOREIGN_EMAIL,
+        "password": names.PASSWORD,
+        "workspaceId": names.WORKSPACE_ID,
+    }
+    world.credentials.write(person, "credentials-of-another")
+    control.kill_sessions(world.arena)
+    control.add_faults(world.arena, {**LOST, "skip": 1})
+    world.send(item_guid(1))
+    world.settle()
+    assert dict(world.exported()) == {item_guid(0): 1, item_guid(1): 1}
+    assert len(list(world.arena.exports.runs)) == 2
+
+
+def test_look__at_a_definition_that_arena_does_not_know() -> None:
+    """FAULT 87: a lost answer for an unknown definition holds up others for minutes only."""
+    world = World()
+    control.add_faults(world.arena, {**POST, "work": False, "drop": True})
+    world.send({"exportGuid": UNKNOWN_EXPORT, "itemGuids": items(1)})
+    world.send(item_guid(1))
+    world.run_for(1200)
+    assert dict(world.exported()) == {item_guid(1): 1}
+    assert world.ledger.lease.read().state is SlotState.IDLE
+    (rejection,) = world.events("rejected")
+    assert rejection["data"]["error"]["code"] in ("3011", "3012")
+
+
+def test_sessions__secret_that_was_overwritten_by_hand() -> None:
+    """FAULT 22: where the secret and the record name different dead sessions, a login follows."""
+    world = World()
+    world.send(item_guid(0))
+    world.settle()
+    world.session_secret.write({"arenaSessionId": "pasted"}, "by-hand")
+    control.kill_sessions(world.arena)
+    world.send(item_guid(1))
+    world.settle(7200)
+    assert world.exported()[item_guid(1)] == 1
+    assert world.telemetry.metrics["Logins"] == 2
+
+
+def test_overdue_run__that_cannot_be_read_is_said() -> None:
+    """FAULT 36: past its time-out a run is overdue, whether or not Arena answers."""
+    world = World(settings={"run_timeout_seconds": 60})
+    control.plan_runs(world.arena, {"runningSeconds": 10})
+    world.send(item_guid(1))
+    control.add_faults(world.arena, {**GET, "status": 503, "body": "x", "times": 30})
+    world.run_for(900)
+    assert world.telemetry.metrics["RunOverdue"] > 0
+    world.settle()
+    assert dict(world.exported()) == {item_guid(1): 1}
+
+
+def test_failed_definition_run__is_not_given_up_for_another_that_failed_earlier() -> None:
+    """FAULT 34: requests that share a suspect run wait for a success after the latest failure."""
+    world = World()
+    old = SetHistory(failures=1, first_failed_at=100)
+    new = SetHistory(failures=1, first_failed_at=200)
+    export_guid = ExportGuid(names.DEFINITION_EXPORT_GUID)
+    group = Group(Lane.SUSPECT, export_guid, Kind.DEFINITION)
+    requests = world.ledger.requests
+    fence = Check(("SLOT", "-"), If(absent=("PK",)))
+    for name, history in (("old", old), ("new", new)):
+        requests.put_set(group, name, [Entry(RequestId(name), None, (), 0)], history, fence)
+    (head,) = requests.heads()
+    assert requests.select(head, 10).history.first_failed_at == 200

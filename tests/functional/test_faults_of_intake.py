@@ -1,0 +1,349 @@
+"""The faults 1 to 11, 91 and 94 of the table in tests/README.md: intake."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arena_exports.domain.errors import (
+    DeliveryError,
+    LedgerUnavailableError,
+)
+from arena_exports.domain.messages import IntakeRules, parse_message
+from arena_exports.domain.runs import zulu
+from infra.simulator import control, names
+from tests.support.fakes import failing
+from tests.support.world import EXPORT, World, assert_exported, item_guid, items
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from arena_exports.domain.model import ExportRequest
+    from arena_exports.ports import Write
+
+
+def sns(content: object) -> dict[str, str]:
+    """Return what SNS delivers."""
+    message = json.dumps(content)
+    return {"Type": "Notification", "MessageId": "x", "TopicArn": "arn", "Message": message}
+
+
+def event_bridge(detail: object) -> dict[str, object]:
+    """Return what EventBridge delivers."""
+    return {"version": "0", "detail-type": "x", "source": "y", "detail": detail}
+
+
+def _request(record: dict[str, str]) -> ExportRequest | None:
+    rules = IntakeRules("default", names.DEFAULT_EXPORT_GUID)
+    return parse_message(record["messageId"], record["body"], rules)
+
+
+def test_fault_01__same_message_twice_is_one_request() -> None:
+    """A message that is delivered twice is recorded once, and acknowledged both times."""
+    world = World()
+    records = world.record(item_guid(1), item_guid(2))
+    assert world.deliver(records) == []
+    assert world.deliver(records) == []
+    world.settle()
+    assert_exported(world, items(3)[1:])
+    assert world.posts() == 1
+
+
+def test_fault_01__same_message_in_two_functions_at_once_is_one_request() -> None:
+    """Both record, one transaction is refused: one request, and both acknowledge it."""
+    world = World()
+    records = world.record(item_guid(1), item_guid(2))
+    write, others = world.table.write, []
+
+    def overtaken(*writes: Write) -> None:
+        world.table.write = write  # type: ignore[method-assign]
+        others.append(world.deliver(records))
+        write(*writes)
+
+    world.table.write = overtaken  # type: ignore[method-assign]
+    assert world.deliver(records) == []
+    assert others == [[]]
+    world.settle()
+    assert_exported(world, items(3)[1:])
+    assert world.posts() == 1
+
+
+def test_fault_02__same_item_twice_in_a_batch_is_one_item() -> None:
+    """Doubles in one batch are merged, each message acknowledged, each request told of its item."""
+    world = World()
+    doubles = {"itemGuids": [item_guid(1), item_guid(1)]}
+    assert world.deliver(world.record(item_guid(1), item_guid(1), doubles)) == []
+    world.settle()
+    (event,) = world.events()
+    assert event["data"]["itemGuids"] == [item_guid(1)]
+    assert [r["itemCount"] for r in event["data"]["requests"]] == [1, 1, 1]
+
+
+def test_fault_03__malformed_body_alone_is_rejected() -> None:
+    """A body that cannot be understood is rejected on topic and DLQ; the others are exported."""
+    world = World()
+    ids = world.send(item_guid(1), {"itemGuids": "no list"}, item_guid(2))
+    world.settle()
+    assert_exported(world, items(3)[1:])
+    (rejected,) = world.events("rejected")
+    assert rejected["subject"] == ids[1]
+    assert rejected["data"]["error"]["code"] == "InvalidMessage"
+    assert "itemGuids" in rejected["data"]["error"]["message"]
+    (letter,) = world.dead_letters.letters
+    assert json.loads(letter.body) == {"itemGuids": "no list"}
+    assert letter.error_code == "InvalidMessage"
+
+
+def test_fault_03__rejection_names_what_could_be_read() -> None:
+    """A message of another workspace is rejected with its own definition and correlation id."""
+    world = World()
+    world.send(
+        {"exportGuid": EXPORT, "itemGuids": items(1), "workspace": "x", "correlationId": "E"}
+    )
+    (rejected,) = world.events("rejected")
+    assert rejected["data"]["error"]["code"] == "WrongWorkspace"
+    assert rejected["data"]["correlationId"] == "E"
+    assert rejected["source"] == f"/arena/default/exports/{EXPORT}"
+
+
+def test_fault_03__refusal_that_cannot_be_delivered_is_not_acknowledged() -> None:
+    """Event, entry, acknowledgement: without the event there is no acknowledgement."""
+    world = World()
+
+    def refuse(_events: object) -> None:
+        raise DeliveryError
+
+    world.topic.publish = refuse  # type: ignore[method-assign]
+    records = world.record("junk", item_guid(1))
+    assert world.deliver(records) == [records[0]["messageId"]]
+    assert not world.dead_letters.letters
+
+
+def test_fault_04__all_bodies_malformed() -> None:
+    """Each body is rejected by itself; nothing is delivered again, and no run is started."""
+    world = World()
+    bodies = ["", "{", "[]", '{"itemGuids": 5}']
+    records = world.record(*bodies)
+    assert world.deliver(records) == []
+    rejected = [event["data"]["requestId"] for event in world.events("rejected")]
+    assert rejected == [record["messageId"] for record in records]
+    assert [letter.body for letter in world.dead_letters.letters] == bodies
+    assert {letter.error_code for letter in world.dead_letters.letters} == {"InvalidMessage"}
+    assert world.posts() == 0
+
+
+def test_fault_05__ledger_that_throttles_is_asked_again() -> None:
+    """A throttled record is tried again at once; nothing fails."""
+    world = World()
+    real = world.table.write
+    world.table.write = failing(2, LedgerUnavailableError(), real)  # type: ignore[method-assign, assignment]
+    assert world.deliver(world.record(*items(3))) == []
+    world.settle()
+    assert sorted(world.exported()) == items(3)
+
+
+def test_fault_05__ledger_that_is_down_fails_only_what_is_not_recorded() -> None:
+    """What could not be recorded is delivered again, and then recorded once."""
+    world = World()
+    real = world.table.write
+    records = world.record(*items(150))
+    world.table.write = failing(3, LedgerUnavailableError(), real)  # type: ignore[method-assign, assignment]
+    failed = world.deliver(records)
+    assert len(failed) == 98
+    assert world.deliver([r for r in records if r["messageId"] in failed]) == []
+    world.settle()
+    assert dict(world.exported()) == dict.fromkeys(items(150), 1)
+
+
+def test_fault_06__redelivery_after_a_kill_is_a_no_op() -> None:
+    """A batch that was recorded before its function died is recorded once, and makes one run."""
+    world = World()
+    records = world.record(*items(3))
+    world.ledger.requests.record(
+        [request for request in map(_request, records) if request is not None]
+    )
+    assert world.deliver(records) == []
+    world.settle()
+    assert_exported(world, items(3))
+    assert world.posts() == 1
+
+
+def test_fault_08__old_messages_are_accepted() -> None:
+    """A message of four days ago comes after a newer one for the same item: both are answered."""
+    world = World()
+    old = world.record({"itemGuids": items(2), "correlationId": "old"})
+    old[0]["attributes"]["SentTimestamp"] = str(int((world.clock.now() - 4 * 86_400) * 1000))
+    control.start_foreign_run(world.arena, {"seconds": 60})
+    world.send({"itemGuids": items(1), "correlationId": "new"})
+    assert world.deliver(old) == []
+    world.settle()
+    assert_exported(world, items(2))
+    (event,) = world.events()
+    told = {r["correlationId"]: r["itemCount"] for r in event["data"]["requests"]}
+    assert told == {"old": 2, "new": 1}
+
+
+def test_fault_09__item_that_arrives_during_its_run_is_exported_again_once() -> None:
+    """An item that arrives while its own run is in progress goes into the next run."""
+    world = World()
+    world.send(item_guid(1))
+    world.send(item_guid(1))
+    world.settle()
+    assert_exported(world, [item_guid(1)], times=2)
+    assert world.posts() == 2
+
+
+def test_fault_10__burst_of_many_messages_leaves_in_few_runs() -> None:
+    """Ten thousand messages need at most one run more than the limit asks for, each within it."""
+    world = World(settings={"max_items_per_run": 1000})
+    guids = items(10_000)
+    for start in range(0, 10_000, 500):
+        world.send(*guids[start : start + 500])
+    world.settle()
+    assert_exported(world, guids)
+    assert world.posts() <= 11
+    assert max(len(run.item_guids) for run in world.arena.exports.runs) <= 1000
+    assert max(len(event.body) for event in world.topic.events) <= 256 * 1024 - 1024
+    assert max(len(json.dumps(state)) for state in world.executions.started.values()) < 1024
+
+
+def test_fault_11__schedule_that_fires_twice_makes_one_run_while_pending() -> None:
+    """Requests for a definition run share one while they wait; a later one makes another."""
+    world = World()
+    body = {"exportGuid": names.DEFINITION_EXPORT_GUID}
+    world.send(body, body)
+    world.send(body)
+    world.settle()
+    assert len(world.events("completed")) == 2
+    assert not world.errors
+
+
+OURS = [
+    pytest.param((), id="raw"),
+    pytest.param((sns,), id="SNS"),
+    pytest.param((sns, sns), id="SNS in SNS"),
+    pytest.param((event_bridge,), id="EventBridge"),
+    pytest.param((event_bridge, sns), id="EventBridge in SNS"),
+    pytest.param((sns, event_bridge), id="SNS in EventBridge"),
+    pytest.param((lambda event: [event],), id="a list"),
+    pytest.param((lambda event: {"messageId": "m", "body": json.dumps(event)},), id="a pipe"),
+    pytest.param((sns, lambda event: {"Records": [{"Sns": event}]}), id="Lambda's form"),
+    pytest.param((sns, lambda event: {"requestPayload": event}), id="a destination"),
+]
+
+
+@pytest.mark.parametrize("envelopes", OURS)
+@pytest.mark.parametrize("kind", ["request.rejected", "run.completed"])
+def test_fault_91__own_event_that_comes_back_leads_to_no_event(
+    kind: str, envelopes: tuple[Callable[..., object], ...]
+) -> None:
+    """Whatever envelope it comes in, it ends in a dead letter with a reason, and makes no loop."""
+    world = World()
+    world.send("junk", item_guid(1))
+    world.settle()
+    (event,) = world.events(kind)
+    before = len(world.topic.events)
+    for envelope in envelopes:
+        event = envelope(event)
+    (message_id,) = world.send(event)
+    assert len(world.topic.events) == before
+    letter = world.dead_letters.letters[-1]
+    assert letter.request_id == message_id
+    assert json.loads(letter.body) == event
+    assert "body is an event of this application" in letter.error_message
+    assert world.telemetry.metrics["RequestsRejected"] == 2
+    world.settle()
+    assert world.posts() == 1
+
+
+@pytest.mark.parametrize(
+    "change", [lambda text: text[:-40], lambda text: f"Event: {text}"], ids=["cut off", "headed"]
+)
+def test_fault_91__own_event_that_is_garbled_leads_to_no_event(
+    change: Callable[[str], str],
+) -> None:
+    """What is no JSON any more is known by its text."""
+    world = World()
+    world.send("junk")
+    world.send(change(world.topic.events[0].body))
+    assert len(world.topic.events) == 1
+    assert len(world.dead_letters.letters) == 2
+
+
+def test_fault_91__own_event_of_another_stack_or_release() -> None:
+    """Two stacks do not answer each other, nor an older release a newer one's events."""
+    world = World()
+    world.send(
+        {
+            "specversion": "1.0",
+            "source": "/arena/other/exports/EXP",
+            "type": "arena.export.run.delivered",
+            "data": {},
+        },
+        r'{"source":"\/arena\/other","type":"arena.export.request.rejected"}',
+        event_bridge({}) | {"source": "/arena/x", "detail-type": "arena.export.run.failed"},
+    )
+    assert world.topic.events == []
+    assert len(world.dead_letters.letters) == 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"itemGuids": ["short"], "correlationId": "arena.export.run.completed"},
+        {"itemGuids": ["short"], "correlationId": "/arena/default/exports/EXP"},
+        {"type": "arena.export.requested", "source": "/plm/changes", "data": {"itemGuids": []}},
+        {"type": "com.example.released", "source": "/arena/changes", "data": {"itemGuids": []}},
+        {"detail-type": "arena.export.requested", "source": "erp", "detail": {"itemGuids": []}},
+    ],
+)
+def test_fault_91__request_that_only_resembles_an_event_is_answered(body: object) -> None:
+    """What a sender may have written is rejected with an event."""
+    world = World()
+    world.send(body)
+    assert len(world.events("rejected")) == len(world.dead_letters.letters) == 1
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        None,
+        {},
+        {"SentTimestamp": None},
+        {"SentTimestamp": ""},
+        {"SentTimestamp": "-5", "ApproximateReceiveCount": "-1"},
+        {"SentTimestamp": "9" * 5000, "ApproximateReceiveCount": "9" * 5000},
+        {"SentTimestamp": "1.5e12", "ApproximateReceiveCount": "many"},
+    ],
+)
+def test_fault_94__record_without_attributes(attributes: object) -> None:
+    """The time of receipt is taken as the time of sending, and the receive as the first."""
+    world = World()
+    records = world.record("junk", item_guid(1), item_guid(2))
+    for record in records:
+        del record["attributes"]
+        if attributes is not None:
+            record["attributes"] = attributes
+    received_at = zulu(world.clock.now())
+    assert world.deliver(records[:2]) == []
+    (event,) = world.events("rejected")
+    assert event["time"] == received_at
+    write = world.table.write
+    world.table.write = failing(3, LedgerUnavailableError(), write)  # type: ignore[method-assign, assignment]
+    assert world.deliver(records[2:]) == [records[2]["messageId"]]
+    assert 48 <= world.intake_queue.delays[records[2]["receiptHandle"]] <= 60
+
+
+def test_fault_94__attributes_that_are_null_or_absent_altogether() -> None:
+    """A record that has an id and a body is enough."""
+    world = World()
+    records = [
+        {"messageId": "one", "body": "junk", "attributes": None},
+        {"messageId": "two", "body": item_guid(1)},
+    ]
+    assert world.deliver(records) == []
+    assert len(world.dead_letters.letters) == 1
+    world.settle()
+    assert_exported(world, [item_guid(1)])

@@ -1,0 +1,290 @@
+"""Whatever Arena answers, to whatever call: a documented error, few requests, and a wait.
+
+A thousand answers each for login, POST, poll and list, through the real client and the functions
+around it. No answer ends in a crash, in a hot loop, or in a request to another address.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from arena_exports.arena.protocol import HttpAnswer, HttpRequest
+from arena_exports.domain.deadline import Deadline
+from arena_exports.domain.errors import NotNowError
+from arena_exports.ledger.items import SlotState
+from arena_exports.services.monitoring import WatchState
+from arena_exports.wiring.poll import make_poller
+from arena_exports.wiring.publish import make_publication
+from arena_exports.wiring.session import make_login_desk
+from arena_exports.wiring.submit import make_submission
+from infra.simulator import control
+from tests.support.odd import Strict, StrictExecutions, StrictQueue, StrictTopic
+from tests.support.world import EXPORT, World, item_guid, items
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOST = {"method": "POST", "path": "*/runs", "work": True, "drop": True}
+# Ten refusals of items, five halvings of the size, each of them once more after a 401.
+MOST_POSTS = 32
+MOST_GETS = 6  # three tries, each once more after a 401
+MOST_LISTS = 3 * MOST_GETS
+PATHS = re.compile(r"/login|/exports/[A-Z0-9]+/runs(/[A-Za-z0-9]{1,64})?(\?[A-Za-z]+=[\w%:.-]+)?")
+CODES = [400, 401, 404, 405, 409, 415, 503, 3000, 3011, 3012, 3024, 3140, 3142, 3144, 3145, 3146]
+CODES += [3148, 3149, 3294, 4001, 4013, 4014, 4079, 4081, 4082, 4083, 4084, 4085, 4087]
+
+texts = st.text(max_size=20)
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | texts
+json_values = st.recursive(
+    scalars, lambda inner: st.lists(inner) | st.dictionaries(texts, inner), max_leaves=4
+)
+# What is JSON all right, and yet more than some store, header, path or calendar can hold.
+TEXTS = ["", "x" * 3000, "R/../../login", "a b", "R\n", "a\x00b", "\ud800", "\uffff", "ä" * 20]
+TIMES = ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "9999-12-31", "x" * 500_000, 0]
+NUMBERS = [0, -1, True, 1.5, 10**12, 10**60]
+FILES = [[{"guid": "F" * 20, "title": text}] for text in [*TEXTS, "x" * 300_000]]
+FILES += [[{"guid": text}] for text in TEXTS]
+VALUES = [*TEXTS, *TIMES, *NUMBERS, None, [], [[[]]], {}, {"guid": "x" * 500_000}]
+OF_FIELD = {"files": FILES, "number": NUMBERS, "criteriaResultsCount": NUMBERS, "guid": TEXTS}
+OF_FIELD |= {"creationDateTime": TIMES, "completionDateTime": TIMES, "arenaSessionId": TEXTS}
+odd_values = st.sampled_from(VALUES) | json_values
+errors = st.builds(
+    lambda errors: {"status": 400, "errors": errors},
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "code": st.sampled_from(CODES) | st.sampled_from(CODES).map(str) | odd_values,
+                "message": st.sampled_from([f'The guid "{item_guid(n)}" is bad.' for n in range(4)])
+                | st.just(f'The guid "{EXPORT}" is not valid.')
+                | odd_values,
+            }
+        ),
+        max_size=3,
+    ),
+)
+statuses = st.sampled_from(
+    [200, 201, 204, 301, 302, 307, 400, 401, 403, 404, 413, 415, 429, 500, 503]
+)
+dates = (
+    st.datetimes().map(lambda at: at.strftime("%a, %d %b %Y %H:%M:%S GMT"))
+    | st.datetimes().map(lambda at: at.strftime("%a, %d-%b-%Y %H:%M:%S GMT-0700 (PDT)"))
+    | st.datetimes().map(lambda at: at.isoformat() + "Z")
+    | texts
+)
+headers = st.fixed_dictionaries(
+    {},
+    optional={
+        "x-arena-requests-remaining": st.integers().map(str) | texts,
+        "x-arena-next-request-limit-reset": dates,
+        "date": dates,
+        "location": st.just("https://evil.example/v1"),
+    },
+)
+
+
+@dataclass(frozen=True)
+class Oddity:
+    """What becomes of a true answer: other values in it, another body, cut, with other headers."""
+
+    status: int | None
+    changes: dict[str, Any]
+    body: bytes | None
+    length: int | None
+    headers: dict[str, str]
+
+    def of(self, answer: HttpAnswer) -> HttpAnswer:
+        """Return the odd answer."""
+        body = answer.body if self.body is None else self.body
+        if self.changes and self.body is None:
+            body = json.dumps(_changed(json.loads(body), self.changes)).encode()
+        status = answer.status if self.status is None else self.status
+        return HttpAnswer(status, {**answer.headers, **self.headers}, body[: self.length])
+
+
+def _changed(content: Any, changes: dict[str, Any]) -> Any:
+    """Change an object, or each of a list of runs."""
+    if not isinstance(content, dict):
+        return content
+    if "results" in content:
+        runs = [{**run, **changes} for run in content["results"]]
+        return {**content, "results": changes.get("results", runs)}
+    return {**content, **changes}
+
+
+RUN_FIELDS = ["guid", "number", "status", "creationDateTime", "completionDateTime", "creator"]
+RUN_FIELDS += ["criteria", "criteriaResultsCount", "files", "errors"]
+bodies = (
+    st.binary()
+    | json_values.map(lambda value: json.dumps(value).encode())
+    | errors.map(lambda value: json.dumps(value).encode())
+    | st.sampled_from([b"<html><h1>Bad Gateway</h1></html>", b"", b"{" * 50_000, b"[" * 50_000])
+    | st.sampled_from([b"x" * 2_000_000, b'{"guid": ' + b"9" * 5_000 + b"}"])
+)
+
+
+def _changed_field(field: str) -> st.SearchStrategy[tuple[str, Any]]:
+    odd = st.sampled_from(OF_FIELD.get(field, VALUES))
+    return st.tuples(st.just(field), odd | odd | odd_values)
+
+
+def oddities(*fields: str) -> st.SearchStrategy[Oddity]:
+    """Return what may become of an answer with these fields."""
+    return st.builds(
+        Oddity,
+        st.none() | st.none() | statuses,
+        st.lists(st.sampled_from(fields).flatmap(_changed_field), max_size=3).map(dict),
+        st.none() | st.none() | bodies,
+        st.none() | st.none() | st.integers(0, 200),
+        headers,
+    )
+
+
+class OddArena:
+    """The way to Arena, with an oddity for one kind of call; notes what is sent.
+
+    Refuses to send what could not be sent: another path, or a header that is none.
+    """
+
+    def __init__(self, world: World, call: str, oddity: Oddity) -> None:
+        self._send = world.transport.send
+        self._call = call
+        self._oddity = oddity
+        self.sent: list[str] = []
+        world.transport.send = self.send  # type: ignore[method-assign]
+
+    def send(self, request: HttpRequest) -> HttpAnswer:
+        """Send, and make the answer odd where it is of the kind."""
+        self.sent.append(request.call)
+        assert PATHS.fullmatch(request.path), request.path
+        assert re.fullmatch("[!-~]*", request.session_id), request.session_id
+        answer = self._send(request)
+        return self._oddity.of(answer) if request.call == self._call else answer
+
+
+def dispatch(world: World) -> None:
+    """Do what one invocation of submit does; what it raises is a mistake."""
+    make_submission(world.parts).dispatch(Deadline(world.clock, 115), breathe=False)
+
+
+def strict_world() -> World:
+    """Return a world that takes no more than DynamoDB, SNS, SQS and Step Functions do."""
+    world = World()
+    world.table = Strict(world.table)  # type: ignore[assignment]
+    world.topic, world.dead_letters = StrictTopic(), StrictQueue()
+    world.executions = StrictExecutions()
+    world.parts = world.make_parts()
+    return world
+
+
+def waiting() -> World:
+    """Return a world with items pending and nothing under way."""
+    world = strict_world()
+    world.prove()
+    world.parts = replace(world.parts, settings=replace(world.parts.settings, exports_paused=True))
+    world.send({"itemGuids": items(20)})
+    world.parts = world.make_parts()
+    return world
+
+
+def seconds_to_wait(world: World) -> Iterator[float]:
+    """Yield for how long nothing is sent: until the slot, or the definition, may be tried again."""
+    lease, now = world.ledger.lease.read(), world.clock.now()
+    if lease.state is SlotState.SUBMITTING:
+        yield lease.expires_at - now
+    if lease.state is SlotState.IDLE:
+        yield lease.not_before - now
+    for head in world.ledger.requests.heads():
+        definition = world.ledger.definitions.read(head.group.export_guid)
+        yield definition.not_before - now
+    budget = world.ledger.budget.read()
+    yield budget.wait_seconds(now, world.parts.settings.request_budget_reserve)
+
+
+@settings(max_examples=1000)
+@given(oddities(*RUN_FIELDS))
+@example(Oddity(201, {"guid": "R" * 3000}, None, None, {}))
+@example(Oddity(400, {}, b'{"errors": [{"code": 3011, "message": "x"}]}', None, {}))
+def test_post__whatever_is_answered(oddity: Oddity) -> None:
+    """FAULT 20: few POSTs, and then a run, an end, or a wait; a second invocation sends nothing."""
+    world = waiting()
+    arena = OddArena(world, "start an export run", oddity)
+    dispatch(world)
+    assert arena.sent.count("start an export run") <= MOST_POSTS
+    running = world.ledger.lease.read().state is SlotState.RUNNING
+    idle = not world.table.items.get("PENDING")
+    assert running or idle or max(seconds_to_wait(world)) >= 1
+    before = len(arena.sent)
+    dispatch(world)
+    assert len(arena.sent) == before
+
+
+@settings(max_examples=1000)
+@given(oddities(*RUN_FIELDS))
+@example(Oddity(None, {"creationDateTime": "\ud800"}, None, None, {}))
+@example(Oddity(None, {"completionDateTime": "\udfff"}, None, None, {}))
+@example(Oddity(None, {"status": "\ud800"}, None, None, {}))
+@example(Oddity(None, {"files": [{"guid": "F" * 20, "title": "\ud800"}]}, None, None, {}))
+def test_poll__whatever_is_answered(oddity: Oddity) -> None:
+    """FAULT 20: a few GETs, and then an end that is published, or a wait of a second at least."""
+    world = strict_world()
+    world.send({"itemGuids": items(3)})
+    (state,) = world.executions.started.values()
+    world.clock.sleep(100)
+    arena = OddArena(world, "poll an export run", oddity)
+    looked = make_poller(world.parts).poll(WatchState.from_json(state))
+    assert 1 <= arena.sent.count("poll an export run") <= MOST_GETS
+    assert looked.ended or looked.wait_seconds >= 1
+    assert (looked.run_guid, looked.export_guid) == (state["runGuid"], EXPORT)
+    make_publication(world.parts).publish(looked.attempt_id)
+    assert (world.ledger.lease.read().state is SlotState.IDLE) == looked.ended
+
+
+@settings(max_examples=1000)
+@given(oddities("results", *RUN_FIELDS))
+@example(Oddity(None, {}, None, None, {"date": "Fri, 31 Dec 9999 23:59:59 GMT"}))
+@example(Oddity(None, {"criteria": [{"attribute": "guid", "value": ["\ud800"]}]}, None, None, {}))
+def test_look__whatever_is_answered(oddity: Oddity) -> None:
+    """FAULT 20: a few GETs, and then a run that is adopted, or another look; no POST."""
+    world = waiting()
+    control.add_faults(world.arena, LOST)
+    dispatch(world)
+    world.clock.time = world.ledger.lease.read().expires_at
+    arena = OddArena(world, "look for an export run", oddity)
+    dispatch(world)
+    assert 1 <= arena.sent.count("look for an export run") <= MOST_LISTS
+    assert "start an export run" not in arena.sent
+    lease = world.ledger.lease.read()
+    assert lease.state is SlotState.RUNNING or lease.expires_at - world.clock.now() >= 1
+    before = len(arena.sent)
+    dispatch(world)
+    assert len(arena.sent) == before
+
+
+@settings(max_examples=1000)
+@given(oddities("arenaSessionId", "workspaceId", "errors"))
+def test_login__whatever_is_answered(oddity: Oddity) -> None:
+    """FAULT 24: one login, and then a session, or a wait in which no other is tried."""
+    world = strict_world()
+    arena = OddArena(world, "log in", oddity)
+    desk = make_login_desk(world.parts)
+    version, wait = "", 0
+    try:
+        version = desk.renew("")
+    except NotNowError as exc:
+        wait = exc.retry_after_seconds
+    assert arena.sent == ["log in"]
+    assert wait >= 1 or world.session_secret.current == version
+    assert all(len(json.dumps(v)) < 65_536 for v in world.session_secret.versions.values())
+    kept = [value["arenaSessionId"] for value in world.session_secret.versions.values()]
+    assert all(re.fullmatch("[!-~]+", session_id) for session_id in kept)
+    try:
+        assert desk.renew("") == version
+    except NotNowError:
+        assert not version
+    assert arena.sent == ["log in"]

@@ -1,0 +1,171 @@
+"""The faults 38 to 42, 47, 48 of the table in tests/README.md: publishing and watching."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from arena_exports.domain.errors import (
+    DeliveryError,
+)
+from arena_exports.ledger.attempts import AttemptState
+from arena_exports.ledger.items import SlotState
+from arena_exports.ledger.lease import LeaseBook
+from arena_exports.ledger.requests import RequestBook
+from arena_exports.wiring.publish import make_publication
+from infra.simulator import control
+from poll.handler import poll
+from publish.handler import publish
+from tests.support.fakes import failing
+from tests.support.world import World, assert_exported, item_guid, items
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
+
+    from arena_exports.ports import Event
+
+
+def dies(*_args: object) -> None:
+    """Die, as a process does."""
+    raise RuntimeError
+
+
+def test_fault_38__topic_that_refuses_is_asked_again() -> None:
+    """A run is published only when all is accepted; its poll is not repeated for it."""
+    world = World()
+    real = world.topic.publish
+    world.topic.publish = failing(2, DeliveryError(), real)  # type: ignore[method-assign, assignment]
+    world.send(*items(3))
+    world.settle(errors=2)
+    assert len(world.events("completed")) == 1
+    assert len(world.errors) == 2
+    assert sum(1 for r in world.arena.journal.records if r.purpose == "poll") == 1
+
+
+def test_fault_38__topic_that_refuses_one_of_several_is_asked_again() -> None:
+    """Of several parts one is refused: the run counts as published when all were accepted."""
+    world = World(settings={"max_items_per_run": 20_000})
+    publish_all, refusals = world.topic.publish, [DeliveryError(), DeliveryError()]
+
+    def refuse_the_second(events: Sequence[Event]) -> None:
+        publish_all(events[:1])
+        if refusals:
+            raise refusals.pop()
+        publish_all(events[1:])
+
+    world.topic.publish = refuse_the_second  # type: ignore[method-assign]
+    world.send({"itemGuids": items(20_000)})
+    world.run_for(30)
+    assert world.ledger.lease.read().state is SlotState.RUNNING
+    world.settle(errors=2)
+    parts = {event["id"]: event["data"] for event in world.events("completed")}
+    assert len(parts) == 2
+    assert sorted(guid for data in parts.values() for guid in data["itemGuids"]) == items(20_000)
+    assert sum(1 for r in world.arena.journal.records if r.purpose == "poll") == 1
+
+
+def test_fault_39__publish_again_has_the_same_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A publish that dies after publishing makes doubles that are the same to the letter."""
+    world = World()
+    world.send(*items(3))
+    with monkeypatch.context() as patch:
+        patch.setattr(LeaseBook, "settled", dies)
+        world.run_for(200)
+    assert len(world.errors) > 1
+    world.errors.clear()
+    world.settle()
+    first, *doubles = world.events()
+    assert doubles
+    assert all(double == first for double in doubles)
+
+
+def test_fault_40__two_executions_of_one_run_publish_it_once() -> None:
+    """A second execution that polls and publishes the same run changes nothing."""
+    world = World()
+    world.send(*items(3))
+    ((name, state),) = world.executions.started.items()
+    world.settle()
+    before = copy.deepcopy(world.table.items)
+    assert publish(state, world.parts) == {}
+    assert world.table.items == before
+    assert len(world.events("completed")) == 1
+    world.executions.start(name, state)
+    assert len(world.executions.started) == 1
+
+
+def test_fault_40__poll_that_is_retried_changes_nothing() -> None:
+    """Step Functions calls the poll again although it had answered: same state, one publication."""
+    world = World()
+    world.send(*items(3))
+    ((name, state),) = world.executions.started.items()
+    world.clock.sleep(100)
+    assert poll(state, world.parts)["ended"]
+    before = copy.deepcopy(world.table.items)
+    assert poll(state, world.parts)["ended"]
+    assert world.table.items == before
+    world.executions.start(name, state)
+    world.settle()
+    assert len(world.events("completed")) == 1
+
+
+def test_fault_47__copy_that_publishes_late_says_nothing_new(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a copy worked out after its successor went on would differ from what was published."""
+    world = World(settings={"max_items_per_run": 4})
+    world.send({"itemGuids": items(10)})
+    (state,) = world.executions.started.values()
+    world.clock.sleep(100)
+    assert poll(state, world.parts)["ended"]
+    overtaken = RequestBook.open_counts
+
+    def hang(book: RequestBook, *args: Any) -> Any:
+        monkeypatch.setattr(RequestBook, "open_counts", overtaken)
+        world.settle()
+        return book.open_counts(*args)
+
+    monkeypatch.setattr(RequestBook, "open_counts", hang)
+    publish(state, world.parts)
+    events = {event["id"]: event for event in world.events("completed")}
+    assert len(events) == len(world.events("completed")) == 3
+    assert [e["data"]["requests"][0]["openCount"] for e in events.values()] == [6, 2, 0]
+
+
+def test_fault_42_48__stopped_execution_is_watched_again() -> None:
+    """An execution that is stopped by hand, twice, is started again under a new name each time."""
+    world = World()
+    control.plan_runs(world.arena, {"runningSeconds": 600})
+    world.send(item_guid(1))
+    for _ in range(2):
+        world.run_for(70)
+        (name,) = world.running
+        world.stop_execution(name)
+    world.settle()
+    assert_exported(world, [item_guid(1)])
+    assert [name.rsplit("-", 1)[1] for name in world.executions.started] == ["1", "2", "3"]
+    assert world.posts() == 1
+
+
+def test_fault_47__publish_that_was_thought_dead_harms_nobody() -> None:
+    """An old copy that goes on while the next run is in progress leaves that run alone."""
+    world = World(settings={"max_items_per_run": 4})
+    world.send({"itemGuids": items(10)})
+    (state,) = world.executions.started.values()
+    while not world.events("completed"):
+        world.run_for(1)
+    world.run_for(1)
+    lease = world.ledger.lease.read()
+    assert lease.state == "running"
+    assert lease.attempt_id != state["attemptId"]
+    old = world.ledger.lease.attempt(state["attemptId"])
+    running_before = copy.deepcopy(world.table.items["SLOT"])
+    pending_before = copy.deepcopy(world.table.items["PENDING"])
+    make_publication(world.parts).conclude(replace(old, state=AttemptState.ENDED))
+    assert world.table.items["SLOT"] == running_before
+    assert world.table.items["PENDING"] == pending_before
+    world.settle()
+    distinct = {event["id"]: event["data"]["itemGuids"] for event in world.events("completed")}
+    assert sorted(guid for guids in distinct.values() for guid in guids) == items(10)

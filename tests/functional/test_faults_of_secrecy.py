@@ -1,0 +1,48 @@
+"""Fault 44 of the table in tests/README.md: secrets in logs."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from arena_exports.adapters.telemetry import PowertoolsTelemetry, logger
+from arena_exports.domain.errors import (
+    RequestNotCompletedError,
+)
+from infra.simulator import control, names
+from tests.support.fakes import failing
+from tests.support.world import World, item_guid, items
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_fault_44__no_secret_at_debug(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R9: with everything logged, neither password nor session id is printed."""
+    printed = StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", printed)
+    world = World()
+    world.parts = replace(world.parts, telemetry=PowertoolsTelemetry())
+    level = logger.log_level
+    logger.setLevel(logging.DEBUG)
+    try:
+        world.set_password("wrong-password-canary")
+        world.send(*items(3))
+        world.run_for(120)
+        world.set_password(names.PASSWORD)
+        world.run_for(30)
+        control.kill_sessions(world.arena)
+        world.settle()
+        world.topic.publish = failing(1, RequestNotCompletedError(), print)  # type: ignore[method-assign, assignment]
+        world.send(item_guid(9))
+        world.run_for(60)
+    finally:
+        logger.setLevel(level)
+    shown = printed.getvalue()
+    assert "login refused" in shown
+    assert "run submitted" in shown
+    sessions = {v["arenaSessionId"] for v in world.session_secret.versions.values()}
+    for canary in sessions | {"wrong-password-canary", names.PASSWORD}:
+        assert canary not in shown

@@ -1,0 +1,162 @@
+"""The faults 21 to 29 of the table in tests/README.md: sessions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arena_exports.arena.sessions import Sessions
+from arena_exports.domain.errors import (
+    NotNowError,
+)
+from arena_exports.wiring.session import make_login_desk
+from infra.simulator import control, names
+from poll.handler import poll
+from tests.support.world import World, assert_exported, items
+
+if TYPE_CHECKING:
+    from arena_exports.ports import Secret
+
+GET = {"method": "GET", "path": "*/runs/*"}
+
+
+def down(_version: str | None = None) -> Secret | None:
+    """Answer as a Secrets Manager that is down."""
+    raise NotNowError("secret could not be read", 30)
+
+
+@pytest.mark.parametrize("how", ["killed", "idle"])
+def test_fault_21__session_that_dies_is_renewed_once(how: str) -> None:
+    """A session that died during the polls is renewed by one login, and the run goes on."""
+    world = World()
+    control.plan_runs(world.arena, {"runningSeconds": 100})
+    world.send(*items(3))
+    world.run_for(20)
+    if how == "killed":
+        control.kill_sessions(world.arena)
+    else:
+        world.arena.accounts.machine.session_used_at -= 90 * 60
+    world.settle()
+    assert_exported(world, items(3))
+    assert world.telemetry.metrics["Logins"] == 2
+    assert world.posts() == 1
+
+
+def test_fault_22__twenty_functions_that_notice_at_once_make_one_login() -> None:
+    """Of twenty that meet the dead session none logs in twice: all go on in the same new one."""
+    world = World()
+    first = make_login_desk(world.parts).renew("")
+    functions = [
+        Sessions(secret=world.session_secret, authority=world, clock=world.clock) for _ in range(20)
+    ]
+    dead = [function.current() for function in functions]
+    assert {session.version for session in dead} == {first}
+    control.kill_sessions(world.arena)
+    renewed = {function.renew(old) for function, old in zip(functions, dead, strict=True)}
+    assert len(renewed) == 1
+    assert {function.current() for function in functions} == renewed
+    assert world.telemetry.metrics["Logins"] == 2
+
+
+def test_fault_23__duel_with_another_login_is_bounded() -> None:
+    """Somebody who logs in as the same user every minute does not draw us into a duel."""
+    world = World()
+    control.plan_runs(world.arena, {"runningSeconds": 7200})
+    world.send(*items(3))
+    for _ in range(60):
+        world.run_for(60)
+        control.kill_sessions(world.arena)
+    assert world.telemetry.metrics["Logins"] <= 8
+    assert world.telemetry.metrics["SessionDuel"] >= 1
+    world.settle()
+    assert_exported(world, items(3))
+
+
+def test_fault_24__wrong_password_is_tried_once_until_it_changes() -> None:
+    """A refused password is tried once; requests are kept until the secret has a new version."""
+    world = World()
+    world.set_password("wrong")
+    world.send(*items(3))
+    world.run_for(3600)
+    assert world.telemetry.metrics["Logins"] == 1
+    world.set_password(names.PASSWORD)
+    world.settle()
+    assert_exported(world, items(3))
+
+
+def test_fault_24__secret_without_its_keys_keeps_the_requests() -> None:
+    """A credentials secret without a password is named in the log, and nothing is lost."""
+    world = World()
+    world.credentials.write({"email": "x"}, "broken")
+    world.send(*items(3))
+    world.run_for(300)
+    assert world.telemetry.metrics["Logins"] == 0
+    assert world.telemetry.metrics["LoginRefused"] >= 1
+    assert any("password" in str(fields.get("errorMessage")) for _, fields in world.telemetry.lines)
+    world.set_password(names.PASSWORD)
+    world.settle()
+    assert_exported(world, items(3))
+
+
+def test_fault_26__login_under_way_lets_the_run_go_on() -> None:
+    """A poll that meets a dead session while another logs in waits, and logs in never itself."""
+    world = World()
+    control.plan_runs(world.arena, {"runningSeconds": 100})
+    world.send(*items(3))
+    (state,) = world.executions.started.values()
+    control.kill_sessions(world.arena)
+    record, now = world.ledger.session, int(world.clock.now())
+    record.write(replace(record.read(), version="", login="token", login_expires_at=now + 75))
+    waiting = poll(state, world.parts)
+    assert (waiting["ended"], waiting["waitSeconds"], waiting["polls"]) == (False, 5, 0)
+    assert world.telemetry.metrics["Logins"] == 1
+    finished = world.arena.log_in({"email": names.MACHINE_EMAIL, "password": names.PASSWORD})
+    world.session_secret.write({"arenaSessionId": finished["arenaSessionId"]}, "token")
+    record.write(replace(record.read(), version="token"))
+    world.settle()
+    assert_exported(world, items(3))
+    assert world.telemetry.metrics["Logins"] == 1
+
+
+def test_fault_27__messages_survive_while_secrets_manager_is_down() -> None:
+    """Without a session nothing is sent to Arena; what was recorded leaves when there is one."""
+    world = World()
+    real = world.session_secret.read
+    world.session_secret.read = down  # type: ignore[method-assign]
+    assert world.deliver(world.record(*items(3))) == []
+    world.run_for(600)
+    assert not world.arena.journal.records
+    world.session_secret.read = real  # type: ignore[method-assign]
+    world.settle()
+    assert_exported(world, items(3))
+    assert not world.dead_letters.letters
+
+
+def test_fault_28__login_that_lands_elsewhere_submits_nothing() -> None:
+    """A login into another workspace is refused: nothing is submitted there."""
+    world = World()
+    control.set_account(world.arena, {"answeredWorkspaceId": 1})
+    world.send(*items(3))
+    world.run_for(600)
+    assert world.posts() == 0
+    assert world.telemetry.metrics["Logins"] == 1
+
+
+def test_fault_29__run_that_cannot_be_read_pends_again() -> None:
+    """A run of ours that nobody may read any more is left.
+
+    Its items wait until it is over (3144), and are exported by another.
+    """
+    world = World()
+    control.plan_runs(world.arena, {"runningSeconds": 600})
+    control.add_faults(world.arena, {**GET, "code": 3024})
+    world.send(*items(3))
+    world.settle()
+    assert_exported(world, items(3))
+    assert world.telemetry.metrics["RunsUnreadable"] == 1
+    assert len(list(world.arena.exports.runs)) == 2
+    assert 1 <= world.answers(3144) <= 8
+    polls = [r for r in world.arena.journal.records if r.purpose == "poll"]
+    assert len(polls) <= 3

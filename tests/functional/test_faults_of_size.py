@@ -1,0 +1,57 @@
+"""What is large once must not hold up everything for ever: an item of the ledger holds 400 KB."""
+
+from __future__ import annotations
+
+import string
+from random import Random
+
+from arena_exports.ledger.requests import MOST_SLICES
+from arena_exports.services.submission import MOST_ITEMS_REJECTED
+from infra.simulator import control, names
+from tests.support.odd import HARD_LETTERS, random_text
+from tests.support.world import World, items
+
+RANDOM = Random(1)
+
+
+def test_failed_set__of_many_requests_with_long_correlation_ids() -> None:
+    """FAULT 34: what failed is set aside on pages that fit, whatever stands in its requests."""
+    world = World()
+    control.plan_runs(world.arena, {"status": "FAILED"})
+    control.start_foreign_run(world.arena, {"seconds": 60})
+    for start in range(0, 1500, 250):
+        world.send(
+            *(
+                {"itemGuids": [guid], "correlationId": random_text(RANDOM, HARD_LETTERS, 128)}
+                for guid in items(250, start)
+            )
+        )
+    world.settle()
+    assert sorted(world.exported()) == items(1500)
+
+
+def test_schedule__of_a_definition_that_was_refused_for_weeks() -> None:
+    """FAULT 11: what piled up, a page each, leaves in runs that the ledger can note and settle."""
+    world = World(settings={"max_items_per_run": 20_000, "exports_paused": True})
+    body = {"exportGuid": names.DEFINITION_EXPORT_GUID}
+    ids = [world.send(body)[0] for _ in range(MOST_SLICES + 10)]
+    world.redeploy(exports_paused=False)
+    world.settle()
+    runs = [event["data"]["requests"] for event in world.events("completed")]
+    assert sorted({r["requestId"] for requests in runs for r in requests}) == ids
+    assert world.posts() == 2
+
+
+def test_attempt__with_everything_refused_fits_its_item() -> None:
+    """FAULT 50: Arena names each of 20,000 items, of the longest GUIDs, one message each."""
+    random = Random(1)
+    world = World(settings={"max_items_per_run": 20_000})
+    letters = string.ascii_uppercase + string.digits
+    guids = [random_text(random, letters, 32) for _ in range(20_000)]
+    control.set_settings(world.arena, {"badGuidsNamed": "all"})
+    control.set_guids(world.arena, {"bad": guids})
+    world.send({"itemGuids": guids})
+    world.settle()
+    rejected = [guid for event in world.events("rejected") for guid in event["data"]["itemGuids"]]
+    assert sorted(rejected) == sorted(guids)
+    assert world.posts() <= 20_000 / MOST_ITEMS_REJECTED + 4

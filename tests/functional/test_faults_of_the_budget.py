@@ -1,0 +1,71 @@
+"""The faults 30 to 32 of the table in tests/README.md: the request budget."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from infra.simulator import control
+from tests.support.world import World, assert_exported, item_guid, items
+
+
+@pytest.mark.parametrize("call", ["POST", "GET"])
+def test_fault_30__spent_budget_means_no_request_until_the_reset(call: str) -> None:
+    """After a 429 nothing is sent until the budget's reset; then all goes on by itself."""
+    world = World()
+    world.send(item_guid(1))
+    if call == "POST":
+        world.settle()
+    control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 20_000})
+    reset = world.clock.now() + 20_000
+    before = len(world.arena.journal.records)
+    assert world.deliver(world.record(item_guid(2))) == []
+    world.run_for(reset - world.clock.now() - 1)
+    assert [r.code for r in list(world.arena.journal.records)[before:]] == [4084]
+    world.settle()
+    assert_exported(world, items(3)[1:])
+    later = [r.at for r in list(world.arena.journal.records)[before + 1 :]]
+    assert reset <= later[0] <= reset + 125
+    assert not world.dead_letters.letters
+
+
+def test_fault_30__resumption_is_spread_by_chance() -> None:
+    """Stacks that share a budget do not all come back in the second of its reset."""
+    waits = set()
+    for seed in range(5):
+        world = World(seed=seed)
+        control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 20_000})
+        world.send(item_guid(1))
+        waits.add(world.ledger.lease.read().not_before)
+    assert len(waits) > 1
+    assert min(waits) >= world.clock.now() + 19_990
+
+
+def test_fault_31__new_runs_stop_at_the_reserve_and_the_run_is_still_watched() -> None:
+    """With the reserve reached, no run is started; the one in progress is watched to its end."""
+    world = World()
+    control.plan_runs(world.arena, {"runningSeconds": 300})
+    world.send(item_guid(1))
+    world.run_for(60)
+    control.set_budget(world.arena, {"remaining": 90, "resetSeconds": 40_000})
+    world.send(item_guid(2))
+    world.run_for(3600)
+    assert_exported(world, [item_guid(1)])
+    world.settle()
+    assert_exported(world, [item_guid(1), item_guid(2)])
+
+
+@pytest.mark.parametrize("skew", [-600, 600])
+@pytest.mark.parametrize("form", ["garbage", "none", "past", "rfc", "zulu", "documented"])
+def test_fault_32__odd_reset_header_leads_to_a_safe_wait(form: str, skew: int) -> None:
+    """Whatever the header holds, and ten minutes off: the budget is waited out, in no hot loop."""
+    world = World()
+    control.set_settings(world.arena, {"clockSkewSeconds": skew})
+    control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 8 * 3600, "resetForm": form})
+    world.send(item_guid(1))
+    world.settle()
+    assert_exported(world, [item_guid(1)])
+    met = [r.at for r in world.arena.journal.records if r.code == 4084]
+    assert len(met) <= 10
+    assert all(later - earlier >= 900 for earlier, later in pairwise(met))

@@ -1,0 +1,344 @@
+"""One function logs in, once for all, and never twice with what was refused (R5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arena_exports.arena.sessions import LOGIN_SECONDS
+from arena_exports.domain.errors import NotNowError
+from arena_exports.wiring.session import make_login_desk
+from infra.simulator import control, names
+from tests.support.fakes import FakeSecret
+from tests.support.world import World, item_guid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+def test_login__first_one_writes_the_secret() -> None:
+    """Without any session there is a login; the id stands in the secret, under that version."""
+    world = World()
+    version = make_login_desk(world.parts).renew("")
+    assert world.session_secret.current == version
+    assert world.session_secret.versions[version]["arenaSessionId"]
+
+
+def test_fault_22__many_that_notice_make_one_login() -> None:
+    """Twenty functions that name the same dead session cause one login and get the same session."""
+    world = World()
+    desk = make_login_desk(world.parts)
+    dead = desk.renew("")
+    assert len({desk.renew(dead) for _ in range(20)}) == 1
+    assert world.logins() == 2
+
+
+def test_fault_26__login_under_way_is_waited_for() -> None:
+    """While a login is under way nobody else logs in."""
+    world = World()
+    record = world.ledger.session
+    now = int(world.clock.now())
+    record.write(replace(record.read(), login="token", login_expires_at=now + LOGIN_SECONDS))
+    with pytest.raises(NotNowError, match="under way"):
+        make_login_desk(world.parts).renew("")
+    assert world.logins() == 0
+
+
+def test_login__when_the_session_in_force_is_gone_from_its_secret() -> None:
+    """A secret that was made anew, or a ledger that was restored, ends in one login."""
+    world = World()
+    desk = make_login_desk(world.parts)
+    gone = desk.renew("")
+    world.session_secret.versions.clear()
+    world.session_secret.current = None
+    assert desk.renew("") == gone, "a login of a moment ago is trusted"
+    world.clock.sleep(LOGIN_SECONDS + 1)
+    assert len({desk.renew("") for _ in range(5)}) == 1
+    assert world.logins() == 2
+    world.send(item_guid(1))
+    world.settle()
+    assert world.exported() == {item_guid(1): 1}
+
+
+def test_login__in_force_is_told_to_whoever_comes_late() -> None:
+    """The version that the record names is read by its name; another one does not stand for it."""
+    world = World()
+    desk = make_login_desk(world.parts)
+    first = desk.renew("")
+    second = desk.renew(first)
+    world.clock.sleep(LOGIN_SECONDS + 1)
+    assert desk.renew(first) == desk.renew("") == second
+    assert world.logins() == 2
+    del world.session_secret.versions[second]
+    world.session_secret.write({"arenaSessionId": "another"}, "by hand")
+    assert desk.renew(first) not in (first, second)
+    assert world.logins() == 3
+
+
+class DyingSecret(FakeSecret):
+    """A session secret whose writer dies before, or right after, the write."""
+
+    writes = False
+
+    def write(self, value: Mapping[str, Any], version: str) -> None:
+        """Write, perhaps, and die."""
+        if self.writes:
+            super().write(value, version)
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(("writes", "expected"), [(False, 2), (True, 1)])
+def test_fault_25__session_that_dies_around_the_write(*, writes: bool, expected: int) -> None:
+    """A login that died before the write is done once more; one that had written is taken over."""
+    world = World()
+    dying = DyingSecret()
+    dying.writes = writes
+    with pytest.raises(RuntimeError):
+        make_login_desk(replace(world.parts, session_secret=dying)).renew("")
+    world.session_secret.versions |= dying.versions
+    world.session_secret.current = dying.current
+    desk = make_login_desk(world.parts)
+    with pytest.raises(NotNowError):
+        desk.renew("")
+    world.clock.sleep(LOGIN_SECONDS + 1)
+    version = desk.renew("")
+    assert world.session_secret.current == version
+    assert world.logins() == expected
+    assert desk.renew(version) != version
+
+
+def test_login__cool_down_after_the_third_within_an_hour() -> None:
+    """Three logins within an hour, then one in a quarter of an hour."""
+    world = World()
+    desk = make_login_desk(world.parts)
+    version = ""
+    for _ in range(3):
+        version = desk.renew(version)
+    with pytest.raises(NotNowError, match="cooling down"):
+        desk.renew(version)
+    world.clock.sleep(901)
+    assert desk.renew(version) != version
+    assert world.telemetry.metrics["SessionDuel"] == 2
+
+
+@pytest.mark.parametrize("code", [4001, 4079, 4081, 4082])
+def test_fault_24__refused_credentials_are_tried_once(code: int) -> None:
+    """Each refusal closes the door until the secret has a new version."""
+    world = World()
+    control.set_account(world.arena, {"refusal": code})
+    desk = make_login_desk(world.parts)
+    for _ in range(5):
+        with pytest.raises(NotNowError, match="refused"):
+            desk.renew("")
+        world.clock.sleep(3600)
+    assert world.logins() == 1
+    control.set_account(world.arena, {"refusal": None})
+    world.set_password(names.PASSWORD)
+    assert desk.renew("")
+
+
+def test_fault_24__new_password_is_tried_at_once() -> None:
+    """A refused login is no duel: credentials that are mended need not wait for it to cool down."""
+    world = World()
+    desk = make_login_desk(world.parts)
+    version = desk.renew(desk.renew(""))
+    control.set_account(world.arena, {"refusal": 4001})
+    for _ in range(2):
+        with pytest.raises(NotNowError, match="refused") as caught:
+            desk.renew(version)
+        assert caught.value.retry_after_seconds == 60
+    assert world.telemetry.metrics["SessionDuel"] == 0
+    control.set_account(world.arena, {"refusal": None})
+    world.set_password(names.PASSWORD)
+    assert desk.renew(version) != version
+    assert world.logins() == 4
+    assert world.telemetry.metrics["SessionDuel"] == 1
+    state = world.ledger.session.read()
+    assert len(state.logins) == 4
+    assert (state.refused_version, state.refused_code) == ("", "")
+
+
+def test_fault_24__guessed_passwords_do_not_lock_the_account() -> None:
+    """One new version after the other, all of them wrong: from the fourth on they cool down."""
+    world = World()
+    desk = make_login_desk(world.parts)
+    for guess in range(20):
+        world.set_password(f"guess {guess}")
+        with pytest.raises(NotNowError):
+            desk.renew("")
+        world.clock.sleep(61)
+    assert world.answers(4083) == 0
+    assert world.logins() == 5
+
+
+def test_fault_24__locked_account_is_waited_out() -> None:
+    """4083 waits more than Arena's five minutes, and does not refuse the password."""
+    world = World()
+    control.set_account(world.arena, {"lockedSeconds": 300})
+    desk = make_login_desk(world.parts)
+    with pytest.raises(NotNowError) as caught:
+        desk.renew("")
+    assert caught.value.retry_after_seconds >= 300
+    with pytest.raises(NotNowError):
+        desk.renew("")
+    assert world.logins() == 1
+    world.clock.sleep(caught.value.retry_after_seconds + 1)
+    assert desk.renew("")
+
+
+def test_login__that_brings_no_answer_is_tried_again_later() -> None:
+    """A login whose answer never came is no refusal."""
+    world = World()
+    control.add_faults(world.arena, {"method": "POST", "path": "*/login", "drop": True})
+    desk = make_login_desk(world.parts)
+    with pytest.raises(NotNowError) as caught:
+        desk.renew("")
+    world.clock.sleep(caught.value.retry_after_seconds + 1)
+    assert desk.renew("")
+
+
+def test_login__that_fails_does_not_bring_an_older_session_back() -> None:
+    """After a failed login nothing is in force: the one before it is dead, whoever asks."""
+    world = World()
+    dying = DyingSecret(dict(world.session_secret.versions), world.session_secret.current)
+    first = make_login_desk(world.parts).renew("")
+    dying.writes = True
+    with pytest.raises(RuntimeError):
+        make_login_desk(replace(world.parts, session_secret=dying)).renew(first)
+    world.session_secret.versions |= dying.versions
+    world.session_secret.current = second = str(dying.current)
+    world.clock.sleep(LOGIN_SECONDS + 1)
+    desk = make_login_desk(world.parts)
+    control.add_faults(world.arena, {"method": "POST", "path": "*/login", "drop": True})
+    with pytest.raises(NotNowError):
+        desk.renew(second)
+    world.clock.sleep(3600)
+    assert desk.renew(second) not in (first, second)
+
+
+@pytest.mark.parametrize("missing", [["email"], ["password"], ["email", "password"]])
+def test_login__credentials_without_a_key_are_not_tried(missing: list[str]) -> None:
+    """The message names what is missing; the next version is tried."""
+    world = World()
+    value = {"email": "a@example.com", "password": "p", "workspaceId": 1}
+    world.credentials.write({k: v for k, v in value.items() if k not in missing}, "incomplete")
+    desk = make_login_desk(world.parts)
+    for _ in range(2):
+        with pytest.raises(NotNowError, match="login refused") as caught:
+            desk.renew("")
+        assert caught.value.retry_after_seconds == 60
+    assert world.logins() == 0
+    assert world.telemetry.metrics["LoginRefused"] == 2
+    (message, fields), *_ = [line for line in world.telemetry.lines if "refused" in line[0]]
+    assert message == "login refused"
+    assert fields["errorCode"] == "CredentialsInvalid"
+    assert fields["errorMessage"] == "the credentials secret has no " + " and no ".join(missing)
+    assert world.ledger.session.read().refused_code == "CredentialsInvalid"
+    world.set_password(names.PASSWORD)
+    assert desk.renew("")
+
+
+def test_login__without_a_credentials_secret() -> None:
+    """A secret that was never filled is refused like a wrong one, until it has a version."""
+    world = World()
+    world.credentials.versions.clear()
+    desk = make_login_desk(world.parts)
+    for _ in range(2):
+        with pytest.raises(NotNowError, match="login refused"):
+            desk.renew("")
+    assert world.ledger.session.read().refused_version == "none"
+    world.set_password(names.PASSWORD)
+    assert desk.renew("")
+
+
+def test_fault_28__login_into_another_workspace_is_refused() -> None:
+    """Nothing is submitted there; the message names both."""
+    world = World()
+    control.set_account(world.arena, {"answeredWorkspaceId": 666})
+    desk = make_login_desk(world.parts)
+    with pytest.raises(NotNowError, match="login refused"):
+        desk.renew("")
+    assert not world.session_secret.versions
+    (fields,) = [fields for message, fields in world.telemetry.lines if message == "login refused"]
+    assert fields["errorCode"] == "WrongWorkspace"
+    assert "666" in str(fields["errorMessage"])
+    assert str(names.WORKSPACE_ID) in str(fields["errorMessage"])
+
+
+def test_login__keeps_what_it_needs_and_no_more() -> None:
+    """The secret has the session and its workspace; the ledger has neither."""
+    world = World()
+    version = make_login_desk(world.parts).renew("")
+    value = world.session_secret.versions[version]
+    assert sorted(value) == ["arenaSessionId", "workspaceId"]
+    state = world.ledger.session.read()
+    assert (state.version, state.login) == (version, version)
+    assert state.logins == (int(world.clock.now()),)
+    assert (state.refused_version, state.refused_code, state.not_before) == ("", "", 0)
+    assert state.login_expires_at == int(world.clock.now()) + LOGIN_SECONDS
+    assert world.telemetry.metrics["Logins"] == 1
+    assert world.telemetry.metrics["LoginRefused"] == 0
+
+
+def test_login__says_when_to_come_again() -> None:
+    """Five seconds for a login under way, the rest of a cool-down, a minute after no answer."""
+    world = World()
+    desk = make_login_desk(world.parts)
+    version = ""
+    for _ in range(3):
+        version = desk.renew(version)
+    world.clock.sleep(100)
+    with pytest.raises(NotNowError, match="logins are cooling down") as caught:
+        desk.renew(version)
+    assert caught.value.retry_after_seconds == 801
+    world.clock.sleep(800)
+    control.add_faults(world.arena, {"method": "POST", "path": "*/login", "drop": True})
+    with pytest.raises(NotNowError, match="login did not work out") as caught:
+        desk.renew(version)
+    assert caught.value.retry_after_seconds == 60
+    assert world.ledger.session.read().not_before == int(world.clock.now()) + 900
+
+
+def test_login__of_an_hour_ago_does_not_count() -> None:
+    """Three within one hour cool down; a third after an hour does not."""
+    world = World()
+    desk = make_login_desk(world.parts)
+    version = desk.renew("")
+    world.clock.sleep(1800)
+    version = desk.renew(version)
+    world.clock.sleep(1800)
+    version = desk.renew(version)
+    assert desk.renew(version) != version
+    assert world.telemetry.metrics["SessionDuel"] == 1
+
+
+def test_login__that_lost_the_race_waits() -> None:
+    """Of two that begin at once one logs in: the record's revision decides."""
+    world = World()
+    desk = make_login_desk(world.parts)
+    record = world.ledger.session
+    stale = record.read()
+    record.write(stale)
+    desk._record.read = lambda: stale  # type: ignore[method-assign]
+    with pytest.raises(NotNowError, match="a login is under way") as caught:
+        desk.renew("")
+    assert caught.value.retry_after_seconds == 5
+    assert world.logins() == 0
+
+
+def test_login__under_way_until_its_time_is_over() -> None:
+    """To the second."""
+    world = World()
+    record = world.ledger.session
+    now = int(world.clock.now())
+    record.write(replace(record.read(), login="token", login_expires_at=now + 10))
+    desk = make_login_desk(world.parts)
+    world.clock.sleep(9)
+    with pytest.raises(NotNowError, match="a login is under way") as caught:
+        desk.renew("")
+    assert caught.value.retry_after_seconds == 5
+    world.clock.sleep(1)
+    assert desk.renew("")

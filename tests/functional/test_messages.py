@@ -1,0 +1,377 @@
+"""Intake bodies: every accepted form, and a reason that names the field for every other."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arena_exports.domain.deadline import Deadline
+from arena_exports.domain.errors import InvalidMessageError
+from arena_exports.domain.messages import IntakeRules, parse_message
+from arena_exports.domain.model import Kind, Lane
+from arena_exports.wiring.submit import make_intake
+from tests.support.world import World, item_guid, items
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT = "EXPDEFAULT0000000001"
+OTHER = "EXPOTHER000000000001"
+RULES = IntakeRules("default", DEFAULT)
+A, B = "CUEXB8CEPGHGZI18WDMU", "M407LIMOZGZQ5TUP27F"
+
+guids = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=16, max_size=32)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+def sns(message: str) -> dict[str, str]:
+    """Return what SNS delivers."""
+    return {"Type": "Notification", "MessageId": "x", "TopicArn": "arn", "Message": message}
+
+
+def event_bridge(detail: object) -> dict[str, object]:
+    """Return what EventBridge delivers."""
+    return {"version": "0", "detail-type": "x", "source": "y", "detail": detail}
+
+
+def wrapped(content: object, *envelopes: Callable[..., object]) -> str:
+    """Return content as a body in envelopes, the innermost first."""
+    for envelope in envelopes:
+        content = envelope(json.dumps(content) if envelope is sns else content)
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("body", "items"),
+    [
+        (A, [A]),
+        (f'"{A}"', [A]),
+        (f" {A.lower()}\n", [A]),
+        ("12345678901234567890", ["12345678901234567890"]),
+        (json.dumps([A, B, A]), [A, B]),
+        (json.dumps({"count": 9, "results": [A, B]}), [A, B]),
+        (json.dumps({"itemGuids": [f" {A.lower()} ", B]}), [A, B]),
+        (json.dumps(sns(A)), [A]),
+        (json.dumps(sns(json.dumps([A, B]))), [A, B]),
+        (json.dumps(sns(json.dumps({"itemGuids": [A]}))), [A]),
+        (json.dumps(event_bridge({"itemGuids": [A]})), [A]),
+        (json.dumps(event_bridge([A, B])), [A, B]),
+        (json.dumps(event_bridge(A)), [A]),
+        (wrapped([A, B], event_bridge, sns), [A, B]),
+        (wrapped({"itemGuids": [A]}, sns, event_bridge), [A]),
+        (wrapped([A, B], sns, sns), [A, B]),
+        (wrapped({"results": [A]}, event_bridge, sns, event_bridge, sns), [A]),
+        ("\ufeff" + A, [A]),
+        ("\ufeff" + json.dumps([A, B]), [A, B]),
+        (json.dumps(sns("\ufeff" + A)), [A]),
+        (f'{{"\\u0069temGuids": ["{A}"]}}', [A]),
+    ],
+)
+def test_message__accepted_forms(body: str, items: list[str]) -> None:
+    """Each form of the contract, alone or in an envelope, is read into the same request."""
+    request = parse_message("id", body, RULES)
+    assert request is not None
+    assert list(request.item_guids) == items
+    assert (request.group.export_guid, request.group.kind, request.group.lane) == (
+        DEFAULT,
+        Kind.ITEMS,
+        Lane.NORMAL,
+    )
+
+
+def test_message__full_form() -> None:
+    """Definition, items, correlation id, workspace and priority are taken over."""
+    body = {
+        "exportGuid": OTHER.lower(),
+        "itemGuids": [A],
+        "correlationId": "ECO-000023",
+        "workspace": "default",
+        "priority": "bulk",
+    }
+    request = parse_message("id", json.dumps(body), RULES)
+    assert request is not None
+    assert request.group.export_guid == OTHER
+    assert request.group.lane is Lane.BULK
+    assert request.correlation_id == "ECO-000023"
+
+
+def test_message__definition_run() -> None:
+    """Without the key itemGuids, the definition runs with its own criteria."""
+    request = parse_message("id", json.dumps({"exportGuid": OTHER}), RULES)
+    assert request is not None
+    assert request.group.kind is Kind.DEFINITION
+    assert request.item_guids == ()
+
+
+def test_message__reconcile() -> None:
+    """A reconcile is no request, alone or in an envelope."""
+    body = {"action": "reconcile"}
+    for wrapped in (body, sns(json.dumps(body)), event_bridge(body)):
+        assert parse_message("id", json.dumps(wrapped), RULES) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        ("", "InvalidMessage", "body"),
+        ("not json", "InvalidMessage", "body"),
+        ("{", "InvalidMessage", "body"),
+        ("7", "InvalidMessage", "body"),
+        ("null", "InvalidMessage", "body"),
+        ("true", "InvalidMessage", "body"),
+        ("{}", "InvalidMessage", "itemGuids"),
+        ("[]", "InvalidMessage", "body is an empty list; to run a definition"),
+        ('{"itemGuids": []}', "InvalidMessage", "itemGuids is an empty list"),
+        ('{"count": 0, "results": []}', "InvalidMessage", "results is an empty list"),
+        ('{"itemGuids": "A"}', "InvalidMessage", "itemGuids"),
+        ('{"itemGuids": null}', "InvalidMessage", "itemGuids"),
+        ('{"itemGuids": {}}', "InvalidMessage", "itemGuids"),
+        ('{"results": 3}', "InvalidMessage", "results must be a list"),
+        ('{"results": ["x"]}', "InvalidMessage", "results[0]"),
+        ('{"itemGuids": ["x"]}', "InvalidMessage", "itemGuids[0]"),
+        ('"x"', "InvalidMessage", "body could not be a GUID"),
+        (json.dumps({"results": [A], "other": 1}), "InvalidMessage", '"other"; only count may'),
+        (json.dumps([A, "short"]), "InvalidMessage", "body[1]"),
+        (json.dumps([A, 12345678901234567890]), "InvalidMessage", "body[1]"),
+        (json.dumps([A, None]), "InvalidMessage", "body[1]"),
+        (json.dumps([A, [A]]), "InvalidMessage", "body[1]"),
+        (json.dumps(["x" * 15]), "InvalidMessage", "body[0]"),
+        (json.dumps(["x" * 33]), "InvalidMessage", "body[0]"),
+        (json.dumps(["Ä" * 20]), "InvalidMessage", "body[0]"),
+        (json.dumps({"exportGuid": "?"}), "InvalidMessage", "exportGuid"),
+        (json.dumps({"exportGuid": None, "itemGuids": [A]}), "InvalidMessage", "exportGuid"),
+        (json.dumps({"itemGuids": [A], "extra": 1}), "InvalidMessage", "extra"),
+        (json.dumps({"itemGuids": [A], "correlationId": 5}), "InvalidMessage", "correlationId"),
+        (
+            json.dumps({"itemGuids": [A], "correlationId": "x" * 129}),
+            "InvalidMessage",
+            "correlationId",
+        ),
+        (
+            json.dumps({"itemGuids": [A], "correlationId": "ECO \ud800"}),
+            "InvalidMessage",
+            "correlationId",
+        ),
+        (json.dumps({"itemGuids": [A], "priority": "urgent"}), "InvalidMessage", "priority"),
+        (json.dumps({"itemGuids": [A], "priority": ["bulk"]}), "InvalidMessage", "priority"),
+        (json.dumps({"itemGuids": [A], "workspace": 5}), "InvalidMessage", "workspace"),
+        (json.dumps({"itemGuids": [A], "workspace": "other"}), "WrongWorkspace", "workspace"),
+        (json.dumps({"action": "other"}), "InvalidMessage", 'action must be "reconcile"'),
+        (json.dumps({"action": "reconcile", "itemGuids": [A]}), "InvalidMessage", "without other"),
+        (json.dumps({"itemGuid": [A]}), "InvalidMessage", '"itemGuid"; accepted are exportGuid, '),
+        (json.dumps({"x" * 999: [A]}), "InvalidMessage", "accepted are exportGuid, itemGuids"),
+        ("[" * 100_000, "InvalidMessage", "body is nested too deeply"),
+        ("[1,]", "InvalidMessage", "line 1 column"),
+        ('["A"\n,,]', "InvalidMessage", "line 2 column 2 (char 6)"),
+        ("\ufeff\ufeff" + A, "InvalidMessage", "body is neither a GUID nor JSON"),
+        ("\uff21" * 20, "InvalidMessage", "body is neither a GUID nor JSON"),
+        (json.dumps({A: "\ud800"}), "InvalidMessage", f'unknown key: "{A}"'),
+        ('{"\\udc00\\ud800": 1}', "InvalidMessage", 'unknown key: "\\udc00\\ud800"'),
+        (f'{{"count": NaN, "results": ["{A}"]}}', "InvalidMessage", "body has NaN"),
+        (f'{{"count": -Infinity, "results": ["{A}"]}}', "InvalidMessage", "has -Infinity, which"),
+        (f'["{A}", {"9" * 5000}]', "InvalidMessage", "body has a number of 5000 digits"),
+        (f'["{A}", 1e999]', "InvalidMessage", "body[1]"),
+    ],
+)
+def test_message__rejected_with_a_reason_that_names_the_field(
+    body: str, code: str, field: str
+) -> None:
+    """A message that could never be exported says what is wrong, and with which field."""
+    with pytest.raises(InvalidMessageError) as caught:
+        parse_message("id", body, RULES)
+    assert caught.value.code == code
+    assert field in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def refused(body: str) -> str:
+    """Return the reason for which a body is refused: a short line of printable ASCII."""
+    with pytest.raises(InvalidMessageError) as caught:
+        parse_message("id", body, RULES)
+    shown = str(caught.value)
+    assert shown.replace("…", "").isascii()
+    assert shown.isprintable()
+    assert len(shown) < 320
+    return shown
+
+
+@pytest.mark.parametrize("form", ["{}", '{{"exportGuid": {}}}', '{{"priority": {}}}'])
+def test_message__nested_as_deep_as_can_just_be_read_is_refused(form: str) -> None:
+    """What the reader of JSON still takes, and the writer of the reason does not, is refused."""
+    deepest = sys.getrecursionlimit()
+    for depth in range(deepest - 200, deepest + 1):
+        with pytest.raises(InvalidMessageError):
+            parse_message("id", form.format("[" * depth + "]" * depth), RULES)
+
+
+ENVELOPES = [
+    pytest.param((), "body", id="bare"),
+    pytest.param((sns,), "body.Message", id="SNS"),
+    pytest.param((event_bridge, sns), "body.Message.detail", id="EventBridge in SNS"),
+    pytest.param((sns, sns), "body.Message.Message", id="SNS in SNS"),
+]
+
+
+@pytest.mark.parametrize(("envelopes", "place"), ENVELOPES)
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (["short"], "[0] could not be a GUID"),
+        (5, " must be a GUID, a list of GUIDs or an object, not 5"),
+        ("short", " could not be a GUID"),
+        ({"itemGuids": ["short"]}, "itemGuids[0] could not be a GUID"),
+        ({"itemGuids": [A], "extra": 1}, 'unknown key: "extra"'),
+        ({"results": [A], "extra": 1}, "unknown key beside results"),
+        ({"exportGuid": "?"}, "exportGuid could not be a GUID"),
+    ],
+)
+def test_message__reason_names_the_place_in_the_envelopes(
+    envelopes: tuple[Callable[..., object], ...], place: str, content: object, reason: str
+) -> None:
+    """A reason says in which envelope the field is."""
+    shown = refused(wrapped(content, *envelopes))
+    assert reason in shown
+    assert place == "body" or place in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"itemGuids": [,]}', "line 1 column 16 (char 15)"),
+        ('{"itemGuids": [],\n "itemGuids": []}', 'key "itemGuids" occurs more than once'),
+        ("[" * 100_000, "is nested too deeply"),
+        ("[NaN]", "has NaN"),
+        ("[" + "9" * 5000 + "]", "has a number of 5000 digits"),
+        ("", "is neither a GUID nor JSON"),
+    ],
+)
+def test_message__reason_names_the_place_of_broken_json(text: str, reason: str) -> None:
+    """What is wrong with the JSON inside an envelope is reported with its own position."""
+    for body in (json.dumps(sns(text)), wrapped(sns(text), event_bridge, sns)):
+        assert re.search(r"body\.Message", refused(body))
+        assert reason in refused(body)
+
+
+def test_message__mistake_far_inside_is_located() -> None:
+    """A comma too many after 5,000 GUIDs is reported with its position and what is around it."""
+    text = '{"itemGuids": [' + ",".join(f'"{guid}"' for guid in items(5000)) + ",]}"
+    shown = refused(text)
+    (position,) = re.findall(r"char (\d+)", shown)
+    assert int(position) > 114_000
+    assert item_guid(4999)[-10:] in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{{"itemGuids": ["{A}"], "itemGuids": ["{B}"]}}',
+        f'{{"itemGuids": ["{A}"], "\\u0069temGuids": ["{B}"]}}',
+        f'{{"itemGuids": ["{A}"], "x": [{{"y": {{"itemGuids": 1, "itemGuids": 1}}}}]}}',
+        f'{{"Type": "Notification", "itemGuids": 1, "Message": "{A}", "itemGuids": 2}}',
+        f'{{"detail-type": "x", "detail": {{"itemGuids": ["{A}"], "itemGuids": ["{B}"]}}}}',
+        json.dumps(sns(f'{{"itemGuids": ["{A}"], "itemGuids": ["{B}"]}}')),
+        wrapped(sns(f'{{"itemGuids": ["{A}"], "itemGuids": ["{B}"]}}'), event_bridge, sns),
+    ],
+)
+def test_fault_89__key_that_occurs_twice_is_refused(text: str) -> None:
+    """A key that occurs twice, at any depth and in any envelope, is named; no value is dropped."""
+    assert 'key "itemGuids" occurs more than once in body' in refused(text)
+
+
+@pytest.mark.parametrize("key", ["exportGuid", "results", "Message", "detail", "action"])
+def test_fault_89__every_key_counts(key: str) -> None:
+    """Whichever key it is, it is named."""
+    assert f'key "{key}" occurs more than once' in refused(f'{{"{key}": "{A}", "{key}": "{A}"}}')
+
+
+def test_fault_89__key_that_occurs_twice_among_many() -> None:
+    """A key that occurs twice is found among 50,000."""
+    keys = ",".join(f'"{n:06}": 0' for n in range(50_000))
+    assert 'key "049999"' in refused(f'{{{keys}, "049999": 1}}')
+
+
+def test_message__too_many_envelopes() -> None:
+    """Envelopes without end are refused."""
+    assert "more than 4 envelopes" in refused(wrapped([A], *[event_bridge] * 5))
+    assert "more than 4 envelopes" in refused(wrapped([A], *[event_bridge] * 100))
+
+
+@pytest.mark.parametrize("kind", ["SubscriptionConfirmation", "UnsubscribeConfirmation"])
+@pytest.mark.parametrize("envelopes", [(), (sns,), (event_bridge, sns)])
+def test_message__subscription_that_waits_to_be_confirmed(
+    kind: str, envelopes: tuple[Callable[..., object], ...]
+) -> None:
+    """SNS's own messages are refused with what to do; the token is not in the reason."""
+    confirmation = {
+        "Type": kind,
+        "MessageId": "x",
+        "Token": "t0ken",
+        "TopicArn": "arn:aws:sns:us-east-1:111122223333:items",
+        "Message": "You have chosen to subscribe",
+        "SubscribeURL": "https://sns/?Token=t0ken",
+    }
+    shown = refused(wrapped(confirmation, *envelopes))
+    for part in (kind, "subscription", "SubscribeURL", "confirm-subscription", "3333:items"):
+        assert part in shown
+    assert "t0ken" not in shown
+
+
+def test_message__without_any_definition() -> None:
+    """A stack without a default definition needs one in each message."""
+    with pytest.raises(InvalidMessageError) as caught:
+        parse_message("id", A, IntakeRules("default", ""))
+    assert caught.value.code == "NoExportDefinition"
+    assert "exportGuid" in str(caught.value)
+
+
+@given(st.lists(guids, min_size=1), st.none() | st.text(max_size=128))
+def test_message__property_keeps_every_guid_once(
+    items: list[str], correlation_id: str | None
+) -> None:
+    """Whatever GUIDs go in come out, each once, in their order."""
+    body = json.dumps(
+        {"itemGuids": [f" {guid.lower()} " for guid in items], "correlationId": correlation_id}
+    )
+    request = parse_message("id", body, RULES)
+    assert request is not None
+    assert list(request.item_guids) == list(dict.fromkeys(items))
+    assert request.correlation_id == correlation_id
+
+
+@settings(max_examples=1000)
+@given(json_values.map(json.dumps) | st.text())
+def test_message__property_never_crashes(body: str) -> None:
+    """FAULT 46: any text is read, or refused with a short line of printable ASCII."""
+    shown = ""
+    try:
+        parse_message("id", body, RULES)
+    except InvalidMessageError as exc:
+        shown = str(exc).replace("…", "")
+    assert shown.isascii()
+    assert shown.isprintable()
+    assert len(shown) < 300
+
+
+@settings(max_examples=1000)
+@given(json_values.map(json.dumps) | st.text(min_size=1) | st.sampled_from([A, sns(A)]).map(str))
+def test_message__property_of_intake(body: str) -> None:
+    """FAULT 46: whatever a message holds it is acknowledged, and recorded or rejected, once."""
+    world = World()
+    records = world.record(body)
+    intake, deadline = make_intake(world.parts), Deadline(world.clock, 60)
+    assert intake.record(records, deadline) == []
+    assert intake.record(records, deadline) == []
+    pending = len(world.table.items.get("PENDING", {}))
+    told = {event["id"] for event in world.events("rejected")}
+    assert pending + len(told) == 1
+    assert {letter.body for letter in world.dead_letters.letters} == ({body} if told else set())

@@ -1,0 +1,216 @@
+"""What could not be recorded or refused in time is delivered again soon, and given up late."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from threading import Barrier
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arena_exports.adapters.messaging import CALLS_AT_ONCE, in_parallel
+from arena_exports.domain.errors import DeliveryError, LedgerUnavailableError
+from arena_exports.services.intake import LONGEST_REDELIVERY_SECONDS, redelivery_seconds
+from tests.support.translated import resources
+from tests.support.world import SUBMIT_SECONDS, World, item_guid, items
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+HOUR = 3600
+QUEUE = resources("AWS::SQS::Queue")["IntakeQueue"]
+MAX_RECEIVES = QUEUE["RedrivePolicy"]["maxReceiveCount"]
+FOREIGN = [json.dumps({"Records": [{"eventSource": "aws:s3", "n": n}]}) for n in range(979)]
+
+
+def each_takes(world: World, seconds: float, real: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return what does the same with one value after the other, each so many seconds long."""
+
+    def call(values: Sequence[Any]) -> None:
+        for value in values:
+            world.clock.sleep(seconds)
+            real([value])
+
+    return call
+
+
+def slow_down(world: World, seconds: float) -> None:
+    """Have each event and each dead letter take so many seconds."""
+    topic, queue = world.topic, world.dead_letters
+    topic.publish = each_takes(world, seconds, topic.publish)  # type: ignore[method-assign]
+    queue.send = each_takes(world, seconds, queue.send)  # type: ignore[method-assign]
+
+
+def unavailable(world: World, seconds: float = 0) -> Callable[..., None]:
+    """Return a write that takes so many seconds and is refused."""
+
+    def write(*_writes: object) -> None:
+        world.clock.sleep(seconds)
+        raise LedgerUnavailableError("ThrottlingException")
+
+    return write
+
+
+def test_wait__doubles_up_to_the_visibility_timeout() -> None:
+    """A minute first, then twice as long each time, up to what the queue would wait by itself."""
+    waits = [redelivery_seconds(receives, 1) for receives in range(1, 9)]
+    assert waits == [60, 120, 240, 480, 960, 1020, 1020, 1020]
+    assert redelivery_seconds(10**12, 1) == QUEUE["VisibilityTimeout"]
+    assert QUEUE["VisibilityTimeout"] == LONGEST_REDELIVERY_SECONDS
+
+
+def test_wait__is_spread() -> None:
+    """Jitter takes a fifth at most, so that a batch does not come back all at once."""
+    assert [redelivery_seconds(1, jitter) for jitter in (0, 0.5, 1)] == [48, 54, 60]
+
+
+def test_wait__all_together_outlive_an_hour() -> None:
+    """Between the first receive and the last that SQS allows there is more than an hour."""
+    shortest = sum(redelivery_seconds(receives, 0) for receives in range(1, MAX_RECEIVES))
+    assert shortest > HOUR
+
+
+def test_message__that_was_not_recorded_is_visible_again_soon() -> None:
+    """Only what failed comes back early, by how often it was received."""
+    world = World()
+    world.table.write = unavailable(world)  # type: ignore[method-assign]
+    records = world.record(item_guid(1), item_guid(2), {"action": "reconcile"}, "junk")
+    failed = world.deliver(records)
+    assert failed == ["message-000001", "message-000002"]
+    assert world.intake_queue.delays.keys() == {"message-000001/1", "message-000002/1"}
+    assert all(48 <= seconds <= 60 for seconds in world.intake_queue.delays.values())
+    again = world.receive_again(records, failed)
+    assert world.deliver(again) == failed
+    assert 96 <= world.intake_queue.delays["message-000001/2"] <= 120
+
+
+def test_message__whose_refusal_was_not_delivered_is_visible_again_soon() -> None:
+    """A topic that is down keeps a refusal as it keeps nothing else."""
+    world = World()
+
+    def refuse(_events: object) -> None:
+        raise DeliveryError("the topic did not accept a message (Throttled)")
+
+    world.topic.publish = refuse  # type: ignore[method-assign]
+    assert world.deliver(world.record("junk", item_guid(1))) == ["message-000001"]
+    assert world.intake_queue.delays.keys() == {"message-000001/1"}
+    lines = [fields for line, fields in world.telemetry.lines if line == "refusals not delivered"]
+    assert lines == [{"error": "the topic did not accept a message (Throttled)", "messages": 1}]
+
+
+@pytest.mark.parametrize(("handle", "lines"), [(None, 0), ("", 0), ("of an earlier receive", 1)])
+def test_message__whose_visibility_cannot_be_changed_comes_back_by_itself(
+    handle: str | None, lines: int
+) -> None:
+    """It is returned as a failure all the same; the log says so at the level DEBUG alone."""
+    world = World()
+    world.table.write = unavailable(world)  # type: ignore[method-assign]
+    (record,) = world.record(item_guid(1))
+    others = {name: value for name, value in record.items() if name != "receiptHandle"}
+    delivered = others if handle is None else {**others, "receiptHandle": handle}
+    world.intake_queue.in_flight = {"another"}
+    answer = world.call("submit", {"Records": [delivered]})
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "message-000001"}]}
+    assert world.telemetry.debug_lines == ["visibility not changed"] * lines
+    assert not world.intake_queue.delays
+
+
+def test_fault_90__foreign_messages_and_a_good_one_while_aws_is_slow() -> None:
+    """The good one is recorded at once; each foreign one is refused once, none is given up."""
+    world = World()
+    slow_down(world, 0.07)
+    left = world.record(*FOREIGN, item_guid(1))
+    receives = 0
+    while left:
+        began = world.clock.now()
+        failed = world.deliver(left)
+        assert world.clock.now() - began < SUBMIT_SECONDS
+        receives += 1
+        assert set(failed) <= {record["messageId"] for record in left} - {"message-000980"}
+        assert world.intake_queue.delays.keys() >= {f"{name}/{receives}" for name in failed}
+        left = world.receive_again(left, failed)
+        world.clock.sleep(60)
+    assert receives <= 2
+    assert receives < MAX_RECEIVES
+    world.settle()
+    assert dict(world.exported()) == {item_guid(1): 1}
+    refused = Counter(letter.request_id for letter in world.dead_letters.letters)
+    assert set(refused.values()) == {1}
+    assert len(refused) == len(world.events("rejected")) == 979
+
+
+def test_fault_90__good_messages_are_recorded_before_any_refusal() -> None:
+    """Where they stand in the batch makes no difference."""
+    world = World()
+    pending: list[int] = []
+    publish = world.topic.publish
+
+    def watched(events: Sequence[Any]) -> None:
+        pending.append(len(world.table.items.get("PENDING", {})))
+        publish(events)
+
+    world.topic.publish = watched  # type: ignore[method-assign]
+    world.deliver(world.record("junk", item_guid(1), "more junk"))
+    assert pending == [1, 1]
+
+
+def test_fault_90__event_comes_before_the_dead_letter_of_each_message() -> None:
+    """A refusal whose event is not accepted has no dead letter; the others have both."""
+    world = World()
+    order: list[str] = []
+    publish, send = world.topic.publish, world.dead_letters.send
+
+    def published(events: Sequence[Any]) -> None:
+        subject = json.loads(events[0].body)["subject"]
+        if subject == "message-000002":
+            raise DeliveryError
+        order.append(f"event {subject}")
+        publish(events)
+
+    def sent(letters: Sequence[Any]) -> None:
+        order.append(f"letter {letters[0].request_id}")
+        send(letters)
+
+    world.topic.publish = published  # type: ignore[method-assign]
+    world.dead_letters.send = sent  # type: ignore[method-assign]
+    assert world.deliver(world.record("a", "b", "c")) == ["message-000002"]
+    assert order == [
+        "event message-000001",
+        "letter message-000001",
+        "event message-000003",
+        "letter message-000003",
+    ]
+
+
+def test_fault_90__what_was_received_most_often_comes_first() -> None:
+    """Where there is no time for all, the next that SQS would give up is refused."""
+    world = World()
+    slow_down(world, 30)
+    records = world.record("a", "b", "c")
+    records[2]["attributes"]["ApproximateReceiveCount"] = "9"
+    assert world.deliver(records) == ["message-000002"]
+    assert [letter.body for letter in world.dead_letters.letters] == ["c", "a"]
+
+
+def test_fault_90__ledger_that_hangs_does_not_outlast_the_function() -> None:
+    """No write begins that may not end in time; what is left comes back soon."""
+    world = World()
+    world.table.write = unavailable(world, 25)  # type: ignore[method-assign]
+    began = world.clock.now()
+    records = world.record(*items(300), "junk")
+    assert sorted(world.deliver(records)) == sorted(record["messageId"] for record in records)
+    assert world.clock.now() - began < SUBMIT_SECONDS
+    assert len(world.intake_queue.delays) == 301
+
+
+def test_calls__are_made_several_at_a_time() -> None:
+    """As many as botocore keeps connections for, with the results in the order of the values."""
+    barrier = Barrier(CALLS_AT_ONCE)
+
+    def work(value: int) -> int:
+        barrier.wait(timeout=60)
+        return -value
+
+    assert list(in_parallel(work, range(CALLS_AT_ONCE))) == [-n for n in range(CALLS_AT_ONCE)]
+    assert list(in_parallel(work, [])) == []

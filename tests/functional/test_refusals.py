@@ -1,0 +1,183 @@
+"""A POST refused for its items, their number or its definition, and what becomes of the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from arena_exports.domain.model import ExportGuid, Lane
+from arena_exports.ledger.items import SlotState
+from arena_exports.ledger.requests import RequestBook
+from arena_exports.services import submission
+from infra.simulator import control, names
+from submit.handler import submit
+from tests.support.world import EXPORT, World, attempt_in_slot, item_guid, items
+
+POST = {"method": "POST", "path": "*/runs"}
+START = 1_700_000_000
+
+
+def refusal(status: int, code: int, message: str) -> dict[str, object]:
+    """Return a fault that answers a POST with an error."""
+    return {**POST, "status": status, "code": code, "message": message}
+
+
+def dies(*_args: object) -> None:
+    """Die, as a process does."""
+    raise RuntimeError
+
+
+def test_fault_50__named_items_are_taken_out_and_the_rest_is_sent_at_once() -> None:
+    """One refusal, one rejection for each request, one more POST, all in one invocation."""
+    world = World()
+    control.set_settings(world.arena, {"badGuidsNamed": "all"})
+    control.set_guids(world.arena, {"bad": [item_guid(1), item_guid(3)]})
+    world.send(item_guid(0), {"itemGuids": items(4)}, item_guid(3))
+    attempt = attempt_in_slot(world)
+    assert world.posts() == 2
+    assert (attempt.refusals, attempt.rejected) == (1, {item_guid(1), item_guid(3)})
+    world.settle()
+    assert sorted(world.exported()) == [item_guid(0), item_guid(2)]
+    rejected = world.events("rejected")
+    assert [sorted(event["data"]["itemGuids"]) for event in rejected] == [
+        [item_guid(1), item_guid(3)],
+        [item_guid(3)],
+    ]
+
+
+def test_submission__after_ten_refusals_halves() -> None:
+    """Where Arena names one item at a time, and another each time, the rest is halved."""
+    world = World()
+    named = items(11)
+    control.set_guids(world.arena, {"bad": named})
+    world.send({"itemGuids": items(100)})
+    world.settle()
+    assert sorted(world.exported()) == items(89, start=11)
+    assert sum(len(event["data"]["itemGuids"]) for event in world.events("rejected")) == 11
+    assert len(world.events("run.completed")) == 2
+
+
+def test_submission__all_items_refused_frees_the_slot_at_once() -> None:
+    """Nothing is left to send: the next group's run starts in the same invocation."""
+    world = World()
+    world.prove()
+    control.set_settings(world.arena, {"badGuidsNamed": "all"})
+    control.set_guids(world.arena, {"bad": items(2)})
+    world.send({"itemGuids": items(2)}, {"exportGuid": names.DEFINITION_EXPORT_GUID})
+    assert world.ledger.lease.read().state is SlotState.RUNNING
+    attempt = attempt_in_slot(world)
+    assert attempt.group.export_guid == names.DEFINITION_EXPORT_GUID
+    world.settle()
+    assert len(world.events("rejected")) == 1
+    assert len(world.dead_letters.letters) == 1
+
+
+@pytest.mark.parametrize(("most", "runs"), [(100, 1), (99, 2), (60, 2), (30, 5)])
+def test_fault_17__run_too_large_is_halved_until_it_passes(most: int, runs: int) -> None:
+    """The definition remembers the size, and grows it by a quarter after each run."""
+    world = World()
+    control.put_definition(world.arena, EXPORT, {"maxItems": most})
+    world.send({"itemGuids": items(100)})
+    world.settle()
+    assert sorted(world.exported()) == items(100)
+    completed = world.events("run.completed")
+    assert len(completed) == runs
+    assert all(len(event["data"]["itemGuids"]) <= most for event in completed)
+
+
+def test_submission__single_item_that_is_too_large_is_rejected() -> None:
+    """Half of one item is none."""
+    world = World()
+    control.add_faults(world.arena, {**refusal(400, 3148, "too many"), "times": 2})
+    world.send({"itemGuids": items(2)})
+    world.settle()
+    assert len(world.exported()) == 1
+    (rejected,) = world.events("rejected")
+    assert rejected["data"]["error"]["code"] == "3148"
+    assert "too many" in rejected["data"]["error"]["message"]
+
+
+def test_submission__suspect_set_that_is_too_large_is_halved_as_a_set() -> None:
+    """Suspects stay suspects, and no limit is learned from them."""
+    world = World()
+    control.plan_runs(world.arena, {"status": "FAILED", "count": 1})
+    world.send({"itemGuids": items(10)})
+    control.add_faults(world.arena, refusal(400, 3148, "too many"))
+    world.settle()
+    assert sorted(world.exported()) == items(10)
+    assert [len(event["data"]["itemGuids"]) for event in world.events("run.completed")] == [5, 5]
+    assert world.ledger.definitions.read(ExportGuid(EXPORT)).limit == 0
+
+
+def test_submission__refused_definition_lets_others_go_at_once() -> None:
+    """Its requests wait; another definition's leave in the same invocation."""
+    world = World()
+    world.prove()
+    control.add_faults(world.arena, refusal(400, 3145, "the definition is not shared"))
+    world.send(item_guid(1))
+    assert world.telemetry.metrics["DefinitionRefused"] == 1
+    assert world.ledger.lease.read().state is SlotState.IDLE
+    known = world.ledger.definitions.read(ExportGuid(EXPORT))
+    assert (known.refusals, known.not_before) == (1, int(world.clock.now()) + 60)
+    world.send({"exportGuid": names.DEFINITION_EXPORT_GUID})
+    assert world.ledger.lease.read().state is SlotState.RUNNING
+    world.settle()
+    known = world.ledger.definitions.read(ExportGuid(EXPORT))
+    assert (known.refusals, known.not_before) == (0, 0)
+    assert len(world.events("run.completed")) == 2
+
+
+def test_submission__refused_definition_leaves_the_slot_free() -> None:
+    """Only the definition waits, and nothing counts as busy."""
+    world = World()
+    control.add_faults(world.arena, {**POST, "status": 403, "code": 403})
+    world.send(item_guid(1))
+    lease = world.ledger.lease.read()
+    assert (lease.state, lease.not_before, lease.busy) == (SlotState.IDLE, 0, 0)
+    assert world.ledger.definitions.read(EXPORT).not_before > world.clock.now()
+
+
+def test_submission__criteria_refused_rejects_the_requests_with_arena_s_words() -> None:
+    """A definition with criteria of its own takes no items, ever."""
+    world = World()
+    control.add_faults(world.arena, refusal(400, 3140, "criteria are not allowed"))
+    world.send({"itemGuids": items(2)}, item_guid(5))
+    world.settle()
+    errors = [event["data"]["error"] for event in world.events("rejected")]
+    assert errors == [{"code": "3140", "message": "criteria are not allowed"}] * 2
+    assert world.posts() == 1
+
+
+def test_submission__too_late_for_another_post_sets_the_rest_aside() -> None:
+    """Where the refusal took long, what is left waits as a set of its own."""
+    world = World()
+    control.set_settings(world.arena, {"badGuidsNamed": "all"})
+    control.set_guids(world.arena, {"bad": [item_guid(1)]})
+    control.add_faults(world.arena, {**POST, "work": True, "delayAfterSeconds": 25})
+    submit({"Records": world.record({"itemGuids": items(4)})}, 70.0, world.parts)
+    assert world.posts() == 1
+    lease = world.ledger.lease.read()
+    assert (lease.state, lease.attempt_id) == (SlotState.IDLE, None)
+    (head,) = world.ledger.requests.heads()
+    assert (head.group.lane, head.size) == (Lane.SUSPECT, 3)
+    world.settle()
+    assert sorted(world.exported()) == [item_guid(n) for n in (0, 2, 3)]
+    assert len(world.events("rejected")) == 1
+
+
+@pytest.mark.parametrize(
+    ("refusals", "seconds"), [(1, 115.0), (10, 70.0)], ids=["halving", "setting aside"]
+)
+def test_submission__that_dies_while_it_moves_items_moves_them_once(
+    monkeypatch: pytest.MonkeyPatch, refusals: int, seconds: float
+) -> None:
+    """FAULT 50: sets written, what they were taken from not yet settled: nothing goes twice."""
+    monkeypatch.setattr(submission, "MOST_REFUSALS_OF_ITEMS", refusals)
+    world = World()
+    control.set_guids(world.arena, {"bad": [item_guid(1)]})
+    control.add_faults(world.arena, {**POST, "work": True, "delayAfterSeconds": 25})
+    with monkeypatch.context() as patch:
+        patch.setattr(RequestBook, "settle_slice", dies)
+        submit({"Records": world.record({"itemGuids": items(6)})}, seconds, world.parts)
+    assert len(world.ledger.requests.heads()) == 2
+    world.settle(errors=1)
+    assert dict(world.exported()) == {item_guid(n): 1 for n in (0, 2, 3, 4, 5)}

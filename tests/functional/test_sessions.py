@@ -1,0 +1,96 @@
+"""The session as submit and poll use it: kept, read again, renewed by somebody else (R5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arena_exports.arena.sessions import Sessions
+from arena_exports.domain.errors import NotNowError
+from arena_exports.wiring.session import make_login_desk
+from tests.support.fakes import FakeSecret
+from tests.support.world import World
+
+if TYPE_CHECKING:
+    from arena_exports.ports import Secret
+
+
+class DownSecret(FakeSecret):
+    """A secret that can be read once, then no more."""
+
+    def read(self, version: str | None = None) -> Secret | None:
+        """Read, or say that Secrets Manager does not answer."""
+        if self.reads:
+            raise NotNowError("down", 30)
+        return super().read(version)
+
+
+def test_fault_27__kept_session_serves_while_secrets_manager_is_down() -> None:
+    """What was read before is used, however old, while nothing newer can be read."""
+    world = World()
+    secret = DownSecret({"v1": {"arenaSessionId": "one"}}, "v1")
+    sessions = Sessions(secret=secret, authority=world, clock=world.clock)
+    assert sessions.current().session_id == "one"
+    world.clock.sleep(100_000)
+    assert sessions.current().session_id == "one"
+
+
+def test_sessions__are_read_again_after_a_quarter_of_an_hour() -> None:
+    """Kept for 900 seconds; never before the first read, whatever the clock says."""
+    world = World()
+    secret = FakeSecret({"v1": {"arenaSessionId": "one"}}, "v1")
+    sessions = Sessions(secret=secret, authority=world, clock=world.clock)
+    assert sessions.current().session_id == "one"
+    secret.write({"arenaSessionId": "two"}, "v2")
+    world.clock.sleep(899)
+    assert sessions.current().session_id == "one"
+    world.clock.sleep(1)
+    assert sessions.current().session_id == "two"
+    assert secret.reads == 2
+
+
+@pytest.mark.parametrize("value", [{}, {"arenaSessionId": ""}, {"arenaSessionId": 5}])
+def test_sessions__secret_without_a_session_is_renewed(value: dict[str, object]) -> None:
+    """A new stack's secret, or one that somebody has overwritten."""
+    world = World()
+    world.session_secret.write(value, "v1")
+    sessions = Sessions(secret=world.session_secret, authority=world, clock=world.clock)
+    assert sessions.current().session_id
+    assert world.logins() == 1
+
+
+def test_sessions__renewed_by_somebody_else_are_taken_over() -> None:
+    """A newer version in the secret means that somebody did, and that nobody need be asked."""
+    world = World()
+    asked: list[str] = []
+
+    class Asked:
+        def renew(self, dead: str) -> str:
+            asked.append(dead)
+            return world.renew(dead)
+
+    first = make_login_desk(world.parts).renew("")
+    sessions = Sessions(secret=world.session_secret, authority=Asked(), clock=world.clock)
+    dead = sessions.current()
+    second = make_login_desk(world.parts).renew(first)
+    assert sessions.renew(dead).version == second
+    assert asked == []
+    assert sessions.renew(sessions.current()).version not in (first, second)
+    assert asked == [second]
+    assert world.logins() == 3
+
+
+def test_sessions__not_readable_yet_come_again() -> None:
+    """The session function's answer may be ahead of Secrets Manager."""
+
+    class Ahead:
+        def renew(self, _dead: str) -> str:
+            return "v2"
+
+    world = World()
+    secret = FakeSecret({"v1": {"arenaSessionId": "one"}}, "v1")
+    sessions = Sessions(secret=secret, authority=Ahead(), clock=world.clock)
+    with pytest.raises(NotNowError, match="session not readable yet") as caught:
+        sessions.renew(sessions.current())
+    assert caught.value.retry_after_seconds == 5

@@ -1,0 +1,250 @@
+"""Each answer to a POST, and what the slot does next."""
+
+from __future__ import annotations
+
+import pytest
+
+from arena_exports.domain.model import AttemptId, Lane
+from arena_exports.domain.runs import zulu
+from arena_exports.ledger.items import SlotState
+from infra.simulator import control
+from submit.handler import submit
+from tests.support.world import RECONCILE, World, attempt_in_slot, item_guid, items
+
+POST = {"method": "POST", "path": "*/runs"}
+START = 1_700_000_000
+
+
+class Steady(World):
+    """A world in which chance is always one half."""
+
+    def __post_init__(self) -> None:
+        """Take chance away."""
+        super().__post_init__()
+        self.clock.jitter = lambda: 0.5  # type: ignore[method-assign]
+
+
+def test_submission__breathes_for_batches_and_not_for_the_schedule() -> None:
+    """A batch lets its neighbours catch up for two seconds; what pends already goes at once."""
+    world = World()
+    world.send(item_guid(1))
+    assert world.clock.now() == START + 2
+    world.settle()
+    began = world.clock.now()
+    control.start_foreign_run(world.arena, {"seconds": 100})
+    world.send(item_guid(2))
+    assert world.clock.now() == began + 2
+    world.clock.sleep(120)
+    began = world.clock.now()
+    world.reconcile()
+    assert world.clock.now() == began
+    assert world.ledger.lease.read().state is SlotState.RUNNING
+
+
+def test_fault_13__busy_slot_is_tried_ever_later() -> None:
+    """From 30 s on, doubled up to ten minutes, half of it by chance; a run starts it anew."""
+    world = Steady()
+    world.prove()
+    control.start_foreign_run(world.arena, {"seconds": 3000})
+    world.send(item_guid(1))
+    waits = []
+    for count in range(1, 8):
+        lease = world.ledger.lease.read()
+        assert (lease.state, lease.busy) == (SlotState.IDLE, count)
+        waits.append(lease.not_before - world.clock.now())
+        world.clock.time = lease.not_before - 1
+        world.reconcile()
+        assert world.ledger.lease.read() == lease
+        world.clock.time = lease.not_before
+        world.reconcile()
+    assert waits == pytest.approx([22.5, 45, 90, 180, 360, 450, 450], abs=1)
+    assert world.telemetry.metrics["LeaseWaits"] == 8
+    assert world.telemetry.metrics["RunsSubmitted"] == 0
+    world.settle()
+    assert world.ledger.lease.read().busy == 0
+    assert world.posts() == world.telemetry.metrics["LeaseWaits"] + 1
+
+
+def test_submission__unknown_post_is_counted_and_left_to_a_look() -> None:
+    """The lease stays, and nobody POSTs before it has been looked."""
+    world = World()
+    control.add_faults(world.arena, {**POST, "work": True, "drop": True})
+    world.send(item_guid(1))
+    lease = world.ledger.lease.read()
+    assert world.telemetry.metrics["UnknownPosts"] == 1
+    assert lease.state is SlotState.SUBMITTING
+    world.clock.time = lease.expires_at - 1
+    world.reconcile()
+    assert world.ledger.lease.read() == lease
+    assert world.telemetry.lines[-1] == (
+        "no run now",
+        {"reason": "a POST is under way or looked for", "until": zulu(lease.expires_at)},
+    )
+    world.clock.time = lease.expires_at
+    world.reconcile()
+    assert world.ledger.lease.read().state is SlotState.RUNNING
+    assert world.telemetry.metrics["RunsAdopted"] == 1
+    assert world.telemetry.metrics["ItemsPerRun"] == 1
+
+
+def test_submission__session_not_to_be_had_comes_back_when_it_says() -> None:
+    """Nothing was sent: the attempt is void, and the slot waits as long as the login does."""
+    world = World()
+    control.set_account(world.arena, {"lockedSeconds": 300})
+    world.send(item_guid(1))
+    lease = world.ledger.lease.read()
+    assert (lease.state, lease.attempt_id, lease.busy) == (SlotState.IDLE, None, 0)
+    assert lease.not_before == pytest.approx(world.clock.now() + 330, abs=2)
+    world.reconcile()
+    (fields,) = (fields for _, fields in world.telemetry.lines if "until" in fields)
+    assert fields == {"reason": "the slot rests", "until": zulu(lease.not_before)}
+    world.settle()
+    assert world.posts() == 1
+
+
+def test_submission__session_not_to_be_had_leaves_the_back_off_as_it_was() -> None:
+    """What was learned of a busy Arena is not forgotten while nobody can log in."""
+    world = World()
+    world.prove()
+    control.start_foreign_run(world.arena, {"seconds": 3000})
+    world.send(item_guid(1))
+    assert world.ledger.lease.read().busy == 1
+    control.kill_sessions(world.arena)
+    control.set_account(world.arena, {"lockedSeconds": 300})
+    world.clock.time = world.ledger.lease.read().not_before
+    world.reconcile()
+    lease = world.ledger.lease.read()
+    assert lease.not_before == pytest.approx(world.clock.now() + 330, abs=2)
+    assert lease.busy == 1
+
+
+def test_submission__that_finds_nothing_after_its_breath_frees_the_slot() -> None:
+    """What pended was settled by somebody else: no POST, and the next request goes at once."""
+    world = World()
+    breathe = world.clock.sleep
+
+    def settled_meanwhile(seconds: float) -> None:
+        breathe(seconds)
+        (head,) = world.ledger.requests.heads()
+        selection = world.ledger.requests.select(head, 100)
+        for part in selection.slices:
+            world.ledger.requests.settle_slice(head.group, part, AttemptId("another"))
+
+    world.clock.sleep = settled_meanwhile  # type: ignore[method-assign]
+    world.send(item_guid(1))
+    assert world.posts() == 0
+    assert world.ledger.lease.read().state is SlotState.IDLE
+    world.clock.sleep = breathe  # type: ignore[method-assign]
+    world.send(item_guid(2))
+    assert world.posts() == 1
+
+
+def test_submission__suspect_set_goes_as_the_whole_that_it_is() -> None:
+    """However small runs have to be meanwhile: only a run of all of them tells of them."""
+    world = World()
+    control.plan_runs(world.arena, {"status": "FAILED"})
+    world.send(items(4))
+    world.redeploy(max_items_per_run=2)
+    world.settle()
+    assert [len(event["data"]["itemGuids"]) for event in world.events("completed")] == [4]
+
+
+def test_submission__holder_that_died_before_the_attempt_is_replaced() -> None:
+    """A lease without an attempt promises nothing: it is freed, and the run leaves at once."""
+    world = World()
+    taken = world.ledger.lease.take(world.ledger.lease.read())
+    world.send(item_guid(1))
+    assert world.posts() == 0
+    world.clock.time = taken.expires_at
+    world.reconcile()
+    assert world.posts() == 1
+    assert world.ledger.lease.read().state is SlotState.RUNNING
+
+
+def test_submission__goes_on_in_the_lane_after_the_last() -> None:
+    """The slot remembers which lane was served, so that they take turns."""
+    world = World()
+    world.send({"itemGuids": items(1), "priority": "bulk"})
+    assert world.ledger.lease.read().lane is Lane.BULK
+    world.send(
+        {"itemGuids": items(1, start=10)}, {"itemGuids": items(1, start=20), "priority": "bulk"}
+    )
+    world.settle()
+    order = [event["data"]["itemGuids"][0] for event in world.events("run.completed")]
+    assert order == [item_guid(0), item_guid(10), item_guid(20)]
+
+
+def test_submission__goes_on_in_the_other_lane() -> None:
+    """After a live request a backfill has its turn, though another live one waits."""
+    world = World()
+    world.send(*items(1))
+    world.send(
+        {"itemGuids": items(1, start=10)}, {"itemGuids": items(1, start=20), "priority": "bulk"}
+    )
+    world.settle()
+    order = [event["data"]["itemGuids"][0] for event in world.events("run.completed")]
+    assert order == [item_guid(0), item_guid(20), item_guid(10)]
+
+
+@pytest.mark.parametrize(("seconds", "posts"), [(49.9, 0), (50.0, 1)])
+def test_submission__starts_nothing_that_it_may_not_finish(seconds: float, posts: int) -> None:
+    """A POST may take 45 seconds, the answer five: with less left, the next invocation does it."""
+    world = World()
+    world.send("junk")
+    taken = world.ledger.lease.take(world.ledger.lease.read())
+    world.send(item_guid(1))
+    world.ledger.lease.release(taken)
+    submit(RECONCILE, seconds, world.parts)
+    assert world.posts() == posts
+
+
+def test_submission__no_run_below_the_reserve() -> None:
+    """Polls may spend the reserve; runs may not, and the slot is not even taken."""
+    world = World()
+    world.send(item_guid(0))
+    world.settle()
+    control.set_budget(world.arena, {"remaining": 100, "resetSeconds": 5000})
+    world.send(item_guid(1))
+    world.settle()
+    posts = world.posts()
+    control.set_budget(world.arena, {"remaining": 99, "resetSeconds": 5000})
+    world.send(item_guid(2))
+    world.run_for(3000)
+    assert world.posts() - posts <= 1
+    world.settle()
+    assert len(world.exported()) == 3
+
+
+def test_submission__unknown_post_and_then_no_session_is_looked_at_when_there_is_one() -> None:
+    """The second POST found no session: the first one's run may still come, so it is looked for."""
+    world = World()
+    world.send(item_guid(9))
+    world.settle()
+    control.add_faults(world.arena, {**POST, "work": False, "drop": True})
+    world.send(item_guid(1))
+    world.clock.time = world.ledger.lease.read().expires_at
+    world.reconcile()
+    control.add_faults(world.arena, {**POST, "status": 401, "code": 401})
+    control.set_account(world.arena, {"lockedSeconds": 300})
+    world.clock.time = world.ledger.lease.read().expires_at
+    world.reconcile()
+    lease = world.ledger.lease.read()
+    assert lease.state is SlotState.SUBMITTING
+    assert attempt_in_slot(world).looks == 0
+    assert lease.expires_at - world.clock.now() >= 60
+    world.settle()
+    assert world.exported()[item_guid(1)] == 1
+
+
+def test_pause__lets_no_second_post_follow_an_unknown_one() -> None:
+    """What came of the first is found out; the requests pend until exports are resumed."""
+    world = World()
+    control.add_faults(world.arena, {**POST, "work": False, "drop": True})
+    world.send(item_guid(1))
+    world.redeploy(exports_paused=True)
+    world.run_for(3600)
+    assert world.posts() == 1
+    assert world.ledger.lease.read().state is SlotState.IDLE
+    world.redeploy(exports_paused=False)
+    world.settle()
+    assert (world.posts(), world.exported()) == (2, {item_guid(1): 1})

@@ -1,0 +1,308 @@
+"""One look at a run, and what follows from it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arena_exports.domain.polling import first_wait_seconds
+from arena_exports.ledger.attempts import AttemptState, Outcome
+from arena_exports.ledger.definitions import definition_put
+from arena_exports.ledger.items import SlotState
+from arena_exports.services.monitoring import WatchState
+from infra.simulator import control
+from poll.handler import poll
+from tests.support.world import EXPORT, World, item_guid
+
+if TYPE_CHECKING:
+    from arena_exports.ledger.attempts import Attempt
+
+GET = {"method": "GET", "path": "*/runs/*"}
+
+
+def started(**plan: object) -> tuple[World, WatchState]:
+    """Return a world with a run in progress, and the first state of its execution."""
+    world = World()
+    if plan:
+        control.plan_runs(world.arena, plan)
+    world.send(*[item_guid(n) for n in range(3)])
+    (state,) = world.executions.started.values()
+    return world, WatchState.from_json(state)
+
+
+def look(world: World, state: WatchState) -> WatchState:
+    """Look once."""
+    return WatchState.from_json(poll(state.to_json(), world.parts))
+
+
+def attempt_of(world: World, state: WatchState) -> Attempt:
+    """Return the attempt that a state is of."""
+    return world.ledger.lease.attempt(state.attempt_id)
+
+
+def test_watch__first_state() -> None:
+    """Names and numbers, and the wait that the definition's past suggests."""
+    world, state = started(runningSeconds=300)
+    assert list(world.executions.started) == [f"{state.run_guid}-1"]
+    attempt_id = world.ledger.lease.read().attempt_id
+    assert attempt_id
+    expected = WatchState(attempt_id, state.export_guid, state.run_guid, 5)
+    assert (state, state.export_guid) == (expected, EXPORT)
+    assert world.telemetry.metrics["RunsSubmitted"] == 1
+    assert world.telemetry.metrics["ItemsPerRun"] == 3
+    world.settle()
+    assert world.ledger.definitions.read(state.export_guid).durations == {"1": [300]}
+    world.send(item_guid(9))
+    second = WatchState.from_json(list(world.executions.started.values())[1])
+    assert second.wait_seconds == first_wait_seconds([300])
+
+
+def test_watch__of_another_size_starts_anew() -> None:
+    """What is known of small runs says nothing about large ones."""
+    world, state = started()
+    world.settle()
+    known = world.ledger.definitions.read(state.export_guid)
+    world.table.write(definition_put(replace(known, durations={"1": [300] * 9, "2": [900] * 9})))
+    waits = []
+    for count in (5, 50, 500):
+        world.send(*[item_guid(n) for n in range(count)])
+        waits.append(list(world.executions.started.values())[-1]["waitSeconds"])
+        world.settle()
+    assert waits == [302, 907, 5]
+
+
+def test_poll__pending_run_waits_as_the_policy_says() -> None:
+    """Each look counts, and the gap follows from the time waited since the start."""
+    world, state = started(runningSeconds=1000)
+    world.clock.sleep(100)
+    looked = look(world, state)
+    assert looked == replace(state, wait_seconds=35, polls=1)
+    world.clock.sleep(100)
+    assert look(world, looked) == replace(state, wait_seconds=70, polls=2)
+
+
+def test_poll__gaps_follow_what_is_known_of_the_definition_and_size() -> None:
+    """A known definition is looked at by its history."""
+    world, state = started(runningSeconds=10_000)
+    known = world.ledger.definitions.read(state.export_guid)
+    world.table.write(definition_put(replace(known, durations={"1": [300] * 9, "2": [5000] * 9})))
+    world.clock.sleep(200)
+    assert look(world, state).wait_seconds == 33
+    world.clock.sleep(90)
+    assert look(world, state).wait_seconds == 13
+
+
+def test_fault_31__scarce_budget_stretches_the_gaps() -> None:
+    """With one reserve left, looks come a quarter as often."""
+    world, state = started(runningSeconds=1000)
+    control.set_budget(world.arena, {"remaining": 101})
+    world.clock.sleep(100)
+    assert look(world, state).wait_seconds == 140
+
+
+def test_poll__no_answer_is_asked_again_after_a_minute_or_the_gap() -> None:
+    """Whichever is longer; a look that was sent counts."""
+    world, state = started(runningSeconds=10_000)
+    for waited, expected in ((10, 60), (1000, 355)):
+        control.add_faults(world.arena, {**GET, "drop": True, "times": 3})
+        world.clock.sleep(waited)
+        looked = look(world, state)
+        assert looked == replace(state, polls=1, wait_seconds=looked.wait_seconds)
+        assert looked.wait_seconds == pytest.approx(expected, abs=4)
+
+
+def test_poll__no_request_now_is_no_look() -> None:
+    """Where the budget forbids it nothing is sent, and nothing counts."""
+    world, state = started(runningSeconds=1000)
+    control.set_budget(world.arena, {"remaining": 0})
+    before = len(world.arena.journal.records)
+    look(world, state)
+    waiting = look(world, state)
+    assert waiting.polls == 0
+    assert waiting.wait_seconds > 60
+    assert len(world.arena.journal.records) == before + 1
+
+
+def test_poll__waits_a_hundredth_of_the_time_waited_while_it_may_not_look() -> None:
+    """A day without a request is some hundred steps of the execution, and no more."""
+    world, state = started(runningSeconds=100_000)
+    control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 20_050})
+    look(world, state)
+    world.clock.sleep(20_000)
+    assert look(world, state).wait_seconds == 200
+
+
+def test_poll__attempt_that_is_over_ends_the_execution() -> None:
+    """A copy that comes late does nothing."""
+    world, state = started()
+    world.settle()
+    before = len(world.arena.journal.records)
+    assert look(world, state) == replace(state, ended=True)
+    assert len(world.arena.journal.records) == before
+
+
+def test_poll__ended_run_is_kept_for_publish() -> None:
+    """Outcome, times and files stand in the ledger; the number of looks is counted."""
+    world, state = started(runningSeconds=50)
+    world.clock.sleep(100)
+    ended = look(world, replace(state, polls=4))
+    assert ended == replace(state, polls=5, ended=True)
+    attempt = attempt_of(world, state)
+    assert attempt.state is AttemptState.ENDED
+    assert attempt.result
+    assert attempt.result.outcome is Outcome.COMPLETE
+    assert attempt.result.status == "COMPLETE"
+    assert attempt.result.criteria_results_count == 3
+    assert attempt.result.creation_date_time == "2023-11-14T22:13:22Z"
+    assert attempt.result.completion_date_time
+    assert attempt.result.completion_date_time > attempt.result.creation_date_time
+    assert (attempt.result.error_code, attempt.result.error_message) == ("", "")
+    assert world.ledger.lease.files(state.attempt_id)
+    assert world.telemetry.metrics["PollsPerRun"] == 5
+    assert look(world, state) == replace(state, ended=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        ("FAILED", "RunFailed", "Arena ended the run as FAILED: it has no results"),
+        ("ABORTED", "RunAborted", "Arena's support stopped the run (ABORTED), twice"),
+    ],
+)
+def test_poll__lost_run_says_why(status: str, code: str, message: str) -> None:
+    """In the words that subscribers read."""
+    world, state = started(runningSeconds=10, status=status)
+    world.clock.sleep(100)
+    assert look(world, state).ended
+    result = attempt_of(world, state).result
+    assert result
+    assert (result.outcome, result.error_code, result.error_message) == (status, code, message)
+
+
+def test_poll__complete_without_files_is_looked_at_three_times_more() -> None:
+    """After 5, 10 and 15 seconds; then it ends as having none."""
+    world, state = started(runningSeconds=10, files=0)
+    waits = []
+    world.clock.sleep(100)
+    while not state.ended:
+        state = look(world, state)
+        waits.append(state.wait_seconds)
+        world.clock.sleep(state.wait_seconds)
+    assert waits == [5, 10, 15, 15]
+    assert (state.polls, state.polls_without_files) == (4, 3)
+    result = attempt_of(world, state).result
+    assert result
+    assert (result.outcome, result.error_code) == (Outcome.NO_FILES, "NoFiles")
+    assert result.error_message == "the run is complete and has results, but Arena shows no files"
+    assert result.completion_date_time
+
+
+def test_fault_36__overdue_run_is_said_and_watched_on() -> None:
+    """From an hour on, at each look; not before, and not at an hour sharp."""
+    world, state = started(runningSeconds=100_000)
+    for seconds, expected in ((3600, 0), (1, 1), (1000, 2)):
+        world.clock.sleep(seconds)
+        assert not look(world, state).ended
+        assert world.telemetry.metrics["RunOverdue"] == expected
+
+
+def test_poll__unknown_status_is_pending_and_counted() -> None:
+    """Whatever Arena may call a run tomorrow."""
+    world, state = started(runningSeconds=1000)
+    control.add_faults(
+        world.arena,
+        {**GET, "status": 200, "body": json.dumps({"guid": state.run_guid, "status": "PAUSED"})},
+    )
+    assert not look(world, state).ended
+    assert world.telemetry.metrics["UnknownStatus"] == 1
+    look(world, state)
+    assert world.telemetry.metrics["UnknownStatus"] == 1
+
+
+def test_watch__ensures_that_one_execution_is_alive() -> None:
+    """A stopped one is followed by the next number; a live one is left alone."""
+    world, state = started(runningSeconds=1000)
+    world.reconcile()
+    assert len(world.executions.started) == 1
+    world.stop_execution(f"{state.run_guid}-1")
+    world.reconcile()
+    world.reconcile()
+    assert list(world.executions.started) == [f"{state.run_guid}-1", f"{state.run_guid}-2"]
+    assert attempt_of(world, state).watch == 2
+    world.settle()
+
+
+def test_watch__does_not_follow_an_execution_that_ended_as_it_should(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the run was published between reading the slot and asking for the execution."""
+    world, state = started(runningSeconds=10)
+    lease = world.ledger.lease.read()
+    assert lease.state is SlotState.RUNNING
+    world.settle()
+    monkeypatch.setattr(
+        type(world.ledger.lease), "read", _once(lease, type(world.ledger.lease).read)
+    )
+    world.reconcile()
+    assert list(world.executions.started) == [f"{state.run_guid}-1"]
+
+
+def _once(first: object, real: Any) -> Any:
+    """Return a method that answers with `first` once, and then as it really does."""
+    left = [first]
+
+    def read(self: object) -> object:
+        return left.pop() if left else real(self)
+
+    return read
+
+
+def test_poll__measures_the_delay_of_the_detection() -> None:
+    """From the end of the run, by Arena's own times, to the look that saw it."""
+    world, state = started(runningSeconds=100)
+    world.clock.sleep(130)
+    assert look(world, state).ended
+    assert world.telemetry.metrics["DetectionDelay"] == 30
+
+
+def test_arena_requests__are_counted_by_purpose() -> None:
+    """The sum, and each of its parts."""
+    world, state = started(runningSeconds=1)
+    world.clock.sleep(100)
+    look(world, state)
+    counted = {n: v for n, v in world.telemetry.metrics.items() if n.startswith("ArenaRequests")}
+    assert counted == {"ArenaRequestsToSubmit": 1, "ArenaRequestsToPoll": 1}
+
+
+def test_request_s_life__in_log_lines() -> None:
+    """Each line bears the keys by which it can be followed."""
+    world = World()
+    guids = [item_guid(n) for n in range(2)]
+    world.send({"exportGuid": EXPORT, "itemGuids": guids, "correlationId": "ECO-7"})
+    world.settle()
+    (run,) = {event["data"]["runGuid"] for event in world.events()}
+    request = {"requestId": "message-000001", "correlationId": "ECO-7", "exportGuid": EXPORT}
+    lines = [(message, fields) for message, fields in world.telemetry.lines]
+    assert ("request recorded", {**request, "items": 2}) in lines
+    assert ("request exported", {**request, "runGuid": run, "items": 2, "open": 0}) in lines
+    about_run = [message for message, fields in lines if fields.get("runGuid") == run]
+    assert about_run[0] == "run submitted"
+    assert about_run[-2:] == ["run published", "request exported"]
+
+
+def test_rejection__in_log_lines() -> None:
+    """A message that is refused, and an item that Arena refuses."""
+    world = World()
+    control.set_guids(world.arena, {"bad": [item_guid(1)]})
+    world.send({"itemGuids": "broken", "correlationId": "ECO-8"}, item_guid(1))
+    world.settle()
+    rejected = [
+        fields for message, fields in world.telemetry.lines if message == "request rejected"
+    ]
+    named = [(line["requestId"], line["exportGuid"], line["errorCode"]) for line in rejected]
+    assert named[0] == ("message-000001", None, "InvalidMessage")
+    assert named[1][:2] == ("message-000002", EXPORT)
+    assert len(named) == 2

@@ -1,0 +1,53 @@
+"""The whole way, in one process on virtual time."""
+
+from infra.simulator import control, names
+from tests.support.world import EXPORT, World, item_guid
+
+
+def test_happy_way__one_run_for_one_batch() -> None:
+    """A batch of requests leaves in one run, and one event names its files."""
+    world = World()
+    world.send(*[item_guid(n) for n in range(50)])
+    world.settle()
+    (event,) = world.events()
+    assert event["type"] == "arena.export.run.completed"
+    assert sorted(event["data"]["itemGuids"]) == [item_guid(n) for n in range(50)]
+    assert world.posts() == 1
+    assert event["data"]["fileGuids"]
+    assert not world.errors
+
+
+def test_requests_during_a_run__leave_in_the_next_one() -> None:
+    """What arrives during a run leaves together in the next one, the same item again."""
+    world = World()
+    world.send(item_guid(1))
+    for n in range(20):
+        world.send(item_guid(n))
+    world.settle()
+    assert world.posts() == 2
+    assert world.exported()[item_guid(1)] == 2
+    assert world.answers(3144) == 0
+
+
+def test_poison__is_found_by_halving() -> None:
+    """One item that makes runs fail is rejected in the end, and the others are exported."""
+    world = World()
+    control.set_guids(world.arena, {"poison": [item_guid(13)]})
+    world.send({"exportGuid": EXPORT, "itemGuids": [item_guid(n) for n in range(64)]})
+    world.send(*[item_guid(n) for n in range(100, 110)])
+    world.settle()
+    (rejected,) = world.events("rejected")
+    assert rejected["data"]["itemGuids"] == [item_guid(13)]
+    assert len(world.exported()) == 63 + 10
+
+
+def test_definition_run__with_its_own_criteria() -> None:
+    """A request without items runs the definition."""
+    world = World()
+    world.send(
+        {"exportGuid": names.DEFINITION_EXPORT_GUID}, {"exportGuid": names.DEFINITION_EXPORT_GUID}
+    )
+    world.settle()
+    (event,) = world.events()
+    assert event["data"]["itemGuids"] == []
+    assert len(event["data"]["requests"]) == 2

@@ -1,0 +1,246 @@
+"""What `make deploy` does, with a SAM CLI and a CloudFormation that only take notes."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from infra import deploy
+from infra.checks.template import TEMPLATE, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Run = Callable[..., tuple[int, list[str], str]]
+
+SECRET = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:arena-a1B2c3"
+SAM = """#!/bin/sh
+printf '%s\\n' "$@" >"$0.arguments"
+exit {code}
+"""
+
+
+class Terminal(io.StringIO):
+    """A standard input that somebody types into."""
+
+    def isatty(self) -> bool:
+        """Say that somebody is there."""
+        return True
+
+
+class FakeCloudFormation:
+    """Knows one stack, and how it stands before and after `sam deploy`."""
+
+    def __init__(self, *statuses: str | None, alarm_email: str = "") -> None:
+        """Take the statuses that are described, in order; None where there is no stack."""
+        self._statuses = list(statuses)
+        self._alarm_email = alarm_email
+        self._described = 0
+
+    def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        """Return the stack as it stands now."""
+        status = self._statuses.pop(0)
+        if status is None:
+            error = {"Code": "ValidationError", "Message": f"Stack {StackName} does not exist"}
+            raise ClientError({"Error": error}, "DescribeStacks")
+        self._described += 1
+        parameters = [{"ParameterKey": "AlarmEmail", "ParameterValue": self._alarm_email}]
+        stack = {"StackStatus": status, "LastUpdatedTime": self._described}
+        return {"Stacks": [stack | {"Parameters": parameters}]}
+
+    def describe_stack_resources(self, StackName: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        """Return the two resources that are asked for."""
+        names = {"Ledger": "DELETE_SKIPPED", "SessionFunction": "CREATE_COMPLETE"}
+        return {
+            "StackResources": [
+                {
+                    "LogicalResourceId": name,
+                    "PhysicalResourceId": f"{StackName}-{name}-1",
+                    "ResourceStatus": status,
+                }
+                for name, status in names.items()
+            ]
+        }
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Deploy; return the exit code, SAM's arguments ([] where it was not called) and the output."""
+
+    def deployed(
+        cloudformation: FakeCloudFormation, *arguments: str, typed: str | None = None, code: int = 0
+    ) -> tuple[int, list[str], str]:
+        sam = tmp_path / "sam"
+        sam.write_text(SAM.format(code=code))
+        sam.chmod(0o755)
+        monkeypatch.setattr(deploy, "SAM", str(sam))
+        monkeypatch.setattr(deploy, "TEMPLATE", TEMPLATE)
+        monkeypatch.setattr(boto3.Session, "client", lambda *_args: cloudformation)
+        monkeypatch.setattr(sys, "stdin", io.StringIO() if typed is None else Terminal(typed))
+        try:
+            deploy.main(arguments)
+            ended = 0
+        except SystemExit as exc:
+            ended = int(exc.code or 0)
+        notes = sam.with_suffix(".arguments")
+        given = notes.read_text().splitlines() if notes.exists() else []
+        return ended, given, "".join(capfd.readouterr())
+
+    return deployed
+
+
+def values(arguments: list[str], option: str) -> list[str]:
+    """Return the values of an option of SAM's that takes many."""
+    if option not in arguments:
+        return []
+    following = arguments[arguments.index(option) + 1 :]
+    end = next((n for n, word in enumerate(following) if word.startswith("--")), len(following))
+    return following[:end]
+
+
+def test_first_deployment__asks(run: Run) -> None:
+    """What is wrong is asked again; what is left empty keeps its default; the rest is not asked."""
+    typed = f"\nnonsense\n{SECRET}\n\n\n\n\nops@example.com\n"
+    code, arguments, output = run(FakeCloudFormation(None, "CREATE_COMPLETE"), typed=typed)
+    assert code == 0
+    assert values(arguments, "--parameter-overrides") == [
+        f'ArenaCredentialsSecretArn="{SECRET}"',
+        'ArenaCredentialsKeyArn=""',
+        'ArenaBaseUrl="https://api.arenasolutions.com/v1"',
+        'WorkspaceName="default"',
+        'DefaultExportGuid=""',
+        'AlarmEmail="ops@example.com"',
+    ]
+    assert "must be the whole ARN of a Secrets Manager secret" in output
+
+
+def test_first_deployment__asks_for_nothing_that_is_named(run: Run) -> None:
+    """Whatever SAM's form of naming it is, and beside other parameters."""
+    named = [
+        "ParameterKey=ArenaCredentialsSecretArn,ParameterValue=" + SECRET,
+        'AlarmEmail="a@b.cc" WorkspaceName=lab',
+        "ScheduledExportExpression=cron(0 6 * * ? *)",
+    ]
+    stack = FakeCloudFormation(None, "CREATE_COMPLETE")
+    _, arguments, _ = run(
+        stack, "--parameter-overrides", *named, "--no-confirm-changeset", typed="\n\n\n"
+    )
+    overrides = values(arguments, "--parameter-overrides")
+    asked = [one.partition("=")[0] for one in overrides[:-3]]
+    assert asked == ["ArenaCredentialsKeyArn", "ArenaBaseUrl", "DefaultExportGuid"]
+    assert overrides[-3:] == named
+    assert arguments[-1] == "--no-confirm-changeset"
+
+
+def test_first_deployment__without_a_terminal(run: Run) -> None:
+    """Nothing is asked: defaults hold, and what has none must be named."""
+    code, arguments, output = run(FakeCloudFormation(None))
+    assert (code, arguments) == (1, [])
+    assert "ArenaCredentialsSecretArn has no default" in output
+    named = f"ArenaCredentialsSecretArn={SECRET}"
+    stack = FakeCloudFormation(None, "CREATE_COMPLETE")
+    code, arguments, _ = run(stack, "--parameter-overrides", named)
+    assert (code, values(arguments, "--parameter-overrides")) == (0, [named])
+
+
+def test_asked__are_parameters_that_have_a_rule() -> None:
+    """Whoever answers is told what is wrong; and what has no default is asked for."""
+    parameters = translated()["Parameters"]
+    for name in deploy.ASKED:
+        assert parameters[name].keys() >= {"AllowedPattern", "ConstraintDescription", "Description"}
+    assert {name for name, one in parameters.items() if "Default" not in one} <= set(deploy.ASKED)
+
+
+@pytest.mark.parametrize("named", [[], ["ExportsPaused=true", "MaxItemsPerRun=2000"]])
+def test_update__changes_only_what_is_named(run: Run, named: list[str]) -> None:
+    """SAM has CloudFormation keep each value that it is not given; nobody is asked."""
+    arguments = ["--parameter-overrides", *named] if named else []
+    stack = FakeCloudFormation("UPDATE_COMPLETE", "UPDATE_COMPLETE")
+    code, arguments, _ = run(stack, *arguments, typed="")
+    assert code == 0
+    assert values(arguments, "--parameter-overrides") == named
+    assert "--guided" not in arguments
+
+
+def test_deploy__writes_nothing_into_the_checkout(run: Run) -> None:
+    """samconfig.toml is under git, and has no answers of anybody."""
+    before = deploy.SAMCONFIG.read_bytes()
+    run(FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE"))
+    assert deploy.SAMCONFIG.read_bytes() == before
+    assert b"parameter_overrides =" not in before
+
+
+def test_second_stack__has_a_place_of_its_own(run: Run) -> None:
+    """`sam delete` empties the S3 prefix; account and region go along to SAM and are printed."""
+    stack = FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE")
+    account = ["--region", "eu-central-1"]
+    _, arguments, output = run(stack, "--stack-name", "lab", *account)
+    assert values(arguments, "--stack-name") == values(arguments, "--s3-prefix") == ["lab"]
+    assert values(arguments, "--region") == ["eu-central-1"]
+    assert "aws lambda invoke --region eu-central-1 --function-name lab-SessionFunction-1" in output
+
+
+def test_next_steps__are_printed(run: Run) -> None:
+    """Confirm the alarm's e-mail, or name one; log in without sending a message."""
+    stack = FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE", alarm_email="ops@example.com")
+    _, _, output = run(stack)
+    assert "Confirm the alarm e-mail" in output
+    assert "ops@example.com" in output
+    assert "--payload '{}' /dev/stdout" in output
+    _, _, output = run(FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE"))
+    assert "Nobody is told of alarms" in output
+
+
+def test_declined_changes__are_no_deployment(run: Run) -> None:
+    """SAM ends well when its user says no; only a change set is left."""
+    named = ["--parameter-overrides", f"ArenaCredentialsSecretArn={SECRET}"]
+    code, _, output = run(FakeCloudFormation(None, "REVIEW_IN_PROGRESS"), *named)
+    assert (code, output) == (0, "Nothing was deployed.\n")
+    _, arguments, _ = run(FakeCloudFormation("REVIEW_IN_PROGRESS", "CREATE_COMPLETE"), *named)
+    assert values(arguments, "--parameter-overrides") == named[1:]
+
+
+def test_failed_first_deployment__is_told_how_to_clear_up(run: Run) -> None:
+    """The ledger's table is protected and stays; the stack must go before the next try."""
+    named = ["--parameter-overrides", f"ArenaCredentialsSecretArn={SECRET}", "--region", "r"]
+    stack = FakeCloudFormation(None, "ROLLBACK_COMPLETE")
+    code, _, output = run(stack, *named, code=1)
+    commands = [line.strip() for line in output.splitlines() if line.startswith("  aws ")]
+    table, stack_name = "--table-name arena-exports-Ledger-1", "--stack-name arena-exports"
+    assert (code, commands) == (
+        1,
+        [
+            f"aws dynamodb update-table --region r {table} --no-deletion-protection-enabled",
+            f"aws dynamodb wait table-exists --region r {table}",
+            f"aws dynamodb delete-table --region r {table}",
+            f"aws cloudformation delete-stack --region r {stack_name}",
+            f"aws cloudformation wait stack-delete-complete --region r {stack_name}",
+        ],
+    )
+
+
+def test_failed_first_deployment__is_not_deployed_over(run: Run) -> None:
+    """CloudFormation cannot update such a stack; SAM would only say so after uploading."""
+    code, arguments, output = run(FakeCloudFormation("ROLLBACK_COMPLETE"))
+    assert (code, arguments) == (1, [])
+    assert "aws dynamodb delete-table" in output
+
+
+def test_error_of_aws__is_one_sentence(run: Run) -> None:
+    """No stack trace for whoever has no rights or no credentials."""
+
+    class Refusing(FakeCloudFormation):
+        def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
+            error = {"Code": "AccessDenied", "Message": f"not authorized: {StackName}"}
+            raise ClientError({"Error": error}, "DescribeStacks")
+
+    code, arguments, output = run(Refusing())
+    assert (code, arguments) == (1, [])
+    assert "not authorized: arena-exports" in output
+    assert "Traceback" not in output

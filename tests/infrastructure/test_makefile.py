@@ -1,0 +1,142 @@
+"""The Makefile, also for macOS's own make, and the commands that the pages give to be copied."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from infra.local import summary as welcome
+from infra.local.paths import ENVIRONMENTS, ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAKEFILE = (ROOT / "Makefile").read_text()
+RECIPES = re.findall(r"^\t(.*)", re.sub(r"\\\n\s*", " ", MAKEFILE), re.MULTILINE)
+PAGES = sorted(
+    path
+    for path in ROOT.rglob("*.md")
+    if not {".venv", ".cache", ".aws-sam", ".local"} & set(path.relative_to(ROOT).parts)
+)
+PASSWORD = re.compile(r"""password["']?\s*[:=]""", re.IGNORECASE)
+
+
+def installed() -> set[str]:
+    """Return the names of the commands below .venv, and of packages that may be there later."""
+    wanted = (path.read_text() for path in (ROOT / "infra" / "local" / "requirements").glob("*.in"))
+    packages = {name for text in wanted for name in re.findall(r"^[a-z][\w-]*", text, re.MULTILINE)}
+    commands = {path.name for path in ENVIRONMENTS.glob("*/bin/*")}
+    return commands | packages | {"sam", "checkov", "uv", "pytest", "ruff", "mypy"}
+
+
+def commands(page: Path) -> list[str]:
+    """Return the lines of a page's code that are meant to be copied into a shell."""
+    found, language = [], None
+    for line in page.read_text().splitlines():
+        if fence := re.match(r" *```(\w*)", line):
+            language = fence[1] if language is None else None
+        elif language == "sh" or (language is None and re.match(r" {4}\S", line)):
+            found.append(line.strip())
+    return found
+
+
+def test_recipes__call_tools_by_their_path() -> None:
+    """Apple's make 3.81 looks a plain command up on the PATH that make itself was started with."""
+    assert len(RECIPES) > 30
+    tools = installed()
+    bare = [
+        line
+        for line in RECIPES
+        for command in re.split(r"&&|\|\||[;|{]", line.lstrip("@-"))
+        if (words := command.split()) and words[0] in tools
+    ]
+    assert bare == []
+
+
+def test_deploy__needs_the_environment_of_sam_alone() -> None:
+    """Not the one of the tests, nor the embedded AWS."""
+    (needed,) = re.findall(r"^deploy:(.*?)##", MAKEFILE, re.MULTILINE)
+    assert needed.split() == [".venv/sam/.stamp"]
+    (recipe,) = re.findall(r"^deploy:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
+    assert set(re.findall(r"\.venv/(\w+)", recipe)) == {"sam"}
+
+
+def test_deploy__imports_in_the_environment_of_sam() -> None:
+    """What it needs is there."""
+    python = ENVIRONMENTS / "sam" / "bin" / "python"
+    subprocess.run([python, "-c", "import infra.deploy"], cwd=ROOT, check=True)
+
+
+def test_sam__leaves_nothing_in_the_home_directory() -> None:
+    """Its settings go below the checkout."""
+    assert re.search(r"^export __SAM_CLI_APP_DIR := \$\(CURDIR\)/", MAKEFILE, re.MULTILINE)
+
+
+def test_paths__with_a_space_are_quoted() -> None:
+    """CURDIR may hold one; make's own functions for file names would split it there."""
+    assert not re.findall(r"\$\((?:abspath|realpath|wildcard|dir) ", MAKEFILE)
+    assert [line for line in RECIPES if "$(CURDIR)" in re.sub(r'"[^"]*"', "", line)] == []
+
+
+def chosen_python(makefile: str, path: Path) -> str:
+    """Return the Python that make would use with this PATH."""
+    text = f"include {makefile}\nshow: ; @echo $(PYTHON)\n"
+    result = subprocess.run(
+        ["/usr/bin/env", "-i", f"PATH={path}:/usr/bin:/bin", "make", "-s", "-f", "-", "show"],
+        input=text,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return result.stdout.strip()
+
+
+@pytest.mark.parametrize("names", [("python3.11", "python3"), ("python3.11", "python3.14")])
+def test_python__that_does_not_run_is_passed_over(tmp_path: Path, names: tuple[str, str]) -> None:
+    """A version manager's shim is found on the PATH and ends with 127."""
+    shim, good = names
+    (tmp_path / shim).write_text("#!/bin/sh\necho 'not found' >&2\nexit 127\n")
+    for name in {"python3", "python3.14"} - {good}:
+        (tmp_path / name).write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / good).write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    for path in tmp_path.iterdir():
+        path.chmod(0o755)
+    assert chosen_python("Makefile", tmp_path) == good
+
+
+def test_help__has_a_line_for_each_target() -> None:
+    """`make` lists every target that somebody may call."""
+    targets = set(re.findall(r"^\.PHONY: (\w+)", MAKEFILE, re.MULTILINE))
+    described = set(re.findall(r"^(\w+):.*## \w", MAKEFILE, re.MULTILINE))
+    assert targets == described
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands__end_without_a_comment(page: Path) -> None:
+    """zsh, the shell of a Mac, takes `#` for an argument."""
+    assert [line for line in commands(page) if re.search(r"(^|\s)#", line)] == []
+
+
+def test_commands__are_found() -> None:
+    """So that the tests of commands say something."""
+    assert "make run" in " ".join(commands(ROOT / "README.md"))
+    assert len(commands(ROOT / "infra" / "runbook.md")) > 40
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands__have_no_password(page: Path) -> None:
+    """A shell keeps what is typed, and every process sees the arguments of the others."""
+    places = (ROOT / "infra" / "local", ROOT / "infra" / "simulator")
+    local = any(map(page.is_relative_to, places))  # the simulator's passwords are no secret
+    assert local or [line for line in commands(page) if PASSWORD.search(line)] == []
+
+
+def test_welcome__can_be_copied_too() -> None:
+    """What `make up` prints is meant for a shell as well."""
+    printed = [line for lines in welcome._COMMANDS.values() for line in lines]
+    assert [line for line in printed if re.search(r"\s#", line)] == []

@@ -1,0 +1,344 @@
+"""Who may do what, in the translated template.
+
+That a function is granted just what it calls is shown on the deployed stack
+(`tests/e2e/test_permissions.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from infra.checks.policies import MOST_ACCOUNTS, policies
+from infra.checks.template import translated
+from tests.support.asl import DEFINITION
+from tests.support.translated import (
+    Statement,
+    reference,
+    resource_statements,
+    resources,
+    role_statements,
+)
+
+EVERYTHING = tuple(translated()["Conditions"])
+
+# What may have no named resource, and why.
+WILDCARD_RESOURCES = {
+    "logs": "log deliveries have no names (AWS: Logging in Step Functions)",
+    "xray": "traces have no ARN (AWS: X-Ray and Step Functions)",
+    "kms": "the policy of a key speaks of that key",
+}
+# Services that are held by another condition than aws:SourceAccount, and why.
+OTHER_CONDITIONS = {
+    # It names the account's log groups.
+    "logs.<Region>.<URLSuffix>": "kms:EncryptionContext:aws:logs:arn",
+    # They say which topic or rule, and only that.
+    "sns.amazonaws.com": "aws:SourceArn",
+    "events.amazonaws.com": "aws:SourceArn",
+}
+
+
+def roles_that_may(action: str, resource: str) -> set[str]:
+    """Return the roles that grant an action on a resource."""
+    return {
+        one.of
+        for one in role_statements(*EVERYTHING)
+        if action in one.actions and any(resource in name for name in one.resources)
+    }
+
+
+def granted(role: str, action: str) -> set[str]:
+    """Return the resources that a role grants an action on."""
+    return {
+        name
+        for one in role_statements(*EVERYTHING)
+        if one.of == role and action in one.actions
+        for name in one.resources
+    }
+
+
+def test_roles__one_for_each_function() -> None:
+    """And nothing is attached to them from elsewhere."""
+    roles = resources("AWS::IAM::Role")
+    used = [str(f["Role"]) for f in resources("AWS::Lambda::Function").values()]
+    assert len(set(used)) == len(used) == 4
+    assert len(roles) == 6
+    assert all("ManagedPolicyArns" not in role for role in roles.values())
+
+
+def test_actions__no_wildcard() -> None:
+    """Each action is named; the account's own statement in the key's policy is AWS's way."""
+    for one in [*role_statements(*EVERYTHING), *resource_statements(*EVERYTHING)]:
+        if one.effect == "Allow" and one.principals != ("arn:<Partition>:iam::<AccountId>:root",):
+            assert not any("*" in action for action in one.actions), one
+
+
+def test_resources__wildcard_only_with_a_reason() -> None:
+    """Each resource is named, where it has a name; a function has a wildcard for traces alone."""
+    wild = {
+        (one.of, action.partition(":")[0])
+        for one in [*role_statements(*EVERYTHING), *resource_statements(*EVERYTHING)]
+        if "*" in one.resources
+        for action in one.actions
+    }
+    assert {service for _, service in wild} == WILDCARD_RESOURCES.keys()
+    assert {of for of, service in wild if service == "logs"} == {"ExportRunRole"}
+    assert {of for of, service in wild if service == "kms"} == {"Key"}
+
+
+def test_secrets__who_reads_them() -> None:
+    """Only session reads the credentials; only submit, poll and session the session id."""
+    read = "secretsmanager:GetSecretValue"
+    assert roles_that_may(read, "ArenaCredentialsSecretArn") == {"SessionRole"}
+    assert roles_that_may(read, "SessionSecret") == {"SubmitRole", "PollRole", "SessionRole"}
+    assert roles_that_may(read, "") == {"SubmitRole", "PollRole", "SessionRole"}
+    assert roles_that_may("secretsmanager:PutSecretValue", "") == {"SessionRole"}
+    assert roles_that_may("kms:Decrypt", "ArenaCredentialsKeyArn") == {"SessionRole"}
+
+
+def test_topic__who_publishes() -> None:
+    """Publish, and submit for rejections."""
+    assert roles_that_may("sns:Publish", "") == {"SubmitRole", "PublishRole"}
+    assert roles_that_may("sns:Publish", "OutcomeTopic") == {"SubmitRole", "PublishRole"}
+
+
+def test_key__for_those_who_use_what_it_encrypts() -> None:
+    """Writing takes a data key, reading takes it apart."""
+    publishers = roles_that_may("sns:Publish", "OutcomeTopic")
+    readers = roles_that_may("secretsmanager:GetSecretValue", "SessionSecret")
+    writers = roles_that_may("secretsmanager:PutSecretValue", "SessionSecret")
+    assert roles_that_may("kms:Decrypt", "Key") == publishers | readers
+    assert roles_that_may("kms:GenerateDataKey", "Key") == publishers | writers
+
+
+def test_logs__each_function_has_its_own() -> None:
+    """Lambda writes it, in the function's name."""
+    for function in resources("AWS::Lambda::Function").values():
+        log_group = reference(function["LoggingConfig"]["LogGroup"])
+        for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+            assert granted(reference(function["Role"]), action) == {log_group}
+
+
+def test_intake__is_read_for_submit_alone() -> None:
+    """The event source mapping does it, in the function's name; submit has failures come again."""
+    (mapping,) = resources("AWS::Lambda::EventSourceMapping").values()
+    assert reference(mapping["FunctionName"]) == "SubmitFunction"
+    read = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+    for action in (*read, "sqs:ChangeMessageVisibility"):
+        assert roles_that_may(action, "") == {"SubmitRole"}
+        assert granted("SubmitRole", action) == {reference(mapping["EventSourceArn"])}
+
+
+def test_conditions__add_the_credentials_key_and_tracing_alone() -> None:
+    """What the roles grant besides is in force on the stack that is deployed for the tests."""
+    assert added("HasCredentialsKey") == {("SessionRole", ("kms:Decrypt",))}
+    put = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
+    functions = {reference(one["Role"]) for one in resources("AWS::Lambda::Function").values()}
+    assert added("HasTracing") == {
+        *((role, put) for role in functions),
+        ("ExportRunRole", (*put, "xray:GetSamplingRules", "xray:GetSamplingTargets")),
+    }
+    both = ("HasCredentialsKey", "HasTracing")
+    assert added(*EVERYTHING) == added(*both)
+
+
+def added(*true: str) -> set[tuple[str, tuple[str, ...]]]:
+    """Return the roles and actions that conditions add."""
+    always = list(role_statements())
+    return {(one.of, one.actions) for one in role_statements(*true) if one not in always}
+
+
+def test_state_machine__may_call_what_its_definition_calls() -> None:
+    """In both directions; besides it may log."""
+    called = {
+        state["Arguments"]["FunctionName"].removeprefix("${").removesuffix("Arn}")
+        for state in DEFINITION["States"].values()
+        if state["Type"] == "Task"
+    }
+    statements = [one for one in role_statements() if one.of == "ExportRunRole"]
+    calls = [one for one in statements if one.actions == ("lambda:InvokeFunction",)]
+    assert [set(one.resources) for one in calls] == [called]
+    (logging,) = [one for one in statements if one not in calls]
+    assert all(action.startswith("logs:") for action in logging.actions)
+
+
+def test_schedules__may_reach_their_targets() -> None:
+    """In both directions."""
+    schedules = resources("AWS::Scheduler::Schedule", "HasSchedule").values()
+    targets = [schedule["Target"] for schedule in schedules]
+    kept = [one["DeadLetterConfig"] for one in targets if "DeadLetterConfig" in one]
+    reached = {one["Arn"]["Fn::GetAtt"][0] for one in (*targets, *kept)}
+    grants = {
+        (action, resource)
+        for one in role_statements("HasSchedule")
+        if one.of == "ScheduleRole"
+        for action in one.actions
+        for resource in one.resources
+    }
+    assert grants == {
+        ("lambda:InvokeFunction" if name.endswith("Function") else "sqs:SendMessage", name)
+        for name in reached
+    }
+
+
+def test_services__come_from_this_account() -> None:
+    """A service comes with the condition that AWS documents for it (the confused deputy).
+
+    For lambda.amazonaws.com in a trust policy AWS documents none: with one, the poller of the queue
+    might not get the role.
+    """
+    seen = set()
+    for one in resource_statements(*EVERYTHING):
+        for service in one.services:
+            seen.add(service)
+            if service == "lambda.amazonaws.com":
+                assert one.condition == {}, one
+            elif service in OTHER_CONDITIONS:
+                assert "AWS::AccountId" in str(one.condition["ArnLike"][OTHER_CONDITIONS[service]])
+            else:
+                assert one.condition["StringEquals"]["aws:SourceAccount"], one
+    assert seen >= {"lambda.amazonaws.com", "states.amazonaws.com", "scheduler.amazonaws.com"}
+    assert OTHER_CONDITIONS.keys() <= seen
+
+
+def test_services__have_the_names_of_every_partition() -> None:
+    """A service has one name in all partitions, but for CloudWatch Logs in a key's policy.
+
+    That name has the region and the partition's own suffix (AWS: Encrypt log data using AWS KMS).
+    """
+    services = {name for one in resource_statements(*EVERYTHING) for name in one.services}
+    elsewhere = {name for name in services if not re.fullmatch(r"[a-z]+\.amazonaws\.com", name)}
+    assert elsewhere == {"logs.<Region>.<URLSuffix>"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "attached_to", "actions"),
+    [("AWS::SQS::Queue", "Queues", ("sqs:*",)), ("AWS::SNS::Topic", "Topics", ("sns:Publish",))],
+)
+def test_transport__is_encrypted(kind: str, attached_to: str, actions: tuple[str, ...]) -> None:
+    """Queues and topics refuse whoever comes without TLS, once Arena's address is a real one."""
+    attached = {
+        (policy, reference(name))
+        for policy, body in resources(f"{kind}Policy", "HasTls").items()
+        for name in body[attached_to]
+    }
+    refused = {
+        (one.of, name)
+        for one in resource_statements("HasTls")
+        if _refuses_plain(one) and one.actions == actions
+        for name in one.resources
+    }
+    assert {name for _, name in attached & refused} == resources(kind).keys()
+    assert not any(map(_refuses_plain, resource_statements()))
+
+
+@pytest.mark.parametrize("kind", ["AWS::SQS::Queue", "AWS::SNS::Topic"])
+def test_policies__of_queues_and_topics_name_their_one_resource(kind: str) -> None:
+    """SQS and SNS refuse a statement about anything but the policy's own queue or topic.
+
+    AWS: "Each policy must cover only a single queue", and the same for a topic. The embedded AWS
+    takes any policy, and is not sent the statements about TLS.
+    """
+    attached_to = "Queues" if kind == "AWS::SQS::Queue" else "Topics"
+    attached = {}
+    for policy, body in resources(f"{kind}Policy", *EVERYTHING).items():
+        (name,) = body[attached_to]
+        assert reference(name) not in attached.values(), "a second policy would replace the first"
+        attached[policy] = reference(name)
+    assert set(attached.values()) == resources(kind, *EVERYTHING).keys()
+    statements = [one for one in resource_statements(*EVERYTHING) if one.of in attached]
+    assert len(statements) >= 2 * len(attached) - 2
+    for one in statements:
+        assert one.resources == (attached[one.of],), one
+
+
+def test_policies__of_the_queues_are_made_one_after_the_other() -> None:
+    """An update takes the policy that once held both queues off the second one first."""
+    policy = translated()["Resources"]["ScheduleDeadLetterQueuePolicy"]
+    assert policy["DependsOn"] == "DeadLetterQueuesPolicy"
+
+
+# What a topic's policy may speak of (AWS: Amazon SNS API permissions). There is no `sns:*`.
+TOPIC_ACTIONS = {"sns:Publish", "sns:Subscribe"}
+# AWS: Amazon SQS policy quotas, Amazon SNS policy quotas.
+QUOTAS = {
+    "AWS::SQS::QueuePolicy": {"bytes": 8192, "statements": 20, "principals": 50},
+    "AWS::SNS::TopicPolicy": {"bytes": 30 * 1024, "statements": 100, "principals": 200},
+}
+PRINCIPAL_BYTES = len("arn:aws-us-gov:iam::123456789012:root") - len("123456789012")
+"""What a service adds to an account's id when it keeps a policy."""
+
+
+@pytest.mark.parametrize("kind", QUOTAS)
+def test_policies__keep_the_quotas_of_their_service(kind: str) -> None:
+    """With as many other accounts as the parameters allow."""
+    names = resources(kind, *EVERYTHING).keys()
+    documents = [json.loads(text) for name, text in policies(*EVERYTHING) if name in names]
+    assert len(documents) == len(names)
+    for document in documents:
+        statements = document["Statement"]
+        sids = [one["Sid"] for one in statements]
+        assert len(sids) == len(set(sids)) <= QUOTAS[kind]["statements"]
+        accounts = [many(one["Principal"].get("AWS", ())) for one in statements if _names_some(one)]
+        principals = sum(map(len, accounts))
+        assert principals <= QUOTAS[kind]["principals"]
+        kept = len(json.dumps(document)) + principals * PRINCIPAL_BYTES
+        assert kept <= QUOTAS[kind]["bytes"]
+        if kind == "AWS::SNS::TopicPolicy":
+            assert {one["Action"] for one in statements} <= TOPIC_ACTIONS
+
+
+def test_parameters__allow_as_many_accounts_as_the_policies_hold() -> None:
+    """The template refuses one more, where a deployment would fail half-way."""
+    for name, most in MOST_ACCOUNTS.items():
+        pattern = translated()["Parameters"][name]["AllowedPattern"]
+        assert re.fullmatch(pattern, ",".join(["123456789012"] * most))
+        assert not re.fullmatch(pattern, ",".join(["123456789012"] * (most + 1)))
+
+
+def _names_some(statement: dict[str, Any]) -> bool:
+    return statement["Principal"] != "*"
+
+
+def many(value: Any) -> list[Any]:
+    """Return a list where IAM allows one or many."""
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _refuses_plain(one: Statement) -> bool:
+    plain = one.condition.get("Bool", {}).get("aws:SecureTransport") == "false"
+    return one.effect == "Deny" and one.principals == ("*",) and plain
+
+
+def test_other_accounts__come_in_by_parameter_alone() -> None:
+    """Without the parameters only this account may send and subscribe."""
+    allowed = [one for one in resource_statements() if one.effect == "Allow" and not one.services]
+    assert {one.principals for one in allowed} == {
+        ("AWS::AccountId",),
+        ("arn:<Partition>:iam::<AccountId>:root",),
+    }
+    others = {
+        (one.of, one.actions)
+        for one in resource_statements("HasSenders", "HasSubscribers")
+        if any("AccountIds" in name for name in one.principals)
+    }
+    assert others == {
+        ("IntakeQueuePolicy", ("sqs:SendMessage",)),
+        ("OutcomeTopicPolicy", ("sns:Subscribe",)),
+    }
+
+
+def test_alarms__may_publish() -> None:
+    """The topic and its key let CloudWatch in: AWS's own key for SNS would not."""
+    alarms = [
+        (one.of, one.actions)
+        for one in resource_statements()
+        if one.services == ("cloudwatch.amazonaws.com",)
+    ]
+    assert sorted(alarms) == [
+        ("AlarmTopicPolicy", ("sns:Publish",)),
+        ("Key", ("kms:Decrypt", "kms:GenerateDataKey")),
+    ]
