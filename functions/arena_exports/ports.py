@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from arena_exports.arena.protocol import HttpAnswer, HttpRequest
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -272,3 +271,52 @@ class Telemetry(Protocol):
 
     def seconds(self, metric: str, value: float) -> None:
         """Add a duration to a metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request to Arena; `path` is below the base address.
+
+    `call` names it in logs and for administrators, `purpose` in the metrics.
+    """
+
+    call: str
+    method: str
+    path: str
+    body: bytes = field(default=b"", repr=False)
+    session_id: str = field(default="", repr=False)
+    purpose: str = ""
+    password: str = field(default="", repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers that every call carries; login has no session yet."""
+        headers = {
+            "Content-Type": "application/json",
+            "Arena-Usage-Reason": f"arena-exports: {self.call}",
+        }
+        return {**headers, "arena_session_id": self.session_id} if self.session_id else headers
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What it tells Arena, and Arena alone (R9)."""
+        return tuple(filter(None, (self.session_id, self.password)))
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """One answer; header names in lower case.
+
+    `secrets` are the request's: Arena, or a proxy, may show them in what it says.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    def redacted(self, text: str) -> str:
+        """Return a text of the answer without the request's secrets."""
+        for secret in self.secrets:
+            text = text.replace(secret, "[redacted]")
+        return text

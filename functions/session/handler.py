@@ -13,7 +13,7 @@ from arena_exports.wiring.settings import in_lambda
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from arena_exports.arena.sessions import LoginDesk
+    from arena_exports.services.login import LoginDesk
     from arena_exports.wiring.dependencies import Parts
 
 

@@ -21,14 +21,14 @@ from arena_exports.adapters.dynamodb import DynamoTable
 from arena_exports.adapters.system import SystemClock
 from arena_exports.domain.errors import LedgerUnavailableError
 from arena_exports.domain.model import AttemptId, Entry, ItemGuid, Kind, RequestId
-from arena_exports.domain.runs import zulu
+from arena_exports.domain.times import zulu
 from arena_exports.ledger import Ledger, open_ledger
 from infra.lookup.reasons import reasons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from arena_exports.ledger.attempts import Attempt
+    from arena_exports.domain.attempts import Attempt
     from arena_exports.ledger.items import PageState
     from arena_exports.ports import Clock, Table
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from arena_exports.domain.attempts import AttemptState
+from arena_exports.domain.definitions import MAX_TRIALS_A_DAY
+from arena_exports.domain.lease import SlotState
 from arena_exports.domain.model import Kind, Lane
-from arena_exports.domain.runs import zulu
-from arena_exports.ledger.attempts import AttemptState
-from arena_exports.ledger.definitions import MAX_TRIALS_A_DAY
-from arena_exports.ledger.items import SlotState
+from arena_exports.domain.times import zulu
 from arena_exports.services.adoption import LOOKS_THAT_SUFFICE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from arena_exports.domain.attempts import Attempt
     from arena_exports.domain.budget import Budget
+    from arena_exports.domain.definitions import Definition
+    from arena_exports.domain.lease import Lease
     from arena_exports.domain.model import Group
+    from arena_exports.domain.session_state import SessionState
     from arena_exports.ledger import Ledger
-    from arena_exports.ledger.attempts import Attempt
-    from arena_exports.ledger.definitions import Definition
-    from arena_exports.ledger.items import Lease
-    from arena_exports.ledger.standing import SessionState
 
 
 def reasons(ledger: Ledger, groups: Collection[Group], now: float) -> Iterator[str]:

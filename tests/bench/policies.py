@@ -10,7 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING, Protocol
 
 from arena_exports.domain import polling
-from arena_exports.ledger.definitions import DURATIONS_KEPT
+from arena_exports.domain.definitions import DURATIONS_KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

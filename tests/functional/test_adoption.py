@@ -13,7 +13,7 @@ from infra.simulator import control, names
 from tests.support.world import EXPORT, World, attempt_in_slot, item_guid
 
 if TYPE_CHECKING:
-    from arena_exports.arena.protocol import HttpAnswer, HttpRequest
+    from arena_exports.ports import HttpAnswer, HttpRequest
 
 ITEMS = [item_guid(n) for n in range(5)]
 LOST = {"method": "POST", "path": "*/runs", "work": True, "drop": True}

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from arena_exports.arena.protocol import HttpAnswer, HttpRequest
+from arena_exports.domain.lease import SlotState
 from arena_exports.domain.model import Entry, ExportGuid, Group, Kind, Lane, RequestId, SetHistory
-from arena_exports.ledger.items import SlotState
-from arena_exports.ports import Check, If
+from arena_exports.ports import Check, HttpAnswer, HttpRequest, If
 from infra.simulator import control, names
 from poll.handler import poll
 from tests.support.odd import Apart

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from arena_exports.arena import protocol
-from arena_exports.arena.protocol import HttpAnswer, HttpRequest
 from arena_exports.domain.errors import ArenaAnswerError, NotNowError, RequestNotCompletedError
 from arena_exports.domain.model import ExportGuid, Kind
 from arena_exports.domain.runs import parse_run
+from arena_exports.ports import HttpAnswer, HttpRequest
 from arena_exports.wiring.session import make_login_desk
 from infra.simulator import control
 from tests.support.odd import HARD_LETTERS, Rewriting, Strict, random_text

@@ -12,7 +12,7 @@ from arena_exports.domain.errors import (
     LedgerUnavailableError,
 )
 from arena_exports.domain.messages import IntakeRules, parse_message
-from arena_exports.domain.runs import zulu
+from arena_exports.domain.times import zulu
 from infra.simulator import control, names
 from tests.support.fakes import failing
 from tests.support.world import EXPORT, World, assert_exported, item_guid, items

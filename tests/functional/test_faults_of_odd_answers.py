@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from arena_exports.arena.protocol import HttpAnswer, HttpRequest
 from arena_exports.domain.deadline import Deadline
 from arena_exports.domain.errors import NotNowError
-from arena_exports.ledger.items import SlotState
+from arena_exports.domain.lease import SlotState
+from arena_exports.ports import HttpAnswer, HttpRequest
 from arena_exports.services.monitoring import WatchState
 from arena_exports.wiring.poll import make_poller
 from arena_exports.wiring.publish import make_publication

@@ -7,7 +7,7 @@ import pytest
 from arena_exports.domain.errors import (
     ConditionFailedError,
 )
-from arena_exports.ledger.items import SlotState
+from arena_exports.domain.lease import SlotState
 from arena_exports.ledger.lease import LeaseBook
 from infra.simulator import control
 from tests.support.world import World, assert_exported, item_guid, items

@@ -6,11 +6,11 @@ import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from arena_exports.domain.attempts import AttemptState
 from arena_exports.domain.errors import (
     DeliveryError,
 )
-from arena_exports.ledger.attempts import AttemptState
-from arena_exports.ledger.items import SlotState
+from arena_exports.domain.lease import SlotState
 from arena_exports.ledger.lease import LeaseBook
 from arena_exports.ledger.requests import RequestBook
 from arena_exports.wiring.publish import make_publication

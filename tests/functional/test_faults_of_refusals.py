@@ -13,7 +13,7 @@ from infra.simulator import control, names
 from tests.support.world import EXPORT, World, assert_exported, item_guid, items
 
 if TYPE_CHECKING:
-    from arena_exports.arena.protocol import HttpAnswer, HttpRequest
+    from arena_exports.ports import HttpAnswer, HttpRequest
 
 POST = {"method": "POST", "path": "*/runs"}
 

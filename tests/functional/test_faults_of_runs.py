@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from arena_exports.ledger.items import SlotState
+from arena_exports.domain.lease import SlotState
 from infra.simulator import control, names
 from tests.support.odd import Rewriting
 from tests.support.world import World, assert_exported, item_guid, items

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arena_exports.arena.sessions import LOGIN_SECONDS
 from arena_exports.domain.errors import NotNowError
+from arena_exports.services.login import LOGIN_SECONDS
 from arena_exports.wiring.session import make_login_desk
 from infra.simulator import control, names
 from tests.support.fakes import FakeSecret

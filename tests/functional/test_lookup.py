@@ -9,8 +9,8 @@ import pytest
 from botocore.stub import Stubber
 from click.testing import CliRunner
 
-from arena_exports.ledger.attempts import Outcome, Result
-from arena_exports.ledger.items import Lease
+from arena_exports.domain.attempts import Outcome, Result
+from arena_exports.domain.lease import Lease
 from infra.lookup import __main__ as lookup
 from infra.simulator import control, names
 from tests.support.world import EXPORT, World, item_guid, items

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from arena_exports.domain.lease import SlotState
 from arena_exports.domain.model import ExportGuid, Lane
-from arena_exports.ledger.items import SlotState
 from arena_exports.ledger.requests import RequestBook
 from arena_exports.services import submission
 from infra.simulator import control, names

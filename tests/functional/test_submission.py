@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from arena_exports.domain.lease import SlotState
 from arena_exports.domain.model import AttemptId, Lane
-from arena_exports.domain.runs import zulu
-from arena_exports.ledger.items import SlotState
+from arena_exports.domain.times import zulu
 from infra.simulator import control
 from submit.handler import submit
 from tests.support.world import RECONCILE, World, attempt_in_slot, item_guid, items

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arena_exports.domain.attempts import AttemptState, Outcome
+from arena_exports.domain.lease import SlotState
 from arena_exports.domain.polling import first_wait_seconds
-from arena_exports.ledger.attempts import AttemptState, Outcome
 from arena_exports.ledger.definitions import definition_put
-from arena_exports.ledger.items import SlotState
 from arena_exports.services.monitoring import WatchState
 from infra.simulator import control
 from poll.handler import poll
 from tests.support.world import EXPORT, World, item_guid
 
 if TYPE_CHECKING:
-    from arena_exports.ledger.attempts import Attempt
+    from arena_exports.domain.attempts import Attempt
 
 GET = {"method": "GET", "path": "*/runs/*"}
 

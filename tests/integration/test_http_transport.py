@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from arena_exports.arena.protocol import HttpAnswer
+    from arena_exports.ports import HttpAnswer
 
 pytestmark = pytest.mark.integration
 

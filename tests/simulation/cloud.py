@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from arena_exports.arena.protocol import HttpAnswer, HttpRequest
 from arena_exports.domain.errors import (
     DeliveryError,
     LedgerUnavailableError,
     NotNowError,
     RequestNotCompletedError,
 )
+from arena_exports.ports import HttpAnswer, HttpRequest
 from infra.simulator import control
 from tests.simulation.scheduler import Killed
 from tests.support.fakes import (

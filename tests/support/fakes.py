@@ -9,7 +9,6 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from arena_exports.arena.protocol import HttpAnswer, HttpRequest
 from arena_exports.domain.errors import (
     ConditionFailedError,
     DeliveryError,
@@ -22,6 +21,8 @@ from arena_exports.ports import (
     DeadLetter,
     Delete,
     Event,
+    HttpAnswer,
+    HttpRequest,
     If,
     Item,
     Key,

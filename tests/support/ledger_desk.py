@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from arena_exports.domain.attempts import Attempt, AttemptState, Outcome, Result
 from arena_exports.domain.model import (
     AttemptId,
     ExportGuid,
@@ -22,12 +23,11 @@ from arena_exports.domain.model import (
 )
 from arena_exports.domain.runs import Run, RunStatus
 from arena_exports.ledger import Ledger, keys, open_ledger
-from arena_exports.ledger.attempts import Attempt, AttemptState, Outcome, Result
 from tests.support.fakes import FakeClock, InMemoryTable
 from tests.support.world import item_guid
 
 if TYPE_CHECKING:
-    from arena_exports.ledger.items import Lease
+    from arena_exports.domain.lease import Lease
     from arena_exports.ports import Item, Key
 
 EXPORT = ExportGuid("EXPORT0000000000000A")

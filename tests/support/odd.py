@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.arena import protocol
-from arena_exports.arena.protocol import HttpAnswer, HttpRequest
+from arena_exports.ports import HttpAnswer, HttpRequest
 from tests.support.fakes import FakeExecutions, InMemoryDeadLetterQueue, InMemoryTopic
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from arena_exports.domain.definitions import Definition
 from arena_exports.domain.errors import NotNowError
 from arena_exports.domain.model import ExportGuid, ItemGuid
-from arena_exports.ledger.definitions import Definition, definition_put
+from arena_exports.ledger.definitions import definition_put
 from arena_exports.wiring.dependencies import Parts, make_ledger
 from arena_exports.wiring.settings import Settings
 from infra.simulator import names
@@ -40,8 +41,8 @@ from tests.support.fakes import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from arena_exports.domain.attempts import Attempt
     from arena_exports.ledger import Ledger
-    from arena_exports.ledger.attempts import Attempt
 
 EXPORT = names.DEFAULT_EXPORT_GUID
 RECONCILE = {"action": "reconcile"}

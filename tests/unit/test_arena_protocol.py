@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arena_exports.arena import protocol, refusals
-from arena_exports.arena.protocol import HttpAnswer, HttpRequest
 from arena_exports.domain import errors
 from arena_exports.domain.model import ExportGuid, ItemGuid, Kind
-from arena_exports.domain.runs import RunStatus, epoch_seconds, parse_run, parse_runs
+from arena_exports.domain.runs import RunStatus, parse_run, parse_runs
+from arena_exports.domain.times import epoch_seconds
+from arena_exports.ports import HttpAnswer, HttpRequest
 from tests.unit.samples import SAMPLES, sample
 
 EXPORT = ExportGuid("EXPDEFAULT0000000001")

@@ -19,10 +19,10 @@ from arena_exports.domain.budget import (
     altered_headers,
     limited_budget,
     none_remaining,
-    parse_date,
     read_budget,
     spent_budget,
 )
+from arena_exports.domain.times import parse_date
 
 NOW = 1399065733.0  # Fri, 02 May 2014 21:22:13 GMT
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from arena_exports.ledger.definitions import Definition, Trials
+from arena_exports.domain.definitions import Definition, Trials
 from tests.support.ledger_desk import EXPORT, NOW
 
 

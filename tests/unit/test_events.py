@@ -11,6 +11,7 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arena_exports.domain.attempts import Outcome, Result
 from arena_exports.domain.events import (
     MOST_EVENT_BYTES,
     CarriedRequest,
@@ -20,7 +21,6 @@ from arena_exports.domain.events import (
     run_events,
 )
 from arena_exports.domain.runs import RunFile
-from arena_exports.ledger.attempts import Outcome, Result
 from tests.support.world import EXPORT, item_guid
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arena_exports.domain.definitions import Definition
 from arena_exports.domain.errors import ConditionFailedError
+from arena_exports.domain.lease import Lease
 from arena_exports.domain.model import AttemptId, SetHistory
 from arena_exports.ledger import keys
-from arena_exports.ledger.definitions import Definition
-from arena_exports.ledger.items import Lease
 from arena_exports.ports import Put
 from tests.support.ledger_desk import EXPORT, FULL_ATTEMPT, GROUP, NOW, RESULT, Desk, run
 from tests.support.world import item_guid
@@ -18,7 +18,7 @@ from tests.support.world import item_guid
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from arena_exports.ledger.attempts import Attempt
+    from arena_exports.domain.attempts import Attempt
 
 
 def steps(desk: Desk, lease: Lease, attempt: Attempt) -> dict[str, Callable[[], Any]]:

@@ -9,15 +9,18 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from arena_exports.domain.attempts import AttemptState
 from arena_exports.domain.budget import Budget
+from arena_exports.domain.definitions import Definition, Trials
 from arena_exports.domain.errors import ConditionFailedError
+from arena_exports.domain.lease import Lease, SlotState
 from arena_exports.domain.model import AttemptId, Entry, Lane, RequestId
 from arena_exports.domain.runs import RunFile
+from arena_exports.domain.session_state import SessionState
 from arena_exports.ledger import keys, pages
-from arena_exports.ledger.attempts import AttemptState, attempt_item, read_attempt
-from arena_exports.ledger.definitions import Definition, Trials, definition_put
-from arena_exports.ledger.items import Lease, SlotState, read_lease, slot_item
-from arena_exports.ledger.standing import SessionState
+from arena_exports.ledger.attempts import attempt_item, read_attempt
+from arena_exports.ledger.definitions import definition_put
+from arena_exports.ledger.items import read_lease, slot_item
 from tests.support.ledger_desk import (
     EXPORT,
     FULL_ATTEMPT,

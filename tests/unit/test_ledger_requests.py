@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arena_exports.domain.definitions import Definition
 from arena_exports.domain.model import (
     AttemptId,
     ExportGuid,
@@ -20,7 +21,6 @@ from arena_exports.domain.model import (
     SetHistory,
 )
 from arena_exports.ledger import keys
-from arena_exports.ledger.definitions import Definition
 from arena_exports.ledger.items import page_writes
 from tests.support.ledger_desk import EXPORT, GROUP, NOW, RESULT, SUSPECTS, Desk, attempts_of
 from tests.support.world import item_guid

@@ -12,8 +12,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from arena_exports.arena.protocol import HttpAnswer, HttpRequest
 from arena_exports.domain.errors import RequestNotCompletedError
+from arena_exports.ports import HttpAnswer, HttpRequest
 
 if TYPE_CHECKING:
     import socket

@@ -10,13 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from arena_exports.arena import protocol, refusals
-from arena_exports.domain.budget import (
-    altered_headers,
-    limited_budget,
-    parse_date,
-    read_budget,
-    spent_budget,
-)
+from arena_exports.domain.budget import altered_headers, limited_budget, read_budget, spent_budget
 from arena_exports.domain.errors import (
     ArenaAnswerError,
     BudgetSpentError,
@@ -26,16 +20,16 @@ from arena_exports.domain.errors import (
     SessionInvalidError,
 )
 from arena_exports.domain.runs import Run, parse_run, parse_runs
+from arena_exports.domain.times import parse_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from arena_exports.arena.protocol import HttpAnswer, HttpRequest
     from arena_exports.arena.sessions import Sessions
     from arena_exports.domain.budget import Budget
     from arena_exports.domain.model import ExportGuid, ItemGuid, Kind, RunGuid
-    from arena_exports.ledger.standing import BudgetRecord
-    from arena_exports.ports import Clock, Telemetry, Transport
+    from arena_exports.ledger.budget import BudgetRecord
+    from arena_exports.ports import Clock, HttpAnswer, HttpRequest, Telemetry, Transport
 
 _T = TypeVar("_T")
 

@@ -24,6 +24,7 @@ from arena_exports.domain.errors import (
     TooManyItemsError,
 )
 from arena_exports.domain.model import ExportGuid, ItemGuid, Kind, RunGuid
+from arena_exports.ports import HttpAnswer, HttpRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,55 +55,6 @@ _MEANINGS: tuple[tuple[frozenset[int], type[ArenaAnswerError] | None], ...] = (
     (CODES_CRITERIA, CriteriaRefusedError),
 )
 _SESSION_ID = re.compile(r"[!-~]{1,4096}")  # fits a header and a secret
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """One request to Arena; `path` is below the base address.
-
-    `call` names it in logs and for administrators, `purpose` in the metrics.
-    """
-
-    call: str
-    method: str
-    path: str
-    body: bytes = field(default=b"", repr=False)
-    session_id: str = field(default="", repr=False)
-    purpose: str = ""
-    password: str = field(default="", repr=False)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Return the headers that every call carries; login has no session yet."""
-        headers = {
-            "Content-Type": "application/json",
-            "Arena-Usage-Reason": f"arena-exports: {self.call}",
-        }
-        return {**headers, "arena_session_id": self.session_id} if self.session_id else headers
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What it tells Arena, and Arena alone (R9)."""
-        return tuple(filter(None, (self.session_id, self.password)))
-
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """One answer; header names in lower case.
-
-    `secrets` are the request's: Arena, or a proxy, may show them in what it says.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-
-    def redacted(self, text: str) -> str:
-        """Return a text of the answer without the request's secrets."""
-        for secret in self.secrets:
-            text = text.replace(secret, "[redacted]")
-        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +99,6 @@ def list_runs(export_guid: ExportGuid, filters: Mapping[str, str]) -> HttpReques
     """`GET /exports/<GUID>/runs` with filters: `status`, `number`, `completionDateTimeFrom` …."""
     path = f"/exports/{export_guid}/runs" + (f"?{urlencode(filters)}" if filters else "")
     return HttpRequest("look for an export run", "GET", path, purpose="Look")
-
-
-def content_path(export_guid: str, run_guid: str, file_guid: str) -> str:
-    """Return where a file's zip lies below the base address."""
-    return f"/exports/{export_guid}/runs/{run_guid}/files/{file_guid}/content"
 
 
 def _json_bytes(value: object) -> bytes:

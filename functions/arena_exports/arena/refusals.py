@@ -21,7 +21,7 @@ from arena_exports.domain.errors import (
 from arena_exports.domain.model import ItemGuid
 
 if TYPE_CHECKING:
-    from arena_exports.arena.protocol import HttpAnswer
+    from arena_exports.ports import HttpAnswer
 
 HTTP_FORBIDDEN = 403
 CODE_NO_ACCESS = 3024

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
 from math import ceil
 from typing import TYPE_CHECKING
+
+from arena_exports.domain.times import parse_date
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,10 +25,6 @@ LONGEST_BELIEVED_SECONDS = 26 * 3600  # the budget's day has 24 hours, 25 when t
 _SHORTEST_FORECAST_SECONDS = 600
 _MOST_DIGITS = 12
 _NUMBER = re.compile(r"\s*(-?)([0-9]+)")
-_ODD_DATE = re.compile(
-    r"(?:\w{3}, )?(\d{1,2})[- ](\w{3})[- ](\d{4}) (\d\d):(\d\d):(\d\d) GMT"
-    r"(?:([+-])(\d\d):?(\d\d)|(?![+-]))"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,33 +163,3 @@ def _resets_at(headers: Mapping[str, str], now: float) -> int | None:
     seconds = reset - (now if arena_now is None else arena_now)
     earliest = -LARGEST_SKEW_SECONDS if arena_now is None else 0
     return ceil(now + seconds) if earliest < seconds < LONGEST_BELIEVED_SECONDS else None
-
-
-def parse_date(text: str) -> float | None:
-    """Read a date header into epoch seconds; None where it, or its zone, cannot be read.
-
-    It reads the forms of RFC 9110, ISO 8601, and the one that Arena documents, `Fri, 02-May-2014
-    14:22:13 GMT-0700 (PDT)`. Only C's asctime, which RFC 9110 keeps, has no zone: it is UTC.
-    """
-    for parse in (_odd_date, _asctime, parsedate_to_datetime, datetime.fromisoformat):
-        try:
-            moment = parse(text.strip())
-        except (ValueError, TypeError, OverflowError, IndexError):
-            continue
-        return moment.timestamp() if moment.tzinfo else None
-    return None
-
-
-def _asctime(text: str) -> datetime:
-    return datetime.strptime(text, "%a %b %d %H:%M:%S %Y").replace(tzinfo=UTC)
-
-
-def _odd_date(text: str) -> datetime:
-    match = _ODD_DATE.match(text)
-    if match is None:
-        raise ValueError(text)
-    day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = match.groups()
-    offset = timedelta(hours=int(zone_hours or 0), minutes=int(zone_minutes or 0))
-    zone = timezone(-offset if sign == "-" else offset)
-    text = f"{day} {month} {year} {hour}:{minute}:{second}"
-    return datetime.strptime(text, "%d %b %Y %H:%M:%S").replace(tzinfo=zone)

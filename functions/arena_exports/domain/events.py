@@ -10,17 +10,17 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from arena_exports.arena.protocol import content_path
-from arena_exports.domain.model import camel_case
-from arena_exports.domain.runs import epoch_seconds, zulu
+from arena_exports.domain.model import ItemGuid, camel_case
+from arena_exports.domain.times import epoch_seconds, zulu
 from arena_exports.ports import Event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from arena_exports.domain.attempts import Result
     from arena_exports.domain.model import ItemGuid
     from arena_exports.domain.runs import RunFile
-    from arena_exports.ledger.attempts import Result
+
 
 RUN_COMPLETED = "arena.export.run.completed"
 RUN_FAILED = "arena.export.run.failed"
@@ -240,3 +240,8 @@ def _json(value: object) -> str:
 
 def _size(value: object) -> int:
     return len(_json(value))
+
+
+def content_path(export_guid: str, run_guid: str, file_guid: str) -> str:
+    """Return where a file's zip lies below the base address."""
+    return f"/exports/{export_guid}/runs/{run_guid}/files/{file_guid}/content"

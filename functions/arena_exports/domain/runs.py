@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from arena_exports.domain.errors import RequestNotCompletedError
 from arena_exports.domain.model import ItemGuid, RunGuid
+from arena_exports.domain.times import duration_seconds, epoch_seconds
 
 # What Arena's answers may hold and every store takes (DynamoDB, Step Functions, SNS).
 _GUID = re.compile(r"[A-Za-z0-9]{1,64}")
 _LONGEST_TITLE = 255
 _LONGEST_TIME = 40
 _LARGEST_NUMBER = 10**12
-_YEARS = range(2000, 2100)
 
 
 class RunStatus(StrEnum):
@@ -92,28 +91,6 @@ class Run:
     def duration_seconds(self) -> float | None:
         """How long it took by Arena's own two times; None while one is unknown."""
         return duration_seconds(self.creation_date_time, self.completion_date_time)
-
-
-def epoch_seconds(zulu: str | None) -> float | None:
-    """Read one of Arena's times, `2023-03-08T09:32:25Z`; None for none or an odd one."""
-    try:
-        moment = datetime.fromisoformat(zulu or "")
-    except ValueError:
-        return None
-    if moment.year not in _YEARS:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def duration_seconds(creation: str | None, completion: str | None) -> float | None:
-    """Return how long a run took by Arena's own two times; None while one is unknown."""
-    created, completed = epoch_seconds(creation), epoch_seconds(completion)
-    return None if created is None or completed is None else max(completed - created, 0.0)
-
-
-def zulu(epoch: float) -> str:
-    """Write epoch seconds the way Arena does."""
-    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_run(content: Any) -> Run:  # noqa: ANN401 - JSON is anything

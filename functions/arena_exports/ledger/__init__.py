@@ -33,16 +33,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from arena_exports.ledger.definitions import Definition, Definitions
+from arena_exports.ledger.budget import BudgetRecord
+from arena_exports.ledger.definitions import Definitions
 from arena_exports.ledger.lease import LeaseBook
 from arena_exports.ledger.requests import RequestBook
-from arena_exports.ledger.standing import BudgetRecord, SessionRecord
+from arena_exports.ledger.session import SessionRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from arena_exports.domain.attempts import Attempt
+    from arena_exports.domain.definitions import Definition
     from arena_exports.domain.model import Selection
-    from arena_exports.ledger.attempts import Attempt
     from arena_exports.ports import Clock, Table
 
 

@@ -9,26 +9,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from arena_exports.domain.attempts import Attempt, AttemptState, Result, new_attempt, successor
 from arena_exports.domain.errors import ConditionFailedError
+from arena_exports.domain.lease import Lease, SlotState
 from arena_exports.domain.model import AttemptId, ItemGuid, Selection
 from arena_exports.domain.runs import Run, RunFile
 from arena_exports.ledger import keys, pages
-from arena_exports.ledger.attempts import (
-    Attempt,
-    AttemptState,
-    Result,
-    attempt_item,
-    new_attempt,
-    read_attempt,
-    successor,
-)
-from arena_exports.ledger.definitions import Definition, definition_put
-from arena_exports.ledger.items import Lease, SlotState, read_lease, run_item, slot_item
+from arena_exports.ledger.attempts import attempt_item, read_attempt
+from arena_exports.ledger.definitions import definition_put
+from arena_exports.ledger.items import read_lease, run_item, slot_item
 from arena_exports.ports import Check, If, Put, Update
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from arena_exports.domain.definitions import Definition
     from arena_exports.ports import Clock, Table
 
 # Longer than submit's time-out (120 s) and Arena's HTTP time-out (30 s) together (R3).

@@ -14,18 +14,19 @@ from arena_exports.domain.errors import (
     RunUnreadableError,
 )
 from arena_exports.domain.model import Kind, digest
-from arena_exports.domain.runs import RunStatus, zulu
+from arena_exports.domain.runs import RunStatus
+from arena_exports.domain.times import zulu
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from arena_exports.arena.client import Arena
+    from arena_exports.domain.attempts import Attempt
     from arena_exports.domain.errors import ArenaError
+    from arena_exports.domain.lease import Lease
     from arena_exports.domain.model import ExportGuid
     from arena_exports.domain.runs import Run
     from arena_exports.ledger import Ledger
-    from arena_exports.ledger.attempts import Attempt
-    from arena_exports.ledger.items import Lease
     from arena_exports.ports import Clock, Telemetry
     from arena_exports.services.monitoring import Watch
 

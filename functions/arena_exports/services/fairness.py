@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from arena_exports.domain.model import Lane
 
 if TYPE_CHECKING:
+    from arena_exports.domain.definitions import Definition
     from arena_exports.ledger import Ledger
-    from arena_exports.ledger.definitions import Definition
     from arena_exports.ledger.items import Pending
 
 TRIAL_PATIENCE_SECONDS = 3600

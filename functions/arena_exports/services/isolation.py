@@ -16,10 +16,10 @@ from arena_exports.domain.model import Kind, halves
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from arena_exports.domain.attempts import Attempt
+    from arena_exports.domain.definitions import Definition
     from arena_exports.domain.model import Entry, Selection, SetHistory
     from arena_exports.ledger import Ledger
-    from arena_exports.ledger.attempts import Attempt
-    from arena_exports.ledger.definitions import Definition
     from arena_exports.ports import Clock
 
 SECONDS_AFTER_AN_ABORT = 60

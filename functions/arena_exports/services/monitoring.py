@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.domain import polling
+from arena_exports.domain.attempts import AttemptState, Outcome, Result
 from arena_exports.domain.errors import (
     ArenaAnswerError,
     ConditionFailedError,
@@ -15,17 +16,16 @@ from arena_exports.domain.errors import (
 )
 from arena_exports.domain.model import RunGuid, camel_case
 from arena_exports.domain.runs import Phase, RunStatus
-from arena_exports.ledger.attempts import AttemptState, Outcome, Result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from arena_exports.arena.client import Arena
+    from arena_exports.domain.attempts import Attempt
+    from arena_exports.domain.lease import Lease
     from arena_exports.domain.model import AttemptId, ExportGuid
     from arena_exports.domain.runs import Run
     from arena_exports.ledger import Ledger
-    from arena_exports.ledger.attempts import Attempt
-    from arena_exports.ledger.items import Lease
     from arena_exports.ports import Clock, Executions, Telemetry
 
 POLLS_WITHOUT_FILES = 3

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from arena_exports.domain.attempts import AttemptState, Outcome
 from arena_exports.domain.errors import ConditionFailedError
 from arena_exports.domain.events import CarriedRequest, RunOutcome, run_events
 from arena_exports.domain.model import Kind
-from arena_exports.domain.runs import duration_seconds, epoch_seconds
-from arena_exports.ledger.attempts import AttemptState, Outcome
+from arena_exports.domain.times import duration_seconds, epoch_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from arena_exports.domain.attempts import Attempt, Result
+    from arena_exports.domain.definitions import Definition
     from arena_exports.domain.model import AttemptId, Entry, RequestId, Selection
     from arena_exports.domain.runs import RunFile
     from arena_exports.ledger import Ledger
-    from arena_exports.ledger.attempts import Attempt, Result
-    from arena_exports.ledger.definitions import Definition
     from arena_exports.ports import Clock, Telemetry
     from arena_exports.services.isolation import Isolation
     from arena_exports.services.rejections import Outcomes

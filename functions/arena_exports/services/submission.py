@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from arena_exports.arena import protocol
+from arena_exports.domain.attempts import AttemptState, Outcome, Result
 from arena_exports.domain.errors import (
     ArenaAnswerError,
     ConditionFailedError,
@@ -22,21 +23,20 @@ from arena_exports.domain.errors import (
     RequestNotCompletedError,
     TooManyItemsError,
 )
+from arena_exports.domain.lease import SlotState
 from arena_exports.domain.model import Lane
-from arena_exports.domain.runs import zulu
-from arena_exports.ledger.attempts import AttemptState, Outcome, Result
-from arena_exports.ledger.items import SlotState
+from arena_exports.domain.times import zulu
 from arena_exports.services.adoption import SECONDS_BEFORE_A_LOOK, Finding
 from arena_exports.services.fairness import next_head
 
 if TYPE_CHECKING:
     from arena_exports.arena.client import Arena
+    from arena_exports.domain.attempts import Attempt
     from arena_exports.domain.deadline import Deadline
+    from arena_exports.domain.definitions import Definition
+    from arena_exports.domain.lease import Lease
     from arena_exports.domain.model import ExportGuid, Selection
     from arena_exports.ledger import Ledger
-    from arena_exports.ledger.attempts import Attempt
-    from arena_exports.ledger.definitions import Definition
-    from arena_exports.ledger.items import Lease
     from arena_exports.ports import Clock, Telemetry
     from arena_exports.services.adoption import Adoption
     from arena_exports.services.monitoring import Watch

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from arena_exports.adapters.http import HttpTransport
 from arena_exports.adapters.secrets import ManagedSecret
 from arena_exports.adapters.telemetry import conceal
-from arena_exports.arena.sessions import LoginDesk
+from arena_exports.services.login import LoginDesk
 from arena_exports.wiring.dependencies import Parts, common_parts, make_ledger
 
 if TYPE_CHECKING:

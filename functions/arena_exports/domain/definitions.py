@@ -1,0 +1,155 @@
+"""What is known of an export definition, and when it may be tried again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from arena_exports.domain.model import ExportGuid
+
+
+DURATIONS_KEPT = 50
+# One bad item fails at most three runs in a row: its set, the set's second try, and the first half.
+# One more, and the failures may be Arena's, not the item's.
+FAILURES_OF_ONE_ITEM = 3
+LONGEST_DOUBT_SECONDS = 3600
+_FIRST_DOUBT_SECONDS = 60
+_FIRST_REFUSAL_SECONDS = 60
+_UNKNOWN_SECONDS = 60
+# Definitions of which no run has succeeded yet share these: most of them may be misspelled.
+SECONDS_BETWEEN_TRIALS = 60
+MAX_TRIALS_A_DAY = 200
+_DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What is known of one export definition.
+
+    Times are epoch seconds, 0 for never. `failures` counts attempts that failed in a row (the run
+    FAILED, or no run came of it), `refusals` POSTs in a row that Arena refused because of the
+    definition itself; `unknown_at` is when Arena first did not know the definition; `limit` is the
+    most items that may go into a run after Arena called one too large, 0 for no such limit;
+    `durations` has the true seconds of past runs by size class, oldest first.
+    """
+
+    export_guid: ExportGuid
+    failures: int = 0
+    refusals: int = 0
+    last_success_at: int = 0
+    not_before: int = 0
+    suspects_not_before: int = 0
+    served_at: int = 0
+    limit: int = 0
+    durations: dict[str, list[int]] = field(default_factory=dict)
+    unknown_at: int = 0
+
+    @property
+    def proven(self) -> bool:
+        """Whether a run of it has ever succeeded here."""
+        return self.last_success_at > 0
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether so many attempts failed in a row that a failure says nothing about the items."""
+        return self.failures >= FAILURES_OF_ONE_ITEM
+
+    def served(self, now: float) -> Definition:
+        """Note that a run of it just ended: the one served longest ago goes first."""
+        return replace(self, served_at=int(now), refusals=0, not_before=0, unknown_at=0)
+
+    def succeeded(self, now: float, items: int, duration_seconds: float | None) -> Definition:
+        """Note a run with results: failures are forgotten, the size limit grows by a quarter."""
+        limit = max(self.limit + 1, self.limit * 5 // 4) if self.limit else 0
+        durations = dict(self.durations)
+        if duration_seconds is not None:
+            kept = [*durations.get(size_class(items), []), round(duration_seconds)][
+                -DURATIONS_KEPT:
+            ]
+            durations[size_class(items)] = kept
+        return replace(
+            self.served(now),
+            failures=0,
+            suspects_not_before=0,
+            last_success_at=int(now),
+            limit=limit,
+            durations=durations,
+        )
+
+    def refused(self, now: float, longest_seconds: int) -> Definition:
+        """Note that Arena refused the definition itself: each next try waits twice as long."""
+        seconds = min(_FIRST_REFUSAL_SECONDS * 2 ** min(self.refusals, 20), longest_seconds)
+        return replace(self, refusals=self.refusals + 1, not_before=int(now) + seconds)
+
+    def unknown(self, now: float) -> Definition:
+        """Note that Arena does not know the definition, which may be a replica that lags."""
+        return replace(
+            self, unknown_at=self.unknown_at or int(now), not_before=int(now) + _UNKNOWN_SECONDS
+        )
+
+    def is_unknown(self, now: float) -> bool:
+        """Say whether Arena did not know it a minute or more ago, and no run ever succeeded."""
+        return not self.proven and 0 < self.unknown_at <= now - _UNKNOWN_SECONDS
+
+    def failed(self, now: float, *, alone: bool, without_run: bool = False) -> Definition:
+        """Note an attempt that failed.
+
+        Args:
+            now: epoch seconds.
+            alone: one suspect item was alone in it, so that waiting is all that is left.
+            without_run: no run came of it. Then ordinary requests wait too, unless it was alone:
+                the next attempt would cost as many requests and hold the slot as long.
+        """
+        failures = self.failures + 1
+        doubt = failures - FAILURES_OF_ONE_ITEM + (1 if alone else 0)
+        seconds = (
+            0
+            if doubt <= 0
+            else min(_FIRST_DOUBT_SECONDS * 2 ** min(doubt - 1, 20), LONGEST_DOUBT_SECONDS)
+        )
+        until = int(now) + seconds
+        failed = replace(self.served(now), failures=failures, suspects_not_before=until)
+        return replace(failed, not_before=until) if without_run and not alone else failed
+
+    def set_back(self, now: float, seconds: int) -> Definition:
+        """Have suspect sets wait, because the last run of one was stopped."""
+        return replace(
+            self.served(now), suspects_not_before=max(self.suspects_not_before, int(now) + seconds)
+        )
+
+    def too_large(self, items: int) -> Definition:
+        """Note that a run of so many items was too large."""
+        return replace(self, limit=max(items // 2, 1))
+
+    def durations_for(self, items: int) -> list[int]:
+        """Return the durations of past runs of about this size."""
+        return self.durations.get(size_class(items), [])
+
+
+def size_class(items: int) -> str:
+    """Return the class of runs that take about as long: how many digits the number of items has."""
+    return str(len(str(items)))
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """POSTs of the last day for definitions that are not proven: epoch seconds, oldest first."""
+
+    posts: tuple[int, ...] = ()
+
+    def allow(self, now: float) -> bool:
+        """Say whether such a POST may be sent now: one a minute, and 200 in 24 hours."""
+        day = self._of_the_day(now)
+        return not day or (len(day) < MAX_TRIALS_A_DAY and day[-1] <= now - SECONDS_BETWEEN_TRIALS)
+
+    def spent(self, now: float) -> bool:
+        """Say whether the day's POSTs are spent."""
+        return len(self._of_the_day(now)) >= MAX_TRIALS_A_DAY
+
+    def following(self, now: float) -> Trials:
+        """Note one that is about to be sent."""
+        return Trials((*self._of_the_day(now), int(now)))
+
+    def _of_the_day(self, now: float) -> tuple[int, ...]:
+        return tuple(at for at in self.posts if at > now - _DAY_SECONDS)

@@ -1,0 +1,41 @@
+"""The lease on the workspace's one export slot, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from arena_exports.domain.model import (
+        AttemptId,
+        Lane,
+    )
+
+
+class SlotState(StrEnum):
+    """What the one export slot is doing."""
+
+    IDLE = "idle"
+    SUBMITTING = "submitting"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The slot as it was read or taken.
+
+    Times are epoch seconds, 0 for none. `busy` counts answers 3144 in a row and `failed_looks`
+    looks that could not be made; `creator_guid` is the Arena user that our runs are created by,
+    "" until the first run; `lane` was served last.
+    """
+
+    state: SlotState = SlotState.IDLE
+    token: str = ""
+    attempt_id: AttemptId | None = None
+    expires_at: int = 0
+    not_before: int = 0
+    lane: Lane | None = None
+    busy: int = 0
+    failed_looks: int = 0
+    creator_guid: str = ""

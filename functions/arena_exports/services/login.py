@@ -1,0 +1,247 @@
+"""Log in to Arena: once for each lost session, for all who ask (R5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from arena_exports.arena import protocol, refusals
+from arena_exports.arena.sessions import BUSY_SECONDS, SESSION_KEY, _session
+from arena_exports.domain.errors import (
+    AccountLockedError,
+    ArenaAnswerError,
+    ConditionFailedError,
+    LoginRefusedError,
+    NotNowError,
+    RequestNotCompletedError,
+    SecretRefusedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from arena_exports.domain.session_state import SessionState
+    from arena_exports.ledger.session import SessionRecord
+    from arena_exports.ports import (
+        Clock,
+        Secret,
+        SecretReader,
+        SecretStore,
+        Telemetry,
+        Transport,
+    )
+
+LOGIN_SECONDS = 75  # longer than the session function's time-out (60 s)
+
+
+UNCLEAR_SECONDS = 60
+LOCKED_SECONDS = 330  # Arena locks an account for five minutes (4083)
+
+
+_NO_VERSION = "none"  # of credentials that do not exist or cannot be read
+REFUSED_SECONDS = 60  # asking again costs no login until the credentials have a new version
+LOGINS_BEFORE_COOL_DOWN = 3
+COOL_DOWN_SECONDS = 900
+_HOUR_SECONDS = 3600
+_KEYS = ("email", "password", "workspaceId")
+
+
+class LoginDesk:
+    """The session function's work: one login at a time, for all."""
+
+    def __init__(  # noqa: PLR0913 - the parts that it works with
+        self,
+        *,
+        transport: Transport,
+        credentials: SecretReader,
+        secret: SecretStore,
+        record: SessionRecord,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self._transport = transport
+        self._credentials = credentials
+        self._secret = secret
+        self._record = record
+        self._clock = clock
+        self._telemetry = telemetry
+
+    def renew(self, dead_version: str) -> str:
+        """Return the session secret's version that is in force after `dead_version` died.
+
+        `dead_version` is "" where there was none.
+
+        Raises:
+            NotNowError: another login is under way, a cool-down, refused credentials, or a secret
+                that cannot be read or written.
+        """
+        try:
+            return self._renew(dead_version)
+        except SecretRefusedError as exc:
+            self._telemetry.count("LoginRefused")
+            self._telemetry.warn("session secret refused", errorMessage=exc.reason)
+            raise
+
+    def _renew(self, dead_version: str) -> str:
+        state = self._record.read()
+        if state.version not in ("", dead_version) and self._is_in_force(state):
+            return state.version
+        if state.login != state.version:
+            state = self._take_up(state, dead_version)
+            if state.version == state.login:
+                return state.version
+        credentials = self._allowed_credentials(state)
+        state = self._begin(state)
+        return self._log_in(state, credentials)
+
+    def _is_in_force(self, state: SessionState) -> bool:
+        """Say whether the version that the record names can be read.
+
+        It cannot once the secret was made anew, or the ledger restored.
+        """
+        fresh = state.login_expires_at > self._clock.now()
+        return fresh or bool(_session(self._secret.read(state.version)).version)
+
+    def _take_up(self, state: SessionState, dead_version: str) -> SessionState:
+        """Look at an unfinished login: still under way, done but for the last write, or dead."""
+        if state.login_expires_at > self._clock.now():
+            raise NotNowError("a login is under way", BUSY_SECONDS)
+        secret = self._secret.read() if state.login != dead_version else None
+        if secret is None or secret.version != state.login:
+            return state
+        return self._write(replace(state, version=state.login))
+
+    def _allowed_credentials(self, state: SessionState) -> Secret:
+        """Return the credentials, if a login with them may be tried now."""
+        wait = state.not_before - self._clock.now()
+        try:
+            credentials = self._credentials.read()
+        except SecretRefusedError as exc:
+            refusal = LoginRefusedError("CredentialsUnreadable", exc.reason)
+            raise self._refused(state, _NO_VERSION, refusal) from None
+        version = credentials.version if credentials else _NO_VERSION
+        if state.refused_version == version:
+            self._telemetry.count("LoginRefused")
+            self._telemetry.warn(
+                "login stays refused until the credentials change", errorCode=state.refused_code
+            )
+            raise NotNowError("login refused", REFUSED_SECONDS)
+        if wait > 0:
+            raise NotNowError("logins are cooling down", int(wait) + 1)
+        try:
+            return _complete(credentials)
+        except LoginRefusedError as exc:
+            raise self._refused(state, version, exc) from None
+
+    def _begin(self, state: SessionState) -> SessionState:
+        """Claim the login, with the version that the session secret is going to have."""
+        now = int(self._clock.now())
+        logins = (*(at for at in state.logins if at > now - _HOUR_SECONDS), now)
+        cools_down = len(logins) >= LOGINS_BEFORE_COOL_DOWN
+        claim = replace(
+            state,
+            version="",  # whoever gets as far as here knows that none is in force
+            login=self._clock.new_token(),
+            login_expires_at=now + LOGIN_SECONDS,
+            logins=logins,
+            not_before=now + COOL_DOWN_SECONDS if cools_down else 0,
+            refused_version="",
+            refused_code="",
+        )
+        return self._write(claim)
+
+    def _log_in(self, state: SessionState, credentials: Secret) -> str:
+        request = protocol.login(credentials.value)
+        self._telemetry.count("Logins")
+        try:
+            answer = self._transport.send(request)
+            login = protocol.read_login(protocol.answer_json(request, answer))
+            _check_workspace(credentials, login)
+        except (RequestNotCompletedError, ArenaAnswerError, LoginRefusedError) as exc:
+            raise self._failed(state, credentials.version, exc) from None
+        self._secret.write(
+            {SESSION_KEY: login.session_id, "workspaceId": login.workspace_id}, state.login
+        )
+        self._write(replace(state, version=state.login))
+        self._telemetry.event("logged in", version=state.login)
+        if state.not_before:
+            self._telemetry.count("SessionDuel")
+        return state.login
+
+    def _failed(self, state: SessionState, version: str, error: Exception) -> NotNowError:
+        named = refusals.login_error(error) if isinstance(error, ArenaAnswerError) else error
+        if isinstance(named, LoginRefusedError):
+            # The next credentials need not wait, but guesses would lock the account (4083).
+            few = len(state.logins) <= LOGINS_BEFORE_COOL_DOWN
+            state = replace(state, not_before=0 if few else state.not_before)
+            return self._refused(state, version, named)
+        seconds = LOCKED_SECONDS if isinstance(named, AccountLockedError) else UNCLEAR_SECONDS
+        return self._unclear(state, seconds, str(named))
+
+    def _refused(self, state: SessionState, version: str, error: LoginRefusedError) -> NotNowError:
+        """Remember that these credentials do not work: they are not tried again."""
+        self._telemetry.count("LoginRefused")
+        self._telemetry.warn("login refused", errorCode=error.code, errorMessage=str(error))
+        self._write(
+            replace(state, login=state.version, refused_version=version, refused_code=error.code)
+        )
+        return NotNowError("login refused", REFUSED_SECONDS)
+
+    def _unclear(self, state: SessionState, seconds: int, message: str) -> NotNowError:
+        self._telemetry.warn("login did not work out", errorMessage=message)
+        not_before = max(state.not_before, int(self._clock.now()) + seconds)
+        self._write(replace(state, login=state.version, not_before=not_before))
+        return NotNowError("login did not work out", seconds)
+
+    def _write(self, state: SessionState) -> SessionState:
+        try:
+            return self._record.write(state)
+        except ConditionFailedError:
+            raise NotNowError("a login is under way", BUSY_SECONDS) from None
+
+
+def _complete(credentials: Secret | None) -> Secret:
+    """Return credentials that a login can be tried with.
+
+    Raises:
+        LoginRefusedError: they are not what they must be; the message says why, and quotes nothing.
+    """
+    if credentials is None:
+        problem = "does not exist, or has no current version"
+    elif credentials.problem:
+        problem = credentials.problem
+    else:
+        faults = list(filter(None, (_fault(credentials.value, key) for key in _KEYS)))
+        if not faults:
+            return credentials
+        problem = f"has {' and '.join(faults)}"
+    raise LoginRefusedError("CredentialsInvalid", f"the credentials secret {problem}")
+
+
+def _fault(value: Mapping[str, Any], key: str) -> str:
+    """Return what is wrong with a key of the credentials ("no password"), or ""."""
+    found = value.get(key)
+    optional, article = key == "workspaceId", "an" if key == "email" else "a"
+    if found is None:
+        # The same letters, so it is no secret that stands in the wrong place.
+        other = next((name for name in value if name.strip().lower() == key.lower()), None)
+        if other is not None and key not in value:
+            return f"no {key} but {other.strip()} (white space and capitals count)"
+        return "" if optional else f"no {key}"
+    if isinstance(found, int) and not isinstance(found, bool) and optional:
+        return ""
+    if not isinstance(found, str):
+        return f"{article} {key} that is not text"
+    if not found.strip():
+        return f"an empty {key}"
+    return "" if found == found.strip() else f"{article} {key} with white space around it"
+
+
+def _check_workspace(credentials: Secret, login: protocol.Login) -> None:
+    """Make sure that the login landed where the credentials say; nothing may be sent elsewhere."""
+    wanted = credentials.value.get("workspaceId")
+    if wanted is not None and login.workspace_id != str(wanted):
+        message = (
+            f"login landed in workspace {login.workspace_id}, the credentials secret says {wanted}"
+        )
+        raise LoginRefusedError("WrongWorkspace", message)
