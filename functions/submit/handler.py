@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from arena_exports.adapters.telemetry import logger, metrics
 from arena_exports.domain.deadline import Deadline
 from arena_exports.wiring.settings import in_lambda
-from arena_exports.wiring.submit import make_backlog, make_intake, make_submission, real_parts
+from arena_exports.wiring.submit import make_backlog, make_dispatch, make_intake, real_parts
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from arena_exports.services.backlog import Backlog
+    from arena_exports.services.dispatch import Dispatch
     from arena_exports.services.intake import Intake
-    from arena_exports.services.submission import Submission
     from arena_exports.wiring.dependencies import Parts
 
 _SECONDS_TO_LEAVE = 5
@@ -38,16 +38,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def submit(event: dict[str, Any], seconds_left: float, parts: Parts) -> dict[str, Any]:
     """Do what `handler` does, with given parts."""
-    intake, submission, backlog = _services(parts)
+    intake, dispatch, backlog = _services(parts)
     deadline = Deadline(parts.clock, seconds_left - _SECONDS_TO_LEAVE)
     records = event.get("Records")
     if records is None:
-        submission.dispatch(deadline, breathe=False)
+        dispatch.run(deadline, breathe=False)
         backlog.measure()
         return {"batchItemFailures": []}
     failed = intake.record(records, deadline)
     try:
-        submission.dispatch(deadline, breathe=True)
+        dispatch.run(deadline, breathe=True)
     except Exception:  # noqa: BLE001 - the messages are safe already, and reconcile comes by
         logger.exception("no run was started")
         parts.telemetry.count("SubmissionErrors")
@@ -55,8 +55,8 @@ def submit(event: dict[str, Any], seconds_left: float, parts: Parts) -> dict[str
 
 
 @cache
-def _services(parts: Parts) -> tuple[Intake, Submission, Backlog]:
-    return make_intake(parts), make_submission(parts), make_backlog(parts)
+def _services(parts: Parts) -> tuple[Intake, Dispatch, Backlog]:
+    return make_intake(parts), make_dispatch(parts), make_backlog(parts)
 
 
 if in_lambda():

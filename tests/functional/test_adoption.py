@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arena_exports.services.adoption import SECONDS_BEFORE_A_LOOK, Finding
-from arena_exports.wiring.submit import make_submission
+from arena_exports.wiring.submit import make_dispatch
 from infra.simulator import control, names
 from tests.support.world import EXPORT, World, attempt_in_slot, item_guid
 
@@ -262,7 +262,7 @@ def test_adoption__does_not_look_before_ninety_seconds() -> None:
     control.add_faults(world.arena, LOST)
     world.send(*ITEMS)
     attempt = attempt_in_slot(world)
-    adoption = make_submission(world.parts)._adoption
+    adoption = make_dispatch(world.parts)._adoption
     before = len(world.arena.journal.records)
     lease = world.ledger.lease.take(world.ledger.lease.read())
     assert adoption.look(lease, attempt) is Finding.OPEN

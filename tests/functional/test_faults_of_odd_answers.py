@@ -22,7 +22,7 @@ from arena_exports.services.monitoring import WatchState
 from arena_exports.wiring.poll import make_poller
 from arena_exports.wiring.publish import make_publication
 from arena_exports.wiring.session import make_login_desk
-from arena_exports.wiring.submit import make_submission
+from arena_exports.wiring.submit import make_dispatch
 from infra.simulator import control
 from tests.support.odd import Strict, StrictExecutions, StrictQueue, StrictTopic
 from tests.support.world import EXPORT, World, item_guid, items
@@ -169,7 +169,7 @@ class OddArena:
 
 def dispatch(world: World) -> None:
     """Do what one invocation of submit does; what it raises is a mistake."""
-    make_submission(world.parts).dispatch(Deadline(world.clock, 115), breathe=False)
+    make_dispatch(world.parts).run(Deadline(world.clock, 115), breathe=False)
 
 
 def strict_world() -> World:

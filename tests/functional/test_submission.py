@@ -78,7 +78,7 @@ def test_submission__unknown_post_is_counted_and_left_to_a_look() -> None:
     assert world.ledger.lease.read() == lease
     assert world.telemetry.lines[-1] == (
         "no run now",
-        {"reason": "a POST is under way or looked for", "until": zulu(lease.expires_at)},
+        {"reason": "a submission is in progress or unresolved", "until": zulu(lease.expires_at)},
     )
     world.clock.time = lease.expires_at
     world.reconcile()
@@ -97,7 +97,7 @@ def test_submission__session_not_to_be_had_comes_back_when_it_says() -> None:
     assert lease.not_before == pytest.approx(world.clock.now() + 330, abs=2)
     world.reconcile()
     (fields,) = (fields for _, fields in world.telemetry.lines if "until" in fields)
-    assert fields == {"reason": "the slot rests", "until": zulu(lease.not_before)}
+    assert fields == {"reason": "backing off", "until": zulu(lease.not_before)}
     world.settle()
     assert world.posts() == 1
 

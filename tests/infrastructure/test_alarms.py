@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import jmespath
 import pytest
 
-from arena_exports.arena import sessions
 from arena_exports.domain import polling
 from arena_exports.domain.errors import LedgerUnavailableError
 from arena_exports.ledger import definitions
-from arena_exports.services import submission
+from arena_exports.services import login, submission
 from tests.support.asl import DEFINITION
 from tests.support.fakes import InMemoryTable
 from tests.support.translated import ROOT, resources
@@ -44,9 +43,9 @@ def _seconds(function: str, wait: str | None = None) -> int:
 
 LONGEST_GAPS = {
     "DefinitionRefusedAlarm": submission.LONGEST_DEFINITION_SECONDS,
-    "LoginRefusedAlarm": sessions.REFUSED_SECONDS,
+    "LoginRefusedAlarm": login.REFUSED_SECONDS,
     "RunOverdueAlarm": polling.LONGEST_GAP_SECONDS,
-    "SessionDuelAlarm": sessions.COOL_DOWN_SECONDS,
+    "SessionDuelAlarm": login.COOL_DOWN_SECONDS,
 }
 """How long a cause that lasts may count nothing."""
 HEALING = {

@@ -10,6 +10,7 @@ from arena_exports.adapters.messaging import SqsIntakeQueue, in_parallel
 from arena_exports.domain.messages import IntakeRules
 from arena_exports.services.adoption import Adoption
 from arena_exports.services.backlog import Backlog
+from arena_exports.services.dispatch import Dispatch
 from arena_exports.services.intake import Intake
 from arena_exports.services.monitoring import Watch
 from arena_exports.services.submission import Submission
@@ -50,22 +51,32 @@ def make_intake(parts: Parts) -> Intake:
     )
 
 
-def make_submission(parts: Parts) -> Submission:
-    """Return what submit starts runs with."""
+def make_dispatch(parts: Parts) -> Dispatch:
+    """Return what submit starts runs with, and moves them on."""
     ledger = make_ledger(parts)
-    arena = make_arena(parts, ledger)
-    watch = Watch(ledger=ledger, executions=parts.executions, telemetry=parts.telemetry)
-    return Submission(
+    arena, publication = make_arena(parts, ledger), make_publication(parts)
+    clock, telemetry = parts.clock, parts.telemetry
+    watch = Watch(ledger=ledger, executions=parts.executions, telemetry=telemetry)
+    adoption = Adoption(ledger=ledger, arena=arena, watch=watch, clock=clock, telemetry=telemetry)
+    submission = Submission(
         ledger=ledger,
         arena=arena,
-        adoption=Adoption(
-            ledger=ledger, arena=arena, watch=watch, clock=parts.clock, telemetry=parts.telemetry
-        ),
+        adoption=adoption,
         watch=watch,
-        publication=make_publication(parts),
+        publication=publication,
         outcomes=make_outcomes(parts),
-        clock=parts.clock,
-        telemetry=parts.telemetry,
+        clock=clock,
+        telemetry=telemetry,
+    )
+    return Dispatch(
+        ledger=ledger,
+        arena=arena,
+        adoption=adoption,
+        submission=submission,
+        watch=watch,
+        publication=publication,
+        clock=clock,
+        telemetry=telemetry,
         max_items=parts.settings.max_items_per_run,
         paused=parts.settings.exports_paused,
     )

@@ -1,0 +1,165 @@
+"""Start the next export run, or move one on: for batches, schedules and last steps alike.
+
+The lease says what to do. Idle: gather requests and POST. Submitting and expired: search for the
+run of the POST that was in progress. Running: make sure that an execution monitors the run. An
+expired lease is permission to search, never permission to POST (R3).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from arena_exports.domain.attempts import AttemptState, Outcome
+from arena_exports.domain.errors import ConditionFailedError, NotNowError
+from arena_exports.domain.lease import SlotState
+from arena_exports.domain.model import Lane
+from arena_exports.domain.times import zulu
+from arena_exports.services.adoption import Finding
+from arena_exports.services.fairness import next_head
+from arena_exports.services.submission import SECONDS_FOR_A_POST, may_be_too_large
+
+if TYPE_CHECKING:
+    from arena_exports.arena.client import Arena
+    from arena_exports.domain.attempts import Attempt
+    from arena_exports.domain.deadline import Deadline
+    from arena_exports.domain.lease import Lease
+    from arena_exports.domain.model import ExportGuid
+    from arena_exports.ledger import Ledger
+    from arena_exports.ports import Clock, Telemetry
+    from arena_exports.services.adoption import Adoption
+    from arena_exports.services.monitoring import Watch
+    from arena_exports.services.publication import Publication
+    from arena_exports.services.submission import Submission
+
+BREATH_SECONDS = 2.0
+POSTS_THAT_SUFFICE = 3  # in a row, without a run: the attempt has failed (R3)
+_NO_RUN = "Arena started no run and gave no reason, each time that it was asked for these items"
+
+
+class Dispatch:
+    """Decides what follows from the lease."""
+
+    def __init__(  # noqa: PLR0913 - the parts that it works with
+        self,
+        *,
+        ledger: Ledger,
+        arena: Arena,
+        adoption: Adoption,
+        submission: Submission,
+        watch: Watch,
+        publication: Publication,
+        clock: Clock,
+        telemetry: Telemetry,
+        max_items: int,
+        paused: bool,
+    ) -> None:
+        self._ledger = ledger
+        self._arena = arena
+        self._adoption = adoption
+        self._submission = submission
+        self._watch = watch
+        self._publication = publication
+        self._clock = clock
+        self._telemetry = telemetry
+        self._max_items = max_items
+        self._paused = paused
+
+    def run(self, deadline: Deadline, *, breathe: bool) -> None:
+        """Do what the lease asks for; return where there is nothing to do, or another copy does it.
+
+        Args:
+            deadline: when this function must be done.
+            breathe: whether to wait for batches that are being recorded at this moment.
+        """
+        try:
+            while deadline.allows(SECONDS_FOR_A_POST) and self._step(deadline, breathe=breathe):
+                breathe = False
+        except ConditionFailedError:
+            self._telemetry.event("lease lost to somebody else")
+
+    def _step(self, deadline: Deadline, *, breathe: bool) -> bool:
+        """Take one step; return whether the lease may ask for another one now."""
+        lease, now = self._ledger.lease.read(), self._clock.now()
+        if lease.state is SlotState.RUNNING:
+            self._watch.ensure(lease)
+            return False
+        idle = lease.state is SlotState.IDLE
+        until = lease.not_before if idle else lease.expires_at
+        if until > now:
+            reason = "backing off" if idle else "a submission is in progress or unresolved"
+            self._telemetry.event("no run now", reason=reason, until=zulu(until))
+            return False
+        if idle:
+            return self._start_next(lease, deadline, breathe=breathe)
+        return self._recover(lease, deadline)
+
+    def _start_next(self, seen: Lease, deadline: Deadline, *, breathe: bool) -> bool:
+        if next_head(self._ledger, seen.lane, self._clock.now()) is None:
+            return False
+        if self._paused:
+            self._telemetry.event("no run now", reason="exports are paused")
+            return False
+        try:
+            self._arena.check_budget_for_run()
+        except NotNowError as exc:
+            self._telemetry.event("no run now", reason=exc.reason)
+            return False
+        lease = self._ledger.lease.take(seen)
+        if breathe:
+            self._clock.sleep(BREATH_SECONDS)
+        head = next_head(self._ledger, lease.lane, self._clock.now())
+        if head is None:
+            self._ledger.lease.release(lease)
+            return False
+        limit = self._limit(head.group.export_guid, head.group.lane)
+        selection = self._ledger.requests.select(head, limit)
+        lease, attempt = self._ledger.lease.begin(lease, selection)
+        return self._submission.submit(lease, attempt, selection, deadline)
+
+    def _limit(self, export_guid: ExportGuid, lane: Lane) -> int:
+        if lane is Lane.SUSPECT:
+            return 10**9  # suspect sets are never split by the size limit
+        known = self._ledger.definitions.read(export_guid).limit
+        return min(known or self._max_items, self._max_items)
+
+    def _recover(self, seen: Lease, deadline: Deadline) -> bool:
+        """Resume where the holder of an expired lease stopped."""
+        lease = self._ledger.lease.take(seen)
+        if lease.attempt_id is None:
+            self._ledger.lease.release(lease)
+            return True
+        attempt = self._ledger.lease.attempt(lease.attempt_id)
+        if attempt.state is AttemptState.ENDED:
+            self._publication.conclude(attempt)
+            return True
+        match self._adoption.look(lease, attempt):
+            case Finding.NO_RUN:
+                return self._after_no_run(lease, attempt, deadline)
+            case Finding.REFUSED:
+                return self._write_off(lease, attempt)
+        return False
+
+    def _after_no_run(self, lease: Lease, attempt: Attempt, deadline: Deadline) -> bool:
+        """POST once more where no run came of the last POST, unless that would be in vain."""
+        now, selection = self._clock.now(), self._ledger.selection(attempt)
+        definition = self._ledger.definitions.read(attempt.group.export_guid)
+        if may_be_too_large(attempt, selection):
+            return self._submission.shrink(lease, attempt, selection)
+        if attempt.unanswered >= (1 if definition.in_doubt else POSTS_THAT_SUFFICE):
+            return self._submission.end(attempt, Outcome.FAILED, "RunFailed", _NO_RUN)
+        no_trial = not definition.proven and self._ledger.definitions.trials().spent(now)
+        if self._paused or no_trial:
+            self._submission.requeue(lease, attempt)
+            return False
+        lease, attempt = self._ledger.lease.begin_again(lease, attempt)
+        return self._submission.submit(lease, attempt, selection, deadline)
+
+    def _write_off(self, lease: Lease, attempt: Attempt) -> bool:
+        """Stop searching for a run where Arena keeps refusing the list of runs.
+
+        A run that was started all the same answers the next POST with 3144 until it has ended.
+        """
+        self._telemetry.count("RunsUnreadable")
+        self._telemetry.warn("search for a run is given up", attempt=attempt.attempt_id)
+        self._submission.back_off_definition(lease, attempt)
+        return True
