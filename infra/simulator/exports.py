@@ -143,7 +143,7 @@ class Exports:
         found = filters.apply(runs, query, now, settings.clock_skew_seconds)
         if settings.list_order == "newest":
             found.reverse()
-        return found[: settings.list_limit]
+        return found
 
     def check_file(self, run: Run, file_guid: str, now: float, settings: Settings) -> None:
         """Raise the code for a file that is not there, or not yet, or no more."""

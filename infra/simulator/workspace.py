@@ -113,9 +113,10 @@ class Workspace:
         return self._view(self.exports.start(asked_run, now, self.settings))
 
     def list_runs(self, user: User, export_guid: str, query: Mapping[str, str]) -> View:
-        """Return a definition's runs (`GET /exports/<GUID>/runs`)."""
+        """Return a definition's runs (`GET /exports/<GUID>/runs`), at most `listLimit` of them."""
         runs = self.exports.list_runs(user, export_guid, query, self.now(), self.settings)
-        return {"count": len(runs), "results": [self._view(run) for run in runs]}
+        shown = runs[: self.settings.list_limit]
+        return {"count": len(runs), "results": [self._view(run) for run in shown]}
 
     def read_run(self, user: User, export_guid: str, run_guid: str) -> View:
         """Return a run (`GET /exports/<GUID>/runs/<GUID>`)."""

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import jmespath
 import pytest
 
-from arena_exports.domain import polling
+from arena_exports.domain import definitions, polling
 from arena_exports.domain.errors import LedgerUnavailableError
-from arena_exports.ledger import definitions
 from arena_exports.services import login, submission
 from tests.support.asl import DEFINITION
 from tests.support.fakes import InMemoryTable

@@ -156,12 +156,30 @@ def test_start_run_error__items_or_definition(
 
 
 def test_start_run_error__definition_that_arena_does_not_know() -> None:
-    """FAULT 19: a 3011 or 3012 that names the export definition, whatever else it names."""
-    refusal = answer(400, 3012, message=f'guid "{EXPORT}" and guid "{A}" are not found')
+    """FAULT 19: a 3011 or 3012 that names the export definition, and no item of ours."""
+    refusal = answer(400, 3012, message=f'guid "{EXPORT}" and guid "{B}" are not found')
     error = protocol.answer_error(POST, refusal)
     assert isinstance(error, errors.ArenaAnswerError)
     named = refusals.start_run_error(error, refusal, EXPORT, frozenset({A}))
     assert type(named) is errors.DefinitionUnknownError
+
+
+@pytest.mark.parametrize("items", [(A,), (A, EXPORT)])
+def test_start_run_error__items_come_before_the_definition(items: tuple[str, ...]) -> None:
+    """FAULT 19: an answer that names both, or an item that is the definition, refuses items."""
+    body = {
+        "errors": [
+            {"code": 3012, "message": f'guid "{EXPORT}" is not found'},
+            {"code": 3011, "message": f'guid "{A}" is not valid'},
+        ]
+    }
+    refusal = HttpAnswer(400, {}, json.dumps(body).encode())
+    error = protocol.answer_error(POST, refusal)
+    assert isinstance(error, errors.ArenaAnswerError)
+    named = refusals.start_run_error(error, refusal, EXPORT, frozenset(map(ItemGuid, items)))
+    assert isinstance(named, errors.ItemsRefusedError)
+    assert set(named.item_guids) == set(items)
+    assert named.code == (3011 if items == (A,) else 3012)
 
 
 @pytest.mark.parametrize(("status", "code"), [(404, 404), (400, 3012), (400, 3011), (400, 3002)])

@@ -48,10 +48,14 @@ MAX_JITTER_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Runs that a look found, and Arena's clock then: epoch seconds, None where it was not told."""
+    """Runs that a search found, and Arena's clock then: epoch seconds, None where it was not told.
+
+    `complete` is false where Arena counts more runs than it shows.
+    """
 
     runs: tuple[Run, ...]
     arena_now: float | None
+    complete: bool = True
 
 
 class Arena:
@@ -139,10 +143,8 @@ class Arena:
 
         def look() -> Found:
             answer = self._send(request)
-            return Found(
-                tuple(parse_runs(protocol.answer_json(request, answer))),
-                parse_date(answer.headers.get("date", "")),
-            )
+            runs, complete = parse_runs(protocol.answer_json(request, answer))
+            return Found(tuple(runs), parse_date(answer.headers.get("date", "")), complete)
 
         return self._with_retries(look)
 
@@ -172,6 +174,8 @@ class Arena:
             if not (_session_is_dead(request, answer) or pages):
                 break
             session = self._sessions.renew(session)
+            if pages:
+                self._renewed_for_pages_at = self._clock.now()
             answer = self._exchange(replace(request, session_id=session.session_id), known)
             pages = pages and protocol.is_page(answer)
             if session.fresh:
@@ -192,7 +196,6 @@ class Arena:
         lately = now - self._renewed_for_pages_at < SECONDS_BETWEEN_RENEWALS_FOR_PAGES
         if self._pages < PAGES_OF_A_DEAD_SESSION or lately:
             return False
-        self._renewed_for_pages_at = now
         self._telemetry.count("SessionPages")
         self._telemetry.count("SessionDuel")  # they share an alarm
         self._telemetry.warn(
@@ -239,7 +242,7 @@ class Arena:
             budget = read_budget(answer.headers, now)
         if budget is not None:
             self._note(budget.following(known))
-        elif known.refusals:
+        elif known.refusals and answer.status < protocol.HTTP_ERROR:
             self._budget.write(replace(known, refusals=0, seen_at=int(now)))
         return budget
 

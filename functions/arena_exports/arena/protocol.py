@@ -129,7 +129,7 @@ def answer_error(
     errors = errors_in(answer.body)
     codes = {code for code, _ in errors if code is not None}
     code, text = errors[0] if errors else (None, "no error that could be read")
-    status, text = answer.status, _printable(answer.redacted(text)[:300])
+    status, text = answer.status, readable(answer, text)
     meaning = _meaning(request, answer, codes)
     if meaning is None:
         return RequestNotCompletedError(f"{request.call}: {status}/{code}: {text}", status)
@@ -175,6 +175,11 @@ def errors_in(body: bytes) -> list[tuple[int | None, str]]:
     ]
 
 
+def readable(answer: HttpAnswer, text: str) -> str:
+    """Return a text of an answer for logs and events: short, on one line, without secrets."""
+    return _printable(answer.redacted(text)[:300])
+
+
 def _printable(text: str) -> str:
     """Replace what a message attribute of SQS, or one line of a log, cannot hold."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
@@ -209,7 +214,8 @@ def is_page(answer: HttpAnswer) -> bool:
     Some gateways send one in place of a 401 when the session has ended.
     """
     redirect = 300 <= answer.status < HTTP_ERROR  # noqa: PLR2004 - the range of redirects
-    return redirect or (answer.status < HTTP_ERROR and answer.body.lstrip()[:1] == b"<")
+    text = answer.body.removeprefix(b"\xef\xbb\xbf").lstrip()  # without a byte order mark
+    return redirect or (answer.status < HTTP_ERROR and text.startswith(b"<"))
 
 
 def is_session_id(value: object) -> TypeGuard[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from arena_exports.arena.protocol import errors_in
+from arena_exports.arena.protocol import errors_in, readable
 from arena_exports.domain.errors import (
     AccountLockedError,
     ArenaAnswerError,
@@ -39,25 +39,31 @@ _NAMED_GUID = re.compile(r"guid\s+\"\s*([A-Za-z0-9]+)\s*\"", re.IGNORECASE)
 def start_run_error(
     error: ArenaAnswerError, answer: HttpAnswer, export_guid: str, items: frozenset[ItemGuid]
 ) -> ArenaAnswerError:
-    """Say what a refusal of `start_run` is about: items that Arena names, or the definition."""
+    """Return what a refusal of `start_run` is about: items that Arena names, or the definition.
+
+    Items come first, also where the definition is named too: the next POST, without them, shows
+    whether it is the definition.
+    """
     if type(error) is not ArenaAnswerError:
         return error
     named = [
-        ItemGuid(match.upper())
+        (code, text, ItemGuid(match.upper()))
         for code, text in errors_in(answer.body)
         if code in CODES_ITEM
         for match in _NAMED_GUID.findall(text)
     ]
-    ours = tuple(dict.fromkeys(guid for guid in named if guid in items))
-    if ours and export_guid not in named:
+    ours = [(code, text, guid) for code, text, guid in named if guid in items]
+    if ours:
+        code, text, _ = ours[0]
         return ItemsRefusedError(
             status=error.status,
-            code=error.code,
-            message=error.arena_message,
+            code=code,
+            message=readable(answer, text),
             call=error.call,
-            item_guids=ours,
+            item_guids=tuple(dict.fromkeys(guid for _, _, guid in ours)),
         )
-    kind = DefinitionUnknownError if export_guid in named else DefinitionRefusedError
+    unknown = any(guid == export_guid for _, _, guid in named)
+    kind = DefinitionUnknownError if unknown else DefinitionRefusedError
     return kind(status=error.status, code=error.code, message=error.arena_message, call=error.call)
 
 

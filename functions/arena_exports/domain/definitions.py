@@ -80,12 +80,17 @@ class Definition:
     def refused(self, now: float, longest_seconds: int) -> Definition:
         """Note that Arena refused the definition itself: each next try waits twice as long."""
         seconds = min(_FIRST_REFUSAL_SECONDS * 2 ** min(self.refusals, 20), longest_seconds)
-        return replace(self, refusals=self.refusals + 1, not_before=int(now) + seconds)
+        return replace(
+            self, refusals=self.refusals + 1, not_before=int(now) + seconds, served_at=int(now)
+        )
 
     def unknown(self, now: float) -> Definition:
         """Note that Arena does not know the definition, which may be a replica that lags."""
         return replace(
-            self, unknown_at=self.unknown_at or int(now), not_before=int(now) + _UNKNOWN_SECONDS
+            self,
+            unknown_at=self.unknown_at or int(now),
+            not_before=int(now) + _UNKNOWN_SECONDS,
+            served_at=int(now),
         )
 
     def is_unknown(self, now: float) -> bool:
@@ -151,5 +156,9 @@ class Trials:
         """Note one that is about to be sent."""
         return Trials((*self._of_the_day(now), int(now)))
 
+    def without_last(self) -> Trials:
+        """Take back the last one: it was not sent after all."""
+        return Trials(self.posts[:-1])
+
     def _of_the_day(self, now: float) -> tuple[int, ...]:
-        return tuple(at for at in self.posts if at > now - _DAY_SECONDS)
+        return tuple(at for at in self.posts if now - _DAY_SECONDS < at <= now)

@@ -121,8 +121,8 @@ def parse_run(content: Any) -> Run:  # noqa: ANN401 - JSON is anything
     )
 
 
-def parse_runs(content: Any) -> list[Run]:  # noqa: ANN401 - JSON is anything
-    """Read `{"count", "results": [run, …]}`.
+def parse_runs(content: Any) -> tuple[list[Run], bool]:  # noqa: ANN401 - JSON is anything
+    """Read `{"count", "results": [run, …]}`: the runs, and whether they are all that there are.
 
     Raises:
         RequestNotCompletedError: it is not such a list.
@@ -131,7 +131,8 @@ def parse_runs(content: Any) -> list[Run]:  # noqa: ANN401 - JSON is anything
     if not isinstance(results, list):
         message = "the answer is not a list of export runs: it has no results"
         raise RequestNotCompletedError(message)
-    return [parse_run(result) for result in results]
+    count = _whole_number(content.get("count"))
+    return [parse_run(result) for result in results], count is None or count <= len(results)
 
 
 def _criteria_guids(criteria: object) -> frozenset[ItemGuid] | None:

@@ -43,9 +43,15 @@ class Definitions:
 
     def count_trial(self, now: float) -> None:
         """Write down that a POST for a definition that is not proven is about to be sent."""
-        posts = self.trials().following(now).posts
+        self._keep(self.trials().following(now))
+
+    def take_back_trial(self) -> None:
+        """Write down that the POST that was counted last was not sent."""
+        self._keep(self.trials().without_last())
+
+    def _keep(self, trials: Trials) -> None:
         pk, sk = keys.TRIALS
-        self._table.write(Put({"PK": pk, "SK": sk, "v": keys.VERSION, "posts": list(posts)}))
+        self._table.write(Put({"PK": pk, "SK": sk, "v": keys.VERSION, "posts": list(trials.posts)}))
 
 
 def definition_put(definition: Definition) -> Put:

@@ -18,8 +18,6 @@ from arena_exports.domain.runs import RunStatus
 from arena_exports.domain.times import zulu
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from arena_exports.arena.client import Arena
     from arena_exports.domain.attempts import Attempt
     from arena_exports.domain.errors import ArenaError
@@ -37,6 +35,8 @@ LOOKS_THAT_SUFFICE = 2
 LONGEST_BACK_OFF_SECONDS = 600
 # Searches in a row that Arena refused, over ten minutes, until the attempt is written off.
 REFUSED_LOOKS_THAT_SUFFICE = 6
+# The same for searches that failed in any way, over some three hours: longer than most outages.
+FAILED_LOOKS_THAT_SUFFICE = 20
 SECONDS_AFTER_A_REFUSED_LOOK = 120
 # Counted from when the attempt was written: submit's time-out (120 s), and then the same again.
 LATEST_RUN_SECONDS = 220
@@ -104,20 +104,21 @@ class Adoption:
         return Finding.NO_RUN
 
     def _failed(self, lease: Lease, attempt: Attempt, error: ArenaError) -> Finding:
-        """Search again later; a list of runs that stays refused can never be searched."""
+        """Search again later; a list of runs that stays out of reach is given up at last."""
         self._telemetry.warn(
             "could not look for a run", attempt=attempt.attempt_id, error=str(error)
         )
         refused = isinstance(error, ArenaAnswerError)
         refused_looks = attempt.refused_looks + 1 if refused else 0
-        if refused_looks >= REFUSED_LOOKS_THAT_SUFFICE:
+        failed_looks = lease.failed_looks + 1
+        if refused_looks >= REFUSED_LOOKS_THAT_SUFFICE or failed_looks >= FAILED_LOOKS_THAT_SUFFICE:
             return Finding.REFUSED
         growing = SECONDS_BETWEEN_LOOKS * 2 ** min(lease.failed_looks, 10)
         seconds = (
             SECONDS_AFTER_A_REFUSED_LOOK if refused else min(growing, LONGEST_BACK_OFF_SECONDS)
         )
         attempt = replace(attempt, refused_looks=refused_looks)
-        self._postpone(lease, attempt, self._clock.now() + seconds, lease.failed_looks + 1)
+        self._postpone(lease, attempt, self._clock.now() + seconds, failed_looks)
         return Finding.OPEN
 
     def look_later(self, lease: Lease, attempt: Attempt, seconds: float = 0) -> None:
@@ -127,7 +128,9 @@ class Adoption:
             ConditionFailedError: the lease was lost.
         """
         at = self._clock.now() + max(seconds, SECONDS_BETWEEN_LOOKS)
-        self._postpone(lease, replace(attempt, looks=0), at, wake=True)
+        # While somebody else's export is in progress, one search is enough for each further POST.
+        looks = LOOKS_THAT_SUFFICE - 1 if lease.busy > 1 else 0
+        self._postpone(lease, replace(attempt, looks=looks), at, wake=True)
 
     def _postpone(
         self,
@@ -158,9 +161,10 @@ class Adoption:
         user who started a run may (3024), and that user may be another one since.
         """
         wanted = digest(self._ledger.selection(attempt).item_guids)
+        candidates, complete = self._candidates(attempt)
         ours = {
             run.guid: run
-            for run, window in self._candidates(attempt)
+            for run, window in candidates
             if _may_be_ours(attempt, run, window, wanted)
         }
         known = self._ledger.lease.known_runs(ours)
@@ -169,6 +173,10 @@ class Adoption:
                 _is_by(lease, run) or self._is_readable(attempt.group.export_guid, run)
             ):
                 return run
+        if not complete:
+            raise ArenaAnswerError(
+                status=200, code=None, message="it is not complete", call="list export runs"
+            )
         return None
 
     def _is_readable(self, export_guid: ExportGuid, run: Run) -> bool:
@@ -178,12 +186,13 @@ class Adoption:
             return False
         return True
 
-    def _candidates(self, attempt: Attempt) -> Iterator[tuple[Run, Window]]:
-        """Yield runs, each with when, on Arena's clock, a run of the attempt may have been created.
+    def _candidates(self, attempt: Attempt) -> tuple[list[tuple[Run, Window]], bool]:
+        """Return runs, each with when, on Arena's clock, one of the attempt may have been created.
 
-        Where a filter is refused, the whole list is read.
+        Where a filter is refused, the whole list is read. Also return whether it was all shown.
         """
         export_guid, window, whole = attempt.group.export_guid, _window(attempt, None), False
+        runs: list[tuple[Run, Window]] = []
         for filters in (
             {"status": RunStatus.CREATED.value},
             {"status": RunStatus.RUNNING.value},
@@ -199,10 +208,10 @@ class Adoption:
             ahead = (found.arena_now or 0) - self._clock.now()
             if abs(ahead) <= LARGEST_OFFSET_SECONDS:
                 window = _window(attempt, ahead)
-            for run in found.runs:
-                yield run, window
+            runs += [(run, window) for run in found.runs]
             if whole:
-                return
+                return runs, found.complete
+        return runs, True
 
 
 def _window(attempt: Attempt, ahead: float | None) -> Window:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from arena_exports.arena.client import Arena
     from arena_exports.domain.attempts import Attempt
     from arena_exports.domain.deadline import Deadline
+    from arena_exports.domain.definitions import Definition
     from arena_exports.domain.lease import Lease
-    from arena_exports.domain.model import ExportGuid
+    from arena_exports.domain.model import ExportGuid, Selection
     from arena_exports.ledger import Ledger
     from arena_exports.ports import Clock, Telemetry
     from arena_exports.services.adoption import Adoption
@@ -145,7 +146,7 @@ class Dispatch:
         definition = self._ledger.definitions.read(attempt.group.export_guid)
         if may_be_too_large(attempt, selection):
             return self._submission.shrink(lease, attempt, selection)
-        if attempt.unanswered >= (1 if definition.in_doubt else POSTS_THAT_SUFFICE):
+        if attempt.unanswered >= _posts_that_suffice(attempt, selection, definition):
             return self._submission.end(attempt, Outcome.FAILED, "RunFailed", _NO_RUN)
         no_trial = not definition.proven and self._ledger.definitions.trials().spent(now)
         if self._paused or no_trial:
@@ -163,3 +164,12 @@ class Dispatch:
         self._telemetry.warn("search for a run is given up", attempt=attempt.attempt_id)
         self._submission.back_off_definition(lease, attempt)
         return True
+
+
+def _posts_that_suffice(attempt: Attempt, selection: Selection, definition: Definition) -> int:
+    """Return how many POSTs in a row without a run make an attempt a failed one.
+
+    One, where a failure blames no item: every attempt fails, or the set is only halved.
+    """
+    halved_next = bool(attempt.history.failures) and len(selection.item_guids) > 1
+    return 1 if definition.in_doubt or halved_next else POSTS_THAT_SUFFICE

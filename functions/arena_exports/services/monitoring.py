@@ -34,6 +34,7 @@ REFUSED_POLLS_THAT_SUFFICE = 6
 REFUSED_SECONDS_THAT_SUFFICE = 600
 FIRST_REFUSED_SECONDS = 15
 MAX_REFUSED_SECONDS = 240
+MAX_WAKE_SECONDS = 3600  # an execution may take a day; the reconcile schedule does the rest
 SECONDS_AFTER_NO_ANSWER = 60
 # Of the time waited: a day without a session is some hundred steps of the execution, no more.
 SHARE_WHILE_KEPT_FROM_POLLING = 0.01
@@ -110,7 +111,7 @@ class Watch:
         It waits, finds nothing to poll or publish, and ends with its last step. Where it cannot be
         started, the reconcile schedule does the same within a minute.
         """
-        wait = -int(-seconds // 1)
+        wait = min(-int(-seconds // 1), MAX_WAKE_SECONDS)
         state = WatchState(attempt.attempt_id, attempt.group.export_guid, RunGuid(""), wait)
         name = f"{attempt.attempt_id}-search-{attempt.looks}-{attempt.unanswered}"
         self._executions.start(name, state.to_json())
@@ -228,7 +229,8 @@ class Poller:
         self._telemetry.warn(
             "files of the run have no guid", runGuid=run.guid, files=run.unreadable_files
         )
-        outcome = Outcome(run.status.value) if run.files else Outcome.NO_FILES
+        some = run.files or run.criteria_results_count == 0
+        outcome = Outcome(run.status.value) if some else Outcome.NO_FILES
         return self._end(state, attempt, _result(run, outcome), run)
 
     def _end(

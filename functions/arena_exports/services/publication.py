@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from arena_exports.domain.attempts import AttemptState, Outcome
+from arena_exports.domain.definitions import LONGEST_DOUBT_SECONDS
 from arena_exports.domain.errors import ConditionFailedError
 from arena_exports.domain.events import CarriedRequest, RunOutcome, run_events
 from arena_exports.domain.model import Kind
@@ -165,12 +166,20 @@ class Publication:
         )
 
     def _abandon(self, attempt: Attempt, _result: Result) -> None:
-        """Let the requests of a run that nobody can read pend again, but for rejected items."""
+        """Return the requests of a run that nobody can read to pending, but for rejected items.
+
+        Their definition backs off: it would start a run each minute, and others would wait.
+        """
         if attempt.rejected:
             self._isolation.set_aside(attempt, self._ledger.selection(attempt))
             return
-        not_before = self._clock.now() + SECONDS_AFTER_AN_UNREADABLE_RUN
-        self._ledger.lease.abandon(self._ledger.lease.read(), attempt, not_before=not_before)
+        now = self._clock.now()
+        self._ledger.lease.abandon(
+            self._ledger.lease.read(),
+            attempt,
+            not_before=now + SECONDS_AFTER_AN_UNREADABLE_RUN,
+            definition=self._definition(attempt).refused(now, LONGEST_DOUBT_SECONDS),
+        )
 
     def _set_aside(self, attempt: Attempt, _result: Result) -> None:
         self._isolation.set_aside(attempt, self._ledger.selection(attempt))

@@ -44,6 +44,7 @@ LONGEST_BUSY_SECONDS = 600
 LONGEST_DEFINITION_SECONDS = 3600
 # A firewall that checks bodies up to a size refuses larger ones with a page of its own.
 FIREWALL_BODY_BYTES = 8_192
+_NOT_ABOUT_SIZE = frozenset({401, 407, 408})  # no session, a proxy's login, a time-out
 
 
 class Submission:
@@ -93,7 +94,7 @@ class Submission:
             ItemsRefusedError: Arena refused items of the selection by name.
         """
         group = attempt.group
-        self._count_trial(group.export_guid)
+        trial = self._count_trial(group.export_guid)
         try:
             run = self._arena.start_run(group.export_guid, group.kind, selection.item_guids)
         except RequestNotCompletedError as exc:
@@ -110,15 +111,19 @@ class Submission:
             return self._refuse_definition(lease, attempt, exc)
         except NotNowError as exc:
             self._telemetry.event("no run now", reason=exc.reason)
+            if trial:
+                self._ledger.definitions.take_back_trial()
             return self._retry_after(lease, attempt, exc.retry_after_seconds)
         running = self._ledger.lease.started(lease, attempt, run)
         self._watch.begin(running, len(selection.item_guids))
         return False
 
-    def _count_trial(self, export_guid: ExportGuid) -> None:
+    def _count_trial(self, export_guid: ExportGuid) -> bool:
         """Count a POST for a definition of which no run has succeeded yet: they share a few."""
-        if not self._ledger.definitions.read(export_guid).proven:
+        trial = not self._ledger.definitions.read(export_guid).proven
+        if trial:
             self._ledger.definitions.count_trial(self._clock.now())
+        return trial
 
     def _search_later(
         self, lease: Lease, attempt: Attempt, error: RequestNotCompletedError
@@ -242,6 +247,7 @@ def _after_refused_items(attempt: Attempt, left: Selection, deadline: Deadline) 
 def may_be_too_large(attempt: Attempt, selection: Selection) -> bool:
     """Tell whether a large POST was refused by something other than Arena."""
     refused = 400 <= attempt.last_status < 500  # noqa: PLR2004 - the range of HTTP refusals
+    refused = refused and attempt.last_status not in _NOT_ABOUT_SIZE
     if not refused or len(selection.item_guids) < 2:  # noqa: PLR2004 - what can be halved
         return False
     group = attempt.group
