@@ -5,6 +5,16 @@ from __future__ import annotations
 import pytest
 
 from arena_exports.domain.definitions import MAX_TRIALS_A_DAY
+from arena_exports.domain.model import (
+    Entry,
+    ExportGuid,
+    Group,
+    Kind,
+    Lane,
+    RequestId,
+    SetHistory,
+)
+from arena_exports.ports import Check, If
 from infra.simulator import control, names
 from tests.support.world import EXPORT, World, item_guid, items
 
