@@ -97,15 +97,15 @@ def _of_suspects(definition: Definition, now: float) -> str:
 
 def _of_taken_slot(ledger: Ledger, lease: Lease, now: float) -> str:
     if lease.attempt_id is None:
-        return f"The next run is being put together, until {zulu(lease.expires_at)} at most."
+        return f"The next run is being put together, until {zulu(lease.held_until)} at most."
     attempt = ledger.lease.attempt(lease.attempt_id)
     run = f"{f'run {attempt.run_guid}' if attempt.run_guid else 'an attempt'} {_contents(attempt)}"
     if attempt.state is AttemptState.ENDED:
         return f"The slot is taken: {run} has ended, and is being published."
     if lease.state is SlotState.RUNNING:
         return f"The slot is taken: {run} is in progress since {zulu(attempt.started_at)}."
-    later = lease.expires_at > now
-    when = f"at {zulu(lease.expires_at)}" if later else "by the next reconcile, within a minute"
+    later = lease.held_until > now
+    when = f"at {zulu(lease.held_until)}" if later else "by the next reconcile, within a minute"
     return (
         f"The slot is taken: a POST {_contents(attempt)} was sent at {zulu(attempt.sent_at)}, and "
         f"its answer is not known. Whether it started a run is looked up {when} "

@@ -191,9 +191,9 @@ def test_adoption__looks_are_ninety_seconds_and_a_minute_after() -> None:
     control.add_faults(world.arena, {**LOST, "work": False})
     world.send(*ITEMS)
     attempt = attempt_in_slot(world)
-    world.clock.time = world.ledger.lease.read().expires_at
+    world.clock.time = world.ledger.lease.read().held_until
     world.reconcile()
-    assert world.ledger.lease.read().expires_at == int(world.clock.now()) + 60
+    assert world.ledger.lease.read().held_until == int(world.clock.now()) + 60
     assert attempt_in_slot(world) == replace(attempt, looks=1)
     posts = world.posts()
     world.clock.sleep(60)
@@ -267,7 +267,7 @@ def test_adoption__does_not_look_before_ninety_seconds() -> None:
     lease = world.ledger.lease.take(world.ledger.lease.read())
     assert adoption.look(lease, attempt) is Finding.OPEN
     assert len(world.arena.journal.records) == before
-    assert world.ledger.lease.read().expires_at == attempt.sent_at + 90
+    assert world.ledger.lease.read().held_until == attempt.sent_at + 90
     world.clock.time = attempt.sent_at + 90
     world.reconcile()
     assert world.telemetry.metrics["RunsAdopted"] == 1
@@ -284,10 +284,10 @@ def test_adoption__looks_that_bring_no_answer_come_ever_later() -> None:
         control.add_faults(
             world.arena, {"method": "GET", "path": "*/runs", "drop": True, "times": 3}
         )
-        world.clock.time = world.ledger.lease.read().expires_at
+        world.clock.time = world.ledger.lease.read().held_until
         world.reconcile()
         lease = world.ledger.lease.read()
-        waits.append(lease.expires_at - world.clock.now())
+        waits.append(lease.held_until - world.clock.now())
         assert lease.failed_looks == count
         assert attempt_in_slot(world) == attempt
         world.arena.faults.queued.clear()
@@ -303,10 +303,10 @@ def test_adoption__waits_for_the_budget() -> None:
     world.send(*ITEMS)
     attempt = attempt_in_slot(world)
     control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 5000})
-    world.clock.time = world.ledger.lease.read().expires_at
+    world.clock.time = world.ledger.lease.read().held_until
     world.reconcile()
     lease = world.ledger.lease.read()
-    assert 3000 < lease.expires_at - world.clock.now() <= 5100
+    assert 3000 < lease.held_until - world.clock.now() <= 5100
     assert lease.failed_looks == 0
     assert attempt_in_slot(world) == attempt
     world.settle()
@@ -334,10 +334,10 @@ def test_adoption__after_a_busy_slot_looks_anew() -> None:
     world.send(*ITEMS)
     control.start_foreign_run(world.arena, {"seconds": 10_000})
     for _ in range(2):
-        world.clock.time = world.ledger.lease.read().expires_at
+        world.clock.time = world.ledger.lease.read().held_until
         world.reconcile()
     lease = world.ledger.lease.read()
-    assert lease.expires_at == pytest.approx(world.clock.now() + 60, abs=1)
+    assert lease.held_until == pytest.approx(world.clock.now() + 60, abs=1)
     attempt = attempt_in_slot(world)
     assert (attempt.looks, attempt.follows_unknown) == (0, True)
     assert world.telemetry.metrics["LeaseWaits"] == 1
@@ -348,16 +348,16 @@ def test_adoption__locked_account_is_waited_out() -> None:
     world = known_world()
     control.add_faults(world.arena, {**LOST, "work": False})
     world.send(*ITEMS)
-    world.clock.time = world.ledger.lease.read().expires_at
+    world.clock.time = world.ledger.lease.read().held_until
     world.reconcile()
     control.add_faults(
         world.arena, {"method": "POST", "path": "*/runs", "status": 401, "code": 401}
     )
     control.set_account(world.arena, {"lockedSeconds": 300})
-    world.clock.time = world.ledger.lease.read().expires_at
+    world.clock.time = world.ledger.lease.read().held_until
     world.reconcile()
     lease = world.ledger.lease.read()
-    assert lease.expires_at == pytest.approx(world.clock.now() + 330, abs=2)
+    assert lease.held_until == pytest.approx(world.clock.now() + 330, abs=2)
     world.settle()
     assert exported_once(world)
     assert ours(world) == 2
@@ -382,11 +382,11 @@ def test_adoption__needs_no_more_of_the_budget_than_the_look() -> None:
     world = known_world()
     control.add_faults(world.arena, {"method": "POST", "path": "*/runs", "lateSeconds": 100})
     world.send(*ITEMS)
-    world.clock.time = world.ledger.lease.read().expires_at
+    world.clock.time = world.ledger.lease.read().held_until
     world.reconcile()
     assert attempt_in_slot(world).looks == 1
     control.set_budget(world.arena, {"remaining": 50, "resetSeconds": 50_000})
-    world.clock.time = world.ledger.lease.read().expires_at
+    world.clock.time = world.ledger.lease.read().held_until
     world.reconcile()
     assert world.telemetry.metrics["RunsAdopted"] == 1
 

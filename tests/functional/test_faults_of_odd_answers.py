@@ -196,7 +196,7 @@ def seconds_to_wait(world: World) -> Iterator[float]:
     """Yield for how long nothing is sent: until the slot, or the definition, may be tried again."""
     lease, now = world.ledger.lease.read(), world.clock.now()
     if lease.state is SlotState.SUBMITTING:
-        yield lease.expires_at - now
+        yield lease.held_until - now
     if lease.state is SlotState.IDLE:
         yield lease.not_before - now
     for head in world.ledger.requests.heads():
@@ -254,13 +254,13 @@ def test_look__whatever_is_answered(oddity: Oddity) -> None:
     world = waiting()
     control.add_faults(world.arena, LOST)
     dispatch(world)
-    world.clock.time = world.ledger.lease.read().expires_at
+    world.clock.time = world.ledger.lease.read().held_until
     arena = OddArena(world, "look for an export run", oddity)
     dispatch(world)
     assert 1 <= arena.sent.count("look for an export run") <= MOST_LISTS
     assert "start an export run" not in arena.sent
     lease = world.ledger.lease.read()
-    assert lease.state is SlotState.RUNNING or lease.expires_at - world.clock.now() >= 1
+    assert lease.state is SlotState.RUNNING or lease.held_until - world.clock.now() >= 1
     before = len(arena.sent)
     dispatch(world)
     assert len(arena.sent) == before

@@ -107,7 +107,7 @@ def test_fault_16__crash_between_the_answer_and_the_ledger() -> None:
         world.send(*items(5))
     lease = world.ledger.lease.read()
     assert lease.state is SlotState.SUBMITTING
-    world.run_for(lease.expires_at - world.clock.now() - 1)
+    world.run_for(lease.held_until - world.clock.now() - 1)
     assert world.posts() == 1
     world.settle(errors=1)
     assert_exported(world, items(5))

@@ -73,14 +73,14 @@ def test_submission__unknown_post_is_counted_and_left_to_a_look() -> None:
     lease = world.ledger.lease.read()
     assert world.telemetry.metrics["UnknownPosts"] == 1
     assert lease.state is SlotState.SUBMITTING
-    world.clock.time = lease.expires_at - 1
+    world.clock.time = lease.held_until - 1
     world.reconcile()
     assert world.ledger.lease.read() == lease
     assert world.telemetry.lines[-1] == (
         "no run now",
-        {"reason": "a submission is in progress or unresolved", "until": zulu(lease.expires_at)},
+        {"reason": "a submission is in progress or unresolved", "until": zulu(lease.held_until)},
     )
-    world.clock.time = lease.expires_at
+    world.clock.time = lease.held_until
     world.reconcile()
     assert world.ledger.lease.read().state is SlotState.RUNNING
     assert world.telemetry.metrics["RunsAdopted"] == 1
@@ -155,7 +155,7 @@ def test_submission__holder_that_died_before_the_attempt_is_replaced() -> None:
     taken = world.ledger.lease.take(world.ledger.lease.read())
     world.send(item_guid(1))
     assert world.posts() == 0
-    world.clock.time = taken.expires_at
+    world.clock.time = taken.held_until
     world.reconcile()
     assert world.posts() == 1
     assert world.ledger.lease.read().state is SlotState.RUNNING
@@ -222,16 +222,16 @@ def test_submission__unknown_post_and_then_no_session_is_looked_at_when_there_is
     world.settle()
     control.add_faults(world.arena, {**POST, "work": False, "drop": True})
     world.send(item_guid(1))
-    world.clock.time = world.ledger.lease.read().expires_at
+    world.clock.time = world.ledger.lease.read().held_until
     world.reconcile()
     control.add_faults(world.arena, {**POST, "status": 401, "code": 401})
     control.set_account(world.arena, {"lockedSeconds": 300})
-    world.clock.time = world.ledger.lease.read().expires_at
+    world.clock.time = world.ledger.lease.read().held_until
     world.reconcile()
     lease = world.ledger.lease.read()
     assert lease.state is SlotState.SUBMITTING
     assert attempt_in_slot(world).looks == 0
-    assert lease.expires_at - world.clock.now() >= 60
+    assert lease.held_until - world.clock.now() >= 60
     world.settle()
     assert world.exported()[item_guid(1)] == 1
 

@@ -117,4 +117,4 @@ def test_started__forgets_what_went_before() -> None:
     lease = desk.ledger.lease.take(desk.ledger.lease.read())
     desk.ledger.lease.started(lease, attempt, run())
     read = desk.ledger.lease.read()
-    assert (read.busy, read.not_before, read.failed_looks, read.expires_at) == (0, 0, 0, 0)
+    assert (read.busy, read.not_before, read.failed_looks, read.held_until) == (0, 0, 0, 0)

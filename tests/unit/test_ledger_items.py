@@ -5,7 +5,7 @@ Items outlive releases: a change here needs a new `v`, and code that still reads
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
@@ -19,6 +19,7 @@ from arena_exports.domain.runs import RunFile
 from arena_exports.domain.session_state import SessionState
 from arena_exports.ledger import keys, pages
 from arena_exports.ledger.attempts import attempt_item, read_attempt
+from arena_exports.ledger.codec import to_attributes
 from arena_exports.ledger.definitions import definition_put
 from arena_exports.ledger.items import read_lease, slot_item
 from tests.support.ledger_desk import (
@@ -114,7 +115,7 @@ def test_form__of_an_attempt_before_its_post() -> None:
         "lane": "normal",
         "exportGuid": EXPORT,
         "kind": "items",
-        "history": {"failures": 0, "aborts": 0, "first_failed_at": 0},
+        "history": {"failures": 0, "aborts": 0, "firstFailedAt": 0},
         "itemCount": 3,
         "state": "sending",
         "sentAt": NOW,
@@ -168,7 +169,8 @@ def test_form__of_an_attempt_that_ended_and_is_settled() -> None:
     key = (MONTH, running.attempt_id)
     started = desk.at(key)
     ended = desk.ledger.lease.ended(running, RESULT, [RunFile("F1", "one"), RunFile("F2", None)])
-    assert desk.at(key) == {**started, "state": "ended", "result": asdict(RESULT)}
+    assert desk.at(key) == {**started, "state": "ended", "result": to_attributes(RESULT)}
+    assert desk.at(key)["result"]["criteriaResultsCount"] == 3
     files = desk.at((MONTH, f"{running.attempt_id}#FILES#0001"))
     assert pages.unpack(files.pop("files")) == [["F1", "one"], ["F2", None]]
     assert files == {

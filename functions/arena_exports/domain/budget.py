@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING
 
+from arena_exports.domain.backoff import doubled
 from arena_exports.domain.times import parse_date
 
 if TYPE_CHECKING:
@@ -102,7 +103,9 @@ def spent_budget(headers: Mapping[str, str], now: float, earlier: Budget) -> Bud
     elif parse_date(headers.get("date", "")) is not None:
         wait = resets_at - now
     else:
-        wait = max(resets_at - now, 0) + _doubled(MARGIN_SECONDS, earlier.refusals)
+        wait = max(resets_at - now, 0) + doubled(
+            MARGIN_SECONDS, earlier.refusals, MAX_BURST_SECONDS
+        )
     until = ceil(now + min(wait, LONGEST_BELIEVED_SECONDS))
     return Budget(0, resets_at, until, int(now), refusals=earlier.refusals + 1)
 
@@ -110,7 +113,8 @@ def spent_budget(headers: Mapping[str, str], now: float, earlier: Budget) -> Bud
 def limited_budget(headers: Mapping[str, str], now: float, earlier: Budget) -> Budget:
     """Read the headers of a 429 that is a burst limit: wait as it says, twice as long each time."""
     seconds = _retry_after(headers, now)
-    wait = _doubled(BURST_SECONDS if seconds is None else max(seconds, 1), earlier.refusals)
+    first = BURST_SECONDS if seconds is None else max(seconds, 1)
+    wait = doubled(first, earlier.refusals, MAX_BURST_SECONDS)
     seen = read_budget(headers, now) or replace(earlier, seen_at=int(now))
     return replace(seen, spent_until=ceil(now + wait), refusals=earlier.refusals + 1)
 
@@ -144,10 +148,6 @@ def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return count
     at, arena_now = parse_date(text), parse_date(headers.get("date", ""))
     return None if at is None else max(at - (now if arena_now is None else arena_now), 0.0)
-
-
-def _doubled(seconds: float, times: int) -> float:
-    return min(seconds * 2.0 ** min(times, 12), MAX_BURST_SECONDS)
 
 
 def _resets_at(headers: Mapping[str, str], now: float) -> int | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from arena_exports.domain.backoff import doubled
+
 if TYPE_CHECKING:
     from arena_exports.domain.model import ExportGuid
 
@@ -79,7 +81,7 @@ class Definition:
 
     def refused(self, now: float, longest_seconds: int) -> Definition:
         """Note that Arena refused the definition itself: each next try waits twice as long."""
-        seconds = min(_FIRST_REFUSAL_SECONDS * 2 ** min(self.refusals, 20), longest_seconds)
+        seconds = int(doubled(_FIRST_REFUSAL_SECONDS, self.refusals, longest_seconds))
         return replace(
             self, refusals=self.refusals + 1, not_before=int(now) + seconds, served_at=int(now)
         )
@@ -111,7 +113,7 @@ class Definition:
         seconds = (
             0
             if doubt <= 0
-            else min(_FIRST_DOUBT_SECONDS * 2 ** min(doubt - 1, 20), LONGEST_DOUBT_SECONDS)
+            else int(doubled(_FIRST_DOUBT_SECONDS, doubt - 1, LONGEST_DOUBT_SECONDS))
         )
         until = int(now) + seconds
         failed = replace(self.served(now), failures=failures, suspects_not_before=until)

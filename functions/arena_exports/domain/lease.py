@@ -33,7 +33,7 @@ class Lease:
     state: SlotState = SlotState.IDLE
     token: str = ""
     attempt_id: AttemptId | None = None
-    expires_at: int = 0
+    held_until: int = 0
     not_before: int = 0
     lane: Lane | None = None
     busy: int = 0

@@ -25,7 +25,8 @@ One table, no index; everything that decides is read consistently, by key (PK / 
     The last day's POSTs for export definitions of which no run has succeeded yet.
 
 Every item bears a version, `v`, so that a later release can meet it. Nothing that is pending ever
-expires; markers stay 75 days, everything else 60 days after it was settled (`expiresAt`).
+expires. Attempts and pages expire 60 days after they were settled; markers, runs' items and files
+75 days after they were written (`expiresAt`). SLOT, DEF, BUDGET, SESSION and TRIALS never expire.
 """
 
 from __future__ import annotations

@@ -5,19 +5,18 @@ It is written under the lease alone.
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arena_exports.domain.definitions import Definition, Trials
-from arena_exports.domain.model import camel_case
 from arena_exports.ledger import keys
+from arena_exports.ledger.codec import from_item, to_item
 from arena_exports.ports import Put
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from arena_exports.domain.model import ExportGuid
-    from arena_exports.ports import Table
+    from arena_exports.ports import Item, Table
 
 
 class Definitions:
@@ -28,13 +27,13 @@ class Definitions:
 
     def read(self, export_guid: ExportGuid) -> Definition:
         """Return what is known of a definition: nothing, for a new one."""
-        return _definition(export_guid, self._table.get(keys.definition(export_guid)) or {})
+        return _definition(export_guid, self._table.get(keys.definition(export_guid)))
 
     def read_many(self, export_guids: Iterable[ExportGuid]) -> dict[ExportGuid, Definition]:
         """Return what is known of several."""
         wanted = list(dict.fromkeys(export_guids))
         items = self._table.get_many([keys.definition(guid) for guid in wanted])
-        return {guid: _definition(guid, items.get(keys.definition(guid), {})) for guid in wanted}
+        return {guid: _definition(guid, items.get(keys.definition(guid))) for guid in wanted}
 
     def trials(self) -> Trials:
         """Return the POSTs for definitions that are not proven."""
@@ -50,19 +49,13 @@ class Definitions:
         self._keep(self.trials().without_last())
 
     def _keep(self, trials: Trials) -> None:
-        pk, sk = keys.TRIALS
-        self._table.write(Put({"PK": pk, "SK": sk, "v": keys.VERSION, "posts": list(trials.posts)}))
+        self._table.write(Put(to_item(keys.TRIALS, trials)))
 
 
 def definition_put(definition: Definition) -> Put:
     """Return the write that keeps a definition; it belongs into a transaction with the lease."""
-    pk, sk = keys.definition(definition.export_guid)
-    values = {camel_case(name): value for name, value in asdict(definition).items()}
-    return Put({"PK": pk, "SK": sk, "v": keys.VERSION, **values})
+    return Put(to_item(keys.definition(definition.export_guid), definition))
 
 
-def _definition(export_guid: ExportGuid, item: dict[str, Any]) -> Definition:
-    known = {
-        f.name: item[camel_case(f.name)] for f in fields(Definition) if camel_case(f.name) in item
-    }
-    return Definition(**{"export_guid": export_guid, **known})
+def _definition(export_guid: ExportGuid, item: Item | None) -> Definition:
+    return from_item(Definition, item, export_guid=export_guid)

@@ -17,6 +17,7 @@ from arena_exports.domain.model import (
     SetHistory,
 )
 from arena_exports.ledger import keys, pages
+from arena_exports.ledger.codec import from_item, to_item
 from arena_exports.ports import Item, Put, Write
 
 if TYPE_CHECKING:
@@ -112,33 +113,11 @@ def run_item(run_guid: str, attempt_id: AttemptId, now: float) -> Item:
 
 
 def slot_item(lease: Lease) -> Item:
-    """Return the slot's item."""
-    return {
-        "PK": keys.SLOT[0],
-        "SK": keys.SLOT[1],
-        "v": keys.VERSION,
-        "state": lease.state.value,
-        "token": lease.token,
-        "attemptId": lease.attempt_id,
-        "heldUntil": lease.expires_at,
-        "notBefore": lease.not_before,
-        "lane": None if lease.lane is None else lease.lane.value,
-        "busy": lease.busy,
-        "failedLooks": lease.failed_looks,
-        "creatorGuid": lease.creator_guid,
-    }
+    """Return the lease's item."""
+    return to_item(keys.SLOT, lease)
 
 
 def read_lease(item: Item) -> Lease:
-    """Return the lease of the slot's item."""
-    return Lease(
-        state=SlotState(item["state"]),
-        token=item["token"],
-        attempt_id=AttemptId(item["attemptId"]) if item["attemptId"] else None,
-        expires_at=item["heldUntil"],
-        not_before=item["notBefore"],
-        lane=Lane(item["lane"]) if item["lane"] else None,
-        busy=item["busy"],
-        failed_looks=item["failedLooks"],
-        creator_guid=item["creatorGuid"],
-    )
+    """Return the lease of its item."""
+    lane = Lane(item["lane"]) if item["lane"] else None
+    return from_item(Lease, item, state=SlotState(item["state"]), lane=lane)

@@ -49,9 +49,9 @@ class LeaseBook:
         Raises:
             ConditionFailedError: somebody else took it since.
         """
-        expires_at = int(self._clock.now()) + LEASE_SECONDS
+        held_until = int(self._clock.now()) + LEASE_SECONDS
         taken = replace(
-            seen, state=SlotState.SUBMITTING, token=self._clock.new_token(), expires_at=expires_at
+            seen, state=SlotState.SUBMITTING, token=self._clock.new_token(), held_until=held_until
         )
         unchanged = (
             If(equals={"token": seen.token, "state": seen.state.value})
@@ -138,7 +138,7 @@ class LeaseBook:
         slot = replace(
             lease,
             state=SlotState.RUNNING,
-            expires_at=0,
+            held_until=0,
             not_before=0,
             busy=0,
             failed_looks=0,
@@ -156,7 +156,7 @@ class LeaseBook:
         Raises:
             ConditionFailedError: the lease was lost.
         """
-        slot = replace(lease, expires_at=_ceil(not_before), failed_looks=failed_looks)
+        slot = replace(lease, held_until=_ceil(not_before), failed_looks=failed_looks)
         known = {
             "looks": attempt.looks,
             "unanswered": attempt.unanswered,
@@ -218,7 +218,7 @@ class LeaseBook:
             ConditionFailedError: the slot belongs to another attempt.
         """
         slot = self.read()
-        idle = replace(slot, state=SlotState.IDLE, attempt_id=None, expires_at=0, not_before=0)
+        idle = replace(slot, state=SlotState.IDLE, attempt_id=None, held_until=0, not_before=0)
         self._table.write(
             Update(
                 keys.attempt(attempt.attempt_id), _over(AttemptState.SETTLED, self._clock.now())

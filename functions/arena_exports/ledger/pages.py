@@ -55,7 +55,7 @@ def _entry_bytes(request: ExportRequest) -> int:
 
 
 def by_group(requests: Iterable[ExportRequest]) -> dict[Group, list[Entry]]:
-    """Turn whole requests into entries, sorted by the group that they may share a run with."""
+    """Return whole requests as entries, by the group that they may share a run with."""
     groups: dict[Group, list[Entry]] = {}
     for request in requests:
         entry = Entry(

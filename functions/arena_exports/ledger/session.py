@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from arena_exports.domain.session_state import SessionState
 from arena_exports.ledger import keys
+from arena_exports.ledger.codec import from_item, to_item
 from arena_exports.ports import If, Put
 
 if TYPE_CHECKING:
@@ -22,18 +23,7 @@ class SessionRecord:
     def read(self) -> SessionState:
         """Return the state; an empty one before the first login."""
         item = self._table.get(keys.SESSION)
-        if item is None:
-            return SessionState()
-        return SessionState(
-            version=item["version"],
-            login=item["login"],
-            login_expires_at=item["loginExpiresAt"],
-            logins=tuple(item["logins"]),
-            refused_version=item["refusedVersion"],
-            refused_code=item["refusedCode"],
-            not_before=item["notBefore"],
-            revision=item["revision"],
-        )
+        return from_item(SessionState, item, logins=tuple(item["logins"]) if item else ())
 
     def write(self, state: SessionState) -> SessionState:
         """Write the successor of a state that was read, and return it.
@@ -41,22 +31,9 @@ class SessionRecord:
         Raises:
             ConditionFailedError: somebody else wrote in between.
         """
-        revision = state.revision + 1
-        item = {
-            "PK": keys.SESSION[0],
-            "SK": keys.SESSION[1],
-            "v": keys.VERSION,
-            "version": state.version,
-            "login": state.login,
-            "loginExpiresAt": state.login_expires_at,
-            "logins": list(state.logins),
-            "refusedVersion": state.refused_version,
-            "refusedCode": state.refused_code,
-            "notBefore": state.not_before,
-            "revision": revision,
-        }
+        successor = replace(state, revision=state.revision + 1)
         condition = (
             If(equals={"revision": state.revision}) if state.revision else If(absent=("PK",))
         )
-        self._table.write(Put(item, condition))
-        return replace(state, revision=revision)
+        self._table.write(Put(to_item(keys.SESSION, successor), condition))
+        return successor

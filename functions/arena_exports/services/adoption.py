@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from arena_exports.domain.backoff import doubled
 from arena_exports.domain.budget import LARGEST_SKEW_SECONDS
 from arena_exports.domain.errors import (
     ArenaAnswerError,
@@ -113,10 +114,8 @@ class Adoption:
         failed_looks = lease.failed_looks + 1
         if refused_looks >= REFUSED_LOOKS_THAT_SUFFICE or failed_looks >= FAILED_LOOKS_THAT_SUFFICE:
             return Finding.REFUSED
-        growing = SECONDS_BETWEEN_LOOKS * 2 ** min(lease.failed_looks, 10)
-        seconds = (
-            SECONDS_AFTER_A_REFUSED_LOOK if refused else min(growing, LONGEST_BACK_OFF_SECONDS)
-        )
+        growing = doubled(SECONDS_BETWEEN_LOOKS, lease.failed_looks, LONGEST_BACK_OFF_SECONDS)
+        seconds = SECONDS_AFTER_A_REFUSED_LOOK if refused else growing
         attempt = replace(attempt, refused_looks=refused_looks)
         self._postpone(lease, attempt, self._clock.now() + seconds, failed_looks)
         return Finding.OPEN

@@ -85,7 +85,7 @@ class Dispatch:
             self._watch.ensure(lease)
             return False
         idle = lease.state is SlotState.IDLE
-        until = lease.not_before if idle else lease.expires_at
+        until = lease.not_before if idle else lease.held_until
         if until > now:
             reason = "backing off" if idle else "a submission is in progress or unresolved"
             self._telemetry.event("no run now", reason=reason, until=zulu(until))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from arena_exports.domain import polling
 from arena_exports.domain.attempts import AttemptState, Outcome, Result
+from arena_exports.domain.backoff import doubled
 from arena_exports.domain.errors import (
     ArenaAnswerError,
     ConditionFailedError,
@@ -183,7 +184,7 @@ class Poller:
             self._telemetry.count("RunsUnreadable")
             self._telemetry.warn("run is written off", runGuid=state.run_guid, polls=polls)
             return self._end(state, attempt, Result(Outcome.UNREADABLE))
-        wait = min(FIRST_REFUSED_SECONDS * 2 ** min(state.refused_polls, 10), MAX_REFUSED_SECONDS)
+        wait = int(doubled(FIRST_REFUSED_SECONDS, state.refused_polls, MAX_REFUSED_SECONDS))
         return replace(state, refused_polls=polls, refused_since=since, wait_seconds=wait)
 
     def _classify(self, state: WatchState, attempt: Attempt, run: Run) -> WatchState:

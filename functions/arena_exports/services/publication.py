@@ -73,7 +73,7 @@ class Publication:
             self._telemetry.event("slot was freed by another copy", attempt=attempt.attempt_id)
 
     def _conclude(self, attempt: Attempt, result: Result) -> None:
-        """Choose what follows; the outcomes that are not named settle with nothing left to say."""
+        """Do what each outcome asks for."""
         actions: dict[Outcome, Callable[[Attempt, Result], None]] = {
             Outcome.COMPLETE: self._complete,
             Outcome.DOWNLOADED: self._complete,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from arena_exports.arena import protocol
 from arena_exports.domain.attempts import Outcome, Result
+from arena_exports.domain.backoff import doubled
 from arena_exports.domain.errors import (
     ArenaAnswerError,
     CriteriaRefusedError,
@@ -257,5 +258,5 @@ def may_be_too_large(attempt: Attempt, selection: Selection) -> bool:
 
 def _back_off(count: int, longest: int, jitter: float) -> float:
     """Return a delay in seconds: doubled each time up to the longest, half of it at random."""
-    full = min(FIRST_BACK_OFF_SECONDS * 2.0 ** min(count, 20), longest)
+    full = doubled(FIRST_BACK_OFF_SECONDS, count, longest)
     return full / 2 + full / 2 * jitter
