@@ -117,7 +117,7 @@ def test_first_deployment__asks(run: Run) -> None:
         'DefaultExportGuid=""',
         'AlarmEmail="ops@example.com"',
     ]
-    assert "must be the whole ARN of a Secrets Manager secret" in output
+    assert "must be the full ARN of a Secrets Manager secret" in output
 
 
 def test_first_deployment__asks_for_nothing_that_is_named(run: Run) -> None:
