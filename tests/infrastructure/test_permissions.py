@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from infra.checks.policies import MOST_ACCOUNTS, policies
+from infra.checks.policies import MAX_ACCOUNTS, policies
 from infra.checks.template import translated
 from tests.support.asl import DEFINITION
 from tests.support.translated import (
@@ -293,7 +293,7 @@ def test_policies__keep_the_quotas_of_their_service(kind: str) -> None:
 
 def test_parameters__allow_as_many_accounts_as_the_policies_hold() -> None:
     """The template refuses one more, where a deployment would fail half-way."""
-    for name, most in MOST_ACCOUNTS.items():
+    for name, most in MAX_ACCOUNTS.items():
         pattern = translated()["Parameters"][name]["AllowedPattern"]
         assert re.fullmatch(pattern, ",".join(["123456789012"] * most))
         assert not re.fullmatch(pattern, ",".join(["123456789012"] * (most + 1)))

@@ -8,7 +8,7 @@ from typing import Any
 from werkzeug.test import TestResponse
 
 from infra.simulator import names
-from infra.simulator.app import Surroundings, create_app
+from infra.simulator.app import Environment, create_app
 from infra.simulator.settings import Settings, Start
 
 NOON = 1_709_294_400.25
@@ -44,7 +44,7 @@ class Arena:
     def __post_init__(self) -> None:
         """Make the application; its sleeping moves the clock."""
         start = Start(settings=Settings(created_seconds=2.0, running_seconds=10.0))
-        world = Surroundings(self.clock, self.clock.move, Random(7))
+        world = Environment(self.clock, self.clock.move, Random(7))
         self.client = create_app(start, world).test_client()
 
     def try_login(self, **changed: object) -> TestResponse:

@@ -9,7 +9,7 @@ import pytest
 
 from infra import simulator
 from infra.simulator import names
-from infra.simulator.clock import from_zulu, next_pacific_midnight, zulu
+from infra.simulator.clock import format_utc, next_pacific_midnight, parse_utc
 from infra.simulator.gateway import Gateway, Request
 from infra.simulator.workspace import Workspace
 from tests.unit.simulator.driver import ITEM, NOON
@@ -87,7 +87,7 @@ def test_model__run_ends_without_being_looked_at() -> None:
 )
 def test_budget__days_of_23_and_25_hours(began: str, midnight: str) -> None:
     """The Pacific day has 23 or 25 hours twice a year."""
-    assert zulu(next_pacific_midnight(from_zulu(began))) == midnight
+    assert format_utc(next_pacific_midnight(parse_utc(began))) == midnight
 
 
 def test_model__item_of_the_documentation_is_well_formed() -> None:
