@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra.local import summary as welcome
+from infra.local import summary
 from infra.local.paths import ENVIRONMENTS, ROOT
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def test_commands__have_no_password(page: Path) -> None:
     assert local or [line for line in commands(page) if PASSWORD.search(line)] == []
 
 
-def test_welcome__can_be_copied_too() -> None:
+def test_summary__can_be_copied_too() -> None:
     """The output of `make up` has no comments either."""
-    printed = [line for lines in welcome._COMMANDS.values() for line in lines]
+    printed = [line for lines in summary._COMMANDS.values() for line in lines]
     assert [line for line in printed if re.search(r"\s#", line)] == []
