@@ -1,1 +1,1 @@
-"""Checks of what is deployed: template, policies, state machine, artifact."""
+"""Checks of what is deployed: template, policies, state machine, and artifact."""

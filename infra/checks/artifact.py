@@ -1,9 +1,9 @@
-"""Check what `sam build` made: `python -m infra.checks.artifact`.
+"""Check the output of `sam build`: `python -m infra.checks.artifact`.
 
 The emulator runs functions in its own environment, where a package that is missing from the
-artifact would be found all the same. So the handlers, and every module that they can reach, are
-imported here by an interpreter that sees the standard library, the artifact, and boto3 with its own
-dependencies: what Lambda has.
+artifact would still be found. Therefore the handlers, and every module that they can reach, are
+imported here by an interpreter that sees only what Lambda has: the standard library, the
+artifact, and boto3 with its dependencies.
 """
 
 import hashlib
@@ -29,17 +29,17 @@ HANDLERS = {
     "SessionFunction": "session.handler",
 }
 OPTIONAL = {
-    "aws_lambda_powertools.event_handler": "writes pydantic models; we log none",
+    "aws_lambda_powertools.event_handler": "for pydantic models, which are not logged",
     "aws_xray_sdk": "Tracer, which is not used",
-    "chardet": "charset_normalizer stands in",
-    "simplejson": "json stands in",
-    **dict.fromkeys(("OpenSSL", "cryptography"), "ssl stands in"),
-    **dict.fromkeys(("brotli", "brotlicffi", "backports"), "encodings that are not asked for"),
+    "chardet": "replaced by charset_normalizer",
+    "simplejson": "replaced by json",
+    **dict.fromkeys(("OpenSSL", "cryptography"), "replaced by ssl"),
+    **dict.fromkeys(("brotli", "brotlicffi", "backports"), "encodings that are not requested"),
     **dict.fromkeys(("h2", "socks"), "HTTP/2 and proxies, which are not used"),
     **dict.fromkeys(("js", "pyodide", "winreg"), "for browsers and Windows"),
     **dict.fromkeys(("annotationlib", "compression"), "in the standard library from 3.14 on"),
 }
-"""Modules that our dependencies look for and do without."""
+"""Optional modules of our dependencies."""
 _REACH = Path(__file__).parent / "reach.py"
 _IMPORT = """
 import importlib, sys
@@ -50,23 +50,23 @@ assert callable(importlib.import_module(module).handler)
 
 
 class ArtifactError(Exception):
-    """The artifact is not what may be deployed."""
+    """The artifact must not be deployed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """The folder that `sam build` made for one function."""
+    """The output folder of `sam build` for one function."""
 
     logical_id: str
     folder: Path
 
     def packages(self) -> list[str]:
-        """List the distributions in the artifact as `name==version`, sorted."""
+        """Return the distributions in the artifact as `name==version`, sorted."""
         found = metadata.distributions(path=[str(self.folder)])
         return sorted(f"{each.metadata['Name']}=={each.version}" for each in found)
 
     def digest(self) -> str:
-        """Digest the names and contents of all files."""
+        """Return a digest of the names and contents of all files."""
         digest = hashlib.sha256()
         for path in self._files():
             digest.update(f"{path.relative_to(self.folder)}\0".encode())
@@ -74,7 +74,7 @@ class Artifact:
         return digest.hexdigest()
 
     def zip_bytes(self) -> int:
-        """Say how large the artifact is once zipped."""
+        """Return the size of the zipped artifact."""
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in self._files():
@@ -82,10 +82,10 @@ class Artifact:
         return buffer.tell()
 
     def import_alone(self, runtime: Path) -> None:
-        """Import the handler with nothing but `runtime` beside the artifact.
+        """Import the handler with only the artifact and `runtime`.
 
         Raises:
-            ArtifactError: something is missing; the text is the interpreter's.
+            ArtifactError: the import failed; the message has the interpreter's output.
         """
         module = HANDLERS[self.logical_id]
         result = subprocess.run(
@@ -100,7 +100,7 @@ class Artifact:
             raise ArtifactError(message)
 
     def missing(self, runtime: Path) -> set[str]:
-        """List the modules that the handlers can reach, also lazily, and that are not there."""
+        """Return the missing modules that the handlers can reach, including lazy imports."""
         arguments = [str(self.folder), str(runtime), *HANDLERS.values()]
         result = subprocess.run(
             [sys.executable, "-ISB", str(_REACH), *arguments],
@@ -116,15 +116,15 @@ class Artifact:
 
 
 def built() -> list[Artifact]:
-    """Give the artifacts of all functions as `sam build` left them."""
+    """Return the artifacts of all functions."""
     return [Artifact(logical_id, BUILD / logical_id) for logical_id in HANDLERS]
 
 
 def check(artifacts: list[Artifact]) -> None:
-    """Check that the artifacts are small, the same, and complete.
+    """Check that the artifacts are small, identical, and complete.
 
     Raises:
-        ArtifactError: one of them does not hold.
+        ArtifactError: they are not.
     """
     if len({artifact.digest() for artifact in artifacts}) != 1:
         message = "the functions' artifacts differ"
@@ -147,7 +147,7 @@ def link_lambda_runtime(folder: Path, *packages: str) -> None:
 
     Args:
         folder: an empty folder.
-        packages: what else the runtime is to have, with its dependencies.
+        packages: further packages of the runtime; their dependencies are added.
     """
     for name in set().union(*map(_with_dependencies, ("boto3", *packages))):
         distribution = metadata.distribution(name)
@@ -166,7 +166,7 @@ def _with_dependencies(name: str) -> set[str]:
 
 
 def main() -> None:
-    """Build if need be, check, and list what the artifact holds."""
+    """Build if necessary, check, and list the packages in the artifact."""
     sam.build()
     artifacts = built()
     check(artifacts)

@@ -1,7 +1,7 @@
 """Lint the IAM policies of the template with parliament: `python -m infra.checks.policies`.
 
-parliament knows IAM but no templates: each reference is replaced by what it may become. It does
-not read trust policies, which have no resource.
+parliament knows IAM but not templates, so each reference is replaced by a possible value. It does
+not check trust policies, which have no resource.
 """
 
 import json
@@ -14,15 +14,15 @@ from infra.checks.template import resources, translated
 
 EXCEPTIONS = {
     ("SubmitRole", "RESOURCE_MISMATCH", "states:DescribeExecution"): (
-        "parliament wants executions of express state machines beside those of standard ones"
+        "parliament also expects executions of express state machines"
     ),
-    ("Key", "RESOURCE_STAR", "kms:"): "the policy of a key speaks of that key",
+    ("Key", "RESOURCE_STAR", "kms:"): "a key policy applies to its key only",
     ("Key", "UNKNOWN_CONDITION_FOR_ACTION", "kms:DescribeKey"): (
-        "the statement is AWS's (CloudWatch Logs: Encrypt log data using AWS KMS)"
+        "the statement is from AWS (CloudWatch Logs: Encrypt log data using AWS KMS)"
     ),
-    ("Key", "MISMATCHED_TYPE", "ArnLike"): "the same: this encryption context is an ARN",
+    ("Key", "MISMATCHED_TYPE", "ArnLike"): "from AWS as well: this encryption context is an ARN",
 }
-"""What parliament may find: policy, issue, a part of its detail, and why it is right as it is."""
+"""Accepted findings: policy, issue, a part of its detail, and the reason."""
 CONDITIONS = tuple(translated()["Conditions"])
 _ARNS = {
     "AWS::DynamoDB::Table": "arn:aws:dynamodb:us-east-1:123456789012:table/{}",
@@ -33,8 +33,8 @@ _ARNS = {
     "AWS::SQS::Queue": "arn:aws:sqs:us-east-1:123456789012:{}",
     "AWS::SecretsManager::Secret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:{}-a1B2c3",
 }
-MOST_ACCOUNTS = {"SenderAccountIds": 40, "SubscriberAccountIds": 150}
-"""As many other accounts as the parameters allow, within the quotas of SQS and SNS for policies."""
+MAX_ACCOUNTS = {"SenderAccountIds": 40, "SubscriberAccountIds": 150}
+"""The maximum number of accounts in these parameters, from the policy quotas of SQS and SNS."""
 _VALUES = {
     "AWS::Partition": "aws",
     "AWS::Region": "us-east-1",
@@ -43,12 +43,12 @@ _VALUES = {
     "AWS::URLSuffix": "amazonaws.com",
     "ArenaCredentialsSecretArn": _ARNS["AWS::SecretsManager::Secret"].format("arena"),
     "ArenaCredentialsKeyArn": _ARNS["AWS::KMS::Key"].format("own"),
-    **{name: ",".join(["210987654321"] * most) for name, most in MOST_ACCOUNTS.items()},
+    **{name: ",".join(["210987654321"] * most) for name, most in MAX_ACCOUNTS.items()},
 }
 
 
 def policies(*true: str) -> Iterator[tuple[str, str]]:
-    """Yield the name and the JSON of each policy, where just the conditions `true` hold."""
+    """Yield the name and the JSON of each policy, with only the conditions `true` true."""
     for name, role in resources("AWS::IAM::Role", *true).items():
         for policy in role["Policies"]:
             yield name, json.dumps(resolved(policy["PolicyDocument"]))
@@ -60,7 +60,7 @@ def policies(*true: str) -> Iterator[tuple[str, str]]:
 
 
 def resolved(value: object) -> object:
-    """Replace the references in a policy by values of the shape that they will have."""
+    """Replace the references in a policy by realistic values."""
     if isinstance(value, list):
         return [resolved(one) for one in value]
     if isinstance(value, dict):
@@ -69,7 +69,7 @@ def resolved(value: object) -> object:
 
 
 def _called(value: dict[str, object]) -> object:
-    """Do what a function of CloudFormation does, given resolved arguments."""
+    """Evaluate an intrinsic function with resolved arguments."""
     match value:
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
             return _known(name)
@@ -95,21 +95,21 @@ def _substituted(text: str, own: dict[str, object]) -> str:
 
 
 def problems() -> list[str]:
-    """List what is wrong, with every condition true and with none; also exceptions without use."""
+    """Return all findings, with every condition true and with none, and unused exceptions."""
     found = dict.fromkeys(_findings())
     known = {one: [key for key in EXCEPTIONS if _is_of(one, key)] for one in found}
     unused = EXCEPTIONS.keys() - {key for keys in known.values() for key in keys}
     return [
         *(": ".join(one) for one, keys in known.items() if not keys),
-        *(f"{': '.join(key)}: this exception has no use any more" for key in sorted(unused)),
+        *(f"{': '.join(key)}: this exception is no longer needed" for key in sorted(unused)),
     ]
 
 
 def _findings() -> Iterator[tuple[str, str, str]]:
     with warnings.catch_warnings():
-        # It finds its own files by way of setuptools, which calls that old-fashioned.
+        # It finds its files through a deprecated interface of setuptools.
         warnings.simplefilter("ignore")
-        # Only the environment of `make check` has it.
+        # Only the environment of `make check` has parliament.
         from parliament import analyze_policy_string  # noqa: PLC0415
 
     for true in (CONDITIONS, ()):

@@ -1,8 +1,8 @@
-"""List the modules that are missing: `python -ISB reach.py ARTIFACT RUNTIME MODULE...`.
+"""List missing modules: `python -ISB reach.py ARTIFACT RUNTIME MODULE...`.
 
-Follows every import statement from the given modules on, also those inside functions, but not
-those for type checkers alone. Each is tried, and the name of each module that is not found is
-printed. The interpreter sees the standard library, the artifact, and `RUNTIME`: what Lambda has.
+Follows every import statement from the given modules on, including those inside functions, but
+not those for type checkers. Each import is tried, and the name of each missing module is printed.
+The interpreter sees only what Lambda has: the standard library, the artifact, and `RUNTIME`.
 """
 
 import ast
@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 Import = tuple[str, str]
-"""A module, and the name that is imported from it; "" for the module itself."""
+"""A module, and the name that is imported from it, or "" for the module itself."""
 
 
 def main(artifact: Path, runtime: str, *modules: str) -> None:
-    """Print the names of the modules that are not found."""
+    """Print the names of the missing modules."""
     sys.path[:] = [str(artifact), *sys.path, runtime]
     warnings.simplefilter("ignore")
     waiting, seen = list(modules), set[str]()
@@ -54,7 +54,7 @@ def _imports(path: Path, module: str) -> Iterator[Import]:
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Walk all statements that run, without what stands below `if TYPE_CHECKING`."""
+    """Yield all statements that run, without those below `if TYPE_CHECKING`."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
             for other in child.orelse:

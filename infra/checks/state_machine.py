@@ -1,8 +1,8 @@
-"""Check the state machine's definition: `python -m infra.checks.state_machine`.
+"""Check the schema, references, and expressions of the state machine's definition.
 
-Its schema, its references and its expressions. No single tool does all of it: cfn-lint knows the
-schema but not every reference, statelint knows the references but no expressions, and only a
-JSONata parser knows those.
+Run it with `python -m infra.checks.state_machine`. No single tool checks all of it: cfn-lint checks
+the schema but not every reference, statelint checks the references but no expressions, and only
+a JSONata parser checks those.
 """
 
 import json
@@ -27,14 +27,14 @@ _EXPRESSION = re.compile(r"^\{%(.*)%}$", re.DOTALL)
 
 
 def problems(definition: Path = DEFINITION) -> list[str]:
-    """List what is wrong with a definition; empty when it is valid."""
+    """Return the problems of a definition; empty if it is valid."""
     text = _SUBSTITUTION.sub(_stand_in, definition.read_text())
     states: dict[str, Any] = json.loads(text)
     return [*_schema_problems(states), *_reference_problems(states), *_expression_problems(states)]
 
 
 def _stand_in(substitution: re.Match[str]) -> str:
-    """Give a value for what the template substitutes."""
+    """Return an example value for a substitution."""
     return "aws" if substitution[1] == "Partition" else _FUNCTION_ARN
 
 
@@ -47,13 +47,13 @@ def _schema_problems(states: dict[str, Any]) -> list[str]:
 
 
 def _reference_problems(states: dict[str, Any]) -> list[str]:
-    # FLOAT is a whim: Step Functions takes a backoff rate of 2 as well as of 2.0.
+    # statelint demands 2.0 as the backoff rate; Step Functions also accepts 2.
     plain = json.loads(json.dumps(states), object_hook=_without_computed_seconds)
     return list(Linter.validate(plain, Config({ProblemType.FLOAT})))
 
 
 def _without_computed_seconds(state: dict[str, Any]) -> dict[str, Any]:
-    """Put a number where statelint knows no expression."""
+    """Replace expressions by a number where statelint accepts no expression."""
     return {
         key: 1 if key.endswith("Seconds") and isinstance(value, str) else value
         for key, value in state.items()

@@ -1,4 +1,4 @@
-"""The template as CloudFormation gets it from SAM, with the branches of its conditions chosen."""
+"""The template after SAM's transform, with its conditions evaluated."""
 
 from functools import cache
 from typing import Any, cast
@@ -31,7 +31,7 @@ def translated() -> dict[str, Any]:
 
 
 def resources(type_: str, *true: str) -> dict[str, dict[str, Any]]:
-    """Return the properties of the resources of a type, where just the conditions `true` hold."""
+    """Return the properties of the resources of a type, with only the conditions `true` true."""
     return {
         name: cast("dict[str, Any]", _chosen(body.get("Properties", {}), true))
         for name, body in translated()["Resources"].items()
@@ -40,7 +40,7 @@ def resources(type_: str, *true: str) -> dict[str, dict[str, Any]]:
 
 
 def _chosen(value: object, true: tuple[str, ...]) -> object:
-    """Follow `Fn::If`, and leave out what is no value."""
+    """Evaluate `Fn::If`, and remove `AWS::NoValue`."""
     if isinstance(value, list):
         return [kept for one in value if (kept := _chosen(one, true)) != _NOTHING]
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Talk to the Arena simulator's control interface: look at it, and tell it what shall happen."""
+"""A client of the Arena simulator's control interface."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ TIMEOUT_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class ArenaRun:
-    """An export run as the simulator knows it. `ended_at` is None while it is in progress."""
+    """An export run in the simulator. `ended_at` is None while it is in progress."""
 
     guid: str
     export_guid: str
@@ -24,9 +24,9 @@ class ArenaRun:
 
 @dataclass(frozen=True, slots=True)
 class ArenaState:
-    """What happened at Arena since its start or its last reset.
+    """What happened in the simulator since its start or its last reset.
 
-    `requests` counts by purpose (login, submit, poll, list …), `codes` by Arena's error code.
+    `requests` counts by purpose (login, submit, poll, list …), `codes` by error code.
     """
 
     requests: Mapping[str, int]
@@ -43,16 +43,16 @@ class Arena:
 
     @property
     def control_url(self) -> str:
-        """The address below which the control interface is."""
+        """The base address of the control interface."""
         return self._address("/")
 
     @property
     def state_url(self) -> str:
-        """The address that answers as soon as the simulator is ready."""
+        """An address that answers as soon as the simulator is ready."""
         return self._address("/state?requests=0")
 
     def state(self) -> ArenaState:
-        """Give what happened so far."""
+        """Return what has happened so far."""
         view = self._call("GET", "/state?requests=0")
         counts = view["counts"]
         return ArenaState(
@@ -63,24 +63,24 @@ class Arena:
         )
 
     def items_of_runs(self) -> dict[str, list[str]]:
-        """Give the GUIDs that each run was asked for, by the run's GUID."""
+        """Return the item GUIDs of each run, by the run's GUID."""
         return {run["guid"]: run["itemGuids"] for run in self._call("GET", "/runs")["runs"]}
 
     def reset(self) -> None:
-        """Go back to a fresh workspace: no runs, no sessions, a full budget."""
+        """Return to a fresh workspace: no runs, no sessions, a full budget."""
         self._call("POST", "/reset")
 
     def settle(self) -> None:
-        """Forget faults and plans that were not used; runs, sessions and budget stay."""
+        """Remove unused faults and plans; runs, sessions, and budget stay."""
         self._call("DELETE", "/faults")
         self._call("DELETE", "/next-runs")
 
     def set(self, **settings: object) -> None:
-        """Change settings, in the control interface's camelCase: `runningSeconds=1`."""
+        """Change settings by their camelCase names: `runningSeconds=1`."""
         self._call("PATCH", "/settings", settings)
 
     def plan(self, **plan: object) -> None:
-        """Say what the next run shall do: `status="FAILED"`, `files=0`."""
+        """Plan the next run: `status="FAILED"`, `files=0`."""
         self._call("POST", "/next-runs", plan)
 
     def fault(self, **fault: object) -> None:
@@ -92,7 +92,7 @@ class Arena:
         self._call("DELETE", "/sessions")
 
     def set_run(self, run_guid: str, status: str) -> None:
-        """Give a run another status at once."""
+        """Change the status of a run immediately."""
         self._call("PATCH", f"/runs/{run_guid}", {"status": status})
 
     def set_account(self, **account: object) -> None:
@@ -100,7 +100,7 @@ class Arena:
         self._call("PATCH", "/account", account)
 
     def set_guids(self, **sets: Sequence[str]) -> None:
-        """Name GUIDs that are `bad`, `unknown` or `poison`."""
+        """Set the GUIDs that are `bad`, `unknown`, or `poison`."""
         self._call("PATCH", "/guids", {name: list(guids) for name, guids in sets.items()})
 
     def _address(self, path: str) -> str:

@@ -1,10 +1,10 @@
-"""Talk to the embedded AWS: its credentials, and one client for each service."""
+"""The embedded AWS: its credentials, and a client for each service."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -25,7 +25,7 @@ REGION = "us-east-1"
 
 
 def environment(endpoint: str) -> dict[str, str]:
-    """Give the variables that point any AWS SDK or tool at the embedded AWS."""
+    """Return the environment variables that point AWS SDKs and tools at the embedded AWS."""
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
@@ -36,7 +36,7 @@ def environment(endpoint: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Clients:
-    """The boto3 clients of the embedded AWS at `endpoint`, each made on first use."""
+    """The boto3 clients of the embedded AWS at `endpoint`, created on first use."""
 
     endpoint: str
 
@@ -45,61 +45,56 @@ class Clients:
         return boto3.Session("test", "test", region_name=REGION)
 
     @cached_property
-    def _options(self) -> Config:
-        return Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 2})
+    def _where(self) -> dict[str, Any]:
+        config = Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 2})
+        return {"endpoint_url": self.endpoint, "config": config}
 
     @cached_property
     def cloudformation(self) -> CloudFormationClient:
         """CloudFormation."""
-        return self._session.client(
-            "cloudformation", endpoint_url=self.endpoint, config=self._options
-        )
+        return self._session.client("cloudformation", **self._where)
 
     @cached_property
     def cloudwatch(self) -> CloudWatchClient:
         """CloudWatch."""
-        return self._session.client("cloudwatch", endpoint_url=self.endpoint, config=self._options)
+        return self._session.client("cloudwatch", **self._where)
 
     @cached_property
     def dynamodb(self) -> DynamoDBClient:
         """DynamoDB."""
-        return self._session.client("dynamodb", endpoint_url=self.endpoint, config=self._options)
+        return self._session.client("dynamodb", **self._where)
 
     @cached_property
     def functions(self) -> LambdaClient:
         """Lambda."""
-        return self._session.client("lambda", endpoint_url=self.endpoint, config=self._options)
+        return self._session.client("lambda", **self._where)
 
     @cached_property
     def logs(self) -> CloudWatchLogsClient:
         """CloudWatch Logs."""
-        return self._session.client("logs", endpoint_url=self.endpoint, config=self._options)
+        return self._session.client("logs", **self._where)
 
     @cached_property
     def s3(self) -> S3Client:
         """S3."""
-        return self._session.client("s3", endpoint_url=self.endpoint, config=self._options)
+        return self._session.client("s3", **self._where)
 
     @cached_property
     def secrets(self) -> SecretsManagerClient:
         """Secrets Manager."""
-        return self._session.client(
-            "secretsmanager", endpoint_url=self.endpoint, config=self._options
-        )
+        return self._session.client("secretsmanager", **self._where)
 
     @cached_property
     def sns(self) -> SNSClient:
         """SNS."""
-        return self._session.client("sns", endpoint_url=self.endpoint, config=self._options)
+        return self._session.client("sns", **self._where)
 
     @cached_property
     def sqs(self) -> SQSClient:
         """SQS."""
-        return self._session.client("sqs", endpoint_url=self.endpoint, config=self._options)
+        return self._session.client("sqs", **self._where)
 
     @cached_property
     def stepfunctions(self) -> SFNClient:
         """Step Functions."""
-        return self._session.client(
-            "stepfunctions", endpoint_url=self.endpoint, config=self._options
-        )
+        return self._session.client("stepfunctions", **self._where)

@@ -1,78 +1,76 @@
-"""The local stack that `make up` leaves running and `make down` stops, and the note of it."""
+"""The local stack that `make up` leaves running and `make down` stops."""
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from infra.local.launch import Address, Report, deploy
 from infra.local.paths import LOCAL
 from infra.local.processes import DetachedProcess, free_port, start_detached
 from infra.local.stack import Stack
 
-NOTE = LOCAL / "stack.json"
+STATE_FILE = LOCAL / "stack.json"
 FOLDER = LOCAL / "up"
 
 
 @dataclass(frozen=True, slots=True)
-class KeptStack:
-    """A local stack that outlives the command that started it."""
+class BackgroundStack:
+    """A local stack that keeps running after the command that started it."""
 
     address: Address
     processes: tuple[DetachedProcess, ...]
     deployed: bool
 
     @classmethod
-    def find(cls) -> "KeptStack | None":
-        """Read the note of the stack that was left running; None where there is none."""
-        if not NOTE.is_file():
+    def find(cls) -> "BackgroundStack | None":
+        """Return the stack that was left running, or None."""
+        if not STATE_FILE.is_file():
             return None
-        note = json.loads(NOTE.read_text())
-        address = Address(note["aws_port"], note["arena_port"], FOLDER)
-        processes = tuple(DetachedProcess(**process) for process in note["processes"])
-        return cls(address, processes, note["deployed"])
+        saved = json.loads(STATE_FILE.read_text())
+        address = Address(saved["aws_port"], saved["arena_port"], FOLDER)
+        processes = tuple(DetachedProcess(**process) for process in saved["processes"])
+        return cls(address, processes, saved["deployed"])
 
     @property
     def stack(self) -> Stack:
-        """The stack itself."""
+        """The deployed stack."""
         return self.address.stack()
 
     def is_running(self) -> bool:
-        """Tell whether it is deployed and all of its processes are alive."""
+        """Return whether it is deployed and all of its processes are running."""
         return self.deployed and all(process.is_running() for process in self.processes)
 
-    def write_note(self) -> None:
-        """Note what runs, so that any later command can find and stop it."""
-        note = {
+    def save(self) -> None:
+        """Write the state file, so that later commands can find and stop the stack."""
+        state = {
             "aws_port": self.address.aws_port,
             "arena_port": self.address.arena_port,
             "deployed": self.deployed,
             "processes": [asdict(process) for process in self.processes],
         }
-        NOTE.write_text(json.dumps(note, indent=2))
+        STATE_FILE.write_text(json.dumps(state, indent=2))
 
     def stop(self) -> None:
-        """End its processes and forget it; the logs stay."""
+        """Stop its processes and delete the state file; the logs stay."""
         for process in self.processes:
             process.stop()
         shutil.rmtree(self.address.folder / "tmp", ignore_errors=True)
-        NOTE.unlink(missing_ok=True)
+        STATE_FILE.unlink(missing_ok=True)
 
 
-def start(report: Report) -> KeptStack:
-    """Start and deploy a stack that stays; whatever goes wrong, nothing is left half-started."""
+def start(report: Report) -> BackgroundStack:
+    """Start and deploy a stack; if that fails, stop everything."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    kept = KeptStack(Address(free_port(), free_port(), FOLDER), (), deployed=False)
+    started = BackgroundStack(Address(free_port(), free_port(), FOLDER), (), deployed=False)
     try:
-        for service in kept.address.services():
-            kept = KeptStack(
-                kept.address, (*kept.processes, start_detached(service)), deployed=False
-            )
-            kept.write_note()
-        deploy(kept.stack, {}, report)
+        for service in started.address.services():
+            started = replace(started, processes=(*started.processes, start_detached(service)))
+            started.save()
+        deploy(started.stack, {}, report)
     except BaseException:
-        kept.stop()
+        started.stop()
         raise
-    kept = KeptStack(kept.address, kept.processes, deployed=True)
-    kept.write_note()
-    return kept
+    deployed = replace(started, deployed=True)
+    deployed.save()
+    return deployed

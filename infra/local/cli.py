@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: `python -m infra.local --help`."""
+"""The commands of the local stack: `python -m infra.local --help`."""
 
 import json
 import signal
@@ -8,72 +8,71 @@ from types import FrameType
 import click
 from rich.console import Console
 
-from infra.local import background as kept
-from infra.local import summary as welcome
+from infra.local import background, summary
+from infra.local.demo.main import DemoError, run_demo
 from infra.local.emulator import NotReadyError
-from infra.local.events import followed
+from infra.local.events import follow
 from infra.local.sam import SamError
 from infra.local.stack import SendError, Stack, StackTimeoutError
-from infra.local.story import main as story
 from infra.local.subscriber import Subscriber
 
 EVENTS_QUEUE = "events"
 EVENTS_FILE = "events.jsonl"
-EXPECTED_ERRORS = (NotReadyError, SamError, SendError, StackTimeoutError, story.StoryError)
+EXPECTED_ERRORS = (NotReadyError, SamError, SendError, StackTimeoutError, DemoError)
 
 
 @click.group()
 def commands() -> None:
-    """Run the local stack: the embedded AWS, the Arena simulator, and the deployed template."""
+    """Run the local stack: an embedded AWS, the Arena simulator, and the deployed template."""
 
 
 @commands.command()
 def up() -> None:
     """Start the local stack and leave it running."""
     console = Console(highlight=False)
-    running = kept.KeptStack.find()
+    running = background.BackgroundStack.find()
     if running and running.is_running():
-        console.print("The local stack runs already.\n")
+        console.print("The local stack is already running.\n")
     else:
         if running:
             running.stop()
-        running = kept.start(lambda step: console.print(f"{step} …"))
+        running = background.start(lambda step: console.print(f"{step} …"))
         running.stack.subscribe(EVENTS_QUEUE)
         console.print("The local stack is up.\n")
-    for line in welcome.lines(running.stack):
+    for line in summary.lines(running.stack):
         console.print(line, soft_wrap=True)
 
 
 @commands.command()
 def down() -> None:
     """Stop the local stack that `up` left running."""
-    running = kept.KeptStack.find()
+    running = background.BackgroundStack.find()
     if running is None:
-        click.echo("The local stack does not run.")
+        click.echo("The local stack is not running.")
         return
     running.stop()
-    click.echo(f"Stopped. The logs are in {kept.FOLDER}.")
+    click.echo(f"The local stack is stopped. The logs are in {background.FOLDER}.")
 
 
 @commands.command()
-@click.option("--all", "everything", is_flag=True, help="Show every line.")
+@click.option("--all", "everything", is_flag=True, help="Show all lines.")
 def logs(*, everything: bool) -> None:
     """Show the last warnings and errors in each log of the running local stack.
 
-    The whole logs, the functions' among them, are written to its folder; the last line says where.
+    The complete logs, including those of the functions, are written to the stack's folder.
     """
     stack = _running_stack()
     text = stack.all_logs() if everything else stack.recent_logs()
-    click.echo(text or "No log has a warning or an error.")
-    click.echo(f"---- The whole logs: {stack.folder}/*.log")
+    click.echo(text or "The logs contain no warnings and no errors.")
+    click.echo(f"---- Complete logs: {stack.folder}/*.log")
 
 
 @commands.command()
 @click.argument("bodies", nargs=-1, required=True)
 def send(bodies: tuple[str, ...]) -> None:
-    """Send messages to the intake queue of the running local stack; print their ids."""
+    """Send messages to the intake queue of the running local stack, and print their ids."""
     if "" in bodies:
-        message = "a message must not be empty: SQS takes none without a body"
+        message = "a message must not be empty, because SQS requires a body"
         raise click.ClickException(message)
     for message_id in _running_stack().send(*bodies):
         click.echo(message_id)
@@ -81,30 +80,30 @@ def send(bodies: tuple[str, ...]) -> None:
 
 @commands.command()
 def events() -> None:
-    """Print the events of the running local stack, past and coming, until interrupted."""
+    """Print the past and future events of the running local stack, until interrupted."""
     stack = _running_stack()
     subscriber = Subscriber.of_queue(stack.clients, EVENTS_QUEUE)
-    for event in followed(subscriber, stack.folder / EVENTS_FILE):
+    for event in follow(subscriber, stack.folder / EVENTS_FILE):
         click.echo(json.dumps(event, indent=2))
 
 
 @commands.command()
 def run() -> None:
-    """Show the main job from the queue to the topic on a stack of its own; exit 1 if it fails."""
-    story.tell(Console(highlight=False))
+    """Run the demo, from the queue to the topic, on a stack of its own; exit 1 if it fails."""
+    run_demo(Console(highlight=False))
 
 
 @commands.command()
 def dashboard() -> None:
-    """Draw the stack's dashboard, after some minutes with troubles on a stack of its own."""
-    # Only the environment of `make bench` has what draws it.
+    """Draw the dashboard, after some minutes with disruptions on a stack of its own."""
+    # Only the environment of `make bench` has the libraries that draw it.
     from infra.local.dashboard.main import make  # noqa: PLC0415
 
     make(Console(highlight=False))
 
 
 def main() -> None:
-    """Run a command; an interruption or SIGTERM ends it in good order."""
+    """Run a command; Ctrl-C and SIGTERM stop it after cleaning up."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         commands(standalone_mode=False)
@@ -120,9 +119,9 @@ def main() -> None:
 
 
 def _running_stack() -> Stack:
-    running = kept.KeptStack.find()
+    running = background.BackgroundStack.find()
     if running is None or not running.is_running():
-        message = "the local stack does not run; start it with: make up"
+        message = "the local stack is not running; start it with: make up"
         raise click.ClickException(message)
     return running.stack
 

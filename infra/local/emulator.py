@@ -1,4 +1,4 @@
-"""MiniStack, the embedded AWS: how it is started, and the settings that tests change."""
+"""MiniStack, the embedded AWS: its start, and the settings that tests change."""
 
 import os
 import time
@@ -17,12 +17,12 @@ class NotReadyError(Exception):
 
 
 def service(port: int, folder: Path) -> Service:
-    """Describe MiniStack on `port` of the loopback interface, with its files below `folder`."""
+    """Return MiniStack on `port` of the loopback interface, with its files below `folder`."""
     scratch = folder / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
     ministack = Path(executable("stack", "ministack"))
     environment = {
-        # Nothing of the caller's environment: the functions inherit what stands here.
+        # Not the caller's environment, because the functions inherit these variables.
         "PATH": f"{ministack.parent}:{os.defpath}",
         "HOME": str(folder),
         "TMPDIR": str(scratch),
@@ -35,24 +35,24 @@ def service(port: int, folder: Path) -> Service:
 
 
 def scale_waits(endpoint: str, factor: float) -> None:
-    """Have the Wait states of state machines last `factor` times what they say."""
+    """Multiply the duration of Wait states by `factor`."""
     name = "stepfunctions._SFN_WAIT_SCALE"
     reply = requests.post(f"{endpoint}/_ministack/config", json={name: factor}, timeout=10)
     reply.raise_for_status()
 
 
 def wait_until_answers(url: str, log: Path) -> None:
-    """Wait until a service answers 200 there.
+    """Wait until a service answers with 200.
 
     Raises:
-        NotReadyError: it does not in time; the text ends with the service's log.
+        NotReadyError: it does not answer in time; the message ends with the service's log.
     """
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if _answers(url):
             return
         time.sleep(0.05)
-    message = f"{url} does not answer. The log, {log}:\n{log.read_text()[-4000:]}"
+    message = f"{url} does not answer. The end of its log {log}:\n{log.read_text()[-4000:]}"
     raise NotReadyError(message)
 
 

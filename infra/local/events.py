@@ -1,4 +1,4 @@
-"""The events of the stack that `make up` left running, kept so that they can be seen again."""
+"""The events of the background stack, kept in a file so that they can be shown again."""
 
 import json
 import time
@@ -8,24 +8,24 @@ from typing import Any, Protocol
 
 from infra.local.subscriber import ReceivedEvent
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
 class Receives(Protocol):
-    """Whatever gives the events that have arrived since it was last asked, as a subscriber does."""
+    """A source of events, such as a subscriber."""
 
     def receive(self) -> list[ReceivedEvent]:
-        """Take what has arrived."""
+        """Return the events that have arrived since the last call."""
 
 
-def followed(subscriber: Receives, kept: Path) -> Iterator[dict[str, Any]]:
-    """Yield the events that stand in the file `kept`, then for ever those that come.
+def follow(subscriber: Receives, history: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events in the file `history`, then new ones as they arrive.
 
-    What comes goes through the file, so that two who look at the same time miss nothing.
+    New events are written to the file first, so that two readers at the same time miss nothing.
     """
-    with kept.open("ab", buffering=0) as end, kept.open() as lines:
+    with history.open("ab", buffering=0) as end, history.open() as lines:
         while True:
             arrived = [json.dumps(received.event) + "\n" for received in subscriber.receive()]
             end.write("".join(arrived).encode())
             yield from map(json.loads, lines)
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)

@@ -1,8 +1,8 @@
 """Run a command for as long as standard input stays open: `python -m infra.local.guard COMMAND…`.
 
-The parent holds the other end of the pipe. The kernel closes it when the parent ends, however it
-ends, so that neither the command nor anything it started outlives the parent. The guard must lead
-a process group of its own (`start_new_session`), because it ends that whole group.
+The parent holds the other end of the pipe. The kernel closes it when the parent ends for any
+reason, so that neither the command nor its children outlive the parent. The guard must lead its
+own process group (`start_new_session`), because it kills the whole group.
 """
 
 import os
@@ -16,7 +16,7 @@ GRACE_SECONDS = 3.0
 
 def run(command: list[str]) -> None:
     """Run `command` until it ends or standard input is closed, then end the process group."""
-    # SIGTERM is meant for the command, whose end ends the guard. SIG_IGN would be inherited.
+    # SIGTERM is for the command; the guard ends after it. The command would inherit SIG_IGN.
     signal.signal(signal.SIGTERM, lambda *_: None)
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     threading.Thread(target=_stop_at_end_of_input, args=(child,), daemon=True).start()
@@ -25,7 +25,7 @@ def run(command: list[str]) -> None:
 
 
 def _stop_at_end_of_input(child: subprocess.Popen[bytes]) -> None:
-    """Ask the group to end once the parent has closed the pipe, and insist after a grace."""
+    """Terminate the group when the parent closes the pipe, and kill it after a grace period."""
     sys.stdin.buffer.read()
     os.killpg(0, signal.SIGTERM)
     try:

@@ -1,4 +1,4 @@
-"""Bring the local stack up: start the services, build and deploy the template, and end it all."""
+"""Starts the services of the local stack, deploys the template, and stops everything again."""
 
 import json
 import shutil
@@ -22,9 +22,9 @@ CREDENTIALS = {
     "workspaceId": names.WORKSPACE_ID,
 }
 NEWEST_RUNTIME = (3, 14)
-"""Lambda's newest Python that the template allows. The code runs on later ones, too."""
+"""The newest Python runtime that the template allows. The code also runs on later versions."""
 DEFAULTS = {
-    # The emulator runs the functions on the Python that runs this.
+    # The emulator runs the functions on the current Python.
     "Runtime": "python{}.{}".format(*min(sys.version_info[:2], NEWEST_RUNTIME)),
     "DefaultExportGuid": names.DEFAULT_EXPORT_GUID,
     "BatchingWindowSeconds": "1",
@@ -32,24 +32,24 @@ DEFAULTS = {
 
 Report = Callable[[str], None]
 Parameters = Mapping[str, str] | Callable[[], Mapping[str, str]]
-"""Template parameters, or what gives them at the moment of the deployment."""
+"""Template parameters, or a function that returns them at the time of the deployment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the services of one local stack listen, and the folder that holds their files."""
+    """The ports of the services of one local stack, and the folder for their files."""
 
     aws_port: int
     arena_port: int
     folder: Path
 
     def services(self) -> tuple[Service, Service]:
-        """Describe the services to be started: the embedded AWS and the Arena simulator."""
+        """Return the services to start: the embedded AWS and the Arena simulator."""
         aws = emulator.service(self.aws_port, self.folder)
         return aws, arena_service(self.arena_port, self.folder)
 
     def stack(self) -> Stack:
-        """Give the stack that is, or will be, deployed there."""
+        """Return the stack that is, or will be, deployed there."""
         return Stack(
             STACK_NAME,
             f"http://127.0.0.1:{self.aws_port}",
@@ -59,7 +59,7 @@ class Address:
 
 
 def arena_service(port: int, folder: Path) -> Service:
-    """Describe an Arena simulator on `port` of the loopback interface, with its log in `folder`."""
+    """Return an Arena simulator on `port` of the loopback interface, with its log in `folder`."""
     where = ["--host", "127.0.0.1", "--port", str(port)]
     command = [sys.executable, "-m", "infra.simulator", *where]
     environment = {"HOME": str(folder), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
@@ -68,11 +68,11 @@ def arena_service(port: int, folder: Path) -> Service:
 
 @contextmanager
 def temporary_stack(parameters: Parameters, report: Report = print) -> Iterator[Stack]:
-    """Give a deployed stack for as long as the block lasts; its logs stay if the block fails."""
+    """Yield a deployed stack and stop it after the block; the logs stay if the block fails."""
     LOCAL.mkdir(exist_ok=True)
     address = Address(free_port(), free_port(), Path(tempfile.mkdtemp(prefix="run-", dir=LOCAL)))
     with ExitStack() as cleanup:
-        cleanup.push(lambda kind, *_: _tidy(address.folder, failed=_is_failure(kind)))
+        cleanup.push(lambda kind, *_: _clean_up(address.folder, failed=_is_failure(kind)))
         for service in address.services():
             cleanup.callback(stop_guarded, start_guarded(service))
         stack = address.stack()
@@ -81,7 +81,7 @@ def temporary_stack(parameters: Parameters, report: Report = print) -> Iterator[
 
 
 def deploy(stack: Stack, parameters: Parameters, report: Report) -> None:
-    """Ship the template as it stands to a stack whose services are starting."""
+    """Build and deploy the template when the services are ready."""
     report("Building the functions (sam build)")
     sam.build()
     emulator.wait_until_answers(f"{stack.endpoint}/_ministack/health", stack.folder / "aws.log")
@@ -94,7 +94,7 @@ def deploy(stack: Stack, parameters: Parameters, report: Report) -> None:
 
 
 def needed_parameters(stack: Stack) -> dict[str, str]:
-    """Make the secret that a stack expects to exist, and give what its first deployment needs."""
+    """Create the credentials secret, and return the parameters of a first deployment."""
     secret = stack.clients.secrets.create_secret(
         Name=f"{stack.name}-credentials", SecretString=json.dumps(CREDENTIALS)
     )
@@ -106,6 +106,6 @@ def _is_failure(kind: type[BaseException] | None) -> bool:
     return kind is not None and issubclass(kind, Exception)
 
 
-def _tidy(folder: Path, *, failed: bool) -> None:
-    """Remove a stack's files, but for its logs where it failed."""
+def _clean_up(folder: Path, *, failed: bool) -> None:
+    """Remove a stack's files, except its logs if it failed."""
     shutil.rmtree(folder / "tmp" if failed else folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Collect the logs that tell what went wrong: the functions', the executions' and the services'."""
+"""Collects the logs of the functions, the executions, and the services."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,35 +10,35 @@ from botocore.exceptions import ClientError
 from infra.local.aws import Clients
 
 LINES = 40
-_ALL_IS_WELL = re.compile(
+_ROUTINE = re.compile(
     r'^(START|END|REPORT|INIT_START) |^{"_aws"|"level":"(INFO|DEBUG)"| INFO |\[INFO]|^http://\S+$'
 )
-"""Lines of Lambda itself, metrics, the simulator's address, and whatever was logged at INFO."""
+"""Lambda's own lines, metrics, the simulator's address, and lines of level INFO or DEBUG."""
 _READY = "Running on http"
-"""In the last line of the emulator's greeting."""
+"""Marks the last line that the emulator prints at its start."""
 
 
 def recent(clients: Clients, resources: Mapping[str, str], folder: Path) -> str:
-    """Give the last lines of every log that say more than that all is well.
+    """Return the last warnings and errors of every log.
 
-    As `whole` does, it leaves the whole of the logs in the files `*.log` of the folder.
+    Like `complete`, it also writes the complete logs to the files `*.log` in the folder.
     """
-    return _shown(clients, resources, folder, _last_that_matter)
+    return _shown(clients, resources, folder, _relevant)
 
 
-def whole(clients: Clients, resources: Mapping[str, str], folder: Path) -> str:
-    """Give every line of every log."""
+def complete(clients: Clients, resources: Mapping[str, str], folder: Path) -> str:
+    """Return every line of every log."""
     return _shown(clients, resources, folder, list)
 
 
-def without_doubles(lines: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Leave out the lines that are known from another log."""
-    elsewhere = set(known)
-    return [line for line in lines if line not in elsewhere]
+def without_duplicates(lines: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Return the lines that are not in another log."""
+    duplicates = set(known)
+    return [line for line in lines if line not in duplicates]
 
 
 def function_lines(clients: Clients, group: str) -> list[str]:
-    """Read a function's log group, oldest line first; empty while there is none."""
+    """Return the lines of a function's log group, oldest first; empty if it does not exist."""
     pages = clients.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
     try:
         events = [event for page in pages for event in page["events"]]
@@ -49,8 +49,8 @@ def function_lines(clients: Clients, group: str) -> list[str]:
 
 
 def without_routine(lines: Iterable[str]) -> list[str]:
-    """Leave out the lines that only say that all is well."""
-    return [line for line in lines if line.strip() and not _ALL_IS_WELL.search(line)]
+    """Return the lines that are not routine."""
+    return [line for line in lines if line.strip() and not _ROUTINE.search(line)]
 
 
 def _shown(
@@ -63,8 +63,8 @@ def _shown(
     sections = []
     for path in sorted(folder.glob("*.log")):
         lines = path.read_text(errors="replace").splitlines()
-        if path.name not in of_functions:  # the emulator's has what the functions print, too
-            lines = without_doubles(lines, chain.from_iterable(of_functions.values()))
+        if path.name not in of_functions:  # the emulator's log repeats those of the functions
+            lines = without_duplicates(lines, chain.from_iterable(of_functions.values()))
         sections.append((path.name, "\n".join(chosen(lines))))
     sections += _execution_errors(clients, resources)
     return "\n".join(f"---- {title}\n{text}" for title, text in sections if text)
@@ -73,7 +73,7 @@ def _shown(
 def _write_function_logs(
     clients: Clients, resources: Mapping[str, str], folder: Path
 ) -> dict[str, list[str]]:
-    """Write each function's log to a file in the folder; return the lines by the file's name."""
+    """Write each function's log to a file in the folder, and return the lines by file name."""
     written = {}
     for logical_id, group in resources.items():
         if logical_id.endswith("LogGroup"):
@@ -83,9 +83,9 @@ def _write_function_logs(
     return written
 
 
-def _last_that_matter(lines: list[str]) -> list[str]:
-    greeting = max((n for n, line in enumerate(lines, 1) if _READY in line), default=0)
-    return without_routine(lines[greeting:])[-LINES:]
+def _relevant(lines: list[str]) -> list[str]:
+    start = max((n for n, line in enumerate(lines, 1) if _READY in line), default=0)
+    return without_routine(lines[start:])[-LINES:]
 
 
 def _execution_errors(clients: Clients, resources: Mapping[str, str]) -> Iterator[tuple[str, str]]:

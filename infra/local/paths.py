@@ -1,15 +1,15 @@
-"""Where things lie in the checkout."""
+"""Paths in the checkout."""
 
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = ROOT / ".venv"
 LOCAL = ROOT / ".local"
-"""Logs, temporary files and the state of the local stack. Never committed."""
+"""Logs, temporary files, and the state of the local stack. Never committed."""
 BUILD = ROOT / ".aws-sam" / "build"
-"""What `sam build` makes and `sam deploy` ships."""
+"""The output of `sam build`, which `sam deploy` deploys."""
 
 
 def executable(environment: str, name: str) -> str:
-    """Give the path of a program in one of the environments below .venv/."""
+    """Return the path of a program in one of the environments below .venv/."""
     return str(ENVIRONMENTS / environment / "bin" / name)

@@ -1,4 +1,4 @@
-"""Start and stop the processes of the local stack so that none is left behind."""
+"""Starts and stops the processes of the local stack, so that none is left behind."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ STOP_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A program of the local stack: its command, its whole environment, and its log file."""
+    """A program of the local stack: its command, its environment, and its log file."""
 
     name: str
     command: Sequence[str]
@@ -30,9 +30,9 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class DetachedProcess:
-    """A process that outlives the command that started it.
+    """A process that keeps running after the command that started it.
 
-    `created_at` (seconds since the epoch) tells it from a later process with the same `pid`.
+    `created_at` (seconds since the epoch) distinguishes it from a later process with its `pid`.
     """
 
     name: str
@@ -40,7 +40,7 @@ class DetachedProcess:
     created_at: float
 
     def is_running(self) -> bool:
-        """Tell whether this very process still runs."""
+        """Return whether the process is still running."""
         try:
             process = psutil.Process(self.pid)
             alive = process.status() != psutil.STATUS_ZOMBIE
@@ -49,7 +49,7 @@ class DetachedProcess:
             return False
 
     def stop(self) -> None:
-        """End the process and its whole group, politely at first."""
+        """Terminate the process and its group, and kill them if that takes too long."""
         if not self.is_running():
             return
         _signal_group(self.pid, signal.SIGTERM)
@@ -60,13 +60,13 @@ class DetachedProcess:
 
 
 def start_guarded(service: Service) -> subprocess.Popen[bytes]:
-    """Start a service that ends with this process, however this process ends."""
+    """Start a service that stops when this process ends for any reason."""
     guard = [sys.executable, "-m", "infra.local.guard", *service.command]
     return _start(service, guard, stdin=subprocess.PIPE)
 
 
 def stop_guarded(process: subprocess.Popen[bytes]) -> None:
-    """End a guarded service: closing the pipe is the signal."""
+    """Stop a guarded service by closing its pipe."""
     if process.stdin:
         process.stdin.close()
     try:
@@ -77,14 +77,14 @@ def stop_guarded(process: subprocess.Popen[bytes]) -> None:
 
 
 def start_detached(service: Service) -> DetachedProcess:
-    """Start a service that stays when this process ends."""
+    """Start a service that keeps running when this process ends."""
     process = _start(service, service.command, stdin=subprocess.DEVNULL)
-    process.returncode = 0  # nobody waits for it: keeps Popen from warning
+    process.returncode = 0  # prevents a warning of Popen: nobody waits for the process
     return DetachedProcess(service.name, process.pid, psutil.Process(process.pid).create_time())
 
 
 def free_port() -> int:
-    """Give a port of the loopback interface that is free at this moment."""
+    """Return a free port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

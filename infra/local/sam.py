@@ -1,4 +1,4 @@
-"""Build and deploy the real template with the SAM CLI, as an account would get it."""
+"""Builds and deploys the real template with the SAM CLI."""
 
 import fcntl
 import hashlib
@@ -17,34 +17,34 @@ BUCKET = "artifacts"
 
 
 class SamError(Exception):
-    """The SAM CLI ended with an error; the text is what it printed."""
+    """The SAM CLI failed; the message is its output."""
 
 
 def build(sources: Path = ROOT, into: Path = BUILD) -> bool:
-    """Run `sam build` unless the sources are those of the last build; tell whether it ran.
+    """Run `sam build` unless the sources are unchanged; return whether it ran.
 
-    `into` lies beside the folder of the usual build, with which it shares the fetched packages.
+    `into` is next to the default build folder, with which it shares the downloaded packages.
     """
-    kept = into.with_suffix(".sha256")
+    digest_file = into.with_suffix(".sha256")
     with _one_at_a_time():
         digest = _digest_of_sources(sources)
-        if into.is_dir() and kept.is_file() and kept.read_text() == digest:
+        if into.is_dir() and digest_file.is_file() and digest_file.read_text() == digest:
             return False
         template = str(sources / "template.yaml")
         _run(["build", "--template", template, "--build-dir", str(into)], environment={})
-        kept.write_text(digest)
+        digest_file.write_text(digest)
         return True
 
 
 def deploy(
     endpoint: str, stack_name: str, parameters: Mapping[str, str], built: Path = BUILD
 ) -> None:
-    """Ship what `sam build` made to the embedded AWS, as a stack with these parameters.
+    """Deploy the output of `sam build` to the embedded AWS, with these parameters.
 
-    A parameter that is left out keeps the value that it has in a stack that exists.
+    In an existing stack, parameters that are left out keep their values.
 
     Raises:
-        SamError: the template or a parameter is refused, or a resource cannot be made.
+        SamError: the template or a parameter is invalid, or a resource cannot be created.
     """
     values = [f'{name}="{value}"' for name, value in parameters.items()]
     overrides = ["--parameter-overrides", *values] if values else []
@@ -60,7 +60,7 @@ def delete(endpoint: str, stack_name: str) -> None:
 
 
 def _at(endpoint: str) -> dict[str, str]:
-    """Point the SAM CLI at the embedded AWS, which is done at once: no need to ask seldom."""
+    """Return the variables that point the SAM CLI at the embedded AWS, polled without delay."""
     return {**aws.environment(endpoint), "SAM_CLI_POLL_DELAY": "0.2"}
 
 
@@ -73,10 +73,10 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def _digest_of_sources(sources: Path) -> str:
-    """Digest everything that `sam build` reads, and where: what it makes refers to it."""
+    """Return a digest of the input files of `sam build`, and of their paths, which it records."""
     functions = sorted((sources / "functions").rglob("*.py"))
     fixed = ("template.yaml", "functions/Makefile", "functions/requirements.txt")
-    digest = hashlib.sha256(sys.version.encode())  # the bytecode is of the Python that builds
+    digest = hashlib.sha256(sys.version.encode())  # bytecode depends on the Python version
     for path in [*(sources / name for name in fixed), *functions]:
         digest.update(f"{path}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
@@ -84,9 +84,8 @@ def _digest_of_sources(sources: Path) -> str:
 
 
 def _run(arguments: list[str], environment: Mapping[str, str]) -> None:
-    with tempfile.TemporaryDirectory(
-        prefix="sam-", dir=LOCAL
-    ) as scratch:  # it leaves folders there
+    # The SAM CLI leaves folders in TMPDIR.
+    with tempfile.TemporaryDirectory(prefix="sam-", dir=LOCAL) as scratch:
         result = subprocess.run(
             [executable("sam", "sam"), *arguments],
             cwd=ROOT,
@@ -103,14 +102,14 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Keep package index settings, but nothing of the user's AWS or SAM settings."""
+    """Return the user's environment, without any AWS and SAM settings."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "SAM_"))}
     tools = str(Path(executable("tools", "python")).parent)
     nothing = os.devnull
     return kept | {
         "PATH": f"{tools}:{kept.get('PATH', os.defpath)}",
         "SAM_CLI_TELEMETRY": "0",
-        "__SAM_CLI_APP_DIR": str(LOCAL / "sam"),  # nothing in the user's home
+        "__SAM_CLI_APP_DIR": str(LOCAL / "sam"),  # not in the user's home directory
         "AWS_CONFIG_FILE": nothing,
         "AWS_SHARED_CREDENTIALS_FILE": nothing,
     }

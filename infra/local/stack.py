@@ -1,4 +1,4 @@
-"""The local stack as an object: send requests, watch it, receive the events that come out."""
+"""The local stack: send requests, observe it, and receive its events."""
 
 import json
 import time
@@ -15,17 +15,17 @@ from infra.local.subscriber import BATCH, Subscriber, attributes_of, drain
 
 MAX_BATCH_BYTES = 1_000_000
 POLL_SECONDS = 0.2
-SHOWN_LETTERS = 60
+SHOWN_CHARACTERS = 60
 
 T = TypeVar("T")
 
 
 class StackTimeoutError(AssertionError):
-    """What was waited for did not happen in time; the text ends with the functions' logs."""
+    """An expected state was not reached in time; the message ends with the logs."""
 
 
 class SendError(Exception):
-    """The intake queue did not take a message; the text says why."""
+    """The intake queue rejected a message; the message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Stack:
 
     @cached_property
     def clients(self) -> Clients:
-        """The boto3 clients, with the rights of the account's root."""
+        """The boto3 clients, with the permissions of the root user."""
         return Clients(self.endpoint)
 
     @cached_property
@@ -73,14 +73,14 @@ class Stack:
         }
 
     def subscribe(self, name: str = "subscriber") -> Subscriber:
-        """Subscribe a queue of that name to the outcome topic."""
+        """Create a queue of that name and subscribe it to the outcome topic."""
         return Subscriber.subscribe(self.clients, self.outputs["OutcomeTopicArn"], name)
 
     def send(self, *bodies: str | list[Any] | dict[str, Any]) -> list[str]:
-        """Send messages to the intake queue, what is not text as JSON; return their ids.
+        """Send messages to the intake queue, as JSON unless they are text, and return their ids.
 
         Raises:
-            SendError: the queue does not take one of them.
+            SendError: the queue rejected a message.
         """
         texts = [body if isinstance(body, str) else json.dumps(body) for body in bodies]
         return [message_id for batch in _batches(texts) for message_id in self._send(batch)]
@@ -91,13 +91,13 @@ class Stack:
             QueueUrl=self.outputs["IntakeQueueUrl"], Entries=entries
         )
         if failed := reply.get("Failed"):
-            refused = [f"{_named(bodies[int(e['Id'])])}: {e['Message']}" for e in failed]
-            raise SendError("\n".join(["the intake queue does not take", *refused]))
+            refused = [f"{_quoted(bodies[int(e['Id'])])}: {e['Message']}" for e in failed]
+            raise SendError("\n".join(["the intake queue rejected", *refused]))
         ids = {entry["Id"]: entry["MessageId"] for entry in reply["Successful"]}
         return [ids[str(n)] for n in range(len(bodies))]
 
     def queue_depth(self) -> int:
-        """Count the messages on the intake queue, those being worked on among them."""
+        """Return the number of messages on the intake queue, including those in flight."""
         names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         reply = self.clients.sqs.get_queue_attributes(
             QueueUrl=self.outputs["IntakeQueueUrl"], AttributeNames=names
@@ -105,7 +105,7 @@ class Stack:
         return sum(int(reply["Attributes"][name]) for name in names)
 
     def dead_letters(self) -> list[DeadLetter]:
-        """Take every entry off the dead-letter queue."""
+        """Receive and delete every entry of the dead-letter queue."""
         taken = drain(self.clients, self.outputs["DeadLetterQueueUrl"])
         return [DeadLetter(message["Body"], attributes_of(message)) for message in taken]
 
@@ -117,15 +117,15 @@ class Stack:
         return json.loads(reply["Payload"].read() or b"null")
 
     def reconcile(self) -> None:
-        """Do what the reconcile schedule does every minute."""
+        """Invoke submit as the reconcile schedule does every minute."""
         self.invoke("SubmitFunction", {"action": "reconcile"})
 
     def lease_state(self) -> str:
-        """Read the state of the lease: idle, submitting, running or backing off."""
+        """Return the state of the lease: idle, submitting, or running."""
         return str(self.ledger_item("SLOT").get("state", {}).get("S", "idle"))
 
     def ledger_item(self, partition: str) -> Mapping[str, Any]:
-        """Read the ledger's one item of that partition key; empty where there is none."""
+        """Return the ledger's first item with that partition key; empty if there is none."""
         reply = self.clients.dynamodb.query(
             TableName=self.outputs["LedgerTableName"],
             KeyConditionExpression="PK = :pk",
@@ -137,43 +137,43 @@ class Stack:
     def wait_until(
         self, what: str, condition: Callable[[], T | None], timeout_seconds: float = 60
     ) -> T:
-        """Wait until `condition` gives something true, and return that.
+        """Wait until `condition` returns a true value, and return it.
 
         Raises:
-            StackTimeoutError: it does not happen in time.
+            StackTimeoutError: it did not in time.
         """
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
             if result := condition():
                 return result
             time.sleep(POLL_SECONDS)
-        message = f"not within {timeout_seconds:g} s: {what}\n{self.recent_logs()}"
+        message = f"timed out after {timeout_seconds:g} s waiting for: {what}\n{self.recent_logs()}"
         raise StackTimeoutError(message)
 
     def wait_until_idle(self, timeout_seconds: float = 60) -> None:
         """Wait until the queue is empty and no run is in progress."""
         self.wait_until(
-            "the queue empty and the lease idle",
+            "an empty queue and an idle lease",
             lambda: self.queue_depth() == 0 and self.lease_state() == "idle",
             timeout_seconds,
         )
 
     def recent_logs(self) -> str:
-        """Give the last warnings and errors of every log, for showing when something failed."""
+        """Return the last warnings and errors of every log."""
         return logs.recent(self.clients, self.resources, self.folder)
 
     def all_logs(self) -> str:
-        """Give every line of every log."""
-        return logs.whole(self.clients, self.resources, self.folder)
+        """Return every line of every log."""
+        return logs.complete(self.clients, self.resources, self.folder)
 
 
-def _named(body: str) -> str:
-    """Quote the beginning of a message."""
-    return repr(body if len(body) <= SHOWN_LETTERS else f"{body[:SHOWN_LETTERS]}…")
+def _quoted(body: str) -> str:
+    """Return the beginning of a message in quotes."""
+    return repr(body if len(body) <= SHOWN_CHARACTERS else f"{body[:SHOWN_CHARACTERS]}…")
 
 
 def _batches(bodies: Iterable[str]) -> Iterable[list[str]]:
-    """Cut into batches that one SendMessageBatch call may hold."""
+    """Yield batches that fit in one SendMessageBatch call."""
     batch: list[str] = []
     size = 0
     for body in bodies:

@@ -1,4 +1,4 @@
-"""A subscriber of the outcome topic, as another system would have one: an SQS queue of its own."""
+"""A subscriber of the outcome topic: an SQS queue, as another system would use."""
 
 import json
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ RAW = {"RawMessageDelivery": "true"}
 
 @dataclass(frozen=True, slots=True)
 class ReceivedEvent:
-    """A CloudEvent as it came out of the topic, with its SNS message attributes.
+    """A CloudEvent from the topic, with its SNS message attributes.
 
-    `size_bytes` is what counts against SNS's limit: the body with all attributes.
+    `size_bytes` is the size that SNS limits: the body and all attributes.
     """
 
     event: Mapping[str, Any]
@@ -29,14 +29,14 @@ class ReceivedEvent:
 
     @property
     def data(self) -> Mapping[str, Any]:
-        """The CloudEvent's data, as README's section Subscribe describes it."""
+        """The CloudEvent's data (README, section Subscribe)."""
         data: Mapping[str, Any] = self.event["data"]
         return data
 
 
 @dataclass(slots=True)
 class Subscriber:
-    """A queue that is subscribed to the topic, and the events that it has received so far."""
+    """A queue that is subscribed to the topic, and the events received so far."""
 
     clients: Clients
     queue_url: str
@@ -50,7 +50,7 @@ class Subscriber:
         name: str = "subscriber",
         attributes: Mapping[str, str] = RAW,
     ) -> "Subscriber":
-        """Make a queue that the topic may send to, and subscribe it: to all, with raw delivery."""
+        """Create a queue and subscribe it, by default to all events with raw delivery."""
         queue_url = clients.sqs.create_queue(QueueName=name)["QueueUrl"]
         found = clients.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
         queue_arn = found["Attributes"]["QueueArn"]
@@ -63,18 +63,18 @@ class Subscriber:
 
     @classmethod
     def of_queue(cls, clients: Clients, name: str) -> "Subscriber":
-        """Give the subscriber whose queue was subscribed before."""
+        """Return the subscriber of an existing, subscribed queue."""
         return cls(clients, clients.sqs.get_queue_url(QueueName=name)["QueueUrl"])
 
     def receive(self) -> list[ReceivedEvent]:
-        """Take what has arrived since the last call; it is added to `events` too."""
+        """Return the events that have arrived since the last call, and add them to `events`."""
         arrived = [_received(message) for message in drain(self.clients, self.queue_url)]
         self.events.extend(arrived)
         return arrived
 
 
 def drain(clients: Clients, queue_url: str) -> list[Mapping[str, Any]]:
-    """Receive and delete every message that a queue shows now."""
+    """Receive and delete all messages of a queue."""
     taken: list[Mapping[str, Any]] = []
     while True:
         reply = clients.sqs.receive_message(
@@ -89,7 +89,7 @@ def drain(clients: Clients, queue_url: str) -> list[Mapping[str, Any]]:
 
 
 def attributes_of(message: Mapping[str, Any]) -> dict[str, str]:
-    """Read the String attributes of an SQS message."""
+    """Return the String attributes of an SQS message."""
     attributes = message.get("MessageAttributes", {})
     return {name: str(value["StringValue"]) for name, value in attributes.items()}
 

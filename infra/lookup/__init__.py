@@ -1,1 +1,1 @@
-"""Read from the ledger what became of a request, and why it is pending."""
+"""Looks up in the ledger what happened to a request, and why it is pending."""

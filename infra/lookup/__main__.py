@@ -1,7 +1,7 @@
-"""Say what became of a request: `python -m infra.lookup --table <LedgerTableName> <message id>`.
+"""Show what happened to a request: `python -m infra.lookup --table <LedgerTableName> <message id>`.
 
-Reads the ledger by key, from the request's marker over its pages to the attempts that took its
-items; nothing is changed. The AWS account and region are those of the environment.
+Reads the ledger by key, from the request's marker to its pages and to the attempts with its items.
+Changes nothing. The environment defines the AWS account and region.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from arena_exports.ports import Clock, Table
 
 _UNKNOWN = (
-    "{} was never recorded (is it still on the intake queue?), or its marker has expired "
-    "(75 days), or it was rejected as malformed: see the dead-letter queue."
+    "{} was never recorded (it may still be on the intake queue), or its marker has expired "
+    "(after 75 days), or it was rejected as malformed (see the dead-letter queue)."
 )
 
 
@@ -42,26 +42,26 @@ _UNKNOWN = (
 @click.option("--table", required=True, help="The stack's output LedgerTableName.")
 @click.argument("request_id")
 def main(table: str, request_id: str) -> None:
-    """Show what is pending of REQUEST_ID, the id of its SQS message, and why, and its runs."""
+    """Show the pending items and the runs of REQUEST_ID, which is the id of an SQS message."""
     try:
         known = _show(DynamoTable(boto3.client("dynamodb"), table), SystemClock(), request_id)
     except (BotoCoreError, LedgerUnavailableError) as exc:
         cause = " ".join(str(exc.__cause__ or exc).split()).rstrip(".")
-        account = "account and region are those of AWS_PROFILE and AWS_DEFAULT_REGION"
+        account = "AWS_PROFILE and AWS_DEFAULT_REGION define account and region"
         raise click.ClickException(f"cannot read table {table}: {cause} ({account})") from exc
     if not known:
         raise SystemExit(1)
 
 
 def _show(table: Table, clock: Clock, request_id: str) -> bool:
-    """Print all about a request; return False where the ledger does not know it."""
+    """Print a request; return False if it is not in the ledger."""
     ledger = open_ledger(table, clock)
     states = ledger.requests.trace(RequestId(request_id))
     if states is None:
         click.echo(_UNKNOWN.format(request_id))
         return False
     groups = dict.fromkeys(state.page.group for state in states if _pending(state, request_id))
-    click.echo(_standing(states, request_id))
+    click.echo(_summary(states, request_id))
     if groups:
         for reason in reasons(ledger, groups, clock.now()):
             click.echo(f"- {reason}")
@@ -71,8 +71,8 @@ def _show(table: Table, clock: Clock, request_id: str) -> bool:
 
 
 def _lines(attempts: list[tuple[Attempt, list[Entry]]]) -> Iterator[str]:
-    """Yield aligned lines: a head and one for each attempt; nothing is cut, GUIDs least of all."""
-    rows = [("submitted", "state", "run", "its items", "outcome")]
+    """Yield an aligned header and a line for each attempt, without truncation."""
+    rows = [("submitted", "state", "run", "items", "outcome")]
     rows += [_row(attempt, entries) for attempt, entries in attempts]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows if attempts else []:
@@ -81,22 +81,23 @@ def _lines(attempts: list[tuple[Attempt, list[Entry]]]) -> Iterator[str]:
 
 
 def _entries(state: PageState, request_id: str, start: int, stop: int) -> Iterator[Entry]:
-    """Yield what of the request lies between two positions of a page."""
+    """Yield the entries of the request between two positions of a page."""
     return (entry for entry in state.page.part(start, stop) if entry.request_id == request_id)
 
 
 def _pending(state: PageState, request_id: str) -> list[Entry]:
-    """Return what of the request is pending on a page."""
+    """Return the pending entries of the request on a page."""
     if state.position is None:
         return []
     return list(_entries(state, request_id, state.position, state.page.size))
 
 
-def _standing(states: list[PageState], request_id: str) -> str:
-    """Return the first line: how much of the request is pending."""
+def _summary(states: list[PageState], request_id: str) -> str:
+    """Return the first line: the number of pending items."""
     pending = [entry for state in states for entry in _pending(state, request_id)]
     if any(state.page.group.kind is Kind.DEFINITION for state in states):
-        return f"Run of the definition with its own criteria: {'pending' if pending else 'over'}"
+        state = "pending" if pending else "finished"
+        return f"Run of an export definition with its own criteria: {state}"
     open_items = sum(len(entry.item_guids) for entry in pending)
     entries = (e for state in states for e in _entries(state, request_id, 0, state.page.size))
     totals = {entry.total for entry in entries}
@@ -106,11 +107,11 @@ def _standing(states: list[PageState], request_id: str) -> str:
 def _attempts(
     ledger: Ledger, states: list[PageState], request_id: str
 ) -> Iterator[tuple[Attempt, list[Entry]]]:
-    """Yield each attempt that took items of the request, the one at work included, with those."""
-    at_work = ledger.lease.read().attempt_id
+    """Yield the attempts with items of the request, the current one included, and these entries."""
+    current = ledger.lease.read().attempt_id
     attempt_ids = {name for state in states for name in state.attempts}
-    for attempt_id in sorted(attempt_ids | ({at_work} if at_work else set())):
-        with suppress(KeyError):  # it has expired, 60 days after it was settled
+    for attempt_id in sorted(attempt_ids | ({current} if current else set())):
+        with suppress(KeyError):  # expired, 60 days after it was settled
             attempt = ledger.lease.attempt(AttemptId(attempt_id))
             entries = _carried(attempt, states, request_id)
             if entries:
@@ -118,7 +119,7 @@ def _attempts(
 
 
 def _carried(attempt: Attempt, states: list[PageState], request_id: str) -> list[Entry]:
-    """Return what an attempt took of the request."""
+    """Return the entries of the request in an attempt."""
     known = {state.page.page_id: state for state in states}
     return [
         entry
@@ -129,7 +130,7 @@ def _carried(attempt: Attempt, states: list[PageState], request_id: str) -> list
 
 
 def _row(attempt: Attempt, entries: list[Entry]) -> tuple[str, str, str, str, str]:
-    """Return when, how far, which run, how many of the run's items are the request's, and how."""
+    """Return the time, state, run, share of the items, and outcome of an attempt."""
     own = _items(entries) - attempt.rejected
     share = f"{len(own)} of {attempt.item_count - len(attempt.rejected)}"
     return (
@@ -142,7 +143,7 @@ def _row(attempt: Attempt, entries: list[Entry]) -> tuple[str, str, str, str, st
 
 
 def _outcome(attempt: Attempt, entries: list[Entry]) -> Iterator[str]:
-    """Yield Arena's status or ours, the error, and how many items Arena refused by name."""
+    """Yield the status with its error, and the number of items that Arena refused."""
     result = attempt.result
     if result:
         status = result.status or result.outcome.value
@@ -150,7 +151,7 @@ def _outcome(attempt: Attempt, entries: list[Entry]) -> Iterator[str]:
         yield f"{status}: {error}" if error else status
     refused = _items(entries) & attempt.rejected
     if refused:
-        yield f"{len(refused)} refused by Arena, see the dead-letter queue"
+        yield f"{len(refused)} refused by Arena (see the dead-letter queue)"
 
 
 def _items(entries: list[Entry]) -> set[ItemGuid]:

@@ -1,4 +1,4 @@
-"""Say why a request is still pending, from what the ledger knows: sentences with times in UTC."""
+"""Explains from the ledger why a request is pending, in sentences with times in UTC."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def reasons(ledger: Ledger, groups: Collection[Group], now: float) -> Iterator[str]:
-    """Yield what holds up the pending items of these groups: definition, slot, session, budget."""
+    """Yield why the pending items of these groups wait: definition, lease, session, or budget."""
     known = ledger.definitions.read_many(group.export_guid for group in groups)
     trials = ledger.definitions.trials()
     for definition in known.values():
@@ -37,16 +37,16 @@ def reasons(ledger: Ledger, groups: Collection[Group], now: float) -> Iterator[s
     lease = ledger.lease.read()
     budget = ledger.budget.read()
     if lease.state is not SlotState.IDLE:
-        yield _of_taken_slot(ledger, lease, now)
+        yield _of_held_lease(ledger, lease, now)
     elif lease.not_before > now:
-        yield _of_resting_slot(lease)
+        yield _of_delayed_lease(lease)
     elif any(_may_go(known[group.export_guid], group, now) for group in groups):
-        yield _of_free_slot(budget)
+        yield _of_idle_lease(budget)
     else:
         yield "No run is in progress."
     yield from _of_session(ledger.session.read(), now)
     if budget.spent_until > now:
-        yield f"The day's Arena requests are spent, until {zulu(budget.spent_until)}."
+        yield f"The day's Arena requests are used up until {zulu(budget.spent_until)}."
 
 
 def _may_go(definition: Definition, group: Group, now: float) -> bool:
@@ -58,20 +58,20 @@ def _of_definition(definition: Definition, now: float) -> Iterator[str]:
     if definition.refusals:
         at = f"at {zulu(definition.not_before)}"
         yield (
-            f"Arena refuses export definition {definition.export_guid} (refusals in a row: "
-            f"{definition.refusals}); it is tried again "
-            f"{at if definition.not_before > now else 'when the slot is free'}. "
+            f"Arena refuses export definition {definition.export_guid} (consecutive refusals: "
+            f"{definition.refusals}). The next attempt follows "
+            f"{at if definition.not_before > now else 'when the lease is free'}. "
             'Arena\'s answer is in the log lines "export definition refused".'
         )
     elif definition.unknown_at:
         yield (
-            f"Arena does not know export definition {definition.export_guid}; it is tried once "
-            f"more, not before {zulu(definition.not_before)}, and then its requests are rejected."
+            f"Arena does not know export definition {definition.export_guid}. After one more "
+            f"attempt, not before {zulu(definition.not_before)}, its requests are rejected."
         )
     elif definition.not_before > now:
         yield (
-            f"Attempts for export definition {definition.export_guid} failed "
-            f"{definition.failures} times in a row; the next one is made at "
+            f"The last {definition.failures} attempts for export definition "
+            f"{definition.export_guid} failed. The next one follows at "
             f"{zulu(definition.not_before)}."
         )
 
@@ -84,33 +84,31 @@ def _of_trials(definition: Definition) -> str:
 
 
 def _of_suspects(definition: Definition, now: float) -> str:
-    text = (
-        "An attempt with these items did not succeed: they go again by themselves, then in halves"
-    )
+    text = "An attempt with these items failed. They are retried separately, then in halves"
     if definition.suspects_not_before <= now:
         return f"{text}."
     return (
-        f"{text}, not before {zulu(definition.suspects_not_before)} (attempts for export "
-        f"definition {definition.export_guid} that failed in a row: {definition.failures})."
+        f"{text}, not before {zulu(definition.suspects_not_before)} (consecutive failed "
+        f"attempts for export definition {definition.export_guid}: {definition.failures})."
     )
 
 
-def _of_taken_slot(ledger: Ledger, lease: Lease, now: float) -> str:
+def _of_held_lease(ledger: Ledger, lease: Lease, now: float) -> str:
     if lease.attempt_id is None:
-        return f"The next run is being put together, until {zulu(lease.held_until)} at most."
+        return f"The next run is being prepared, until {zulu(lease.held_until)} at the latest."
     attempt = ledger.lease.attempt(lease.attempt_id)
     run = f"{f'run {attempt.run_guid}' if attempt.run_guid else 'an attempt'} {_contents(attempt)}"
     if attempt.state is AttemptState.ENDED:
-        return f"The slot is taken: {run} has ended, and is being published."
+        return f"The lease is held: {run} has ended and is being published."
     if lease.state is SlotState.RUNNING:
-        return f"The slot is taken: {run} is in progress since {zulu(attempt.started_at)}."
+        return f"The lease is held: {run} has been in progress since {zulu(attempt.started_at)}."
     later = lease.held_until > now
-    when = f"at {zulu(lease.held_until)}" if later else "by the next reconcile, within a minute"
+    when = f"at {zulu(lease.held_until)}" if later else "at the next reconcile, within a minute"
     return (
-        f"The slot is taken: a POST {_contents(attempt)} was sent at {zulu(attempt.sent_at)}, and "
-        f"its answer is not known. Whether it started a run is looked up {when} "
-        f"(looks that found none: {attempt.looks} of {LOOKS_THAT_SUFFICE}; looks that "
-        f"failed: {lease.failed_looks})."
+        f"The lease is held: a POST {_contents(attempt)} was sent at {zulu(attempt.sent_at)}, and "
+        f"its outcome is unknown. The next search for its run follows {when} "
+        f"(searches without a result: {attempt.looks} of {LOOKS_THAT_SUFFICE}; failed "
+        f"searches: {lease.failed_looks})."
     )
 
 
@@ -120,33 +118,31 @@ def _contents(attempt: Attempt) -> str:
     return f"of export definition {attempt.group.export_guid} ({what})"
 
 
-def _of_resting_slot(lease: Lease) -> str:
-    text = f"No run is in progress, and none is started before {zulu(lease.not_before)}"
+def _of_delayed_lease(lease: Lease) -> str:
+    text = f"No run is in progress, and none starts before {zulu(lease.not_before)}"
     if lease.busy:
-        return (
-            f"{text}: another export is in progress in Arena (answers 3144 in a row: {lease.busy})."
-        )
+        return f"{text}: another export is in progress in Arena (3144 answers: {lease.busy})."
     return f"{text}."
 
 
-def _of_free_slot(budget: Budget) -> str:
+def _of_idle_lease(budget: Budget) -> str:
     left = ""
     if budget.remaining is not None:
         reset = f", reset at {zulu(budget.resets_at)}" if budget.resets_at else ""
         left = f" ({budget.remaining} at {zulu(budget.seen_at)}{reset})"
     return (
-        "No run is in progress; the next reconcile, within a minute, starts one, unless "
-        f"ExportsPaused is true or the requests left{left} are down to RequestBudgetReserve."
+        "No run is in progress. The next reconcile, within a minute, starts one, unless "
+        f"ExportsPaused is true or the remaining requests{left} are down to RequestBudgetReserve."
     )
 
 
 def _of_session(session: SessionState, now: float) -> Iterator[str]:
     if session.refused_code == "CredentialsUnreadable":
-        yield "The credentials secret cannot be read; it is tried again at each reconcile."
+        yield "The credentials secret cannot be read. Every reconcile tries again."
     elif session.refused_version:
         yield (
-            f"The login was refused ({session.refused_code}); it is tried again when the "
-            "credentials secret has a new version."
+            f"The login was refused ({session.refused_code}). It is retried when the credentials "
+            "secret has a new version."
         )
     elif session.not_before > now:
-        yield f"If Arena's session has ended, there is no login before {zulu(session.not_before)}."
+        yield f"If the session has ended, the next login is not before {zulu(session.not_before)}."

@@ -1,4 +1,4 @@
-"""`python -m infra.simulator`: serves the Arena simulator."""
+"""Entry point of `python -m infra.simulator`."""
 
 import click
 
@@ -30,7 +30,7 @@ def main(  # noqa: PLR0913 - one for each option
     password: str,
     workspace_id: int,
 ) -> None:
-    """Serve the Arena simulator; port 0 takes a free one and prints it."""
+    """Serve the Arena simulator and print its address. With port 0, any free port is used."""
     settings = Settings(created_seconds=created_seconds, running_seconds=run_seconds)
     start = Start(email, password, workspace_id, request_limit, settings)
     serve(create_app(start), host, port)

@@ -1,4 +1,4 @@
-"""Users and their sessions: one for each user, gone 90 minutes after its last use."""
+"""Users and their sessions: one for each user, which ends 90 minutes after its last use."""
 
 import string
 from collections.abc import Mapping
@@ -9,35 +9,35 @@ from infra.simulator import names
 from infra.simulator.errors import ArenaError
 from infra.simulator.settings import Settings, Start
 
-BAD_TRIES_ALLOWED = 5
+MAX_FAILED_LOGINS = 5
 LOCK_SECONDS = 300.0
 _GUID_LETTERS = string.ascii_uppercase + string.digits
 
 
 def new_guid(rng: Random) -> str:
-    """Make up a GUID of the usual 20 characters."""
+    """Generate a GUID of the usual 20 characters."""
     return "".join(rng.choices(_GUID_LETTERS, k=20))
 
 
 @dataclass(slots=True)
 class User:
-    """Somebody who can log in."""
+    """A user who can log in."""
 
     guid: str
     email: str
     full_name: str
     password: str
-    bad_tries: int = 0
+    failed_logins: int = 0
     locked_until: float = 0.0
     session_id: str | None = None
     session_used_at: float = 0.0
 
 
 class Accounts:
-    """Who may log in, and whose session is in force."""
+    """The users and their current sessions."""
 
     def __init__(self, start: Start, rng: Random) -> None:
-        """Open the machine user's account and that of a person beside it."""
+        """Create the machine user and one other person."""
         self._rng = rng
         self._workspace_id = start.workspace_id
         self.machine = User("USERMACHINE000000001", start.email, "Machine User", start.password)
@@ -54,12 +54,12 @@ class Accounts:
         return self.machine, self.foreign
 
     def login(self, body: object, now: float, settings: Settings) -> dict[str, object]:
-        """Start a session, which ends the user's session before it.
+        """Start a session, which ends the user's previous session.
 
-        The request limit stands in the answer too, but it is the budget's to add.
+        The caller adds the request limit to the answer.
         """
-        user = self._recognised(body, now)
-        user.bad_tries = 0
+        user = self._authenticate(body, now)
+        user.failed_logins = 0
         self.end(user)
         user.session_id = self._new_session_id()
         user.session_used_at = now
@@ -71,7 +71,7 @@ class Accounts:
         }
 
     def user_of(self, session_id: str | None, now: float, settings: Settings) -> User:
-        """Return whose session it is and note its use; raise code 401 for a dead one."""
+        """Return the user of a session and record its use; raise code 401 for a dead session."""
         user = self._by_session.get(session_id or "")
         if user is None:
             raise ArenaError(401)
@@ -88,23 +88,23 @@ class Accounts:
             user.session_id = None
 
     def session_count(self, now: float, settings: Settings) -> int:
-        """Count the sessions that are in force."""
+        """Count the current sessions."""
         oldest = now - settings.session_idle_seconds
         return sum(user.session_used_at > oldest for user in self._by_session.values())
 
-    def _recognised(self, body: object, now: float) -> User:
+    def _authenticate(self, body: object, now: float) -> User:
         if not isinstance(body, Mapping):
             raise ArenaError(400)
         user = next((user for user in self.users if user.email == body.get("email")), None)
         if user is None:
             raise ArenaError(4001)
-        self._refuse_closed(user, now)
+        self._check_account(user, now)
         if body.get("password") != user.password or not self._is_here(body.get("workspaceId")):
-            _note_bad_try(user, now)
+            _count_failed_login(user, now)
             raise ArenaError(4001)
         return user
 
-    def _refuse_closed(self, user: User, now: float) -> None:
+    def _check_account(self, user: User, now: float) -> None:
         if now < user.locked_until:
             raise ArenaError(4083)
         if self.refusal is not None:
@@ -117,8 +117,8 @@ class Accounts:
         return f"{new_guid(self._rng)}|{self._workspace_id}|{new_guid(self._rng).lower()}="
 
 
-def _note_bad_try(user: User, now: float) -> None:
-    user.bad_tries += 1
-    if user.bad_tries >= BAD_TRIES_ALLOWED:
-        user.bad_tries = 0
+def _count_failed_login(user: User, now: float) -> None:
+    user.failed_logins += 1
+    if user.failed_logins >= MAX_FAILED_LOGINS:
+        user.failed_logins = 0
         user.locked_until = now + LOCK_SECONDS

@@ -1,4 +1,4 @@
-"""Arena's addresses: which operation a method and a path stand for."""
+"""Arena's addresses: the operation for a method and a path."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ _MATCHER = _ADDRESSES.bind("simulator")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What a request is for, the GUIDs in its path, and the code if there is no such address."""
+    """The purpose of a request, the GUIDs in its path, and the error code of an unknown address."""
 
     purpose: str
     guids: Mapping[str, str] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Address:
 
 
 def find_address(method: str, path: str) -> Address:
-    """Return the address; one with a refusal where the path or the method is unknown."""
+    """Return the address; for an unknown path or method, one with a refusal."""
     try:
         purpose, guids = _MATCHER.match(path, method)
     except MethodNotAllowed:

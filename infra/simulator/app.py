@@ -19,30 +19,30 @@ _METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 
 class _OrderedJson(DefaultJSONProvider):
-    """Keeps the order in which the control interface writes its keys."""
+    """Preserves the order of the control interface's keys."""
 
     sort_keys = False
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the application takes from the world: time, chance, and how to wait."""
+class Environment:
+    """The clock, the random numbers, and the sleep function of the application."""
 
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     rng: Random | None = None
 
 
-def create_app(start: Start | None = None, surroundings: Surroundings | None = None) -> Flask:
-    """Return a simulator of its own, with a fresh workspace."""
-    world = surroundings or Surroundings()
-    workspace = Workspace(world.clock, world.rng or Random(), start)  # noqa: S311 - not a secret
+def create_app(start: Start | None = None, environment: Environment | None = None) -> Flask:
+    """Return a simulator with a fresh workspace."""
+    environment = environment or Environment()
+    workspace = Workspace(environment.clock, environment.rng or Random(), start)  # noqa: S311 - not a secret
     lock = Lock()
     app = Flask("simulator", static_folder=None)
     app.config["PROPAGATE_EXCEPTIONS"] = True
     app.json = _OrderedJson(app)
     app.register_blueprint(control_blueprint(workspace, lock))
-    _add_arena(app, Gateway(workspace), lock, world.sleep)
+    _add_arena(app, Gateway(workspace), lock, environment.sleep)
     return app
 
 
@@ -51,13 +51,13 @@ def _add_arena(app: Flask, gateway: Gateway, lock: Lock, sleep: Callable[[float]
     @app.route("/<path:path>", methods=_METHODS, provide_automatic_options=False)
     def arena(path: str) -> Response:  # noqa: ARG001 - the gateway reads the whole path itself
         """Answer any address outside the control interface as Arena would."""
-        asked = _request()
+        received = _request()
         with lock:
-            fault = gateway.take_fault(asked)
+            fault = gateway.take_fault(received)
         if fault is not None and fault.delay_before_seconds > 0:
             sleep(fault.delay_before_seconds)
         with lock:
-            answer = gateway.answer(asked, fault)
+            answer = gateway.answer(received, fault)
             compress = _compresses(gateway.workspace.settings.gzip)
             body = answer.body()
         if fault is not None and fault.delay_after_seconds > 0:
@@ -76,7 +76,7 @@ def _request() -> Request:
 
 
 def _headers() -> dict[str, str]:
-    """Return the headers by their names in lower case, the session's as Arena spells it."""
+    """Return the headers by lower-case name, the session header as Arena spells it."""
     headers = {name.lower(): text for name, text in request.headers.items()}
     if "arena-session-id" in headers:
         headers["arena_session_id"] = headers.pop("arena-session-id")
@@ -84,12 +84,12 @@ def _headers() -> dict[str, str]:
 
 
 def _compresses(mode: str) -> bool:
-    asked = "gzip" in request.headers.get("Accept-Encoding", "")
-    return mode == "always" or (mode == "asked" and asked)
+    accepted = "gzip" in request.headers.get("Accept-Encoding", "")
+    return mode == "always" or (mode == "asked" and accepted)
 
 
 def _response(answer: Answer, body: bytes, *, compress: bool) -> Response:
-    """Return what is sent; an OSError makes the server close the connection without a word."""
+    """Return the response; an OSError makes the server close the connection without an answer."""
     if answer.dropped:
         raise ConnectionAbortedError
     response = Response(body, answer.status, content_type=answer.content_type)

@@ -1,4 +1,4 @@
-"""The workspace's budget of requests: so many from midnight to midnight, US Pacific time."""
+"""The workspace's daily budget of requests, from midnight to midnight US Pacific time."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ RESET_FORMS: Mapping[str, Callable[[float], str] | None] = MappingProxyType(
     {
         "documented": clock.documented_date,
         "rfc": clock.http_date,
-        "zulu": clock.zulu,
+        "zulu": clock.format_utc,
         "zone": clock.zoned_date,
         "joined": clock.joined_date,
         "garbage": lambda _at: "soon, surely",
         "none": None,
     }
 )
-"""How the reset header can be written; `past` and its distance are added by `Budget`."""
+"""The forms of the reset header; `Budget` adds `past`."""
 PAST_SECONDS = 3600.0
 REMAINING_FORMS: Mapping[str, Callable[[int], str] | None] = MappingProxyType(
     {
@@ -32,12 +32,12 @@ REMAINING_FORMS: Mapping[str, Callable[[int], str] | None] = MappingProxyType(
         "none": None,
     }
 )
-"""How the number that is left can be written; `negative` shows -1 in place of 0."""
+"""The forms of the remaining number; `negative` shows -1 instead of 0."""
 
 
 @dataclass(slots=True)
 class Budget:
-    """What is left of the day's requests, and how the answers say so."""
+    """The day's remaining requests, and the form in which answers report them."""
 
     limit: int
     resets_at: float
@@ -51,7 +51,7 @@ class Budget:
         return max(self.limit - self.used, 0)
 
     def refresh(self, now: float) -> None:
-        """Start anew when the reset has passed."""
+        """Restore the full budget if the reset has passed."""
         if now >= self.resets_at:
             self.used = 0
             self.resets_at = clock.next_pacific_midnight(now)
@@ -66,7 +66,7 @@ class Budget:
         self.used += 1
 
     def headers(self, now: float, skew_seconds: float) -> Headers:
-        """Return the two headers that every answer carries, in the form that is set."""
+        """Return the two headers of every answer, in the configured form."""
         write = REMAINING_FORMS[self.remaining_form]
         pairs = (
             ("X-Arena-Requests-Remaining", None if write is None else write(self.remaining)),

@@ -1,4 +1,4 @@
-"""Times as Arena writes them. A time is a float of epoch seconds everywhere else."""
+"""Times in Arena's formats. Everywhere else, a time is a float of epoch seconds."""
 
 import calendar
 import time
@@ -10,18 +10,18 @@ from zoneinfo import ZoneInfo
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 BERLIN = ZoneInfo("Europe/Berlin")
-_ZULU = "%Y-%m-%dT%H:%M:%SZ"
+_UTC = "%Y-%m-%dT%H:%M:%SZ"
 _DOCUMENTED = "%a, %d-%b-%Y %H:%M:%S GMT%z (%Z)"
 
 
-def zulu(at: float) -> str:
+def format_utc(at: float) -> str:
     """Write a time in Arena's form with whole seconds, `2023-03-08T09:32:25Z`."""
-    return time.strftime(_ZULU, time.gmtime(at))
+    return time.strftime(_UTC, time.gmtime(at))
 
 
-def from_zulu(text: str) -> float:
+def parse_utc(text: str) -> float:
     """Read a time in Arena's form; raise ValueError for any other."""
-    return float(calendar.timegm(time.strptime(text, _ZULU)))
+    return float(calendar.timegm(time.strptime(text, _UTC)))
 
 
 def http_date(at: float) -> str:
@@ -35,22 +35,22 @@ def documented_date(at: float) -> str:
 
 
 def zoned_date(at: float) -> str:
-    """Write a time with the name of a zone that no standard of HTTP or mail knows (CET, CEST)."""
+    """Write a time with a zone name that HTTP does not define (CET, CEST)."""
     return datetime.fromtimestamp(at, BERLIN).strftime("%a, %d %b %Y %H:%M:%S %Z")
 
 
 def joined_date(at: float) -> str:
-    """Write a time twice, as a proxy does that joins a header which came twice."""
+    """Write a time twice, as a proxy does when it joins a repeated header."""
     return f"{http_date(at)}, {http_date(at)}"
 
 
 DATE_FORMS: Mapping[str, Callable[[float], str] | None] = MappingProxyType(
     {"rfc": http_date, "zone": zoned_date, "joined": joined_date, "none": None}
 )
-"""How the Date header can be written."""
+"""The forms of the Date header."""
 
 
 def next_pacific_midnight(at: float) -> float:
-    """Return when the next day begins in US Pacific time: the budget starts anew then."""
+    """Return the next midnight in US Pacific time, when the budget resets."""
     tomorrow = datetime.fromtimestamp(at, PACIFIC).date() + timedelta(days=1)
     return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=PACIFIC).timestamp()

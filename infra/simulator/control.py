@@ -10,23 +10,23 @@ from jsonschema.exceptions import ValidationError, best_match
 
 from infra.simulator import control_schemas as schemas
 from infra.simulator import names
-from infra.simulator.criteria import Asked
+from infra.simulator.criteria import RunCriteria
 from infra.simulator.definitions import ExportDefinition
 from infra.simulator.errors import ArenaError
-from infra.simulator.exports import LateRun
+from infra.simulator.exports import RequestedRun
 from infra.simulator.faults import Fault, Queued
 from infra.simulator.runs import RunPlan, Step
 from infra.simulator.workspace import Workspace
 
 Body = Mapping[str, Any]
-_LONGEST_MESSAGE = 500
+_MAX_MESSAGE_LENGTH = 500
 
 
 class ControlError(Exception):
-    """A command that cannot be followed; `field` names what is wrong in its body."""
+    """An invalid command; `field` names the part of its body that is wrong."""
 
     def __init__(self, message: str, field: str = "body", status: int = 400) -> None:
-        """Keep the field, `body` where it is the whole."""
+        """Store the field; `body` stands for the whole body."""
         self.field = field
         self.status = status
         super().__init__(message)
@@ -39,7 +39,7 @@ def set_settings(workspace: Workspace, body: object) -> None:
 
 
 def plan_runs(workspace: Workspace, body: object) -> None:
-    """Say what the next run, or the next `count` runs, shall do."""
+    """Plan the next run, or the next `count` runs."""
     checked = dict(_checked(body, schemas.NEXT_RUNS))
     times = checked.pop("count", 1)
     workspace.exports.plans.extend([_plan(checked)] * times)
@@ -49,22 +49,22 @@ def start_foreign_run(workspace: Workspace, body: object) -> Body:
     """Start a run of another user, which holds the slot for `seconds`; return its GUID."""
     checked = dict(_checked(body, schemas.FOREIGN_RUN))
     definition = _definition(workspace, checked.pop("exportGuid", names.DEFINITION_EXPORT_GUID))
-    asked = _asked(definition, checked.pop("itemGuids", None))
+    criteria = _criteria(definition, checked.pop("itemGuids", None))
     if "seconds" in checked:
         checked |= {"createdSeconds": 0.0, "runningSeconds": checked.pop("seconds")}
-    asked_run = LateRun(workspace.accounts.foreign, definition, asked)
+    requested = RequestedRun(workspace.accounts.foreign, definition, criteria)
     try:
-        run = workspace.start_foreign_run(asked_run, _plan(checked))
+        run = workspace.start_foreign_run(requested, _plan(checked))
     except ArenaError as error:
         raise ControlError(str(error), status=409) from error
     return {"runGuid": run.guid}
 
 
-def turn_run(workspace: Workspace, run_guid: str, body: object) -> None:
-    """Give a run another status at once."""
+def set_run_status(workspace: Workspace, run_guid: str, body: object) -> None:
+    """Change the status of a run immediately."""
     checked = _checked(body, schemas.RUN)
     try:
-        workspace.turn_run(run_guid, checked["status"])
+        workspace.set_run_status(run_guid, checked["status"])
     except ArenaError as error:
         raise ControlError(str(error), "runGuid", status=404) from error
 
@@ -77,12 +77,12 @@ def add_faults(workspace: Workspace, body: object) -> None:
 
 
 def clear_faults(workspace: Workspace) -> None:
-    """Forget the faults that are still to come."""
+    """Remove all queued faults."""
     workspace.faults.queued.clear()
 
 
 def clear_plans(workspace: Workspace) -> None:
-    """Forget what was said about the next runs."""
+    """Remove the plans for the next runs."""
     workspace.exports.plans.clear()
 
 
@@ -93,7 +93,7 @@ def kill_sessions(workspace: Workspace) -> None:
 
 
 def set_budget(workspace: Workspace, body: object) -> None:
-    """Set what is left of the budget, when it starts anew, and how its headers are written."""
+    """Set the remaining budget, its reset time, and the form of its headers."""
     checked, budget, now = _checked(body, schemas.BUDGET), workspace.budget, workspace.now()
     limit = checked.get("limit", budget.limit)
     if checked.get("remaining", 0) > limit:
@@ -116,7 +116,7 @@ def set_account(workspace: Workspace, body: object) -> None:
     machine.password = checked.get("password", machine.password)
     if "lockedSeconds" in checked:
         machine.locked_until = workspace.now() + checked["lockedSeconds"]
-        machine.bad_tries = 0
+        machine.failed_logins = 0
     accounts.refusal = checked.get("refusal", accounts.refusal)
     accounts.answered_workspace_id = checked.get(
         "answeredWorkspaceId", accounts.answered_workspace_id
@@ -124,7 +124,7 @@ def set_account(workspace: Workspace, body: object) -> None:
 
 
 def set_guids(workspace: Workspace, body: object) -> None:
-    """Replace the sets that are named: bad, unknown, poison."""
+    """Replace the named sets: bad, unknown, poison."""
     for name, guids in _checked(body, schemas.GUIDS).items():
         setattr(workspace.exports.guid_sets, name, frozenset(guids))
 
@@ -169,23 +169,23 @@ def _definition(workspace: Workspace, export_guid: str) -> ExportDefinition:
     return definition
 
 
-def _asked(definition: ExportDefinition, item_guids: list[str] | None) -> Asked:
+def _criteria(definition: ExportDefinition, item_guids: list[str] | None) -> RunCriteria:
     if item_guids is None:
-        return Asked(definition.criteria)
+        return RunCriteria(definition.criteria)
     criterion = {"attribute": "guid", "operator": "IS_IN", "value": item_guids}
-    return Asked(((criterion,),), tuple(dict.fromkeys(item_guids)))
+    return RunCriteria(((criterion,),), tuple(dict.fromkeys(item_guids)))
 
 
 def _checked(body: object, schema: schemas.Schema) -> Body:
     error = best_match(Draft202012Validator(schema).iter_errors(body))
     if error is not None:
-        raise ControlError(error.message[:_LONGEST_MESSAGE], _field(error))
-    assert isinstance(body, Mapping)  # noqa: S101 - every schema says so
+        raise ControlError(error.message[:_MAX_MESSAGE_LENGTH], _field(error))
+    assert isinstance(body, Mapping)  # noqa: S101 - every schema requires an object
     return body
 
 
 def _field(error: ValidationError) -> str:
-    """Return where in the body the mistake is, with dots; jsonschema names a key in its text."""
+    """Return the dotted path of the wrong field; jsonschema names some keys only in its message."""
     path = [str(part) for part in error.absolute_path]
     if error.validator in {"additionalProperties", "required"}:
         path += re.findall(r"'([^']*)' (?:was|were|is a required)", error.message)[-1:]

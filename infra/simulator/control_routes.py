@@ -16,7 +16,7 @@ _COMMANDS: tuple[tuple[str, str, Command], ...] = (
     ("PATCH", "/settings", control.set_settings),
     ("POST", "/next-runs", control.plan_runs),
     ("POST", "/foreign-runs", control.start_foreign_run),
-    ("PATCH", "/runs/<run_guid>", control.turn_run),
+    ("PATCH", "/runs/<run_guid>", control.set_run_status),
     ("POST", "/faults", control.add_faults),
     ("PATCH", "/budget", control.set_budget),
     ("PATCH", "/account", control.set_account),
@@ -86,7 +86,7 @@ def _body() -> Any:  # noqa: ANN401 - any JSON; the command's schema says which
 
 
 def _refuse_unknown(path: str) -> Response:
-    """Keep a mistyped command away from Arena's side, where it would cost a request."""
+    """Reject a mistyped command, which would otherwise count as an Arena request."""
     message = f"no such command: {request.method} {path}"
     raise ControlError(message, "path", status=404)
 

@@ -1,4 +1,4 @@
-"""What the bodies of the control interface may hold, as JSON Schema."""
+"""JSON Schemas for the request bodies of the control interface."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the body of a new run may ask for, checked as Arena checks it."""
+"""Reads and checks the criteria of a new run, as Arena does."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,28 +14,28 @@ _FIELDS = ("attribute", "operator", "value")
 
 @dataclass(slots=True)
 class GuidSets:
-    """GUIDs with a meaning of their own; all others are items of the workspace."""
+    """GUIDs with a special meaning; all others are items of the workspace."""
 
     bad: frozenset[str] = field(default=frozenset())
     """Refused with code 3011."""
     unknown: frozenset[str] = field(default=frozenset())
-    """Matched by nothing."""
+    """Match no item."""
     poison: frozenset[str] = field(default=frozenset())
-    """Each run that holds one fails."""
+    """Make every run that contains one fail."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The criteria of a run, and the distinct GUIDs that they name."""
+class RunCriteria:
+    """The criteria of a run, and the distinct GUIDs in them."""
 
     criteria: Criteria
     item_guids: Sequence[str] = ()
 
 
-def read_asked(
+def read_criteria(
     definition: ExportDefinition, body: object, sets: GuidSets, settings: Settings
-) -> Asked:
-    """Read a body; raise the code that it is refused with."""
+) -> RunCriteria:
+    """Read a body; raise the code with which it is refused."""
     given = _criteria_of(body)
     if definition.refusal is not None:
         raise ArenaError(definition.refusal)
@@ -45,7 +45,7 @@ def read_asked(
     item_guids = _item_guids(groups)
     _check_guids(item_guids, sets, settings)
     _check_limit(definition, len(item_guids))
-    return Asked(groups, item_guids)
+    return RunCriteria(groups, item_guids)
 
 
 def _criteria_of(body: object) -> object:
@@ -57,10 +57,10 @@ def _criteria_of(body: object) -> object:
     return body.get("criteria")
 
 
-def _own(definition: ExportDefinition, given: object) -> Asked:
+def _own(definition: ExportDefinition, given: object) -> RunCriteria:
     if given is not None:
         raise ArenaError(3142)
-    return Asked(definition.criteria)
+    return RunCriteria(definition.criteria)
 
 
 def _groups(given: object) -> Criteria:

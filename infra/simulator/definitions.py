@@ -1,4 +1,4 @@
-"""Export definitions: what a run exports, and what a body may ask of it."""
+"""Export definitions: what a run exports, and its limits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ _LINED_VIEWS = frozenset({"BOM", "FILES"})
 
 @dataclass(frozen=True, slots=True)
 class ExportDefinition:
-    """An export definition; it has criteria of its own or none.
+    """An export definition, with or without its own criteria.
 
-    `lines_per_item` is what BOM levels make of one GUID. `max_items` replaces the documented
-    limit. `refusal` is the code that each run of the definition is refused with.
+    `lines_per_item` is the number of lines that BOM levels make of one GUID. `max_items` replaces
+    the documented limit. `refusal` is the code with which every run of the definition is refused.
     """
 
     guid: str
@@ -33,7 +33,7 @@ class ExportDefinition:
 
     @property
     def limit(self) -> tuple[int, int]:
-        """How many lines a run may hold, and the code that says when there are more."""
+        """The maximum number of lines in a run, and the error code for more."""
         lined = not _LINED_VIEWS.isdisjoint(self.views)
         documented, code = (MAX_LINES, 3149) if lined else (MAX_ITEMS, 3148)
         return (documented if self.max_items is None else self.max_items), code

@@ -1,4 +1,4 @@
-"""Arena's error codes, each with its HTTP status and the message that the simulator gives it."""
+"""Arena's error codes, with their HTTP statuses and the simulator's messages."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -49,10 +49,10 @@ _RENUMBERED_BY = 70
 
 
 class ArenaError(Exception):
-    """An answer other than success; several errors can stand in one answer."""
+    """An error answer, which can contain several errors."""
 
     def __init__(self, code: int, *messages: str, status: int | None = None) -> None:
-        """Take the documented status and message of `code` unless others are given."""
+        """Use the documented status and message of `code` unless others are given."""
         default_status, default_message = CODES.get(code, (400, "The request was refused."))
         self.code = code
         self.status = default_status if status is None else status
@@ -60,7 +60,7 @@ class ArenaError(Exception):
         super().__init__(f"{self.status}/{code}: {self.messages[0]}")
 
     def payload(self, *, old_codes: bool = False) -> dict[str, object]:
-        """Return the body, with the codes from before the Winter 2023 release if asked for."""
+        """Return the body; `old_codes` selects the codes from before the Winter 2023 release."""
         code = self.code - _RENUMBERED_BY if old_codes and self.code in _RENUMBERED else self.code
         errors = [{"code": code, "message": message} for message in self.messages]
         return {"status": self.status, "errors": errors}
@@ -78,6 +78,6 @@ def not_found(guid: str) -> ArenaError:
 
 
 def invalid_option(value: object, attribute: str) -> ArenaError:
-    """Return the other use of code 3011: a value that is none of the allowed ones."""
+    """Return code 3011 for a value that is not one of the allowed ones."""
     text = f'The specified value "{value}" is not a valid option for the attribute "{attribute}".'
     return ArenaError(3011, text)

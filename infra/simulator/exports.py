@@ -1,4 +1,4 @@
-"""Export definitions and their runs: the one slot, the deferred runs, and the files."""
+"""Export definitions and their runs: the single slot, the late runs, and the files."""
 
 import heapq
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ from random import Random
 
 from infra.simulator import filters
 from infra.simulator.accounts import User, new_guid
-from infra.simulator.criteria import GUID_FORM, Asked, GuidSets, read_asked
+from infra.simulator.criteria import GUID_FORM, GuidSets, RunCriteria, read_criteria
 from infra.simulator.definitions import ExportDefinition, starting_definitions
 from infra.simulator.errors import ArenaError, invalid_guid, not_found
 from infra.simulator.runs import ENDED, READY, Run, RunPlan, RunStatus
@@ -18,19 +18,19 @@ FILES_KEPT_SECONDS = 60 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class LateRun:
-    """A run that was asked for and will be created later."""
+class RequestedRun:
+    """A run that passed all checks and is not created yet."""
 
     creator: User
     definition: ExportDefinition
-    asked: Asked
+    criteria: RunCriteria
 
 
 class Exports:
     """The workspace's export definitions and all their runs."""
 
     def __init__(self, rng: Random) -> None:
-        """Begin with the three definitions and no run."""
+        """Start with the three definitions and no run."""
         self._rng = rng
         self.definitions = starting_definitions()
         self.guid_sets = GuidSets()
@@ -38,7 +38,7 @@ class Exports:
         self._runs: dict[str, Run] = {}
         self._numbers: dict[str, int] = {}
         self._latest: Run | None = None
-        self._late: list[tuple[float, int, LateRun]] = []
+        self._late: list[tuple[float, int, RequestedRun]] = []
         self._late_order = count()
 
     @property
@@ -52,50 +52,50 @@ class Exports:
         return None if latest is None or latest.status(now) in ENDED else latest
 
     def definition(self, guid: str, settings: Settings) -> ExportDefinition:
-        """Return a definition; raise code 3011 or 3012 where there is none."""
+        """Return a definition; raise code 3011 or 3012 if it does not exist."""
         if guid in self.definitions:
             return self.definitions[guid]
         if settings.unknown_definition_code == 3011 or not GUID_FORM.fullmatch(guid):  # noqa: PLR2004 - an Arena code
             raise invalid_guid(guid)
         raise not_found(guid)
 
-    def ask(
+    def check_request(
         self, creator: User, export_guid: str, body: object, now: float, settings: Settings
-    ) -> LateRun:
-        """Check all that a new run is refused for and return what would be started."""
+    ) -> RequestedRun:
+        """Check everything that a new run can be refused for, and return the requested run."""
         definition = self.definition(export_guid, settings)
         if settings.slot_checked_first:
             self._check_slot(now)
-        asked = read_asked(definition, body, self.guid_sets, settings)
+        criteria = read_criteria(definition, body, self.guid_sets, settings)
         self._check_slot(now)
-        return LateRun(creator, definition, asked)
+        return RequestedRun(creator, definition, criteria)
 
-    def start(self, asked_run: LateRun, now: float, settings: Settings) -> Run:
+    def start(self, requested: RequestedRun, now: float, settings: Settings) -> Run:
         """Create a run; raise code 3144 while another one holds the slot."""
         self._check_slot(now)
         plan = self.plans.pop(0) if self.plans else RunPlan()
-        return self._create(asked_run, plan, now, settings)
+        return self._create(requested, plan, now, settings)
 
     def start_as_planned(
-        self, asked_run: LateRun, plan: RunPlan, now: float, settings: Settings
+        self, requested: RequestedRun, plan: RunPlan, now: float, settings: Settings
     ) -> Run:
-        """Create a run with a plan of its own, which leaves the plans of others alone."""
+        """Create a run with its own plan, and leave the queued plans untouched."""
         self._check_slot(now)
-        return self._create(asked_run, plan, now, settings)
+        return self._create(requested, plan, now, settings)
 
-    def start_late(self, asked_run: LateRun, at: float) -> None:
-        """Create a run when the time comes, unless the slot is taken then."""
-        heapq.heappush(self._late, (at, next(self._late_order), asked_run))
+    def start_late(self, requested: RequestedRun, at: float) -> None:
+        """Create a run at a later time, unless the slot is taken then."""
+        heapq.heappush(self._late, (at, next(self._late_order), requested))
 
     def advance(self, now: float, settings: Settings) -> None:
-        """Create the late runs whose time has come."""
+        """Create the late runs that are due."""
         while self._late and self._late[0][0] <= now:
-            at, _, asked_run = heapq.heappop(self._late)
+            at, _, requested = heapq.heappop(self._late)
             if self.run_in_progress(at) is None:
-                self.start(asked_run, at, settings)
+                self.start(requested, at, settings)
 
     def run(self, export_guid: str, run_guid: str, settings: Settings) -> Run:
-        """Return a definition's run, whoever started it; raise code 3012 where there is none."""
+        """Return a definition's run, whoever started it; raise code 3012 if it does not exist."""
         self.definition(export_guid, settings)
         run = self._runs.get(run_guid)
         if run is None or run.export_guid != export_guid:
@@ -109,7 +109,7 @@ class Exports:
     def age_of_youngest(
         self, export_guid: str, now: float, run_guid: str | None = None
     ) -> float | None:
-        """Return how many seconds ago a run was created, or the definition's youngest one."""
+        """Return the age in seconds of a run, or of the definition's youngest run."""
         ages = [
             now - run.created_at
             for run in self._runs.values()
@@ -132,7 +132,7 @@ class Exports:
         now: float,
         settings: Settings,
     ) -> list[Run]:
-        """Return a definition's runs as the filters and the settings of the list ask."""
+        """Return a definition's runs, filtered and sorted by the query and the settings."""
         self.definition(export_guid, settings)
         runs = [
             run
@@ -146,7 +146,7 @@ class Exports:
         return found
 
     def check_file(self, run: Run, file_guid: str, now: float, settings: Settings) -> None:
-        """Raise the code for a file that is not there, or not yet, or no more."""
+        """Raise the code for a file that does not exist, is not ready, or has expired."""
         if not run.is_ready(now) and run.status(now) not in ENDED:
             raise ArenaError(settings.file_not_ready_code)
         ended_at = run.ended_at(now) or now
@@ -160,10 +160,12 @@ class Exports:
         if self.run_in_progress(now) is not None:
             raise ArenaError(3144)
 
-    def _create(self, asked_run: LateRun, plan: RunPlan, now: float, settings: Settings) -> Run:
-        definition, asked = asked_run.definition, asked_run.asked
-        results = self._results_count(definition, asked, plan)
-        poisoned = not self.guid_sets.poison.isdisjoint(asked.item_guids)
+    def _create(
+        self, requested: RequestedRun, plan: RunPlan, now: float, settings: Settings
+    ) -> Run:
+        definition, criteria = requested.definition, requested.criteria
+        results = self._results_count(definition, criteria, plan)
+        poisoned = not self.guid_sets.poison.isdisjoint(criteria.item_guids)
         end = RunStatus.FAILED if poisoned else RunStatus.COMPLETE
         files = plan.files if plan.files is not None else min(results, 1)
         number = self._numbers[definition.guid] = self._numbers.get(definition.guid, 0) + 1
@@ -171,9 +173,9 @@ class Exports:
             guid=new_guid(self._rng),
             number=number,
             export_guid=definition.guid,
-            creator=asked_run.creator,
-            criteria=asked.criteria,
-            item_guids=asked.item_guids,
+            creator=requested.creator,
+            criteria=criteria.criteria,
+            item_guids=criteria.item_guids,
             created_at=now,
             results_count=results,
             timeline=plan.timeline(settings, end, now),
@@ -184,10 +186,12 @@ class Exports:
         self._runs[run.guid] = self._latest = run
         return run
 
-    def _results_count(self, definition: ExportDefinition, asked: Asked, plan: RunPlan) -> int:
+    def _results_count(
+        self, definition: ExportDefinition, criteria: RunCriteria, plan: RunPlan
+    ) -> int:
         if plan.criteria_results_count is not None:
             return plan.criteria_results_count
-        if not asked.item_guids:
+        if not criteria.item_guids:
             return definition.matched_items
         unknown = self.guid_sets.unknown
-        return sum(guid not in unknown for guid in asked.item_guids) * definition.lines_per_item
+        return sum(guid not in unknown for guid in criteria.item_guids) * definition.lines_per_item

@@ -1,4 +1,4 @@
-"""Faults: what goes wrong with the requests that match, once, for a while, or always."""
+"""Faults that hit matching requests once, for a while, or always."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Which requests it is for, and what happens to them.
+    """The requests that a fault hits, and what happens to them.
 
     A request matches by method and path and, where they are given: if its query has one of
     `parameters` (`*`: any), if its body names one of `item_guids`, if its body is longer than
@@ -24,7 +24,7 @@ class Fault:
     The request waits `delay_before_seconds`, does its work if `work` is true, and waits
     `delay_after_seconds`. The answer is the work's own, changed by `truncate`, `leave_out` and
     `headers`, or the one that `status`, `code`, `message` and `body` describe; `drop` closes the
-    connection without an answer. `late_seconds` lets a POST of a run create it that much later.
+    connection without an answer. `late_seconds` makes a POST of a run create it that much later.
     """
 
     method: str = "*"
@@ -53,13 +53,13 @@ class Fault:
 
     @property
     def answers(self) -> bool:
-        """Tell whether the fault brings an answer of its own."""
+        """Return whether the fault replaces the answer."""
         return not (self.status is None and self.code is None and self.body is None)
 
     def matches(self, request: Request, age_of: Callable[[Request], float | None]) -> bool:
-        """Tell whether the fault is for this request.
+        """Return whether the fault hits this request.
 
-        `age_of` gives the age in seconds of the youngest run that a request reads, None if none.
+        `age_of` returns the age in seconds of the youngest run that a request reads, or None.
         """
         return (
             self.method in {"*", request.method}
@@ -91,10 +91,10 @@ class Fault:
 
 @dataclass(slots=True)
 class Queued:
-    """A fault that waits for its requests: `skip` matches pass, then it acts `times`.
+    """A queued fault: `skip` matches pass, then it acts `times`.
 
-    `times` is None for a fault that acts on every match; `ends_at` (epoch seconds) is None for one
-    that no time ends.
+    `times` is None for a fault that acts on every match; `ends_at` (epoch seconds) is None for
+    one without an end time.
     """
 
     fault: Fault
@@ -105,7 +105,7 @@ class Queued:
 
 @dataclass(slots=True)
 class FaultQueue:
-    """The faults in force and those still to come, the oldest first."""
+    """The active and future faults, the oldest first."""
 
     queued: list[Queued] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""The files of a run: real zips, made when they are asked for and always the same."""
+"""The files of a run: real zips, generated on request and always identical."""
 
 import csv
 import io
@@ -14,13 +14,13 @@ _COLUMNS = ("guid", "number", "name")
 
 
 def file_name(run: Run, file_guid: str) -> str:
-    """Return the name under which a file is offered."""
+    """Return the name of a file."""
     part = run.file_guids.index(file_guid) + 1
     return f"export-{run.number}-{part}.zip"
 
 
 def file_content(run: Run, definition: ExportDefinition, file_guid: str) -> bytes:
-    """Return a zip with one table for each view; a run's files share its items among them."""
+    """Return a zip with one table for each view; a run's items are divided among its files."""
     part, parts = run.file_guids.index(file_guid), len(run.file_guids)
     rows = [_row(guid) for guid in _matched(run)[part::parts]]
     suffix = definition.format.lower()

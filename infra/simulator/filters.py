@@ -1,10 +1,10 @@
-"""The filters of the list of runs."""
+"""Filters for the list of runs."""
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
-from infra.simulator.clock import from_zulu
+from infra.simulator.clock import parse_utc
 from infra.simulator.errors import invalid_option
 from infra.simulator.runs import READY, Run, RunStatus
 
@@ -13,7 +13,7 @@ _BOOLEANS = MappingProxyType({"true": True, "false": False})
 
 
 def apply(runs: Iterable[Run], query: Mapping[str, str], now: float, skew: float) -> list[Run]:
-    """Return the runs that meet every filter; other query parameters are ignored."""
+    """Return the runs that match all filters; other query parameters are ignored."""
     found = list(runs)
     if "status" in query:
         status = _read(query, "status", RunStatus)
@@ -22,10 +22,10 @@ def apply(runs: Iterable[Run], query: Mapping[str, str], now: float, skew: float
         number = _read(query, "number", int)
         found = [run for run in found if run.number == number]
     if "completionDateTimeFrom" in query:
-        first = _read(query, "completionDateTimeFrom", from_zulu)
+        first = _read(query, "completionDateTimeFrom", parse_utc)
         found = [run for run in found if (at := _completed(run, now, skew)) and at >= first]
     if "completionDateTimeTo" in query:
-        last = _read(query, "completionDateTimeTo", from_zulu)
+        last = _read(query, "completionDateTimeTo", parse_utc)
         found = [run for run in found if (at := _completed(run, now, skew)) and at <= last]
     if "latestCompleted" in query and _read(query, "latestCompleted", _BOOLEANS.__getitem__):
         found = _latest_ready(found, now)

@@ -1,7 +1,7 @@
-"""Requests in, answers out: Arena's addresses and rules over the workspace, still without I/O.
+"""Answers HTTP requests from the workspace by Arena's addresses and rules, without I/O.
 
 The order of the checks: budget, size, address and method, content type, session, body, and then
-the operation itself. Everything but login counts against the budget, whatever the answer is.
+the operation itself. Every request except login counts against the budget, whatever the answer.
 """
 
 import json
@@ -16,7 +16,7 @@ from infra.simulator.addresses import Address, find_address
 from infra.simulator.clock import DATE_FORMS, http_date
 from infra.simulator.errors import ArenaError, invalid_guid, not_found
 from infra.simulator.faults import Fault
-from infra.simulator.journal import Record
+from infra.simulator.request_log import Record
 from infra.simulator.workspace import Workspace
 
 Headers = tuple[tuple[str, str], ...]
@@ -29,7 +29,7 @@ _CODES_NAMING_A_GUID: Mapping[int, Callable[[str], ArenaError]] = MappingProxyTy
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request; the names of its headers are in lower case, its path is decoded."""
+    """A request with lower-case header names and a decoded path."""
 
     method: str
     path: str
@@ -40,9 +40,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer; `dropped` says that the connection closes and nothing of it arrives.
+    """An answer; if `dropped`, the connection closes and nothing arrives.
 
-    The status is 0 where the work was not even done.
+    The status is 0 if the request was not processed.
     """
 
     status: int
@@ -60,7 +60,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A request whose address is known: what the operations work on."""
+    """A request to a known address, as the operations receive it."""
 
     request: Request
     guids: Mapping[str, str]
@@ -71,7 +71,7 @@ class Gateway:
     """Answers requests from a workspace."""
 
     def __init__(self, workspace: Workspace) -> None:
-        """Stand before this workspace."""
+        """Answer from this workspace."""
         self.workspace = workspace
         self._operations: Mapping[str, Callable[[User, _Call], Answer]] = {
             "logout": lambda user, _call: Answer(200, workspace.log_out(user)),
@@ -86,7 +86,7 @@ class Gateway:
         }
 
     def take_fault(self, request: Request) -> Fault | None:
-        """Return the fault that waits for this request; its delays are the caller's to keep."""
+        """Return the fault for this request, if any; the caller applies its delays."""
         return self.workspace.faults.take(request, self.workspace.now(), self._age_of_youngest)
 
     def _age_of_youngest(self, request: Request) -> float | None:
@@ -96,13 +96,13 @@ class Gateway:
         return self.workspace.exports.age_of_youngest(**address.guids, now=self.workspace.now())
 
     def answer(self, request: Request, fault: Fault | None = None) -> Answer:
-        """Answer a request and note it in the journal."""
+        """Answer a request and log it."""
         address = find_address(request.method, request.path)
         if fault is None:
             answer = self._arena_answer(request, address)
         else:
             answer = self._faulty_answer(request, address, fault)
-        self._note(request, address, answer, faulted=fault is not None)
+        self._log(request, address, answer, faulted=fault is not None)
         return answer
 
     def _arena_answer(
@@ -149,7 +149,7 @@ class Gateway:
             answer = self._arena_answer(request, address, fault.late_seconds)
         else:
             if fault.counts:
-                self._spend_quietly(address)
+                self._count_request(address)
             answer = Answer(0, content=b"")
         if fault.answers:
             answer = self._described_answer(fault, address)
@@ -180,7 +180,7 @@ class Gateway:
         return (("Retry-After", date if fault.retry_after_form == "date" else f"{seconds:g}"),)
 
     def _without_young_runs(self, answer: Answer, younger_than: float | None) -> Answer:
-        """Leave runs out of a list, as a replica does that lags; all of them for None."""
+        """Leave young runs out of a list, as a lagging replica does; all runs for None."""
         if not isinstance(answer.payload, dict) or "results" not in answer.payload:
             return answer
         latest = self.workspace.now() - (math.inf if younger_than is None else younger_than)
@@ -192,7 +192,7 @@ class Gateway:
         return replace(answer, payload={"count": len(runs), "results": runs})
 
     def _login_page(self) -> Answer:
-        """Return what a gateway answers for a dead session: without Arena's headers and errors."""
+        """Return a gateway's answer to a dead session, without Arena's headers and errors."""
         if self.workspace.settings.dead_session_form == "redirect":
             location = (("Location", "https://login.example.com/sso"),)
             return Answer(302, content=b"", content_type=HTML, headers=location, code=401)
@@ -203,7 +203,7 @@ class Gateway:
         payload = error.payload(old_codes=self.workspace.settings.old_codes)
         return Answer(error.status, payload, code=error.code)
 
-    def _spend_quietly(self, address: Address) -> None:
+    def _count_request(self, address: Address) -> None:
         try:
             if address.purpose != "login":
                 self.workspace.spend_request()
@@ -219,7 +219,7 @@ class Gateway:
         date = (("Date", write(self.workspace.arena_time())),) if write else ()
         return (("Server", "ArenaSolutions"), *date, *self.workspace.budget_headers())
 
-    def _note(self, request: Request, address: Address, answer: Answer, *, faulted: bool) -> None:
+    def _log(self, request: Request, address: Address, answer: Answer, *, faulted: bool) -> None:
         record = Record(
             at=self.workspace.now(),
             purpose=address.purpose,
@@ -231,7 +231,7 @@ class Gateway:
             faulted=faulted,
             dropped=answer.dropped,
         )
-        self.workspace.journal.note(record)
+        self.workspace.request_log.add(record)
 
 
 def _described_error(fault: Fault, code: int, address: Address) -> ArenaError:
@@ -245,7 +245,7 @@ def _described_error(fault: Fault, code: int, address: Address) -> ArenaError:
 
 
 def _overridden(headers: Headers, by: Headers) -> Headers:
-    """Return headers with some of them replaced, and others added."""
+    """Return the headers with `by` replacing or extending them."""
     names = {name.lower() for name, _ in by}
     return (*((name, text) for name, text in headers if name.lower() not in names), *by)
 

@@ -1,4 +1,4 @@
-"""The names that a fresh simulator starts with: one workspace, two users, three definitions."""
+"""The names in a fresh simulator: one workspace, two users, three definitions."""
 
 WORKSPACE_ID = 898698
 WORKSPACE_NAME = "Simulated Workspace"
@@ -8,8 +8,8 @@ FOREIGN_EMAIL = "person@example.com"
 PASSWORD = "simulator"  # noqa: S105 - the simulator's own sample password, printed in its README
 
 DEFAULT_EXPORT_GUID = "EXPDEFAULT0000000001"
-"""An export definition without criteria: each run brings the GUIDs of its items."""
+"""An export definition without criteria: each run specifies its item GUIDs."""
 DEFINITION_EXPORT_GUID = "EXPDEFINITION0000001"
-"""An export definition with criteria of its own: each run's body is `{}`."""
+"""An export definition with its own criteria: the body of each run is `{}`."""
 FILES_EXPORT_GUID = "EXPFILES000000000001"
-"""An export definition without criteria and with the FILES view: 5,000 lines at most."""
+"""An export definition without criteria, with the FILES view: at most 5,000 lines."""

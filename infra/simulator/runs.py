@@ -1,4 +1,4 @@
-"""Export runs: what is planned for them, and where each stands at a given time."""
+"""Export runs: their plans, and their status at a given time."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ ENDED = READY | {RunStatus.FAILED, RunStatus.ABORTED}
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A status and for how long it lasts; the last step of a plan lasts for ever."""
+    """A status and its duration; the last step of a plan has no end."""
 
     status: str
     seconds: float = 0.0
@@ -35,10 +35,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What the next run shall do where it differs from the settings.
+    """How the next run differs from the settings.
 
-    `file_entries` says how `files` lists them: `whole`, the last one `withoutGuid`, or the first
-    one `twice`; `file_entries_seconds` for how long after the end, None for ever.
+    `file_entries` defines how the run lists its files: `whole`, the last one `withoutGuid`, or the
+    first one `twice`, until `file_entries_seconds` after its end, or always for None.
     """
 
     status: str | None = None
@@ -51,7 +51,7 @@ class RunPlan:
     file_entries_seconds: float | None = None
 
     def timeline(self, settings: Settings, end: str, start_at: float) -> list[tuple[float, str]]:
-        """Return when the run enters which status; `end` is its last where none is planned."""
+        """Return when the run enters each status; `end` is the default last status."""
         timeline, at = [], start_at
         for step in self.steps or self._usual_steps(settings, self.status or end):
             timeline.append((at, step.status))
@@ -69,7 +69,7 @@ class RunPlan:
 
 @dataclass(slots=True)
 class Run:
-    """One export run. `timeline` holds when it enters which status, oldest first."""
+    """One export run. `timeline` holds the times at which it enters each status, oldest first."""
 
     guid: str
     number: int
@@ -85,23 +85,20 @@ class Run:
     file_entries_seconds: float | None = None
 
     def status(self, now: float) -> str:
-        """Return the status that the run has at this time."""
+        """Return the status of the run at this time."""
         first = self.timeline[0][1]
         return next((status for at, status in reversed(self.timeline) if at <= now), first)
 
     def ended_at(self, now: float) -> float | None:
-        """Return when the run ended, None while it is in progress."""
+        """Return when the run ended, or None while it is in progress."""
         return next((at for at, status in self.timeline if status in ENDED and at <= now), None)
 
     def is_ready(self, now: float) -> bool:
-        """Tell whether there are results to be fetched."""
+        """Return whether the results are ready."""
         return self.status(now) in READY
 
     def listed_files(self, now: float) -> tuple[str | None, ...]:
-        """Return the GUIDs as `files` lists them: the last one missing, or the first one twice.
-
-        That lasts `file_entries_seconds` from the end of the run on, None for ever.
-        """
+        """Return the GUIDs in the list of files; see `RunPlan` for its forms."""
         seconds = math.inf if self.file_entries_seconds is None else self.file_entries_seconds
         if now >= (self.ended_at(now) or now) + seconds or not self.file_guids:
             return self.file_guids
@@ -111,7 +108,7 @@ class Run:
         }
         return listed.get(self.file_entries, self.file_guids)
 
-    def turn(self, status: str, now: float) -> None:
-        """Give the run another status from now on, whatever was planned."""
+    def set_status(self, status: str, now: float) -> None:
+        """Change the status of the run from now on, whatever was planned."""
         self.timeline = [(at, planned) for at, planned in self.timeline if at <= now]
         self.timeline.append((now, status))

@@ -1,8 +1,8 @@
-"""Serves the application with waitress until it is told to stop.
+"""Serves the application with waitress until it is stopped.
 
-waitress leaves out every header whose name holds an underscore, because a WSGI application cannot
-tell it from one with a hyphen. Arena's session header is `arena_session_id`, so it is let in here,
-and a header that a caller spelt with hyphens is not taken for it.
+waitress drops every header with an underscore in its name, because a WSGI application cannot
+distinguish it from one with a hyphen. Arena's session header is `arena_session_id`, so it is
+accepted here, and a header that is spelled with hyphens is not mistaken for it.
 """
 
 import logging
@@ -25,7 +25,7 @@ _WITH_UNDERSCORES = re.compile(rb"(?im)^arena_session_id:")
 
 
 class _ArenaParser(HTTPRequestParser):  # type: ignore[misc]
-    """Lets Arena's session header in."""
+    """Accepts Arena's session header."""
 
     def parse_header(self, header_plus: bytes) -> None:
         renamed = _WITH_HYPHENS.sub(b"x-not-a-session:", header_plus)
@@ -39,9 +39,9 @@ class _ArenaChannel(HTTPChannel):  # type: ignore[misc]
 
 
 def serve(app: Flask, host: str, port: int) -> None:
-    """Serve on an IPv4 address (port 0: any free one) until SIGTERM or SIGINT.
+    """Serve on an IPv4 address (port 0: any free port) until SIGTERM or SIGINT.
 
-    Prints the address as one line once requests can come in.
+    Prints the address as one line when the server is ready.
     """
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     sockets: dict[int, Any] = {}

@@ -1,4 +1,4 @@
-"""What can be set while the simulator runs: how long runs take, and what Arena leaves open."""
+"""The settings of a running simulator: the duration of runs, and choices that Arena leaves open."""
 
 from dataclasses import dataclass
 
@@ -7,20 +7,20 @@ from infra.simulator import names
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The behaviour of the simulated workspace; each field is a choice that Arena leaves open.
+    """The behaviour of the simulated workspace.
 
-    The control interface's JSON has the same names in camelCase.
+    The control interface's JSON uses the same names in camelCase.
     """
 
     created_seconds: float = 0.5
     running_seconds: float = 3.0
     criteria_shape: str = "array"
-    """`array`: runs echo one array of criteria; `groups`: an array of arrays."""
+    """`array`: runs return one array of criteria; `groups`: an array of arrays."""
     bad_guids_named: str = "first"
     """Whether code 3011 names the `first` bad GUID or `all` of them."""
     bad_guid_blanks: bool = False
     slot_checked_first: bool = False
-    """Whether 3144 comes before what the criteria are refused for."""
+    """Whether 3144 is checked before the criteria."""
     unknown_definition_code: int = 3012
     list_shows_others: bool = True
     list_order: str = "newest"
@@ -28,24 +28,24 @@ class Settings:
     session_key: str = "arenaSessionId"
     session_idle_seconds: float = 90 * 60
     dead_session_form: str = "error"
-    """How a dead session shows: as Arena's `error` 401, a `redirect` (302) to a login page, or a
+    """The answer to a dead session: Arena's `error` 401, a `redirect` (302) to a login page, or a
     login `page` with status 200."""
     max_body_bytes: int | None = None
     file_not_ready_code: int = 3017
     file_empty_code: int = 3028
     empty_files: str = "absent"
-    """How a ready run without files shows them: `absent`, `empty` (a list) or `null`."""
+    """The `files` of a ready run without files: `absent`, `empty` (a list) or `null`."""
     old_codes: bool = False
     clock_skew_seconds: float = 0.0
     date_form: str = "rfc"
-    """How the Date header is written: `rfc`, with an unknown `zone`, twice (`joined`), `none`."""
+    """The form of the Date header: `rfc`, with an unknown `zone`, twice (`joined`), or `none`."""
     gzip: str = "asked"
-    """Whether answers come compressed: `never`, when `asked` for, or `always`."""
+    """Whether answers are compressed: `never`, when `asked` for, or `always`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a simulator starts with and goes back to when it is reset."""
+    """The state of a simulator at its start and after a reset."""
 
     email: str = names.MACHINE_EMAIL
     password: str = names.PASSWORD

@@ -1,13 +1,13 @@
-"""What the control interface tells about the workspace: never a session id or a password."""
+"""The state that the control interface shows, without session ids and passwords."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from infra.simulator.clock import zulu
+from infra.simulator.clock import format_utc
 from infra.simulator.faults import Queued
-from infra.simulator.journal import Journal, Record
+from infra.simulator.request_log import Record, RequestLog
 from infra.simulator.runs import Run
 from infra.simulator.workspace import Workspace
 
@@ -15,18 +15,18 @@ View = dict[str, Any]
 
 
 def state_view(workspace: Workspace, latest: int | None = None) -> View:
-    """Return everything but the GUIDs of the runs' items; `latest` limits the request log."""
+    """Return everything except the item GUIDs of runs; `latest` limits the request log."""
     now = workspace.now()
     slot = workspace.exports.run_in_progress(now)
     sets = asdict(workspace.exports.guid_sets)
     return {
-        "now": zulu(now),
+        "now": format_utc(now),
         "slot": None if slot is None else slot.guid,
         "runs": [_run_view(run, now) for run in workspace.exports.runs],
         "sessions": workspace.accounts.session_count(now, workspace.settings),
         "budget": _budget_view(workspace, now),
-        "counts": _counts_view(workspace.journal),
-        "requests": [_record_view(record) for record in _latest(workspace.journal, latest)],
+        "counts": _counts_view(workspace.request_log),
+        "requests": [_record_view(record) for record in _latest(workspace.request_log, latest)],
         "settings": _camel(asdict(workspace.settings)),
         "plannedRuns": len(workspace.exports.plans),
         "faults": [_fault_view(queued) for queued in workspace.faults.queued],
@@ -36,7 +36,7 @@ def state_view(workspace: Workspace, latest: int | None = None) -> View:
 
 
 def runs_view(workspace: Workspace) -> View:
-    """Return every run with the GUIDs of its items."""
+    """Return every run with its item GUIDs."""
     now = workspace.now()
     runs = workspace.exports.runs
     return {"runs": [_run_view(run, now) | {"itemGuids": run.item_guids} for run in runs]}
@@ -53,8 +53,8 @@ def _run_view(run: Run, now: float) -> View:
         "itemCount": len(run.item_guids),
         "criteriaResultsCount": run.results_count,
         "fileGuids": run.file_guids,
-        "creationDateTime": zulu(run.created_at),
-        "completionDateTime": None if ended_at is None else zulu(ended_at),
+        "creationDateTime": format_utc(run.created_at),
+        "completionDateTime": None if ended_at is None else format_utc(ended_at),
         "createdAt": run.created_at,
         "endedAt": ended_at,
     }
@@ -63,21 +63,24 @@ def _run_view(run: Run, now: float) -> View:
 def _budget_view(workspace: Workspace, now: float) -> View:
     budget = workspace.budget
     budget.refresh(now)
-    view = asdict(budget) | {"remaining": budget.remaining, "resets_at": zulu(budget.resets_at)}
+    view = asdict(budget) | {
+        "remaining": budget.remaining,
+        "resets_at": format_utc(budget.resets_at),
+    }
     return _camel(view)
 
 
-def _counts_view(journal: Journal) -> View:
+def _counts_view(request_log: RequestLog) -> View:
     return {
-        "total": journal.total,
-        "byPurpose": dict(journal.by_purpose),
-        "byStatus": dict(journal.by_status),
-        "byCode": dict(journal.by_code),
+        "total": request_log.total,
+        "byPurpose": dict(request_log.by_purpose),
+        "byStatus": dict(request_log.by_status),
+        "byCode": dict(request_log.by_code),
     }
 
 
-def _latest(journal: Journal, latest: int | None) -> list[Record]:
-    records = list(journal.records)
+def _latest(request_log: RequestLog, latest: int | None) -> list[Record]:
+    records = list(request_log.records)
     return records if latest is None else records[max(len(records) - latest, 0) :]
 
 

@@ -1,10 +1,10 @@
-"""JSON as its standard has it: Python's reader alone would let NaN and Infinity pass."""
+"""Standard JSON: Python's parser alone would accept NaN and Infinity."""
 
 import json
 
 
 def loads(text: bytes) -> object:
-    """Read JSON; raise ValueError for all that is not, also for what is nested too deeply."""
+    """Parse JSON; raise ValueError if it is invalid or nested too deeply."""
     try:
         parsed: object = json.loads(text.decode(), parse_constant=_refuse)
     except RecursionError as error:

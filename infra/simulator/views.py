@@ -1,8 +1,8 @@
-"""How runs, definitions and files look in Arena's answers."""
+"""Runs, definitions, and files in the form of Arena's answers."""
 
 from collections.abc import Mapping
 
-from infra.simulator.clock import zulu
+from infra.simulator.clock import format_utc
 from infra.simulator.definitions import Criteria, ExportDefinition
 from infra.simulator.runs import Run
 from infra.simulator.settings import Settings
@@ -15,12 +15,12 @@ _EMPTY_FILES: Mapping[str, Mapping[str, object]] = {
 
 
 def run_view(run: Run, now: float, settings: Settings) -> dict[str, object]:
-    """Return a run as Arena shows it; `files` is there once it is ready."""
+    """Return a run as Arena shows it, with `files` when it is ready."""
     ended_at, skew = run.ended_at(now), settings.clock_skew_seconds
     creator = run.creator
     view: dict[str, object] = {
-        "completionDateTime": None if ended_at is None else zulu(ended_at + skew),
-        "creationDateTime": zulu(run.created_at + skew),
+        "completionDateTime": None if ended_at is None else format_utc(ended_at + skew),
+        "creationDateTime": format_utc(run.created_at + skew),
         "creator": {"email": creator.email, "fullName": creator.full_name, "guid": creator.guid},
         "criteria": _criteria_view(run.criteria, settings),
         "criteriaResultsCount": run.results_count,
@@ -30,7 +30,7 @@ def run_view(run: Run, now: float, settings: Settings) -> dict[str, object]:
 
 
 def definition_view(definition: ExportDefinition) -> dict[str, object]:
-    """Return an export definition as Arena shows it, with its most telling fields only."""
+    """Return an export definition as Arena shows it, reduced to its main fields."""
     return {
         "criteria": definition.criteria,
         "format": definition.format,

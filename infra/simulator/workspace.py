@@ -1,10 +1,10 @@
 """The simulated Arena workspace: a model in memory, without threads, sockets or sleeping.
 
-It takes its time from an injected clock (epoch seconds) and everything made up from an injected
+It takes its time from an injected clock (epoch seconds) and all random values from an injected
 `random.Random`, so that the same calls at the same times give the same answers. Nothing happens
-between two calls: what time has brought about is worked out when somebody asks.
+between calls: the effects of time are computed at the next call.
 
-Methods raise `ArenaError` where Arena would refuse, and return what Arena's JSON would hold.
+Methods raise `ArenaError` where Arena would refuse, and return the content of Arena's JSON.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,9 +16,9 @@ from infra.simulator.accounts import Accounts, User
 from infra.simulator.budget import Budget
 from infra.simulator.clock import next_pacific_midnight
 from infra.simulator.errors import not_found
-from infra.simulator.exports import Exports, LateRun
+from infra.simulator.exports import Exports, RequestedRun
 from infra.simulator.faults import FaultQueue
-from infra.simulator.journal import Journal
+from infra.simulator.request_log import RequestLog
 from infra.simulator.runs import Run, RunPlan, RunStatus
 from infra.simulator.settings import Settings, Start
 
@@ -27,7 +27,7 @@ View = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file's content and the name that it is offered under."""
+    """The name and the content of a file."""
 
     name: str
     content: bytes
@@ -40,7 +40,7 @@ class Workspace:
     budget: Budget
     exports: Exports
     faults: FaultQueue
-    journal: Journal
+    request_log: RequestLog
     settings: Settings
 
     def __init__(self, clock: Callable[[], float], rng: Random, start: Start | None = None) -> None:
@@ -51,16 +51,16 @@ class Workspace:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything that happened since the start."""
+        """Return to the state at the start."""
         self.settings = self.start.settings
         self.accounts = Accounts(self.start, self._rng)
         self.budget = Budget(self.start.budget_limit, next_pacific_midnight(self._clock()))
         self.exports = Exports(self._rng)
         self.faults = FaultQueue()
-        self.journal = Journal()
+        self.request_log = RequestLog()
 
     def now(self) -> float:
-        """Return the time, after everything due until then has come about."""
+        """Return the time, after applying everything that is due."""
         now = self._clock()
         self.exports.advance(now, self.settings)
         return now
@@ -74,13 +74,13 @@ class Workspace:
         self.budget.spend(self.now())
 
     def budget_headers(self) -> tuple[tuple[str, str], ...]:
-        """Return the headers that tell what is left of the budget."""
+        """Return the headers that report the remaining budget."""
         now = self.now()
         self.budget.refresh(now)
         return self.budget.headers(now, self.settings.clock_skew_seconds)
 
     def log_in(self, body: object) -> View:
-        """Start a session for whom the body names (`POST /login`)."""
+        """Start a session for the user that the body names (`POST /login`)."""
         answer = self.accounts.login(body, self.now(), self.settings)
         return answer | {"workspaceRequestLimit": self.budget.limit}
 
@@ -102,15 +102,15 @@ class Workspace:
     ) -> View:
         """Start a run (`POST /exports/<GUID>/runs`).
 
-        With `late_seconds` the run is created that much later and the answer is empty: it
-        stands for one that never arrives.
+        With `late_seconds`, the run is created that much later, and the empty answer stands for
+        one that never arrives.
         """
         now = self.now()
-        asked_run = self.exports.ask(user, export_guid, body, now, self.settings)
+        requested = self.exports.check_request(user, export_guid, body, now, self.settings)
         if late_seconds > 0:
-            self.exports.start_late(asked_run, now + late_seconds)
+            self.exports.start_late(requested, now + late_seconds)
             return {}
-        return self._view(self.exports.start(asked_run, now, self.settings))
+        return self._view(self.exports.start(requested, now, self.settings))
 
     def list_runs(self, user: User, export_guid: str, query: Mapping[str, str]) -> View:
         """Return a definition's runs (`GET /exports/<GUID>/runs`), at most `listLimit` of them."""
@@ -124,7 +124,7 @@ class Workspace:
         return self._view(self.exports.own_run(user, export_guid, run_guid, self.settings))
 
     def read_file(self, user: User, export_guid: str, run_guid: str, file_guid: str) -> View:
-        """Return what is known about a file (`GET …/files/<GUID>`)."""
+        """Return the metadata of a file (`GET …/files/<GUID>`)."""
         run, download = self._download(user, export_guid, run_guid, file_guid)
         return {
             "creationDateTime": self._view(run)["completionDateTime"],
@@ -140,19 +140,19 @@ class Workspace:
         run, download = self._download(user, export_guid, run_guid, file_guid)
         now = self.now()
         if run.status(now) == RunStatus.COMPLETE:
-            run.turn(RunStatus.DOWNLOADED, now)
+            run.set_status(RunStatus.DOWNLOADED, now)
         return download
 
-    def start_foreign_run(self, asked_run: LateRun, plan: RunPlan) -> Run:
-        """Start a run that is not ours; raise code 3144 while the slot is taken."""
-        return self.exports.start_as_planned(asked_run, plan, self.now(), self.settings)
+    def start_foreign_run(self, requested: RequestedRun, plan: RunPlan) -> Run:
+        """Start another user's run; raise code 3144 while the slot is taken."""
+        return self.exports.start_as_planned(requested, plan, self.now(), self.settings)
 
-    def turn_run(self, run_guid: str, status: str) -> Run:
-        """Give a run another status from now on; raise code 3012 where there is none."""
+    def set_run_status(self, run_guid: str, status: str) -> Run:
+        """Change the status of a run from now on; raise code 3012 if it does not exist."""
         run = self.exports.any_run(run_guid)
         if run is None:
             raise not_found(run_guid)
-        run.turn(status, self.now())
+        run.set_status(status, self.now())
         return run
 
     def _view(self, run: Run) -> View:

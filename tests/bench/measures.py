@@ -89,7 +89,7 @@ def poll_targets(scores: dict[str, dict[str, policies.Score]]) -> list[Target]:
 def our_outcome(day: Day) -> Outcome:
     """Return what came of a day of ours, in the terms of the rivals."""
     runs = list(day.arena.exports.runs)
-    requests = day.arena.journal
+    requests = day.arena.request_log
     busy = sum(_ended_at(run) - run.created_at for run in runs)
     dollars = sum(prices.bill(day.counts()).values())
     times = [record.at - day.start for record in requests.records]
@@ -155,7 +155,7 @@ RECORDED_WITHIN_SECONDS = 25  # the batching window, a breath, and the calls
 def idle_beyond_detection(day: Day) -> float:
     """Return the longest that the slot idled after the look that saw a run's end, seconds."""
     runs, looks = sorted(day.arena.exports.runs, key=lambda run: run.created_at), {}
-    for record in day.arena.journal.records:
+    for record in day.arena.request_log.records:
         if record.purpose == "poll":
             looks[record.path.rsplit("/", 1)[1]] = record.at
     return max(following.created_at - looks[run.guid] for run, following in pairwise(runs))

@@ -60,7 +60,7 @@ def test_backfill__and_live_items_take_turns() -> None:
 def test_saturation__spends_few_requests_and_leaves_no_slot_idle(most: int, limit: float) -> None:
     """Runs are full, polls are few, the next run follows the look that saw the end."""
     day = measures.saturated(most, 30)
-    assert 1000 * day.arena.journal.total / day.workload.items <= limit
+    assert 1000 * day.arena.request_log.total / day.workload.items <= limit
     assert measures.idle_beyond_detection(day) <= 5
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from infra.local import emulator
 from infra.local.arena import ArenaRun
+from infra.local.demo.samples import guids
 from infra.local.launch import temporary_stack
 from infra.local.stack import Stack
-from infra.local.story.samples import guids
 from infra.local.subscriber import ReceivedEvent, Subscriber
 from tests.support.bad_day import Day, live_through
 

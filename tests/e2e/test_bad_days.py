@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from infra.local.story.tally import COMPLETED, REJECTED
+from infra.local.demo.tally import COMPLETED, REJECTED
 from infra.local.subscriber import ReceivedEvent
 from tests.e2e.conftest import Case
 

@@ -16,11 +16,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.local import emulator, sam
+from infra.local.demo.main import schedule_soon
 from infra.local.launch import arena_service, needed_parameters
 from infra.local.paths import BUILD
 from infra.local.processes import free_port, start_guarded, stop_guarded
 from infra.local.stack import Stack
-from infra.local.story.main import schedule_soon
 from infra.simulator.names import DEFINITION_EXPORT_GUID
 from tests.e2e.conftest import CALM, Case
 

@@ -11,8 +11,8 @@ import requests
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
-from infra.local.story import samples
-from infra.local.story.tally import COMPLETED, Tally
+from infra.local.demo import samples
+from infra.local.demo.tally import COMPLETED, Tally
 from infra.simulator.names import DEFAULT_EXPORT_GUID, DEFINITION_EXPORT_GUID
 from tests.e2e.conftest import MAX_ITEMS_PER_RUN, Case
 

@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.local.aws import REGION, Clients
+from infra.local.demo.tally import COMPLETED
 from infra.local.paths import ROOT
-from infra.local.story.tally import COMPLETED
 from infra.local.subscriber import Subscriber
 from tests.e2e.conftest import PARTNER, Case
 

@@ -210,7 +210,7 @@ def test_fault_15__second_post_follows_as_soon_as_it_may() -> None:
     control.add_faults(world.arena, {**LOST, "work": False})
     world.send(*ITEMS)
     world.settle()
-    first, second = [r.at for r in world.arena.journal.records if r.purpose == "submit"][1:]
+    first, second = [r.at for r in world.arena.request_log.records if r.purpose == "submit"][1:]
     assert 150 <= second - first < 156
     assert exported_once(world)
 
@@ -263,10 +263,10 @@ def test_adoption__does_not_look_before_ninety_seconds() -> None:
     world.send(*ITEMS)
     attempt = attempt_in_slot(world)
     adoption = make_dispatch(world.parts)._adoption
-    before = len(world.arena.journal.records)
+    before = len(world.arena.request_log.records)
     lease = world.ledger.lease.take(world.ledger.lease.read())
     assert adoption.look(lease, attempt) is Finding.OPEN
-    assert len(world.arena.journal.records) == before
+    assert len(world.arena.request_log.records) == before
     assert world.ledger.lease.read().held_until == attempt.sent_at + 90
     world.clock.time = attempt.sent_at + 90
     world.reconcile()

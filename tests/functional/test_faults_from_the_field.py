@@ -17,7 +17,7 @@ from infra.simulator import control
 from tests.support.world import EXPORT, World, assert_exported, item_guid, items
 
 if TYPE_CHECKING:
-    from infra.simulator.journal import Record
+    from infra.simulator.request_log import Record
 
 DAY = 86_400
 BROKEN = "EXPBROKEN00000000001"
@@ -48,7 +48,7 @@ def requests_to(world: World, export_guid: str, purpose: str = "") -> list[Recor
     """Return the requests about a definition's runs, of one purpose or all."""
     return [
         record
-        for record in world.arena.journal.records
+        for record in world.arena.request_log.records
         if f"/{export_guid}/" in record.path and purpose in {"", record.purpose}
     ]
 
@@ -103,7 +103,7 @@ def test_fault_86__firewall_that_lets_small_bodies_pass(status: int) -> None:
     world.settle()
     assert_exported(world, items(1000))
     assert not world.events("rejected")
-    assert len(world.arena.journal.records) < 600
+    assert len(world.arena.request_log.records) < 600
 
 
 @without_a_run
@@ -315,7 +315,7 @@ def test_fault_30__reset_by_arenas_clock_is_waited_for_exactly(skew: int, seed: 
     control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 20})
     reset = world.clock.now() + 20
     world.send(item_guid(1))
-    met = [record.at for record in world.arena.journal.records if record.code == 4084]
+    met = [record.at for record in world.arena.request_log.records if record.code == 4084]
     waits_until = world.ledger.lease.read().not_before
     assert len(met) == 1
     assert reset + 1 <= waits_until <= reset + 32
@@ -350,7 +350,7 @@ def test_fault_30__burst_limit_is_waited_for_as_it_says(form: str, skew: int, pu
     world.settle()
     assert_exported(world, items(3))
     assert world.clock.now() - began < 1800
-    records = list(world.arena.journal.records)
+    records = list(world.arena.request_log.records)
     (met,) = [number for number, record in enumerate(records) if record.status == 429]
     assert records[met + 1].at - records[met].at >= 40
 
@@ -363,7 +363,7 @@ def test_fault_30__burst_limit_that_lasts_is_met_ever_less_often() -> None:
     world.send(*items(3))
     world.settle()
     assert_exported(world, items(3))
-    assert sum(record.status == 429 for record in world.arena.journal.records) <= 15
+    assert sum(record.status == 429 for record in world.arena.request_log.records) <= 15
     assert world.clock.now() - began < 2 * 3600
 
 
@@ -382,7 +382,7 @@ def test_fault_32__reset_that_cannot_be_read_leads_to_a_safe_wait(reset_form: st
     world.send(item_guid(1))
     world.settle()
     assert_exported(world, [item_guid(1)])
-    met = [record.at for record in world.arena.journal.records if record.code == 4084]
+    met = [record.at for record in world.arena.request_log.records if record.code == 4084]
     assert len(met) <= 10
     assert all(later - earlier >= 60 for earlier, later in pairwise(met))
 
@@ -421,7 +421,7 @@ def test_fault_92__negative_number_counts_as_none_left() -> None:
     world.settle()
     assert_exported(world, [item_guid(1)])
     assert world.answers(4084) == 0
-    records = [record for record in world.arena.journal.records if record.purpose != "login"]
+    records = [record for record in world.arena.request_log.records if record.purpose != "login"]
     assert records[1].at >= reset - 5
 
 

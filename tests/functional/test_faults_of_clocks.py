@@ -60,9 +60,9 @@ def test_spent_budget__told_to_a_function_whose_clock_is_behind() -> None:
     control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 5000})
     (state,) = world.executions.started.values()
     assert poll(state, world.parts)["waitSeconds"] >= 900
-    before = len(world.arena.journal.records)
+    before = len(world.arena.request_log.records)
     assert poll(state, world.parts)["waitSeconds"] >= 900
-    assert len(world.arena.journal.records) == before
+    assert len(world.arena.request_log.records) == before
 
 
 def test_look__after_the_machine_user_was_changed() -> None:

@@ -94,7 +94,7 @@ def test_fault_15__post_that_came_to_nothing_is_sent_once_more_after_two_looks()
     world.settle()
     assert_exported(world, items(5))
     assert world.posts() == 2
-    looks = [r for r in world.arena.journal.records if r.purpose == "list"]
+    looks = [r for r in world.arena.request_log.records if r.purpose == "list"]
     assert len(looks) == 6
     assert world.answers(3144) == 0
 
@@ -147,7 +147,7 @@ def test_fault_20__get_that_brings_no_answer_is_tried_again(status: int) -> None
     world.send(*items(3))
     world.settle()
     assert_exported(world, items(3))
-    polls = [r.at for r in world.arena.journal.records if r.purpose == "poll"]
+    polls = [r.at for r in world.arena.request_log.records if r.purpose == "poll"]
     assert len(polls) == 6
     assert polls[2] - polls[0] < 6
     assert polls[3] - polls[2] >= 60

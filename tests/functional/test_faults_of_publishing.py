@@ -42,7 +42,7 @@ def test_fault_38__topic_that_refuses_is_asked_again() -> None:
     world.settle(errors=2)
     assert len(world.events("completed")) == 1
     assert len(world.errors) == 2
-    assert sum(1 for r in world.arena.journal.records if r.purpose == "poll") == 1
+    assert sum(1 for r in world.arena.request_log.records if r.purpose == "poll") == 1
 
 
 def test_fault_38__topic_that_refuses_one_of_several_is_asked_again() -> None:
@@ -64,7 +64,7 @@ def test_fault_38__topic_that_refuses_one_of_several_is_asked_again() -> None:
     parts = {event["id"]: event["data"] for event in world.events("completed")}
     assert len(parts) == 2
     assert sorted(guid for data in parts.values() for guid in data["itemGuids"]) == items(20_000)
-    assert sum(1 for r in world.arena.journal.records if r.purpose == "poll") == 1
+    assert sum(1 for r in world.arena.request_log.records if r.purpose == "poll") == 1
 
 
 def test_fault_39__publish_again_has_the_same_ids(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,7 +196,7 @@ def test_fault_19__unknown_definition_is_rejected_at_the_second_try(code: int) -
     world.send({"exportGuid": "NOSUCHDEFINITION0001", "itemGuids": items(3)})
     assert (world.posts(), world.events("rejected")) == (1, [])
     world.settle()
-    tries = [r.at for r in world.arena.journal.records if r.purpose == "submit"]
+    tries = [r.at for r in world.arena.request_log.records if r.purpose == "submit"]
     assert len(tries) == 2
     assert 60 <= tries[1] - tries[0] < 130
     (rejection,) = world.events("rejected")
@@ -240,6 +240,6 @@ def test_fault_83__unknown_definitions_share_one_post_a_minute_and_200_a_day() -
     world.send(item_guid(2))
     world.run_for(120)
     assert world.exported()[item_guid(2)] == 1
-    tries = [r.at for r in world.arena.journal.records if r.code == 3012]
+    tries = [r.at for r in world.arena.request_log.records if r.code == 3012]
     assert len(tries) == 200
     assert min(later - at for at, later in pairwise(tries)) >= 60

@@ -61,7 +61,7 @@ def test_fault_34__bad_day_rejects_nobody() -> None:
     world.run_for(12 * 3600)
     assert world.posts() <= 24
     assert world.telemetry.metrics["RunsFailed"] == world.posts()
-    sent = [r.at for r in world.arena.journal.records if r.purpose == "submit"]
+    sent = [r.at for r in world.arena.request_log.records if r.purpose == "submit"]
     assert sent[-1] - sent[-2] >= 3600
     control.clear_plans(world.arena)
     world.settle()
@@ -141,7 +141,7 @@ def test_fault_36__overdue_run_is_watched_to_its_end() -> None:
     assert len(world.ledger.requests.heads()) == 1
     world.settle()
     assert_exported(world, [item_guid(1)])
-    polls = [r.at for r in world.arena.journal.records if r.purpose == "poll"]
+    polls = [r.at for r in world.arena.request_log.records if r.purpose == "poll"]
     assert len(polls) < 80
     gaps = [later - earlier for earlier, later in pairwise(polls)]
     assert gaps[-2] <= 3600
@@ -197,7 +197,7 @@ def test_fault_37__file_without_a_guid_is_told_and_the_others_are_published() ->
     (event,) = world.events("completed")
     assert event["data"]["files"] == [{**event["data"]["files"][0], **FIRST}]
     assert world.telemetry.metrics["FilesWithoutGuid"] == 1
-    ended = [r for r in world.arena.journal.records if r.purpose == "poll"]
+    ended = [r for r in world.arena.request_log.records if r.purpose == "poll"]
     assert len(ended) >= 4
 
 

@@ -127,7 +127,7 @@ def test_fault_27__messages_survive_while_secrets_manager_is_down() -> None:
     world.session_secret.read = down  # type: ignore[method-assign]
     assert world.deliver(world.record(*items(3))) == []
     world.run_for(600)
-    assert not world.arena.journal.records
+    assert not world.arena.request_log.records
     world.session_secret.read = real  # type: ignore[method-assign]
     world.settle()
     assert_exported(world, items(3))
@@ -158,5 +158,5 @@ def test_fault_29__run_that_cannot_be_read_pends_again() -> None:
     assert world.telemetry.metrics["RunsUnreadable"] == 1
     assert len(list(world.arena.exports.runs)) == 2
     assert 1 <= world.answers(3144) <= 8
-    polls = [r for r in world.arena.journal.records if r.purpose == "poll"]
+    polls = [r for r in world.arena.request_log.records if r.purpose == "poll"]
     assert len(polls) <= 3

@@ -19,13 +19,13 @@ def test_fault_30__spent_budget_means_no_request_until_the_reset(call: str) -> N
         world.settle()
     control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 20_000})
     reset = world.clock.now() + 20_000
-    before = len(world.arena.journal.records)
+    before = len(world.arena.request_log.records)
     assert world.deliver(world.record(item_guid(2))) == []
     world.run_for(reset - world.clock.now() - 1)
-    assert [r.code for r in list(world.arena.journal.records)[before:]] == [4084]
+    assert [r.code for r in list(world.arena.request_log.records)[before:]] == [4084]
     world.settle()
     assert_exported(world, items(3)[1:])
-    later = [r.at for r in list(world.arena.journal.records)[before + 1 :]]
+    later = [r.at for r in list(world.arena.request_log.records)[before + 1 :]]
     assert reset <= later[0] <= reset + 125
     assert not world.dead_letters.letters
 
@@ -66,6 +66,6 @@ def test_fault_32__odd_reset_header_leads_to_a_safe_wait(form: str, skew: int) -
     world.send(item_guid(1))
     world.settle()
     assert_exported(world, [item_guid(1)])
-    met = [r.at for r in world.arena.journal.records if r.code == 4084]
+    met = [r.at for r in world.arena.request_log.records if r.code == 4084]
     assert len(met) <= 10
     assert all(later - earlier >= 900 for earlier, later in pairwise(met))

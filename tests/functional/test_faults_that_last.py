@@ -26,7 +26,7 @@ HOUR, DAY = 3600, 86_400
 
 def spent_on(world: World, export_guid: str) -> int:
     """Count Arena's requests for one definition."""
-    return sum(1 for r in world.arena.journal.records if f"/{export_guid}/" in r.path)
+    return sum(1 for r in world.arena.request_log.records if f"/{export_guid}/" in r.path)
 
 
 def test_fault_83__post_that_was_not_sent_costs_no_trial() -> None:
@@ -63,11 +63,11 @@ def test_fault_83__new_definition_goes_after_the_others_until_it_has_waited_an_h
         world.at(n * 300, lambda n=n: world.send(item_guid(n)))
     world.at(30, lambda: world.send({"exportGuid": OTHER}))
     world.run_for(HOUR)
-    sent = [r.path for r in world.arena.journal.records if r.purpose == "submit"]
+    sent = [r.path for r in world.arena.request_log.records if r.purpose == "submit"]
     assert len(sent) >= 4
     assert not any(OTHER in path for path in sent)
     world.run_for(HOUR)
-    sent = [r.path for r in world.arena.journal.records if r.purpose == "submit"]
+    sent = [r.path for r in world.arena.request_log.records if r.purpose == "submit"]
     assert any(OTHER in path for path in sent)
 
 

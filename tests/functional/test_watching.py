@@ -118,12 +118,12 @@ def test_poll__no_request_now_is_no_look() -> None:
     """Where the budget forbids it nothing is sent, and nothing counts."""
     world, state = started(runningSeconds=1000)
     control.set_budget(world.arena, {"remaining": 0})
-    before = len(world.arena.journal.records)
+    before = len(world.arena.request_log.records)
     look(world, state)
     waiting = look(world, state)
     assert waiting.polls == 0
     assert waiting.wait_seconds > 60
-    assert len(world.arena.journal.records) == before + 1
+    assert len(world.arena.request_log.records) == before + 1
 
 
 def test_poll__waits_a_hundredth_of_the_time_waited_while_it_may_not_look() -> None:
@@ -139,9 +139,9 @@ def test_poll__attempt_that_is_over_ends_the_execution() -> None:
     """A copy that comes late does nothing."""
     world, state = started()
     world.settle()
-    before = len(world.arena.journal.records)
+    before = len(world.arena.request_log.records)
     assert look(world, state) == replace(state, ended=True)
-    assert len(world.arena.journal.records) == before
+    assert len(world.arena.request_log.records) == before
 
 
 def test_poll__ended_run_is_kept_for_publish() -> None:

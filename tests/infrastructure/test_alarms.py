@@ -1,4 +1,4 @@
-"""Metrics, the alarms and the dashboard that watch them, and the page that explains them."""
+"""Metrics, alarms, and dashboard, and their documentation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RECONCILE_SECONDS = 60
 
 
 def _seconds(function: str, wait: str | None = None) -> int:
-    """Return how long a function and the state after its failure take."""
+    """Return the timeout of a function, plus the wait after its failure."""
     timeout: int = resources("AWS::Lambda::Function")[function]["Timeout"]
     return timeout + (DEFINITION["States"][wait]["Seconds"] if wait else 0)
 
@@ -46,7 +46,7 @@ LONGEST_GAPS = {
     "RunOverdueAlarm": polling.LONGEST_GAP_SECONDS,
     "SessionDuelAlarm": login.COOL_DOWN_SECONDS,
 }
-"""How long a cause that lasts may count nothing."""
+"""The longest time in which a lasting cause counts nothing."""
 HEALING = {
     "RunFailedAlarm": definitions.LONGEST_DOUBT_SECONDS + RECONCILE_SECONDS,
     "ExecutionFailedAlarm": RECONCILE_SECONDS,
@@ -55,7 +55,7 @@ HEALING = {
     "PublishErrorsAlarm": _seconds("PublishFunction", "Wait after a failed publish"),
     "SessionErrorsAlarm": _seconds("SessionFunction") + 2 * RECONCILE_SECONDS,
 }
-"""Alarms on what is retried by itself, and how far apart the errors of a lasting cause may be."""
+"""Alarms on errors that are retried, and the longest time between errors of a lasting cause."""
 
 
 def counted() -> dict[str, str]:
@@ -68,7 +68,7 @@ def counted() -> dict[str, str]:
 
 
 def widgets() -> list[dict[str, Any]]:
-    """Return the dashboard's widgets; what is substituted stands there by its name."""
+    """Return the dashboard's widgets, with the names of substitutions."""
     (dashboard,) = resources("AWS::CloudWatch::Dashboard", "HasDashboard", "HasSchedule").values()
     text, own = dashboard["DashboardBody"]["Fn::Sub"]
     text = text.replace("${ScheduleAlarm}", own["ScheduleAlarm"]["Fn::Sub"])
@@ -87,7 +87,7 @@ def dashboard_metrics() -> list[tuple[str, str, str, str]]:
 
 
 def test_metrics__exist() -> None:
-    """There are some, so that the tests below say something."""
+    """There are metrics and alarms, so that the tests below are not vacuous."""
     assert len(counted()) > 25
     assert len(ALARMS) > 12
     assert len(dashboard_metrics()) > 30
@@ -95,7 +95,7 @@ def test_metrics__exist() -> None:
 
 @pytest.mark.parametrize("name", ALARMS)
 def test_alarm__watches_a_metric_that_exists(name: str) -> None:
-    """One of ours, under the stack's name; or one of AWS, of a resource of the stack."""
+    """The metric is ours, with the stack's name, or an AWS metric of a resource of the stack."""
     alarm = ALARMS[name]
     (dimension,) = alarm["Dimensions"]
     if alarm["Namespace"] == OWN:
@@ -109,7 +109,7 @@ def test_alarm__watches_a_metric_that_exists(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALARMS)
 def test_alarm__tells_somebody_what_to_do(name: str) -> None:
-    """In its description and in a row of the runbook, at its begin and at its end."""
+    """The description and the runbook have instructions, and the topic gets begin and end."""
     alarm = ALARMS[name]
     assert len(alarm["AlarmDescription"].split(". ")) >= 2
     assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlarmTopic"}]
@@ -120,7 +120,7 @@ def test_alarm__tells_somebody_what_to_do(name: str) -> None:
 
 @pytest.mark.parametrize("name", LONGEST_GAPS)
 def test_alarm__lasts_as_long_as_its_cause(name: str) -> None:
-    """It does not call itself over between two tries of something that is still wrong."""
+    """The alarm does not end between two attempts while the cause lasts."""
     alarm = ALARMS[name]
     assert alarm["Threshold"] == 0
     assert alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]) == 1
@@ -130,9 +130,9 @@ def test_alarm__lasts_as_long_as_its_cause(name: str) -> None:
 
 @pytest.mark.parametrize("name", HEALING)
 def test_alarm__of_what_heals_by_itself_needs_two_periods_of_three(name: str) -> None:
-    """One error wakes nobody. A cause that lasts is seen in two of any three periods.
+    """A single error raises no alarm; a lasting cause has errors in two of any three periods.
 
-    That holds when its errors are at most one and a half periods apart.
+    That is true if its errors are at most one and a half periods apart.
     """
     alarm = ALARMS[name]
     assert (alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == (3, 2)
@@ -141,16 +141,16 @@ def test_alarm__of_what_heals_by_itself_needs_two_periods_of_three(name: str) ->
 
 
 def test_alarms__on_errors_are_all_known_to_heal_or_to_need_somebody() -> None:
-    """A new alarm on errors says which it is: everything else here needs a person."""
+    """Every alarm is listed as one that heals by itself or one that needs a person."""
     need_somebody = {
         "BudgetAlarm": "find out who spends the requests, or lower the reserve",
         "DeadLetterAlarm": "fix the cause and send the entries again",
         "DefinitionRefusedAlarm": "fix the definition or the user's right to it",
-        "IntakeWaitingAlarm": "switch the intake on",
+        "IntakeWaitingAlarm": "enable the event source mapping",
         "LoginRefusedAlarm": "change the password",
-        "OldestPendingAlarm": "find out what keeps an item for hours",
+        "OldestPendingAlarm": "find out why an item waits for hours",
         "RunOverdueAlarm": "have Arena's support abort the run",
-        "RunUnreadableAlarm": "give the user its rights back",
+        "RunUnreadableAlarm": "restore the user's access rights",
         "ScheduleDeadLetterAlarm": "send the request again",
         "SessionDuelAlarm": "give whoever logs in a user of their own",
     }
@@ -166,9 +166,9 @@ class DownTable(InMemoryTable):
 
 
 def test_failed_reconcile__measures_nothing() -> None:
-    """So OldestPendingAlarm covers a reconcile that fails and one that never comes alike.
+    """A failed reconcile measures nothing, so OldestPendingAlarm also covers it.
 
-    A submission that fails behind a batch of messages needs no alarm of its own therefore: the next
+    Therefore a submission that fails after a batch of messages needs no alarm of its own: the next
     reconcile does the same work, and its failure is an error of the function.
     """
     world = World(table=DownTable())
@@ -181,7 +181,7 @@ def test_failed_reconcile__measures_nothing() -> None:
 
 
 def test_metrics__are_shown_or_alarmed() -> None:
-    """Each costs $0.30 a month. The page says where each is used, and every one is."""
+    """Every metric is used, because each costs $0.30 a month, and metrics.md lists its uses."""
     shown = {name for namespace, name, *_ in dashboard_metrics() if namespace == OWN}
     alarms: dict[str, list[str]] = {}
     for name, alarm in ALARMS.items():
@@ -195,7 +195,7 @@ def test_metrics__are_shown_or_alarmed() -> None:
 
 
 def test_alarms__know_what_missing_data_means() -> None:
-    """Where silence is no news, the state stays; where each minute is measured, it is an alarm."""
+    """Missing data are an alarm only for the metric that is measured every minute."""
     missing = {
         name: alarm["TreatMissingData"]
         for name, alarm in ALARMS.items()
@@ -211,7 +211,7 @@ def test_alarms__know_what_missing_data_means() -> None:
 
 
 def test_functions__count_under_the_stack_s_name() -> None:
-    """So that two stacks in one account do not add up."""
+    """Metrics have the stack's name, so that two stacks in one account are not added up."""
     for function in resources("AWS::Lambda::Function").values():
         variables = function["Environment"]["Variables"]
         assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
@@ -219,7 +219,7 @@ def test_functions__count_under_the_stack_s_name() -> None:
 
 
 def test_dashboard__shows_metrics_that_exist() -> None:
-    """Of the same kinds as the alarms'."""
+    """The dashboard shows only metrics that exist."""
     for namespace, name, dimension, value in dashboard_metrics():
         if namespace == OWN:
             assert (name in counted(), dimension, value) == (True, "service", "${AWS::StackName}")
@@ -228,7 +228,7 @@ def test_dashboard__shows_metrics_that_exist() -> None:
 
 
 def test_dashboard__answers_in_the_order_of_the_questions() -> None:
-    """On call one asks: is it flowing, what is stuck, how much budget is left, what failed."""
+    """The order is: is it flowing, what is stuck, how much budget is left, what failed."""
     texts = [w["properties"]["markdown"] for w in widgets() if w["type"] == "text"]
     assert [re.findall(r"flowing|stuck|budget|failed", text) for text in texts] == [
         ["flowing"],
@@ -243,7 +243,7 @@ def test_dashboard__answers_in_the_order_of_the_questions() -> None:
 
 
 def test_dashboard__fills_its_grid() -> None:
-    """Of 24 columns, without a gap or an overlap; nothing is cut off."""
+    """The widgets fill 24 columns without gaps and overlaps."""
     cells = [
         (widget["y"] + row, widget["x"] + column)
         for widget in widgets()
@@ -255,7 +255,7 @@ def test_dashboard__fills_its_grid() -> None:
 
 
 def test_metrics_page__describes_every_metric() -> None:
-    """With its unit, and none that does not exist."""
+    """The page describes exactly the metrics that exist, with their units."""
     rows = [row.split("|") for row in METRICS.splitlines() if row.startswith("| `")]
     described = {row[1].strip(" `"): row[2].strip() for row in rows}
     assert len(described) == len(rows)
@@ -263,7 +263,7 @@ def test_metrics_page__describes_every_metric() -> None:
 
 
 def test_runbook__prints_the_lines_that_insights_finds() -> None:
-    """Each result is a line with its values, as the AWS CLI writes rows as text."""
+    """Each result becomes a line with its values, as the AWS CLI formats text."""
     (expression,) = re.findall(r'get-query-results .*--query "([^"]+)"', RUNBOOK)
     results = [
         [
@@ -281,7 +281,7 @@ def test_runbook__prints_the_lines_that_insights_finds() -> None:
 
 
 def test_runbook__keeps_the_parameters_that_it_does_not_set() -> None:
-    """`set_parameter` names every other parameter of the stack, for its value to stay."""
+    """`set_parameter` keeps the values of all other parameters."""
     (expression,) = re.findall(r"--query \"(Stacks\[0\]\.Parameters.+)\"\)$", RUNBOOK, re.MULTILINE)
     parameters = [{"ParameterKey": name} for name in ("LogLevel", "ExportsPaused", "AlarmEmail")]
     found = jmespath.search(
@@ -294,7 +294,7 @@ def test_runbook__keeps_the_parameters_that_it_does_not_set() -> None:
 
 
 def test_runbook__has_the_steps_of_a_first_deployment() -> None:
-    """Seven, in order, and each has a command that shows what it proves."""
+    """There are seven steps in order, each with a command."""
     section = RUNBOOK.split("## A first deployment")[1].split("\n## ")[0]
     assert re.findall(r"^(\d)\. \*\*", section, re.MULTILINE) == list("1234567")
     steps = re.split(r"^\d\. \*\*", section, flags=re.MULTILINE)[1:]
@@ -302,7 +302,7 @@ def test_runbook__has_the_steps_of_a_first_deployment() -> None:
 
 
 def test_runbook__asks_for_lines_that_exist() -> None:
-    """Every message in a query is one that the code logs."""
+    """Every message in a query is a message of the code."""
     queries = re.findall(r"insights '([^']+)'", RUNBOOK)
     assert len(queries) >= 6
     messages = {

@@ -1,4 +1,4 @@
-"""What `make deploy` does, with a SAM CLI and a CloudFormation that only take notes."""
+"""`make deploy` with fakes of the SAM CLI and CloudFormation."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ exit {code}
 
 
 class Terminal(io.StringIO):
-    """A standard input that somebody types into."""
+    """A standard input that is a terminal."""
 
     def isatty(self) -> bool:
-        """Say that somebody is there."""
+        """Return true."""
         return True
 
 
 class FakeCloudFormation:
-    """Knows one stack, and how it stands before and after `sam deploy`."""
+    """A client with one stack, in its states before and after `sam deploy`."""
 
     def __init__(self, *statuses: str | None, alarm_email: str = "") -> None:
-        """Take the statuses that are described, in order; None where there is no stack."""
+        """Store the statuses to describe, in order; None means no stack."""
         self._statuses = list(statuses)
         self._alarm_email = alarm_email
         self._described = 0
 
     def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
-        """Return the stack as it stands now."""
+        """Return the stack in its current state."""
         status = self._statuses.pop(0)
         if status is None:
             error = {"Code": "ValidationError", "Message": f"Stack {StackName} does not exist"}
@@ -55,7 +55,7 @@ class FakeCloudFormation:
         return {"Stacks": [stack | {"Parameters": parameters}]}
 
     def describe_stack_resources(self, StackName: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
-        """Return the two resources that are asked for."""
+        """Return the two requested resources."""
         names = {"Ledger": "DELETE_SKIPPED", "SessionFunction": "CREATE_COMPLETE"}
         return {
             "StackResources": [
@@ -71,7 +71,7 @@ class FakeCloudFormation:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Deploy; return the exit code, SAM's arguments ([] where it was not called) and the output."""
+    """Deploy; return the exit code, SAM's arguments ([] if it was not called), and the output."""
 
     def deployed(
         cloudformation: FakeCloudFormation, *arguments: str, typed: str | None = None, code: int = 0
@@ -96,7 +96,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 
 
 def values(arguments: list[str], option: str) -> list[str]:
-    """Return the values of an option of SAM's that takes many."""
+    """Return the values of an option with several values."""
     if option not in arguments:
         return []
     following = arguments[arguments.index(option) + 1 :]
@@ -105,7 +105,7 @@ def values(arguments: list[str], option: str) -> list[str]:
 
 
 def test_first_deployment__asks(run: Run) -> None:
-    """What is wrong is asked again; what is left empty keeps its default; the rest is not asked."""
+    """Invalid answers are asked again, and empty answers keep the default."""
     typed = f"\nnonsense\n{SECRET}\n\n\n\n\nops@example.com\n"
     code, arguments, output = run(FakeCloudFormation(None, "CREATE_COMPLETE"), typed=typed)
     assert code == 0
@@ -117,11 +117,11 @@ def test_first_deployment__asks(run: Run) -> None:
         'DefaultExportGuid=""',
         'AlarmEmail="ops@example.com"',
     ]
-    assert "must be the whole ARN of a Secrets Manager secret" in output
+    assert "must be the full ARN of a Secrets Manager secret" in output
 
 
 def test_first_deployment__asks_for_nothing_that_is_named(run: Run) -> None:
-    """Whatever SAM's form of naming it is, and beside other parameters."""
+    """A named parameter is not asked for, in each of SAM's formats."""
     named = [
         "ParameterKey=ArenaCredentialsSecretArn,ParameterValue=" + SECRET,
         'AlarmEmail="a@b.cc" WorkspaceName=lab',
@@ -139,7 +139,7 @@ def test_first_deployment__asks_for_nothing_that_is_named(run: Run) -> None:
 
 
 def test_first_deployment__without_a_terminal(run: Run) -> None:
-    """Nothing is asked: defaults hold, and what has none must be named."""
+    """Without a terminal, defaults are used, and parameters without a default are required."""
     code, arguments, output = run(FakeCloudFormation(None))
     assert (code, arguments) == (1, [])
     assert "ArenaCredentialsSecretArn has no default" in output
@@ -150,7 +150,7 @@ def test_first_deployment__without_a_terminal(run: Run) -> None:
 
 
 def test_asked__are_parameters_that_have_a_rule() -> None:
-    """Whoever answers is told what is wrong; and what has no default is asked for."""
+    """Each question has an error text, and each parameter without a default is asked for."""
     parameters = translated()["Parameters"]
     for name in deploy.ASKED:
         assert parameters[name].keys() >= {"AllowedPattern", "ConstraintDescription", "Description"}
@@ -159,7 +159,7 @@ def test_asked__are_parameters_that_have_a_rule() -> None:
 
 @pytest.mark.parametrize("named", [[], ["ExportsPaused=true", "MaxItemsPerRun=2000"]])
 def test_update__changes_only_what_is_named(run: Run, named: list[str]) -> None:
-    """SAM has CloudFormation keep each value that it is not given; nobody is asked."""
+    """An update asks nothing, and CloudFormation keeps all values that are not named."""
     arguments = ["--parameter-overrides", *named] if named else []
     stack = FakeCloudFormation("UPDATE_COMPLETE", "UPDATE_COMPLETE")
     code, arguments, _ = run(stack, *arguments, typed="")
@@ -169,7 +169,7 @@ def test_update__changes_only_what_is_named(run: Run, named: list[str]) -> None:
 
 
 def test_deploy__writes_nothing_into_the_checkout(run: Run) -> None:
-    """samconfig.toml is under git, and has no answers of anybody."""
+    """samconfig.toml, which is in git, is not changed by answers."""
     before = deploy.SAMCONFIG.read_bytes()
     run(FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE"))
     assert deploy.SAMCONFIG.read_bytes() == before
@@ -187,7 +187,7 @@ def test_second_stack__has_a_place_of_its_own(run: Run) -> None:
 
 
 def test_next_steps__are_printed(run: Run) -> None:
-    """Confirm the alarm's e-mail, or name one; log in without sending a message."""
+    """The next steps are to confirm or set the alarm's e-mail address, and to test the login."""
     stack = FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE", alarm_email="ops@example.com")
     _, _, output = run(stack)
     assert "Confirm the alarm e-mail" in output
@@ -198,7 +198,7 @@ def test_next_steps__are_printed(run: Run) -> None:
 
 
 def test_declined_changes__are_no_deployment(run: Run) -> None:
-    """SAM ends well when its user says no; only a change set is left."""
+    """SAM succeeds if its user declines, and only a change set is left."""
     named = ["--parameter-overrides", f"ArenaCredentialsSecretArn={SECRET}"]
     code, _, output = run(FakeCloudFormation(None, "REVIEW_IN_PROGRESS"), *named)
     assert (code, output) == (0, "Nothing was deployed.\n")
@@ -207,7 +207,7 @@ def test_declined_changes__are_no_deployment(run: Run) -> None:
 
 
 def test_failed_first_deployment__is_told_how_to_clear_up(run: Run) -> None:
-    """The ledger's table is protected and stays; the stack must go before the next try."""
+    """The protected table of the ledger stays; both must be removed before the next attempt."""
     named = ["--parameter-overrides", f"ArenaCredentialsSecretArn={SECRET}", "--region", "r"]
     stack = FakeCloudFormation(None, "ROLLBACK_COMPLETE")
     code, _, output = run(stack, *named, code=1)
@@ -226,14 +226,14 @@ def test_failed_first_deployment__is_told_how_to_clear_up(run: Run) -> None:
 
 
 def test_failed_first_deployment__is_not_deployed_over(run: Run) -> None:
-    """CloudFormation cannot update such a stack; SAM would only say so after uploading."""
+    """A stack that CloudFormation cannot update is reported before the upload."""
     code, arguments, output = run(FakeCloudFormation("ROLLBACK_COMPLETE"))
     assert (code, arguments) == (1, [])
     assert "aws dynamodb delete-table" in output
 
 
 def test_error_of_aws__is_one_sentence(run: Run) -> None:
-    """No stack trace for whoever has no rights or no credentials."""
+    """Missing permissions and credentials are reported without a stack trace."""
 
     class Refusing(FakeCloudFormation):
         def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803 - boto3's name

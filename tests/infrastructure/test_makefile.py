@@ -1,4 +1,4 @@
-"""The Makefile, also for macOS's own make, and the commands that the pages give to be copied."""
+"""The Makefile, also with the make of macOS, and the commands in the documents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra.local import summary as welcome
+from infra.local import summary
 from infra.local.paths import ENVIRONMENTS, ROOT
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ PASSWORD = re.compile(r"""password["']?\s*[:=]""", re.IGNORECASE)
 
 
 def installed() -> set[str]:
-    """Return the names of the commands below .venv, and of packages that may be there later."""
+    """Return the names of the commands below .venv, including those of later packages."""
     wanted = (path.read_text() for path in (ROOT / "infra" / "local" / "requirements").glob("*.in"))
     packages = {name for text in wanted for name in re.findall(r"^[a-z][\w-]*", text, re.MULTILINE)}
     commands = {path.name for path in ENVIRONMENTS.glob("*/bin/*")}
@@ -34,7 +34,7 @@ def installed() -> set[str]:
 
 
 def commands(page: Path) -> list[str]:
-    """Return the lines of a page's code that are meant to be copied into a shell."""
+    """Return the lines of a page's shell commands."""
     found, language = [], None
     for line in page.read_text().splitlines():
         if fence := re.match(r" *```(\w*)", line):
@@ -45,7 +45,7 @@ def commands(page: Path) -> list[str]:
 
 
 def test_recipes__call_tools_by_their_path() -> None:
-    """Apple's make 3.81 looks a plain command up on the PATH that make itself was started with."""
+    """Commands have a path: Apple's make 3.81 searches the PATH with which make was started."""
     assert len(RECIPES) > 30
     tools = installed()
     bare = [
@@ -58,7 +58,7 @@ def test_recipes__call_tools_by_their_path() -> None:
 
 
 def test_deploy__needs_the_environment_of_sam_alone() -> None:
-    """Not the one of the tests, nor the embedded AWS."""
+    """Deploying needs neither the test environment nor the embedded AWS."""
     (needed,) = re.findall(r"^deploy:(.*?)##", MAKEFILE, re.MULTILINE)
     assert needed.split() == [".venv/sam/.stamp"]
     (recipe,) = re.findall(r"^deploy:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
@@ -66,18 +66,18 @@ def test_deploy__needs_the_environment_of_sam_alone() -> None:
 
 
 def test_deploy__imports_in_the_environment_of_sam() -> None:
-    """What it needs is there."""
+    """infra.deploy can be imported with the packages of the SAM environment."""
     python = ENVIRONMENTS / "sam" / "bin" / "python"
     subprocess.run([python, "-c", "import infra.deploy"], cwd=ROOT, check=True)
 
 
 def test_sam__leaves_nothing_in_the_home_directory() -> None:
-    """Its settings go below the checkout."""
+    """The SAM CLI keeps its settings below the checkout."""
     assert re.search(r"^export __SAM_CLI_APP_DIR := \$\(CURDIR\)/", MAKEFILE, re.MULTILINE)
 
 
 def test_paths__with_a_space_are_quoted() -> None:
-    """CURDIR may hold one; make's own functions for file names would split it there."""
+    """CURDIR may contain a space, at which make's file name functions would split it."""
     assert not re.findall(r"\$\((?:abspath|realpath|wildcard|dir) ", MAKEFILE)
     assert [line for line in RECIPES if "$(CURDIR)" in re.sub(r'"[^"]*"', "", line)] == []
 
@@ -98,7 +98,7 @@ def chosen_python(makefile: str, path: Path) -> str:
 
 @pytest.mark.parametrize("names", [("python3.11", "python3"), ("python3.11", "python3.14")])
 def test_python__that_does_not_run_is_passed_over(tmp_path: Path, names: tuple[str, str]) -> None:
-    """A version manager's shim is found on the PATH and ends with 127."""
+    """A shim of a version manager that exits with 127 is skipped."""
     shim, good = names
     (tmp_path / shim).write_text("#!/bin/sh\necho 'not found' >&2\nexit 127\n")
     for name in {"python3", "python3.14"} - {good}:
@@ -110,7 +110,7 @@ def test_python__that_does_not_run_is_passed_over(tmp_path: Path, names: tuple[s
 
 
 def test_help__has_a_line_for_each_target() -> None:
-    """`make` lists every target that somebody may call."""
+    """`make` lists every public target."""
     targets = set(re.findall(r"^\.PHONY: (\w+)", MAKEFILE, re.MULTILINE))
     described = set(re.findall(r"^(\w+):.*## \w", MAKEFILE, re.MULTILINE))
     assert targets == described
@@ -118,25 +118,25 @@ def test_help__has_a_line_for_each_target() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands__end_without_a_comment(page: Path) -> None:
-    """zsh, the shell of a Mac, takes `#` for an argument."""
+    """Commands have no comments, because zsh on a Mac treats `#` as an argument."""
     assert [line for line in commands(page) if re.search(r"(^|\s)#", line)] == []
 
 
 def test_commands__are_found() -> None:
-    """So that the tests of commands say something."""
+    """The documents contain commands, so that these tests are not vacuous."""
     assert "make run" in " ".join(commands(ROOT / "README.md"))
     assert len(commands(ROOT / "infra" / "runbook.md")) > 40
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands__have_no_password(page: Path) -> None:
-    """A shell keeps what is typed, and every process sees the arguments of the others."""
+    """No command contains a password: shells keep a history, and processes see arguments."""
     places = (ROOT / "infra" / "local", ROOT / "infra" / "simulator")
     local = any(map(page.is_relative_to, places))  # the simulator's passwords are no secret
     assert local or [line for line in commands(page) if PASSWORD.search(line)] == []
 
 
-def test_welcome__can_be_copied_too() -> None:
-    """What `make up` prints is meant for a shell as well."""
-    printed = [line for lines in welcome._COMMANDS.values() for line in lines]
+def test_summary__can_be_copied_too() -> None:
+    """The output of `make up` has no comments either."""
+    printed = [line for lines in summary._COMMANDS.values() for line in lines]
     assert [line for line in printed if re.search(r"\s#", line)] == []

@@ -1,4 +1,4 @@
-"""A checkout may lie below a path with spaces."""
+"""A checkout may be below a path with spaces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATHS = ("$(CURDIR)", "$(WHEELS)", "$$ARTIFACTS_DIR", "$$new")
 
 @pytest.mark.parametrize("makefile", ["Makefile", "functions/Makefile"])
 def test_make__keeps_paths_whole(makefile: str) -> None:
-    """No function of make takes a path apart, and the shell sees absolute paths in quotes."""
+    """No make function splits a path, and absolute paths are quoted in the shell."""
     text = (ROOT / makefile).read_text()
     assert not SPLITS_AT_SPACES.search(text)
     recipes = [line for line in text.splitlines() if line.startswith("\t")]

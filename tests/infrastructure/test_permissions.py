@@ -1,4 +1,4 @@
-"""Who may do what, in the translated template.
+"""The permissions in the translated template.
 
 That a function is granted just what it calls is shown on the deployed stack
 (`tests/e2e/test_permissions.py`).
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from infra.checks.policies import MOST_ACCOUNTS, policies
+from infra.checks.policies import MAX_ACCOUNTS, policies
 from infra.checks.template import translated
 from tests.support.asl import DEFINITION
 from tests.support.translated import (
@@ -61,7 +61,7 @@ def granted(role: str, action: str) -> set[str]:
 
 
 def test_roles__one_for_each_function() -> None:
-    """And nothing is attached to them from elsewhere."""
+    """Each function has exactly one role, with no policy attached from elsewhere."""
     roles = resources("AWS::IAM::Role")
     used = [str(f["Role"]) for f in resources("AWS::Lambda::Function").values()]
     assert len(set(used)) == len(used) == 4
@@ -70,14 +70,14 @@ def test_roles__one_for_each_function() -> None:
 
 
 def test_actions__no_wildcard() -> None:
-    """Each action is named; the account's own statement in the key's policy is AWS's way."""
+    """No action has a wildcard, except for the account in the key policy, as AWS documents."""
     for one in [*role_statements(*EVERYTHING), *resource_statements(*EVERYTHING)]:
         if one.effect == "Allow" and one.principals != ("arn:<Partition>:iam::<AccountId>:root",):
             assert not any("*" in action for action in one.actions), one
 
 
 def test_resources__wildcard_only_with_a_reason() -> None:
-    """Each resource is named, where it has a name; a function has a wildcard for traces alone."""
+    """No resource has a wildcard unless the action has no resource; functions only for traces."""
     wild = {
         (one.of, action.partition(":")[0])
         for one in [*role_statements(*EVERYTHING), *resource_statements(*EVERYTHING)]
@@ -90,7 +90,7 @@ def test_resources__wildcard_only_with_a_reason() -> None:
 
 
 def test_secrets__who_reads_them() -> None:
-    """Only session reads the credentials; only submit, poll and session the session id."""
+    """Only session reads the credentials; only submit, poll, and session read the session id."""
     read = "secretsmanager:GetSecretValue"
     assert roles_that_may(read, "ArenaCredentialsSecretArn") == {"SessionRole"}
     assert roles_that_may(read, "SessionSecret") == {"SubmitRole", "PollRole", "SessionRole"}
@@ -100,13 +100,13 @@ def test_secrets__who_reads_them() -> None:
 
 
 def test_topic__who_publishes() -> None:
-    """Publish, and submit for rejections."""
+    """Only publish, and submit for rejections, may publish events."""
     assert roles_that_may("sns:Publish", "") == {"SubmitRole", "PublishRole"}
     assert roles_that_may("sns:Publish", "OutcomeTopic") == {"SubmitRole", "PublishRole"}
 
 
 def test_key__for_those_who_use_what_it_encrypts() -> None:
-    """Writing takes a data key, reading takes it apart."""
+    """Writers may generate data keys, and readers may decrypt them."""
     publishers = roles_that_may("sns:Publish", "OutcomeTopic")
     readers = roles_that_may("secretsmanager:GetSecretValue", "SessionSecret")
     writers = roles_that_may("secretsmanager:PutSecretValue", "SessionSecret")
@@ -115,7 +115,7 @@ def test_key__for_those_who_use_what_it_encrypts() -> None:
 
 
 def test_logs__each_function_has_its_own() -> None:
-    """Lambda writes it, in the function's name."""
+    """Lambda writes a function's log with the function's role, to its own log group only."""
     for function in resources("AWS::Lambda::Function").values():
         log_group = reference(function["LoggingConfig"]["LogGroup"])
         for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
@@ -123,7 +123,7 @@ def test_logs__each_function_has_its_own() -> None:
 
 
 def test_intake__is_read_for_submit_alone() -> None:
-    """The event source mapping does it, in the function's name; submit has failures come again."""
+    """The event source mapping uses submit's role; submit delays the retry of failed messages."""
     (mapping,) = resources("AWS::Lambda::EventSourceMapping").values()
     assert reference(mapping["FunctionName"]) == "SubmitFunction"
     read = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
@@ -133,7 +133,7 @@ def test_intake__is_read_for_submit_alone() -> None:
 
 
 def test_conditions__add_the_credentials_key_and_tracing_alone() -> None:
-    """What the roles grant besides is in force on the stack that is deployed for the tests."""
+    """All other permissions are effective in the stack that the tests deploy."""
     assert added("HasCredentialsKey") == {("SessionRole", ("kms:Decrypt",))}
     put = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
     functions = {reference(one["Role"]) for one in resources("AWS::Lambda::Function").values()}
@@ -146,13 +146,13 @@ def test_conditions__add_the_credentials_key_and_tracing_alone() -> None:
 
 
 def added(*true: str) -> set[tuple[str, tuple[str, ...]]]:
-    """Return the roles and actions that conditions add."""
+    """Return the roles and actions that depend on conditions."""
     always = list(role_statements())
     return {(one.of, one.actions) for one in role_statements(*true) if one not in always}
 
 
 def test_state_machine__may_call_what_its_definition_calls() -> None:
-    """In both directions; besides it may log."""
+    """The state machine may invoke exactly the functions in its definition, and write its log."""
     called = {
         state["Arguments"]["FunctionName"].removeprefix("${").removesuffix("Arn}")
         for state in DEFINITION["States"].values()
@@ -166,7 +166,7 @@ def test_state_machine__may_call_what_its_definition_calls() -> None:
 
 
 def test_schedules__may_reach_their_targets() -> None:
-    """In both directions."""
+    """The schedules' role grants exactly what their targets need."""
     schedules = resources("AWS::Scheduler::Schedule", "HasSchedule").values()
     targets = [schedule["Target"] for schedule in schedules]
     kept = [one["DeadLetterConfig"] for one in targets if "DeadLetterConfig" in one]
@@ -185,7 +185,7 @@ def test_schedules__may_reach_their_targets() -> None:
 
 
 def test_services__come_from_this_account() -> None:
-    """A service comes with the condition that AWS documents for it (the confused deputy).
+    """A service principal has the condition that AWS documents for it (confused deputy).
 
     For lambda.amazonaws.com in a trust policy AWS documents none: with one, the poller of the queue
     might not get the role.
@@ -205,7 +205,7 @@ def test_services__come_from_this_account() -> None:
 
 
 def test_services__have_the_names_of_every_partition() -> None:
-    """A service has one name in all partitions, but for CloudWatch Logs in a key's policy.
+    """A service principal is the same in all partitions, except CloudWatch Logs in a key policy.
 
     That name has the region and the partition's own suffix (AWS: Encrypt log data using AWS KMS).
     """
@@ -219,7 +219,7 @@ def test_services__have_the_names_of_every_partition() -> None:
     [("AWS::SQS::Queue", "Queues", ("sqs:*",)), ("AWS::SNS::Topic", "Topics", ("sns:Publish",))],
 )
 def test_transport__is_encrypted(kind: str, attached_to: str, actions: tuple[str, ...]) -> None:
-    """Queues and topics refuse whoever comes without TLS, once Arena's address is a real one."""
+    """Queues and topics deny requests without TLS, if Arena's address is a real one."""
     attached = {
         (policy, reference(name))
         for policy, body in resources(f"{kind}Policy", "HasTls").items()
@@ -237,7 +237,7 @@ def test_transport__is_encrypted(kind: str, attached_to: str, actions: tuple[str
 
 @pytest.mark.parametrize("kind", ["AWS::SQS::Queue", "AWS::SNS::Topic"])
 def test_policies__of_queues_and_topics_name_their_one_resource(kind: str) -> None:
-    """SQS and SNS refuse a statement about anything but the policy's own queue or topic.
+    """SQS and SNS reject a statement about anything except the policy's own queue or topic.
 
     AWS: "Each policy must cover only a single queue", and the same for a topic. The embedded AWS
     takes any policy, and is not sent the statements about TLS.
@@ -256,7 +256,7 @@ def test_policies__of_queues_and_topics_name_their_one_resource(kind: str) -> No
 
 
 def test_policies__of_the_queues_are_made_one_after_the_other() -> None:
-    """An update takes the policy that once held both queues off the second one first."""
+    """An update first removes the old policy for both queues from the second queue."""
     policy = translated()["Resources"]["ScheduleDeadLetterQueuePolicy"]
     assert policy["DependsOn"] == "DeadLetterQueuesPolicy"
 
@@ -269,12 +269,12 @@ QUOTAS = {
     "AWS::SNS::TopicPolicy": {"bytes": 30 * 1024, "statements": 100, "principals": 200},
 }
 PRINCIPAL_BYTES = len("arn:aws-us-gov:iam::123456789012:root") - len("123456789012")
-"""What a service adds to an account's id when it keeps a policy."""
+"""What a service adds to an account id when it stores a policy."""
 
 
 @pytest.mark.parametrize("kind", QUOTAS)
 def test_policies__keep_the_quotas_of_their_service(kind: str) -> None:
-    """With as many other accounts as the parameters allow."""
+    """The policies fit the quotas with the maximum number of other accounts."""
     names = resources(kind, *EVERYTHING).keys()
     documents = [json.loads(text) for name, text in policies(*EVERYTHING) if name in names]
     assert len(documents) == len(names)
@@ -292,8 +292,8 @@ def test_policies__keep_the_quotas_of_their_service(kind: str) -> None:
 
 
 def test_parameters__allow_as_many_accounts_as_the_policies_hold() -> None:
-    """The template refuses one more, where a deployment would fail half-way."""
-    for name, most in MOST_ACCOUNTS.items():
+    """The template rejects one account more, with which a deployment would fail half-way."""
+    for name, most in MAX_ACCOUNTS.items():
         pattern = translated()["Parameters"][name]["AllowedPattern"]
         assert re.fullmatch(pattern, ",".join(["123456789012"] * most))
         assert not re.fullmatch(pattern, ",".join(["123456789012"] * (most + 1)))
@@ -304,7 +304,7 @@ def _names_some(statement: dict[str, Any]) -> bool:
 
 
 def many(value: Any) -> list[Any]:
-    """Return a list where IAM allows one or many."""
+    """Return a list, where IAM allows one value or many."""
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
@@ -314,7 +314,7 @@ def _refuses_plain(one: Statement) -> bool:
 
 
 def test_other_accounts__come_in_by_parameter_alone() -> None:
-    """Without the parameters only this account may send and subscribe."""
+    """Without the parameters, only this account may send and subscribe."""
     allowed = [one for one in resource_statements() if one.effect == "Allow" and not one.services]
     assert {one.principals for one in allowed} == {
         ("AWS::AccountId",),
@@ -332,7 +332,7 @@ def test_other_accounts__come_in_by_parameter_alone() -> None:
 
 
 def test_alarms__may_publish() -> None:
-    """The topic and its key let CloudWatch in: AWS's own key for SNS would not."""
+    """CloudWatch may publish to the alarm topic and use its key; the AWS managed key forbids it."""
     alarms = [
         (one.of, one.actions)
         for one in resource_statements()

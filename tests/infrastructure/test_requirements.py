@@ -1,4 +1,4 @@
-"""What is fetched: every package in one version, with its hashes, from no index in particular."""
+"""Requirements: every package has one version and its hashes, from any index."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PINNED = re.compile(r"(?P<name>[a-z0-9-]+)==[\w.]+( ; [^#]+?)?( --hash=sha256:[0
 
 
 def lines(path: Path) -> list[str]:
-    """Return the lines of a file, continued ones joined, without comments."""
+    """Return the lines of a file without comments, with continued lines joined."""
     plain = (re.sub(r"(^|\s)#.*", "", line) for line in joined(path).splitlines())
     return [" ".join(line.split()) for line in plain if line.strip()]
 
@@ -33,12 +33,12 @@ def joined(path: Path) -> str:
 
 
 def shown(path: Path) -> str:
-    """Name a file as the Makefile does."""
+    """Return the name of a file in the Makefile."""
     return str(path.relative_to(ROOT).with_suffix(""))
 
 
 def test_lock__writes_every_file() -> None:
-    """`make lock` knows each list of requirements, and each list is locked."""
+    """`make lock` covers each list of requirements, and each list is locked."""
     (named,) = re.findall(r"^REQUIREMENTS := (.*)", joined(ROOT / "Makefile"), re.MULTILINE)
     assert sorted(named.split()) == sorted(map(shown, WANTED))
     assert {shown(path) for path in LOCKED} >= {"functions/requirements", "tests/requirements"}
@@ -46,7 +46,7 @@ def test_lock__writes_every_file() -> None:
 
 @pytest.mark.parametrize("path", LOCKED, ids=shown)
 def test_lock__pins_versions_and_hashes(path: Path) -> None:
-    """Each line is a version with its hashes: no index, no link, no option, no folder."""
+    """Each line is a version with its hashes, and nothing else."""
     found = lines(path)
     assert found
     for line in found:
@@ -55,7 +55,7 @@ def test_lock__pins_versions_and_hashes(path: Path) -> None:
 
 @pytest.mark.parametrize("path", WANTED, ids=shown)
 def test_lock__holds_what_is_wanted(path: Path) -> None:
-    """A package that was added by hand is locked as well."""
+    """A package that is added to a list is locked as well."""
     names = (PINNED.fullmatch(line) for line in lines(path.with_suffix(".txt")))
     locked = {found["name"] for found in names if found}
     wanted = [line for line in lines(path) if not line.startswith("-")]
@@ -64,7 +64,7 @@ def test_lock__holds_what_is_wanted(path: Path) -> None:
 
 @pytest.mark.parametrize("makefile", ["Makefile", "functions/Makefile"])
 def test_install__asks_for_hashes(makefile: str) -> None:
-    """Whatever installs packages refuses one whose hash is not in the file."""
+    """Every installation requires hashes."""
     commands = joined(ROOT / makefile).splitlines()
     installing = [line for line in commands if re.search(r"\bpip (install|sync)\b", line)]
     assert installing
@@ -72,7 +72,7 @@ def test_install__asks_for_hashes(makefile: str) -> None:
 
 
 def test_build__fetches_by_the_makefile_alone() -> None:
-    """`sam build` would install requirements.txt by itself for a function without BuildMethod."""
+    """Every function has a BuildMethod; otherwise `sam build` would install without hashes."""
     template = (ROOT / "template.yaml").read_text()
     functions = template.count("Type: AWS::Serverless::Function\n")
     assert template.count("BuildMethod: makefile\n") == functions == 4

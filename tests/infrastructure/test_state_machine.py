@@ -1,4 +1,4 @@
-"""The state machine's definition: every path walked with fake results, every Task guarded."""
+"""The state machine: every path with fake results, and the error handling of every Task."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ START = {
 
 
 class Functions:
-    """Answers for the three functions, in order; an exception stands for a function that died."""
+    """The answers of the three functions, in order; an exception is a failed function."""
 
     def __init__(self, **answers: list[Any]) -> None:
         self.answers = answers
@@ -40,7 +40,7 @@ class Functions:
 
 
 def walk(functions: Functions) -> tuple[Execution, list[float]]:
-    """Walk from start to end; return the execution and the seconds that it waited."""
+    """Run an execution from start to end; return it and the seconds that it waited."""
     execution = Execution(functions, START)
     waits = []
     while not execution.done:
@@ -49,12 +49,12 @@ def walk(functions: Functions) -> tuple[Execution, list[float]]:
 
 
 def polled(wait: int = 0, *, ended: bool = False) -> dict[str, Any]:
-    """Return what poll answers."""
+    """Return an answer of poll."""
     return {**START, "waitSeconds": wait, "ended": ended}
 
 
 def test_state_machine__happy_path() -> None:
-    """Wait, poll, publish, submit what piled up; the state goes along."""
+    """The execution waits, polls, publishes, and invokes submit, and passes the state on."""
     functions = Functions(poll=[polled(9), polled(ended=True)], publish=[{}], submit=[{}])
     execution, waits = walk(functions)
     assert execution.path == [
@@ -76,7 +76,7 @@ def test_state_machine__happy_path() -> None:
 
 
 def test_state_machine__poll_that_dies_is_done_again() -> None:
-    """A poll that fails for good waits a minute and polls again with the same state."""
+    """After a failed poll, the execution waits and polls again with the same state."""
     died = TaskFailedError()
     functions = Functions(poll=[died, died, polled(ended=True)], publish=[{}], submit=[{}])
     execution, waits = walk(functions)
@@ -86,7 +86,7 @@ def test_state_machine__poll_that_dies_is_done_again() -> None:
 
 
 def test_state_machine__publish_that_dies_is_done_again() -> None:
-    """A publish that fails for good waits a minute and publishes again; no poll is spent on it."""
+    """After a failed publish, the execution waits and publishes again without another poll."""
     functions = Functions(poll=[polled(ended=True)], publish=[TaskFailedError(), {}], submit=[{}])
     execution, waits = walk(functions)
     assert execution.done
@@ -95,14 +95,14 @@ def test_state_machine__publish_that_dies_is_done_again() -> None:
 
 
 def test_state_machine__submit_that_dies_does_not_matter() -> None:
-    """The last step may fail: the reconcile schedule comes by."""
+    """A failure of the last step does not fail the execution: the schedule follows."""
     functions = Functions(poll=[polled(ended=True)], publish=[{}], submit=[TaskFailedError()])
     execution, _ = walk(functions)
     assert execution.path[-1] == "Done"
 
 
 def test_state_machine__every_state_is_walked() -> None:
-    """The paths above leave no state out."""
+    """The paths above cover all states."""
     died = TaskFailedError()
     functions = Functions(
         poll=[died, polled(1), polled(ended=True)], publish=[died, {}], submit=[died]
@@ -113,7 +113,7 @@ def test_state_machine__every_state_is_walked() -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_task__is_guarded(name: str) -> None:
-    """Each Task has a time-out, retries named transient errors alone, and catches the rest."""
+    """Each Task has a timeout, retries only named transient errors, and catches the rest."""
     task = TASKS[name]
     assert task["TimeoutSeconds"] > 0
     for retry in task["Retry"]:
@@ -124,7 +124,7 @@ def test_task__is_guarded(name: str) -> None:
 
 
 def test_state_machine__holds_no_lists_and_computes_nothing() -> None:
-    """Its state is names and numbers; its expressions only refer."""
+    """The state contains names and numbers; expressions are only references."""
     assert problems() == []
     text = json.dumps(DEFINITION)
     assert "itemGuids" not in text
@@ -132,6 +132,6 @@ def test_state_machine__holds_no_lists_and_computes_nothing() -> None:
 
 
 def test_state_machine__a_day_of_polls_stays_far_below_the_event_limit() -> None:
-    """Nine history events for a poll: 2,000 polls stay below 20,000."""
+    """A poll has nine history events, so 2,000 polls stay below 20,000."""
     per_poll = 2 + 5 + 2  # Wait, Task with its schedule, start and end, Choice
     assert 2_000 * per_poll < 20_000

@@ -1,4 +1,4 @@
-"""The template as CloudFormation gets it: what the linters and the emulator do not see."""
+"""The translated template: properties that neither linters nor emulator check."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_template__has_the_contract_s_names(template: dict[str, Any]) -> None:
 
 
 def test_dashboard__can_be_left_out(template: dict[str, Any]) -> None:
-    """It is made unless it is turned off; then its output is absent, too."""
+    """The dashboard is created unless it is turned off; then its output is absent as well."""
     assert template["Parameters"]["CreateDashboard"]["Default"] == "true"
     has = template["Conditions"]["HasDashboard"]
     assert has == {"Fn::Equals": [{"Ref": "CreateDashboard"}, "true"]}
@@ -85,7 +85,7 @@ def test_dashboard__can_be_left_out(template: dict[str, Any]) -> None:
 
 
 def test_outputs__exist_where_their_resource_does(template: dict[str, Any]) -> None:
-    """An output of a resource that a condition leaves out would fail the deployment."""
+    """An output has the condition of its resource; otherwise the deployment would fail."""
     for output in template["Outputs"].values():
         (name,) = re.findall(r"'(?:Ref|Fn::GetAtt)': \[?'(\w+)", str(output["Value"]))
         assert output.get("Condition") == template["Resources"][name].get("Condition")
@@ -93,7 +93,7 @@ def test_outputs__exist_where_their_resource_does(template: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("mode", ["PassThrough", "Active"])
 def test_tracing__is_one_parameter(template: dict[str, Any], mode: str) -> None:
-    """Functions and state machine are traced by X-Ray when it says so; by default they are not."""
+    """X-Ray traces functions and state machine only if the parameter is Active."""
     parameter = template["Parameters"]["Tracing"]
     assert parameter["Default"] == "PassThrough"
     assert mode in parameter["AllowedValues"]
@@ -105,7 +105,7 @@ def test_tracing__is_one_parameter(template: dict[str, Any], mode: str) -> None:
 
 
 def test_runtime__of_the_local_stack_is_allowed(template: dict[str, Any]) -> None:
-    """A local stack runs on the Python that starts it, or is told of the newest one."""
+    """A local stack uses the current Python, or the newest runtime that the template allows."""
     allowed = template["Parameters"]["Runtime"]["AllowedValues"]
     assert "python{}.{}".format(*launch.NEWEST_RUNTIME) == allowed[-1]
     expected = "python{}.{}".format(*sys.version_info[:2])
@@ -113,20 +113,20 @@ def test_runtime__of_the_local_stack_is_allowed(template: dict[str, Any]) -> Non
 
 
 def allows_base_url(url: str) -> bool:
-    """Tell whether the template lets an address pass; CloudFormation matches the whole of it."""
+    """Return whether the template accepts an address; CloudFormation matches the whole value."""
     pattern = translated()["Parameters"]["ArenaBaseUrl"]["AllowedPattern"]
     return re.fullmatch(pattern, url) is not None
 
 
 @pytest.mark.parametrize("url", addresses.ACCEPTED)
 def test_base_url__accepted(url: str) -> None:
-    """Arena's five addresses, and a stand-in on loopback."""
+    """Arena's five addresses and a simulator on loopback are accepted."""
     assert allows_base_url(url)
 
 
 @pytest.mark.parametrize("url", addresses.REFUSED)
 def test_base_url__refused(url: str) -> None:
-    """FAULT 45: anything else is refused in the template already."""
+    """FAULT 45: the template rejects any other address."""
     assert not allows_base_url(url)
 
 
@@ -140,7 +140,7 @@ def test_base_url__refused(url: str) -> None:
 def test_base_url__property_template_and_code_agree(
     url: str, at: int, removed: int, put: str
 ) -> None:
-    """Whatever is put into an address, or taken out: both let it pass, or neither does."""
+    """Template and code agree on every address that an edit of a valid one produces."""
     changed = url[:at] + put + url[at + removed :]
     try:
         accepted = bool(checked_base_url(changed))
@@ -150,7 +150,7 @@ def test_base_url__property_template_and_code_agree(
 
 
 def test_tls__is_wanted_at_each_address_of_arena(template: dict[str, Any]) -> None:
-    """A host that HasTls forgets would be served without the policies that refuse plain HTTP."""
+    """HasTls covers every host; otherwise the policies that deny plain HTTP would be missing."""
     pattern = template["Parameters"]["ArenaBaseUrl"]["AllowedPattern"]
     (hosts,) = re.findall(r"\^\(https://api\\\.\(([^)]+)\)/v1\|http://", pattern)
     allowed = {f"https://api.{host}/v1" for host in hosts.replace("\\", "").split("|")}
@@ -161,7 +161,7 @@ def test_tls__is_wanted_at_each_address_of_arena(template: dict[str, Any]) -> No
 
 
 def test_queues__hold_messages_long_enough(template: dict[str, Any]) -> None:
-    """Visible again after six time-outs and a window; the DLQs keep for as long as SQS can."""
+    """The visibility timeout follows AWS's rule, and the DLQs have the longest retention."""
     intake, dead = properties(template, "IntakeQueue"), properties(template, "DeadLetterQueue")
     timeout = properties(template, "SubmitFunction")["Timeout"]
     window = template["Parameters"]["BatchingWindowSeconds"]["MaxValue"]
@@ -173,9 +173,9 @@ def test_queues__hold_messages_long_enough(template: dict[str, Any]) -> None:
 
 
 def test_queue__gives_up_after_some_receives(template: dict[str, Any]) -> None:
-    """AWS wants five at least: throttled deliveries count as receives. An hour's outage takes more.
+    """AWS recommends at least five receives; an outage of an hour takes more.
 
-    `tests/functional/test_redelivery.py` has the sum.
+    `tests/functional/test_redelivery.py` adds up the delays.
     """
     redrive = properties(template, "IntakeQueue")["RedrivePolicy"]
     assert redrive["maxReceiveCount"] == 10
@@ -183,9 +183,9 @@ def test_queue__gives_up_after_some_receives(template: dict[str, Any]) -> None:
 
 
 def test_event_source__reports_partial_failures() -> None:
-    """Batches are large, wait for the window, and fail message by message.
+    """Batches are large, wait for the window, and report failures by message.
 
-    Submit leaves half of the ten executions that a new account has to the others.
+    Submit uses at most half of the ten concurrent executions of a new account.
     """
     (mapping,) = resources("AWS::Lambda::EventSourceMapping").values()
     assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["IntakeQueue", "Arn"]}
@@ -197,7 +197,7 @@ def test_event_source__reports_partial_failures() -> None:
 
 
 def test_time_outs__fit_together(template: dict[str, Any]) -> None:
-    """The lease outlives submit and Arena's answer; a Task outlives its function."""
+    """The lease outlasts submit and the answer of Arena, and a Task outlasts its function."""
     submit = properties(template, "SubmitFunction")["Timeout"]
     assert submit + WHOLE_TIMEOUT_SECONDS < LEASE_SECONDS
     assert SECONDS_FOR_A_POST > WHOLE_TIMEOUT_SECONDS
@@ -212,14 +212,14 @@ def test_time_outs__fit_together(template: dict[str, Any]) -> None:
 
 
 def test_names__of_the_state_machine_agree(template: dict[str, Any]) -> None:
-    """Submit knows the state machine by its name, because each of the two must know the other."""
+    """Submit refers to the state machine by name, because each of the two refers to the other."""
     name = properties(template, "ExportRunStateMachine")["StateMachineName"]["Fn::Sub"]
     arn = properties(template, "SubmitFunction")["Environment"]["Variables"]["STATE_MACHINE_ARN"]
     assert arn["Fn::Sub"].endswith(f":stateMachine:{name}")
 
 
 def test_nothing__has_a_fixed_name(template: dict[str, Any]) -> None:
-    """A second stack beside the first works."""
+    """No resource has a fixed name, so that an account can have several stacks."""
     fixed = [
         (name, key)
         for name, body in template["Resources"].items()
@@ -230,7 +230,7 @@ def test_nothing__has_a_fixed_name(template: dict[str, Any]) -> None:
 
 
 def test_ledger__is_kept(template: dict[str, Any]) -> None:
-    """The ledger survives its stack, expires what is settled, and can be restored."""
+    """The ledger outlives its stack, expires settled items, and can be restored."""
     ledger = template["Resources"]["Ledger"]
     assert ledger["DeletionPolicy"] == ledger["UpdateReplacePolicy"] == "Retain"
     applied = ledger["Properties"]
@@ -240,7 +240,7 @@ def test_ledger__is_kept(template: dict[str, Any]) -> None:
 
 
 def test_tasks__have_a_time_out_and_named_retries() -> None:
-    """Only what is Lambda's fault is tried again at once; the machine ends, too, some day."""
+    """Tasks retry only Lambda's own errors, and executions have a timeout."""
     tasks = [state for state in DEFINITION["States"].values() if state["Type"] == "Task"]
     assert len(tasks) == 3
     for task in tasks:
@@ -254,7 +254,7 @@ def test_tasks__have_a_time_out_and_named_retries() -> None:
 
 
 def test_execution__ends_far_below_the_event_limit() -> None:
-    """FAULT 36: Step Functions allows 25,000; a run that takes longer is watched again."""
+    """FAULT 36: an execution times out before 25,000 events; a new one continues to poll."""
     assert 0 < _rounds(lambda waited: next_wait_seconds((), waited)) * 9 < 20_000
     kept = _rounds(lambda waited: max(1, int(waited * SHARE_WHILE_KEPT_FROM_POLLING)))
     assert 0 < kept * 9 < 20_000
@@ -266,7 +266,7 @@ def test_execution__ends_far_below_the_event_limit() -> None:
 
 
 def _rounds(next_wait: Callable[[float], float]) -> int:
-    """Count the rounds of an execution until its time-out."""
+    """Return the number of rounds of an execution until its timeout."""
     waited, rounds = 0.0, 0
     while waited < DEFINITION["TimeoutSeconds"]:
         rounds += 1
@@ -275,7 +275,7 @@ def _rounds(next_wait: Callable[[float], float]) -> int:
 
 
 def test_functions__can_be_deployed_in_a_new_account() -> None:
-    """No reserved concurrency: such an account has ten executions in all."""
+    """Functions have no reserved concurrency: a new account has only ten executions."""
     functions = resources("AWS::Lambda::Function")
     assert len(functions) == 4
     for function in functions.values():
@@ -284,16 +284,16 @@ def test_functions__can_be_deployed_in_a_new_account() -> None:
 
 
 def test_reconcile__is_not_piled_up() -> None:
-    """Lambda drops an invocation that could not begin within the minute; the next one comes."""
+    """Lambda drops an invocation that cannot start within a minute; the next one follows."""
     (applied,) = resources("AWS::Lambda::EventInvokeConfig").values()
     assert applied["MaximumRetryAttempts"] == 0
     assert applied["MaximumEventAgeInSeconds"] == 60
 
 
 def test_schedules__keep_what_they_could_not_deliver() -> None:
-    """A scheduled export is somebody's request; a reconcile is followed by another one.
+    """Only the scheduled export has a dead-letter queue; a reconcile is followed by another one.
 
-    Reconcile goes straight to submit, the export to the queue.
+    Reconcile invokes submit, and the export sends to the queue.
     """
     schedules = resources("AWS::Scheduler::Schedule", "HasSchedule")
     targets = {name: schedule["Target"] for name, schedule in schedules.items()}
@@ -311,12 +311,12 @@ def test_schedules__keep_what_they_could_not_deliver() -> None:
 
 
 def test_partition__is_nowhere_taken_for_granted(template: dict[str, Any]) -> None:
-    """GovCloud and China: `arn:aws:` stands in patterns of parameters alone."""
+    """Only patterns of parameters contain `arn:aws:`, for GovCloud and China."""
     assert "arn:aws:" not in json.dumps(template["Resources"])
 
 
 def test_everything__is_encrypted_at_rest() -> None:
-    """Queues by SQS, so that schedules and alarms need no key; the rest by a key."""
+    """SQS encrypts the queues, so that senders need no key; keys encrypt everything else."""
     for queue in resources("AWS::SQS::Queue").values():
         assert queue["SqsManagedSseEnabled"] is True
         assert "KmsMasterKeyId" not in queue
@@ -329,13 +329,13 @@ def test_everything__is_encrypted_at_rest() -> None:
     for group in resources("AWS::Logs::LogGroup").values():
         assert group["KmsKeyId"] == key
     (table,) = resources("AWS::DynamoDB::Table").values()
-    assert table["SSESpecification"] == {"SSEEnabled": True}, "a key of the stack dies before it"
+    assert table["SSESpecification"] == {"SSEEnabled": True}, "the ledger outlives the stack's key"
     (applied,) = resources("AWS::KMS::Key").values()
     assert applied["EnableKeyRotation"] is True
 
 
 def test_logs__are_kept_for_a_while_and_hold_no_execution_data() -> None:
-    """Each function and the state machine write to a group of the stack."""
+    """Functions and state machine log to the stack's log groups, without execution data."""
     groups = resources("AWS::Logs::LogGroup")
     assert len(groups) == 5
     assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
@@ -360,7 +360,7 @@ LIMITS = {
 
 @pytest.mark.parametrize("type_", LIMITS)
 def test_descriptions__are_short_enough(type_: str) -> None:
-    """The emulator takes any; each service has a limit of its own."""
+    """Each service limits its descriptions; the emulator does not check that."""
     name, most = LIMITS[type_]
     found = resources(type_, *translated()["Conditions"])
     assert found
@@ -368,7 +368,7 @@ def test_descriptions__are_short_enough(type_: str) -> None:
 
 
 def test_stack_name__leaves_room_for_the_state_machine_s() -> None:
-    """That name has at most 80 characters; README says how many the stack's may have."""
+    """A state machine's name has at most 80 characters; README has the limit for the stack."""
     (machine,) = resources("AWS::StepFunctions::StateMachine").values()
     suffix = machine["StateMachineName"]["Fn::Sub"].removeprefix("${AWS::StackName}")
     assert f"limited\nto {80 - len(suffix)} characters" in (ROOT / "README.md").read_text()
@@ -399,14 +399,14 @@ def test_stack_name__leaves_room_for_the_state_machine_s() -> None:
 def test_parameters__refuse_what_a_service_would_refuse(
     name: str, good: list[str], bad: list[str]
 ) -> None:
-    """Before anything is made. None of these is given to the emulator."""
+    """Invalid values are rejected before any resource is created."""
     pattern = translated()["Parameters"][name]["AllowedPattern"]
     assert [value for value in good if not re.fullmatch(pattern, value)] == []
     assert [value for value in bad if re.fullmatch(pattern, value)] == []
 
 
 def test_environment__holds_no_secret() -> None:
-    """Functions know names and numbers; of secrets they know the ARN (R9)."""
+    """Environment variables contain ARNs of secrets, but no secrets (R9)."""
     for function in resources("AWS::Lambda::Function").values():
         for name in function["Environment"]["Variables"]:
             assert not re.search(r"PASSWORD|SESSION_ID|TOKEN", name)

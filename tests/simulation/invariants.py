@@ -209,7 +209,7 @@ def _one_run_at_a_time(simulation: Simulation) -> Iterator[str]:
     ends = {
         run.guid: run.ended_at(simulation.scheduler.now) or simulation.scheduler.now for run in runs
     }
-    for record in simulation.arena.journal.records:
+    for record in simulation.arena.request_log.records:
         if record.code != 3144:
             continue
         holders = [run for run in runs if run.created_at <= record.at < ends[run.guid]]
@@ -235,7 +235,9 @@ def _nobody_rejected_without_cause(simulation: Simulation) -> Iterator[str]:
 
 def _logins_bounded(simulation: Simulation) -> Iterator[str]:
     """R5: credentials known to be refused are not tried; other logins keep to the cool-down."""
-    logins = [record for record in simulation.arena.journal.records if record.purpose == "login"]
+    logins = [
+        record for record in simulation.arena.request_log.records if record.purpose == "login"
+    ]
     accepted = [login.at for login in logins if login.code != REFUSED]
     if simulation.tried_again:
         yield f"{len(simulation.tried_again)} logins with credentials known to be refused"
@@ -248,7 +250,7 @@ def _logins_bounded(simulation: Simulation) -> Iterator[str]:
 
 def _budget_kept(simulation: Simulation) -> Iterator[str]:
     """R6: after a 429 there is no request until the reset; a few may be under way."""
-    spent = [record.at for record in simulation.arena.journal.records if record.code == 4084]
+    spent = [record.at for record in simulation.arena.request_log.records if record.code == 4084]
     if len(spent) > 4:
         yield f"{len(spent)} requests met a spent budget"
 
@@ -282,7 +284,7 @@ def _requests_for_nothing_bounded(simulation: Simulation) -> Iterator[str]:
     """Row 86: what one definition costs that never works is bounded."""
     if simulation.field.stays_pending is None:
         return
-    spent = [r.at for r in simulation.arena.journal.records if f"/{BROKEN}/" in r.path]
+    spent = [r.at for r in simulation.arena.request_log.records if f"/{BROKEN}/" in r.path]
     most = _most_within(spent, DAY_SECONDS)
     if most >= MAX_REQUESTS_FOR_NOTHING:
         yield f"{most} requests within a day for a definition that never works"
@@ -294,7 +296,7 @@ def _trials_bounded(simulation: Simulation) -> Iterator[str]:
     proven = {run.export_guid for run in simulation.arena.exports.runs if run.is_ready(now)}
     trials = [
         record.at
-        for record in simulation.arena.journal.records
+        for record in simulation.arena.request_log.records
         if record.purpose == "submit"
         and record.code not in CODES_BEFORE_ANY_WORK
         and record.path.split("/")[3] not in proven

@@ -1,4 +1,4 @@
-"""The policies of the translated template, statement by statement."""
+"""The policy statements of the translated template."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ROOT", "Statement", "reference", "resource_statements", "resources",
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement of a policy, with lists where IAM allows one or many."""
+    """One statement of a policy, with tuples where IAM allows one value or many."""
 
     of: str
     effect: str
@@ -45,14 +45,14 @@ def statements(of: str, document: Mapping[str, Any]) -> list[Statement]:
 
 
 def role_statements(*true: str) -> Iterator[Statement]:
-    """Yield what the roles grant."""
+    """Yield the statements of the roles."""
     for name, role in resources("AWS::IAM::Role", *true).items():
         for policy in role["Policies"]:
             yield from statements(name, policy["PolicyDocument"])
 
 
 def resource_statements(*true: str) -> Iterator[Statement]:
-    """Yield what the policies of roles (trust), queues, topics and keys say of who may come in."""
+    """Yield the statements of trust, queue, topic, and key policies."""
     for name, role in resources("AWS::IAM::Role", *true).items():
         yield from statements(name, role["AssumeRolePolicyDocument"])
     for type_ in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"):
@@ -63,7 +63,7 @@ def resource_statements(*true: str) -> Iterator[Statement]:
 
 
 def reference(value: Any) -> str:
-    """Return what a value refers to: a logical name, a substituted text, or the text itself."""
+    """Return the target of a reference: a logical name, a substituted text, or the text itself."""
     if not isinstance(value, dict):
         return str(value)
     ((function, argument),) = value.items()

@@ -309,15 +309,15 @@ class World:
 
     def posts(self) -> int:
         """Count the POSTs of runs that Arena saw."""
-        return sum(1 for record in self.arena.journal.records if record.purpose == "submit")
+        return sum(1 for record in self.arena.request_log.records if record.purpose == "submit")
 
     def logins(self) -> int:
         """Count the logins that Arena saw."""
-        return sum(1 for record in self.arena.journal.records if record.purpose == "login")
+        return sum(1 for record in self.arena.request_log.records if record.purpose == "login")
 
     def answers(self, code: int) -> int:
         """Count Arena's answers with a code."""
-        return sum(1 for record in self.arena.journal.records if record.code == code)
+        return sum(1 for record in self.arena.request_log.records if record.code == code)
 
 
 def assert_exported(world: World, expected: Iterable[str], times: int = 1) -> None:

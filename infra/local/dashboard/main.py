@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from infra.local.dashboard import metrics, picture, readings, story
+from infra.local.dashboard import metrics, picture, readings, scenario
+from infra.local.demo.display import Display
+from infra.local.demo.main import schedule_soon
 from infra.local.launch import temporary_stack
 from infra.local.paths import ROOT
-from infra.local.story.display import Display
-from infra.local.story.main import schedule_soon
 
 PICTURE = ROOT / "infra" / "dashboard.png"
 
@@ -18,7 +18,7 @@ def make(console: Console) -> None:
     with temporary_stack(schedule_soon, lambda step: console.print(f"{step} …")) as stack:
         began = datetime.now(UTC)
         with metrics.queues_measured(stack), Display(console) as display:
-            story.play(stack, display)
+            scenario.play(stack, display)
         metrics.post_logged(stack)
         span = readings.Span(began, datetime.now(UTC))
         picture.draw(f"Dashboard of {stack.name}", readings.read(stack, span), span, PICTURE)

@@ -9,9 +9,9 @@ from typing import Any
 from infra.local.aws import Clients
 from infra.local.stack import Stack
 
-MOST_POINTS = 60
+MAX_POINTS = 60
 PERIODS = (5, 10, 30, 60, 300)
-"""Seconds that CloudWatch offers, the five of them that a short story may need."""
+"""The CloudWatch periods, in seconds, that a short scenario needs."""
 _COMPARISONS = {
     "GreaterThanThreshold": float.__gt__,
     "GreaterThanOrEqualToThreshold": float.__ge__,
@@ -32,10 +32,10 @@ class Span:
     def period(self) -> int:
         """The shortest period that does not make too many points."""
         seconds = (self.end - self.begin).total_seconds()
-        return next((p for p in PERIODS if seconds / p <= MOST_POINTS), PERIODS[-1])
+        return next((p for p in PERIODS if seconds / p <= MAX_POINTS), PERIODS[-1])
 
     def times(self) -> Iterator[datetime]:
-        """Give the times of the points: multiples of the period, as CloudWatch has them."""
+        """Yield the times of the points: multiples of the period, as in CloudWatch."""
         at = self.begin.timestamp() // self.period * self.period
         while at <= self.end.timestamp():
             yield datetime.fromtimestamp(at, UTC)
@@ -97,7 +97,7 @@ def _series(
 
 
 def _is_emulated(namespace: str, points: Sequence[object]) -> bool:
-    """Say whether a metric was measured: those of AWS in use always have points, zeros too."""
+    """Return whether a metric is measured: AWS metrics in use always have points, even zeros."""
     return bool(points) or not namespace.startswith("AWS/")
 
 

@@ -1,4 +1,4 @@
-"""What the dashboard's picture is drawn from: logged metrics, states of alarms, a grid."""
+"""The input of the dashboard's picture: logged metrics, states of alarms, and a grid."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import (
 )
 
 from infra.local.dashboard.metrics import embedded
-from infra.local.dashboard.readings import MOST_POINTS, PERIODS, Span, state
+from infra.local.dashboard.readings import MAX_POINTS, PERIODS, Span, state
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ALARM: dict[str, Any] = {
@@ -22,12 +22,12 @@ ALARM: dict[str, Any] = {
 
 
 def test_embedded__reads_what_powertools_writes(capsys: pytest.CaptureFixture[str]) -> None:
-    """A line gives the data of each of its metrics, every value and the line's time among them."""
+    """A log line yields the data of each of its metrics, with all values and the line's time."""
     metrics = AmazonCloudWatchEMFProvider(namespace="ArenaExports", service="a-stack")
     metrics.add_metric("PendingItems", MetricUnit.Count, 7)
     metrics.add_metric("DetectionDelay", MetricUnit.Seconds, 1.5)
     metrics.add_metric("DetectionDelay", MetricUnit.Seconds, 2)
-    now = datetime.now(UTC).replace(microsecond=0)  # CloudWatch takes no old ones
+    now = datetime.now(UTC).replace(microsecond=0)  # CloudWatch rejects old timestamps
     metrics.set_timestamp(now)
     metrics.flush_metrics()
     ((namespace, data),) = embedded(capsys.readouterr().out.splitlines())
@@ -40,7 +40,7 @@ def test_embedded__reads_what_powertools_writes(capsys: pytest.CaptureFixture[st
 
 
 def test_embedded__passes_over_other_lines() -> None:
-    """Log lines and those of Lambda itself are no metrics."""
+    """Log lines and Lambda's own lines contain no metrics."""
     lines = ["START RequestId: 1", '{"level":"INFO","message":"run polled"}', ""]
     assert list(embedded(lines)) == []
 
@@ -65,18 +65,18 @@ def test_embedded__passes_over_other_lines() -> None:
 def test_state__follows_the_alarm_s_own_rule(
     values: list[float], changes: dict[str, Any], expected: str
 ) -> None:
-    """Enough periods breach, and what is missing counts as the alarm says."""
+    """Enough periods breach, and missing data count as the alarm defines."""
     assert state(ALARM | changes, values) == expected
 
 
 @pytest.mark.parametrize("seconds", [1, 290, 310, 3600, 86400])
 def test_span__has_points_enough_and_not_too_many(seconds: int) -> None:
-    """They are multiples of the shortest period that keeps the picture readable."""
+    """The points are multiples of the shortest period that keeps the picture readable."""
     span = Span(NOON - timedelta(seconds=seconds), NOON)
     times = list(span.times())
     assert {at.timestamp() % span.period for at in times} == {0}
     assert times[0] <= span.begin < times[0] + timedelta(seconds=span.period)
     assert times[-1] <= span.end < times[-1] + timedelta(seconds=span.period)
-    assert span.period == PERIODS[-1] or len(times) <= MOST_POINTS + 1
+    assert span.period == PERIODS[-1] or len(times) <= MAX_POINTS + 1
     shorter = [period for period in PERIODS if period < span.period]
-    assert all(seconds / period > MOST_POINTS for period in shorter)
+    assert all(seconds / period > MAX_POINTS for period in shorter)

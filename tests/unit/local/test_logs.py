@@ -1,4 +1,4 @@
-"""Which log lines matter when something failed."""
+"""The log lines that are shown after a failure."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,25 +17,25 @@ AWS_LOG = f"art\n{GREETING}\n{INFO}\n{WARNING}\n{OWN}\n"
 
 
 class FakeLogs:
-    """A client of CloudWatch Logs, in each of whose groups stand the same lines."""
+    """A client of CloudWatch Logs with the same lines in each log group."""
 
     def get_paginator(self, _name: str) -> "FakeLogs":
-        """Give itself."""
+        """Return itself."""
         return self
 
     def paginate(self, **_group: str) -> list[dict[str, Any]]:
-        """Give one page."""
+        """Return one page."""
         return [{"events": [{"message": INFO}, {"message": WARNING}]}]
 
 
 @pytest.fixture
 def clients() -> Clients:
-    """The clients, of which the logs alone are there."""
+    """The clients, with only CloudWatch Logs."""
     return cast("Clients", SimpleNamespace(logs=FakeLogs()))
 
 
 def test_recent__shows_each_warning_once(clients: Clients, tmp_path: Path) -> None:
-    """The emulator's log has what the functions print, too; it is shown as theirs alone."""
+    """A function's line that the emulator's log repeats is shown once, as the function's."""
     (tmp_path / "aws.log").write_text(AWS_LOG)
     (tmp_path / "arena.log").write_text("http://127.0.0.1:2\n")
     shown = logs.recent(clients, {"SubmitLogGroup": "group"}, tmp_path)
@@ -43,10 +43,10 @@ def test_recent__shows_each_warning_once(clients: Clients, tmp_path: Path) -> No
     assert (tmp_path / "SubmitLogGroup.log").read_text() == f"{INFO}\n{WARNING}"
 
 
-def test_whole__shows_every_line_once(clients: Clients, tmp_path: Path) -> None:
-    """What is routine, too."""
+def test_complete__shows_every_line_once(clients: Clients, tmp_path: Path) -> None:
+    """Routine lines are shown as well."""
     (tmp_path / "aws.log").write_text(AWS_LOG)
-    shown = logs.whole(clients, {"SubmitLogGroup": "group"}, tmp_path).splitlines()
+    shown = logs.complete(clients, {"SubmitLogGroup": "group"}, tmp_path).splitlines()
     assert shown == ["---- SubmitLogGroup.log", INFO, WARNING, "---- aws.log", "art", GREETING, OWN]
 
 
@@ -63,7 +63,7 @@ def test_whole__shows_every_line_once(clients: Clients, tmp_path: Path) -> None:
     ],
 )
 def test_routine_lines__are_left_out(line: str) -> None:
-    """Lines that only say that all is well do not hide the others."""
+    """Routine lines do not hide the others."""
     assert logs.without_routine([line]) == []
 
 

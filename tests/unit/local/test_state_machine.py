@@ -1,4 +1,4 @@
-"""The check of the state machine's definition finds what each of its three tools is for."""
+"""The check of the state machine finds the problems that each of its three tools detects."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from infra.checks import state_machine
 
 
 def test_definition__is_valid() -> None:
-    """The definition as it stands has no problem."""
+    """The current definition has no problems."""
     assert state_machine.problems() == []
 
 
@@ -22,7 +22,7 @@ def test_definition__is_valid() -> None:
     ],
 )
 def test_broken_definition__is_found(tmp_path: Path, right: str, wrong: str, problem: str) -> None:
-    """A wrong field, a transition to nowhere and a broken expression are each found."""
+    """A wrong field, a transition to a missing state, and a broken expression are found."""
     text = state_machine.DEFINITION.read_text()
     assert right in text
     broken = tmp_path / "broken.asl.json"

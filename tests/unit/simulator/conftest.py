@@ -1,4 +1,4 @@
-"""The simulator that each test begins with."""
+"""The simulator at the start of each test."""
 
 import pytest
 

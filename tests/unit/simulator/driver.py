@@ -1,4 +1,4 @@
-"""A simulator on a clock of its own, and short ways to call it."""
+"""A simulator with a virtual clock, and shortcuts for its calls."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,20 +8,20 @@ from typing import Any
 from werkzeug.test import TestResponse
 
 from infra.simulator import names
-from infra.simulator.app import Surroundings, create_app
+from infra.simulator.app import Environment, create_app
 from infra.simulator.settings import Settings, Start
 
 NOON = 1_709_294_400.25
 """2024-03-01T12:00:00.25Z: 4 o'clock in the morning, US Pacific time."""
 RUN_SECONDS = 12.0
-"""How long a run takes: 2 s CREATED and 10 s RUNNING."""
+"""The duration of a run: 2 s CREATED and 10 s RUNNING."""
 ITEM, ITEM_OF_19 = "CUEXB8CEPGHGZI18WDMU", "M407LIMOZGZQ5TUP27F"
 RUNS = f"/v1/exports/{names.DEFAULT_EXPORT_GUID}/runs"
 
 
 @dataclass
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that stands still until it is moved."""
 
     at: float = NOON
 
@@ -30,7 +30,7 @@ class Clock:
         return self.at
 
     def move(self, seconds: float) -> None:
-        """Let this much time pass."""
+        """Advance the clock."""
         self.at += seconds
 
 
@@ -42,10 +42,10 @@ class Arena:
     session_id: str | None = None
 
     def __post_init__(self) -> None:
-        """Make the application; its sleeping moves the clock."""
+        """Create the application; its sleeping moves the clock."""
         start = Start(settings=Settings(created_seconds=2.0, running_seconds=10.0))
-        world = Surroundings(self.clock, self.clock.move, Random(7))
-        self.client = create_app(start, world).test_client()
+        environment = Environment(self.clock, self.clock.move, Random(7))
+        self.client = create_app(start, environment).test_client()
 
     def try_login(self, **changed: object) -> TestResponse:
         """Log in as the machine user, except for what is changed."""
@@ -70,7 +70,7 @@ class Arena:
         headers: Mapping[str, str] | None = None,
         data: bytes | None = None,
     ) -> TestResponse:
-        """Send a request with the session and the content type that Arena asks for."""
+        """Send a request with the session and the content type that Arena requires."""
         usual = {"Content-Type": "application/json"}
         if self.session_id is not None:
             usual["arena_session_id"] = self.session_id
@@ -84,7 +84,7 @@ class Arena:
         return self.call("GET", path)
 
     def post(self, *item_guids: str, runs: str = RUNS) -> TestResponse:
-        """Ask for a run of these items, by default of a sample item."""
+        """POST a run of these items, by default of a sample item."""
         criterion = {
             "attribute": "guid",
             "operator": "IS_IN",
@@ -104,7 +104,7 @@ class Arena:
         return status
 
     def control(self, method: str, command: str, body: object = None) -> TestResponse:
-        """Give a command, which must be understood."""
+        """Send a command and check that it succeeds."""
         answer = self.client.open(f"/_simulator/{command}", method=method, json=body or {})
         assert answer.status_code == 200, answer.text
         return answer
@@ -114,7 +114,7 @@ class Arena:
         self.control("POST", "faults", fault)
 
     def state(self) -> dict[str, Any]:
-        """Return what the simulator tells about itself."""
+        """Return the state of the simulator."""
         state: dict[str, Any] = self.client.get("/_simulator/state").json
         return state
 

@@ -72,7 +72,7 @@ def test_fault__does_the_work_and_answers_wrongly(arena: Arena) -> None:
 
 
 def test_fault__creates_the_run_late(arena: Arena) -> None:
-    """The connection drops, and the run comes to exist later, created at that time."""
+    """The connection drops, and the run is created later."""
     arena.fault(method="POST", path=RUNS, drop=True, lateSeconds=45)
     with pytest.raises(ConnectionAbortedError):
         arena.post()
@@ -85,7 +85,7 @@ def test_fault__creates_the_run_late(arena: Arena) -> None:
 
 
 def test_fault__late_run_finds_the_slot_taken(arena: Arena) -> None:
-    """A late run does not come to exist while another one is in progress."""
+    """A late run is not created while another one is in progress."""
     arena.fault(method="POST", path=RUNS, drop=True, lateSeconds=5)
     with pytest.raises(ConnectionAbortedError):
         arena.post()
@@ -95,7 +95,7 @@ def test_fault__late_run_finds_the_slot_taken(arena: Arena) -> None:
 
 
 def test_fault__late_run_is_refused_at_once(arena: Arena) -> None:
-    """What would be refused never comes to exist, however late."""
+    """A refused POST never creates a late run."""
     arena.fault(method="POST", path=RUNS, drop=True, lateSeconds=5)
     with pytest.raises(ConnectionAbortedError):
         arena.post("bad")
@@ -131,7 +131,7 @@ def test_fault__queue_is_in_order(arena: Arena) -> None:
 
 
 def test_fault__is_forgotten(arena: Arena) -> None:
-    """Control forgets the faults that are still to come."""
+    """The control interface removes queued faults."""
     arena.fault(code=503)
     assert len(arena.state()["faults"]) == 1
     arena.control("DELETE", "faults")

@@ -22,7 +22,7 @@ def test_fault__without_end_answers_every_post_of_a_definition(
     work: bool,  # noqa: FBT001 - a case
     runs: int,
 ) -> None:
-    """`times: null` breaks a definition until it is mended, with or without a run behind it."""
+    """`times: null` breaks a definition until the fault is removed, with or without a run."""
     arena.fault(**EVERY_POST | {"path": FILES_RUNS}, code=code, work=work)
     for _ in range(3):
         arena.clock.move(60)
@@ -41,7 +41,7 @@ def test_fault__without_end_answers_every_post_of_a_definition(
 def test_fault__without_end_answers_with_a_page(
     arena: Arena, status: int, headers: dict[str, str]
 ) -> None:
-    """A page of a firewall or a proxy, for every POST, and no run."""
+    """A firewall's page answers every POST, and no run is created."""
     arena.fault(**EVERY_POST, status=status, body=PAGE, headers=headers)
     answers = [arena.post() for _ in range(2)]
     assert [(a.status_code, a.mimetype, a.text) for a in answers] == [
@@ -63,7 +63,7 @@ def test_fault__for_a_while(arena: Arena) -> None:
 
 
 def test_fault__for_a_while_and_some_times(arena: Arena) -> None:
-    """With `times` as well, it ends with whichever comes first."""
+    """With `times` as well, the fault ends at the first of both limits."""
     arena.fault(path=RUNS, code=503, lastsSeconds=30, times=1)
     assert [arena.get(RUNS).status_code for _ in range(2)] == [503, 200]
 
@@ -86,7 +86,7 @@ def test_fault__for_large_bodies(arena: Arena) -> None:
 
 @pytest.mark.parametrize(("code", "status"), [(404, 404), (3012, 400), (3011, 400)])
 def test_fault__run_is_not_found_while_it_is_young(arena: Arena, code: int, status: int) -> None:
-    """A replica that lags does not know a run yet; 3011 and 3012 name it."""
+    """A lagging replica does not know a young run; 3011 and 3012 name it."""
     arena.fault(**EVERY_GET, path="*/runs/*", runsYoungerThanSeconds=20, code=code)
     run = arena.start()
     answer = arena.get(run)
@@ -112,7 +112,7 @@ def test_fault__list_is_refused_while_a_run_is_young(arena: Arena) -> None:
 
 
 def test_fault__list_leaves_out_young_runs(arena: Arena) -> None:
-    """A list that lags has all runs but the youngest."""
+    """A lagging list has all runs except the youngest."""
     arena.fault(**EVERY_GET, path="*/runs", runsYoungerThanSeconds=20, leaveOut=True)
     first = arena.start()
     arena.clock.move(RUN_SECONDS + 10)
@@ -126,7 +126,7 @@ def test_fault__list_leaves_out_young_runs(arena: Arena) -> None:
 
 
 def test_fault__list_leaves_out_every_run(arena: Arena) -> None:
-    """Without an age, every run is left out; what is no list stays as it is."""
+    """Without an age, every run is left out; other answers are unchanged."""
     arena.fault(**EVERY_GET, path="*", leaveOut=True)
     run = arena.start()
     assert arena.get(RUNS).json == {"count": 0, "results": []}
@@ -152,7 +152,7 @@ def test_fault__for_lists_with_a_filter(
     ("form", "text"), [("seconds", "5"), ("date", "Fri, 01 Mar 2024 12:00:05 GMT")]
 )
 def test_fault__is_a_burst_limit(arena: Arena, form: str, text: str) -> None:
-    """A 429 of a gateway: Retry-After, no code, and nothing of the budget is spent."""
+    """A gateway's 429 has Retry-After and no code, and does not count against the budget."""
     arena.fault(
         path=RUNS,
         status=429,
@@ -218,7 +218,7 @@ def test_unknown_definition__is_named(arena: Arena, code: int, method: str) -> N
 def test_dead_session__shows_as_a_login_page(
     arena: Arena, form: str, status: int, method: str
 ) -> None:
-    """Until the next login a gateway answers, without Arena's headers, and no work is done."""
+    """Until the next login, a gateway answers without Arena's headers, and nothing is processed."""
     arena.control("PATCH", "settings", {"deadSessionForm": form})
     arena.control("DELETE", "sessions")
     for _ in range(2):
@@ -241,7 +241,7 @@ def test_dead_session__shows_as_a_login_page(
     ],
 )
 def test_remaining__in_altered_forms(arena: Arena, form: str, left: int, text: str) -> None:
-    """Proxies and old gateways write the number in ways of their own."""
+    """The remaining number can have the unusual forms of proxies and old gateways."""
     arena.control("PATCH", "budget", {"remaining": left, "remainingForm": form})
     assert arena.get(RUNS).headers[REMAINING] == text
 
@@ -254,7 +254,7 @@ def test_remaining__in_altered_forms(arena: Arena, form: str, left: int, text: s
     ],
 )
 def test_reset__in_altered_forms(arena: Arena, form: str, text: str) -> None:
-    """So they do with the time of the reset."""
+    """The reset time can have these forms as well."""
     arena.control("PATCH", "budget", {"resetSeconds": 60, "resetForm": form})
     assert arena.get(RUNS).headers["X-Arena-Next-Request-Limit-Reset"] == text
 
@@ -269,7 +269,7 @@ def test_reset__in_altered_forms(arena: Arena, form: str, text: str) -> None:
     ],
 )
 def test_date__in_altered_forms(arena: Arena, form: str, text: str | None) -> None:
-    """And with Arena's clock."""
+    """The Date header can have these forms as well."""
     arena.control("PATCH", "settings", {"dateForm": form})
     assert arena.get(RUNS).headers.get("Date") == text
 
@@ -279,7 +279,7 @@ def test_date__in_altered_forms(arena: Arena, form: str, text: str | None) -> No
 def test_file_entries__for_a_while_or_for_ever(
     arena: Arena, form: str, seconds: int | None
 ) -> None:
-    """A run lists a file without a GUID, or one twice, until it is sorted out, if it ever is."""
+    """A run lists a file without a GUID, or one twice, for a while or always."""
     plan = {"files": 2, "fileEntries": form, "fileEntriesSeconds": seconds}
     arena.control("POST", "next-runs", plan)
     run = arena.start()
@@ -294,7 +294,7 @@ def test_file_entries__for_a_while_or_for_ever(
 
 
 def test_file_entries__of_a_run_without_files(arena: Arena) -> None:
-    """Where there is no file, there is no entry to be odd."""
+    """Without files, the list has no such entries."""
     arena.control("POST", "next-runs", {"files": 0, "fileEntries": "withoutGuid"})
     run = arena.start()
     arena.clock.move(RUN_SECONDS)

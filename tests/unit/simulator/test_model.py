@@ -9,7 +9,7 @@ import pytest
 
 from infra import simulator
 from infra.simulator import names
-from infra.simulator.clock import from_zulu, next_pacific_midnight, zulu
+from infra.simulator.clock import format_utc, next_pacific_midnight, parse_utc
 from infra.simulator.gateway import Gateway, Request
 from infra.simulator.workspace import Workspace
 from tests.unit.simulator.driver import ITEM, NOON
@@ -33,13 +33,13 @@ def imported(module: Path) -> set[str]:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
 def test_model__knows_nothing_of_the_world(module: Path) -> None:
-    """Only the serving half imports Flask, waitress, threads, sockets or signals."""
+    """Only the serving part imports Flask, waitress, threads, sockets, or signals."""
     if module.stem not in SERVING:
         assert not imported(module) & WORLDLY
 
 
 def history(seed: int) -> list[object]:
-    """Return the answers of a short story."""
+    """Return the answers of a short scenario."""
     at = [NOON]
     gateway = Gateway(Workspace(lambda: at[0], Random(seed)))
     ask = asker(gateway)
@@ -51,7 +51,7 @@ def history(seed: int) -> list[object]:
 
 
 def asker(gateway: Gateway) -> Callable[[str, str, object, bytes], object]:
-    """Return a way to ask with the session of a login's answer."""
+    """Return a function that sends requests with the session of a login."""
 
     def ask(method: str, path: str, login: object, body: bytes) -> object:
         headers = {"content-type": "application/json"}
@@ -65,13 +65,13 @@ def asker(gateway: Gateway) -> Callable[[str, str, object, bytes], object]:
 
 
 def test_model__same_seed_same_history() -> None:
-    """Time and chance are injected: a history repeats itself, and another seed makes another."""
+    """Time and randomness are injected: equal seeds give equal answers, other seeds do not."""
     assert history(1) == history(1)
     assert history(1) != history(2)
 
 
 def test_model__run_ends_without_being_looked_at() -> None:
-    """What time has brought about shows at the next call."""
+    """The effects of time are visible at the next call."""
     *_, runs = history(3)
     assert isinstance(runs, dict)
     assert [run["status"] for run in runs["results"]] == ["COMPLETE"]
@@ -87,7 +87,7 @@ def test_model__run_ends_without_being_looked_at() -> None:
 )
 def test_budget__days_of_23_and_25_hours(began: str, midnight: str) -> None:
     """The Pacific day has 23 or 25 hours twice a year."""
-    assert zulu(next_pacific_midnight(from_zulu(began))) == midnight
+    assert format_utc(next_pacific_midnight(parse_utc(began))) == midnight
 
 
 def test_model__item_of_the_documentation_is_well_formed() -> None:

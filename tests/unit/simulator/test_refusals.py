@@ -1,4 +1,4 @@
-"""What a request is refused for, code by code."""
+"""The refusals of requests, by error code."""
 
 import pytest
 
@@ -109,7 +109,7 @@ def test_body__field_that_cannot_be_created(arena: Arena) -> None:
 
 @pytest.mark.parametrize("guid", ["", "short", ITEM.lower(), f" {ITEM}", "A" * 33, 'A"B' * 6])
 def test_guid__that_cannot_be_one(arena: Arena, guid: str) -> None:
-    """What cannot be a GUID is code 3011."""
+    """A text that cannot be a GUID is code 3011."""
     assert codes(arena.post(ITEM, guid)) == [(400, 3011)]
 
 
@@ -160,7 +160,7 @@ def test_limit__lines_multiply_and_can_be_set(arena: Arena) -> None:
 
 @pytest.mark.parametrize(("code", "status"), [(3145, 400), (3146, 400), (3294, 400), (3024, 403)])
 def test_definition__refuses_every_run(arena: Arena, code: int, status: int) -> None:
-    """A definition can be of a kind that no run of it starts."""
+    """A definition can refuse all of its runs."""
     arena.control("PUT", f"definitions/{names.DEFAULT_EXPORT_GUID}", {"refusal": code})
     assert codes(arena.post()) == [(status, code)]
     assert arena.state()["runs"] == []
@@ -182,7 +182,7 @@ def test_definition__unknown(arena: Arena, setting: int, code: int) -> None:
 
 
 def test_definition__that_cannot_be_one(arena: Arena) -> None:
-    """What cannot be a definition's GUID is code 3011 whatever is set."""
+    """A text that cannot be a definition's GUID is code 3011 in any case."""
     assert codes(arena.get("/v1/exports/none")) == [(400, 3011)]
 
 
@@ -215,7 +215,7 @@ def test_old_codes__of_an_old_gateway(arena: Arena) -> None:
 
 
 def test_body__too_large_for_a_proxy(arena: Arena) -> None:
-    """Past the size that is set a proxy answers 413, which is not JSON."""
+    """Above the configured size, a proxy answers 413 without JSON."""
     arena.control("PATCH", "settings", {"maxBodyBytes": 1000})
     answer = arena.post(*many(100))
     assert (answer.status_code, answer.mimetype) == (413, "text/html")

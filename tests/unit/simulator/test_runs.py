@@ -1,4 +1,4 @@
-"""Runs over time: their statuses, their JSON, the slot, and what control makes of them."""
+"""Runs over time: their statuses, their JSON, the slot, and the control interface."""
 
 import pytest
 
@@ -99,7 +99,7 @@ def test_run__ends_without_results(arena: Arena, status: str) -> None:
 
 
 def test_run__planned_count_and_then_usual_again(arena: Arena) -> None:
-    """Plans hold for as many runs as they say."""
+    """A plan applies to `count` runs."""
     arena.control("POST", "next-runs", {"count": 2, "status": "FAILED"})
     seen = []
     for _ in range(3):
@@ -110,7 +110,7 @@ def test_run__planned_count_and_then_usual_again(arena: Arena) -> None:
 
 
 def test_run__plans_are_forgotten(arena: Arena) -> None:
-    """Control takes plans back."""
+    """The control interface removes plans."""
     arena.control("POST", "next-runs", {"count": 2, "status": "FAILED"})
     assert arena.state()["plannedRuns"] == 2
     arena.control("DELETE", "next-runs")
@@ -119,7 +119,7 @@ def test_run__plans_are_forgotten(arena: Arena) -> None:
 
 @pytest.mark.parametrize("status", ["RUNNING", "PAUSED"])
 def test_run__stays_until_control_turns_it(arena: Arena, status: str) -> None:
-    """A run that never ends, or has an unknown status, holds the slot until it is turned."""
+    """A run with an unknown status, or without end, holds the slot until its status changes."""
     arena.control("POST", "next-runs", {"status": status})
     run = arena.start()
     arena.clock.move(3600)
@@ -216,7 +216,7 @@ def test_guids__poison_fails_each_run_that_holds_it(arena: Arena) -> None:
 
 
 def test_foreign_run__holds_the_slot(arena: Arena) -> None:
-    """A run of another user holds the slot for the seconds it was given."""
+    """A run of another user holds the slot for the given seconds."""
     arena.control("POST", "foreign-runs", {"seconds": 30})
     arena.clock.move(29.9)
     assert codes(arena.post()) == [(400, 3144)]
@@ -225,7 +225,7 @@ def test_foreign_run__holds_the_slot(arena: Arena) -> None:
 
 
 def test_foreign_run__cannot_be_read(arena: Arena) -> None:
-    """Another user's run is code 3024 with HTTP 403, however it is looked at."""
+    """Another user's run is code 3024 with HTTP 403 for every request."""
     body = {"seconds": 1, "exportGuid": names.DEFAULT_EXPORT_GUID, "itemGuids": [ITEM]}
     guid = arena.control("POST", "foreign-runs", body).json["runGuid"]
     assert codes(arena.get(f"{RUNS}/{guid}")) == [(403, 3024)]
@@ -233,7 +233,7 @@ def test_foreign_run__cannot_be_read(arena: Arena) -> None:
 
 
 def test_foreign_run__leaves_plans_alone(arena: Arena) -> None:
-    """What was planned for the next run is not spent by a foreign one."""
+    """A run of another user does not use up a plan."""
     arena.control("POST", "next-runs", {"status": "FAILED"})
     arena.control("POST", "foreign-runs", {"seconds": 0})
     run = arena.start()

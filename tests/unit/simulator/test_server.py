@@ -1,4 +1,4 @@
-"""The simulator as a process of its own."""
+"""The simulator as a separate process."""
 
 import signal
 import subprocess
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.enable_socket
 
 @pytest.fixture
 def process() -> Iterator[subprocess.Popen[str]]:
-    """Start a simulator on a free port and leave nothing of it behind."""
+    """Start a simulator on a free port, and stop it after the test."""
     command = [sys.executable, "-W", "error", "-m", "infra.simulator", "--port", "0"]
     with subprocess.Popen(
         [*command, "--created-seconds", "0", "--run-seconds", "0"],
@@ -33,7 +33,7 @@ def process() -> Iterator[subprocess.Popen[str]]:
 
 
 def address_of(process: subprocess.Popen[str]) -> str:
-    """Return the address that the process prints once it serves."""
+    """Return the address that the process prints when it is ready."""
     assert process.stdout is not None
     return process.stdout.readline().strip()
 
@@ -68,7 +68,7 @@ def test_server__serves_and_stops(process: subprocess.Popen[str], number: signal
 
 
 def test_server__header_spelt_with_hyphens(process: subprocess.Popen[str]) -> None:
-    """Only `arena_session_id` is the session's header; one with hyphens is not taken for it."""
+    """Only `arena_session_id` is the session header; one with hyphens is ignored."""
     address = address_of(process)
     headers = log_in(address)
     session_id = headers.pop("arena_session_id")

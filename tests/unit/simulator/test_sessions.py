@@ -1,4 +1,4 @@
-"""Logging in, sessions that end each other, and accounts that are closed."""
+"""Logins, sessions that end each other, and locked accounts."""
 
 import pytest
 
@@ -63,7 +63,7 @@ def test_login__workspace_may_be_left_out_or_text(arena: Arena, workspace_id: st
 
 
 def test_login__five_bad_tries_lock_the_account(arena: Arena) -> None:
-    """After five bad tries even the right password is refused with 4083, for five minutes."""
+    """After five failed logins, the right password is refused with 4083 for five minutes."""
     for _ in range(5):
         assert codes(arena.try_login(password="wrong")) == [(400, 4001)]
     assert codes(arena.try_login()) == [(400, 4083)]
@@ -74,7 +74,7 @@ def test_login__five_bad_tries_lock_the_account(arena: Arena) -> None:
 
 
 def test_login__success_forgets_bad_tries(arena: Arena) -> None:
-    """Four bad tries, a good one and four bad ones lock nothing."""
+    """Four failed logins, a successful one, and four failed ones do not lock the account."""
     for _ in range(2):
         for _ in range(4):
             arena.try_login(password="wrong")
@@ -83,7 +83,7 @@ def test_login__success_forgets_bad_tries(arena: Arena) -> None:
 
 @pytest.mark.parametrize("code", [4001, 4079, 4081, 4082, 4083])
 def test_login__refused_by_control(arena: Arena, code: int) -> None:
-    """Control refuses every login with a code until it is taken back."""
+    """The control interface can make every login fail with a code."""
     arena.control("PATCH", "account", {"refusal": code})
     assert codes(arena.try_login()) == [(400, code)]
     arena.control("PATCH", "account", {"refusal": None})
@@ -98,7 +98,7 @@ def test_login__password_changed_by_control(arena: Arena) -> None:
 
 
 def test_login__locked_by_control(arena: Arena) -> None:
-    """Control locks the account for as long as it says."""
+    """The control interface locks the account for the given time."""
     arena.control("PATCH", "account", {"lockedSeconds": 20})
     assert codes(arena.try_login()) == [(400, 4083)]
     arena.clock.move(20)
@@ -106,7 +106,7 @@ def test_login__locked_by_control(arena: Arena) -> None:
 
 
 def test_login__lands_in_another_workspace(arena: Arena) -> None:
-    """Control lets a login name a workspace that was not asked for."""
+    """The control interface can make a login answer with another workspace."""
     arena.control("PATCH", "account", {"answeredWorkspaceId": 7})
     assert arena.try_login().json["workspaceId"] == 7
 
@@ -126,7 +126,7 @@ def test_login__body_that_is_no_object(arena: Arena, data: bytes) -> None:
 
 
 def test_session__ends_90_minutes_after_its_last_use(arena: Arena) -> None:
-    """Each use begins the ninety minutes anew."""
+    """Each use restarts the ninety minutes."""
     for _ in range(3):
         arena.clock.move(90 * MINUTE - 1)
         assert arena.get(RUNS).status_code == 200
@@ -137,13 +137,13 @@ def test_session__ends_90_minutes_after_its_last_use(arena: Arena) -> None:
 
 @pytest.mark.parametrize("session_id", [None, "", "made|up"])
 def test_session__missing_or_unknown(arena: Arena, session_id: str | None) -> None:
-    """Without a session in force every call but login is code 401."""
+    """Without a session, every call except login is code 401."""
     arena.session_id = session_id
     assert codes(arena.get(RUNS)) == [(401, 401)]
 
 
 def test_session__killed_by_control(arena: Arena) -> None:
-    """Control ends all sessions."""
+    """The control interface ends all sessions."""
     arena.control("DELETE", "sessions")
     assert arena.state()["sessions"] == 0
     assert codes(arena.get(RUNS)) == [(401, 401)]

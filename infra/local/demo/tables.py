@@ -1,4 +1,4 @@
-"""The tables of `make run`: the sample messages, the events, and the sum of it all."""
+"""The tables of `make run`: the sample messages, the events, and a summary."""
 
 import json
 from collections.abc import Sequence
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from infra.local.story.samples import Sample, distinct_guids
-from infra.local.story.tally import COMPLETED, REJECTED, Tally
-from infra.local.story.watch import Snapshot
-from infra.local.story.words import served
+from infra.local.demo.samples import Sample, distinct_guids
+from infra.local.demo.tally import COMPLETED, REJECTED, Tally
+from infra.local.demo.watch import Snapshot
+from infra.local.demo.wording import contents
 from infra.local.subscriber import ReceivedEvent
 
 LOGIN = "login"
@@ -19,60 +19,61 @@ _PURPOSES = {
     LOGIN: (f"login {FREE}", f"logins {FREE}"),
     "submit": ("run started", "runs started"),
     "poll": ("poll", "polls"),
-    "list": ("look at the runs", "looks at the runs"),
+    "list": ("search for a run", "searches for a run"),
 }
-_EXAMPLE_LETTERS = 32
+_EXAMPLE_LENGTH = 32
 PREFIX = "arena.export."
 SHOWN_ITEMS = 2
 
 
 def arena_requests(snapshot: Snapshot) -> str:
-    """Say in words which requests Arena has had, and how many are left today."""
+    """Return the number of Arena requests by purpose, and how many are left today."""
     counts = snapshot.arena.requests.items()
     words = [f"{n} {_PURPOSES.get(purpose, (purpose,) * 2)[n != 1]}" for purpose, n in counts]
     return f"{', '.join(words) or 'no requests'}; {snapshot.arena.budget_left:,} left today"
 
 
-def of_samples(samples: Sequence[Sample]) -> Table:
-    """Show the forms of the sample messages, with an example of each."""
-    table = _table("The sample messages, of every form that the intake queue accepts")
+def sample_table(samples: Sequence[Sample]) -> Table:
+    """Return the forms of the sample messages, with an example of each."""
+    table = _table("Sample messages in every form that the intake queue accepts")
     table.add_column("form", no_wrap=True)
     table.add_column("messages", justify="right", width=8)
     table.add_column("GUIDs", justify="right", width=5)
     table.add_column("example", overflow="ellipsis", no_wrap=True, style="dim")
     for form in dict.fromkeys(sample.form for sample in samples):
         of_form = [sample for sample in samples if sample.form == form]
-        table.add_row(form, str(len(of_form)), _asked_for(of_form), escape(_beginning(of_form[0])))
-    distinct = f"{len(distinct_guids(samples))} of them distinct"
-    table.add_row("all", str(len(samples)), _asked_for(samples), distinct, style="bold")
+        example = escape(_shortened_body(of_form[0]))
+        table.add_row(form, str(len(of_form)), _guid_count(of_form), example)
+    distinct = f"{len(distinct_guids(samples))} distinct GUIDs"
+    table.add_row("total", str(len(samples)), _guid_count(samples), distinct, style="bold")
     return table
 
 
-def events(received: Sequence[ReceivedEvent]) -> Table:
-    """Show the events that the subscriber received."""
-    table = _table("The events that a subscriber of the topic received")
+def event_table(received: Sequence[ReceivedEvent]) -> Table:
+    """Return the events that the subscriber received."""
+    table = _table("Events that a subscriber of the topic received")
     table.add_column("type arena.export.…", no_wrap=True)
-    table.add_column("what", no_wrap=True)
-    table.add_column("file or reason", overflow="fold")
+    table.add_column("contents", no_wrap=True)
+    table.add_column("files or reason", overflow="fold")
     for event in received:
         table.add_row(*_event_cells(event))
     return table
 
 
-def example(received: Sequence[ReceivedEvent]) -> str:
-    """Write one completed run's event as JSON, its long lists cut short."""
+def example_event(received: Sequence[ReceivedEvent]) -> str:
+    """Return the event of a completed run as JSON, with long lists shortened."""
     event = next(each.event for each in reversed(received) if each.data["itemGuids"])
     data = {name: _shortened(value) for name, value in event["data"].items()}
     return json.dumps({**event, "data": data}, indent=2, ensure_ascii=False)
 
 
-def _asked_for(samples: Sequence[Sample]) -> str:
+def _guid_count(samples: Sequence[Sample]) -> str:
     return str(sum(len(sample.item_guids) for sample in samples))
 
 
-def _beginning(sample: Sample) -> str:
+def _shortened_body(sample: Sample) -> str:
     text = " ".join(sample.body.split())
-    return text if len(text) <= _EXAMPLE_LETTERS else f"{text[:_EXAMPLE_LETTERS]}…"
+    return text if len(text) <= _EXAMPLE_LENGTH else f"{text[:_EXAMPLE_LENGTH]}…"
 
 
 def _event_cells(received: ReceivedEvent) -> tuple[str, ...]:
@@ -81,7 +82,7 @@ def _event_cells(received: ReceivedEvent) -> tuple[str, ...]:
     if received.type == REJECTED:
         return f"[{colour}]{name}[/]", "1 message", escape(data["error"]["message"])
     files = " ".join(data.get("fileGuids", ())) or escape(str(data.get("error")))
-    return f"[{colour}]{name}[/]", served(data), files
+    return f"[{colour}]{name}[/]", contents(data), files
 
 
 def _shortened(value: object) -> object:
@@ -97,22 +98,22 @@ def _table(title: str) -> Table:
     )
 
 
-def closing(tally: Tally, last: Snapshot, total_seconds: float) -> Table:
-    """Sum up what went in, what came out, and what it cost."""
-    table = _table("In sum")
+def summary_table(tally: Tally, last: Snapshot, total_seconds: float) -> Table:
+    """Return what went in, what came out, and what it cost."""
+    table = _table("Summary")
     table.show_header = False
     table.add_column(style="bold")
     table.add_column(justify="right", style="bold")
     table.add_column(style="dim")
     sent, exported = tally.sent_guids(), tally.exported_guids()
     requests = sum(n for purpose, n in last.arena.requests.items() if purpose != LOGIN)
-    aside = f"{total_seconds:.0f} with build, deployment and clean-up"
-    times = f"distinct; asked for {tally.asked_for()} times in {len(tally.requests)} messages"
+    aside = f"{total_seconds:.0f} with build, deployment, and clean-up"
+    times = f"distinct; requested {tally.requested_count()} times in {len(tally.requests)} messages"
     table.add_row("GUIDs in", str(len(sent)), times)
-    runs = f"distinct; {tally.carried()} in all runs, as some were asked for again"
+    runs = f"distinct; {tally.exported_count()} in all runs, because some were requested again"
     table.add_row("GUIDs exported", str(len(sent & exported)), runs)
     table.add_row("Rejected", str(len(tally.rejected)), "the malformed message")
-    table.add_row("Runs", str(len(last.arena.runs)), "one of them by the schedule")
+    table.add_row("Runs", str(len(last.arena.runs)), "one of them started by the schedule")
     table.add_row("Arena requests", str(requests), arena_requests(last))
     table.add_row("Seconds", f"{last.seconds:.0f}", aside)
     return table

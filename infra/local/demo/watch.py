@@ -1,13 +1,13 @@
-"""Look at the stack from outside: what waits, what runs, what it has cost so far."""
+"""Observes the stack from outside: what is waiting, what is running, what it has cost."""
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from infra.local.arena import ArenaState
+from infra.local.demo.tally import COMPLETED, REJECTED, Tally
+from infra.local.demo.wording import contents, plural
 from infra.local.stack import Stack
-from infra.local.story.tally import COMPLETED, REJECTED, Tally
-from infra.local.story.words import counted, served
 from infra.local.subscriber import ReceivedEvent, Subscriber
 
 ENDED = {"COMPLETE", "DOWNLOADED", "FAILED", "ABORTED"}
@@ -17,7 +17,7 @@ ENDED = {"COMPLETE", "DOWNLOADED", "FAILED", "ABORTED"}
 class Snapshot:
     """The stack at one moment.
 
-    `seconds` count from the first message; `sent` and `exported` are numbers of distinct GUIDs.
+    `seconds` starts with the first message; `sent` and `exported` count distinct GUIDs.
     """
 
     seconds: float
@@ -28,13 +28,13 @@ class Snapshot:
 
     @property
     def pending(self) -> int:
-        """How many GUIDs no completed run has brought yet."""
+        """The number of GUIDs that are not exported yet."""
         return self.sent - self.exported
 
 
 @dataclass(slots=True)
 class Watcher:
-    """Takes snapshots and tells in words what has changed since the last."""
+    """Takes snapshots, and describes what has changed since the last one."""
 
     stack: Stack
     subscriber: Subscriber
@@ -43,8 +43,8 @@ class Watcher:
     _run_statuses: dict[str, str] = field(default_factory=dict)
     _logins: int = 0
 
-    def look(self) -> tuple[Snapshot, list[str]]:
-        """Give the stack as it stands, and what is new, one line each."""
+    def observe(self) -> tuple[Snapshot, list[str]]:
+        """Return the current state of the stack, and a line for each change."""
         arrived = self.subscriber.receive()
         self.tally.received(arrived)
         sent = self.tally.sent_guids()
@@ -60,24 +60,24 @@ class Watcher:
     def _arena_news(self, arena: ArenaState) -> Iterator[str]:
         logins = arena.requests.get("login", 0)
         if logins > self._logins:
-            yield "Arena    login of the one machine user"
+            yield "Arena    the machine user logged in"
         self._logins = logins
         for run in arena.runs:
             known = self._run_statuses.get(run.guid)
             if run.status == known:
                 continue
-            what = counted(run.items, "GUID") if run.items else "its own criteria"
-            started = f"submitted with {what}" if known is None else f"is {run.status}"
+            what = plural(run.items, "GUID") if run.items else "the definition's own criteria"
+            started = f"started with {what}" if known is None else f"is {run.status}"
             yield f"Arena    run {run.number} of {run.export_guid} {started}"
             self._run_statuses[run.guid] = run.status
 
 
 def event_line(received: ReceivedEvent) -> str:
-    """Tell an event in one line."""
+    """Describe an event in one line."""
     data = received.data
     if received.type == COMPLETED:
         run = f"run {data['runNumber']} of {data['exportGuid']}"
-        return f"Topic    {received.type}: {run}, {served(data)}"
+        return f"Topic    {received.type}: {run}, {contents(data)}"
     if received.type == REJECTED:
         return f"Topic    {received.type}: {data['error']['message']}"
     return f"Topic    {received.type}: {data.get('error')}"

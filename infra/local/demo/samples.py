@@ -1,4 +1,4 @@
-"""Sample messages of every form that the intake queue accepts: README, section Send."""
+"""Sample messages in every form that the intake queue accepts (README, section Send)."""
 
 import json
 import random
@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from infra.simulator.names import DEFAULT_EXPORT_GUID
 
 DOCUMENTED_GUIDS = ("CUEXB8CEPGHGZI18WDMU", "M407LIMOZGZQ5TUP27F")
-"""The vendor's own sample GUIDs; the second has 19 letters."""
+"""The vendor's own sample GUIDs; the second has 19 characters."""
 MALFORMED = '{"itemGuids": ["not-a-guid"], "correlationId": "ECO-000666"}'
 GUID_LENGTH = 20
 REPEATED = 0.1
-"""The share of the messages that ask for a GUID of an earlier message once more."""
+"""The share of messages that request a GUID of an earlier message again."""
 _LETTERS = string.ascii_uppercase + string.digits
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A message, the name of its form, and the GUIDs that it asks for."""
+    """A message, the name of its form, and the GUIDs that it requests."""
 
     form: str
     body: str
@@ -30,18 +30,18 @@ Maker = Callable[[Sequence[str]], str]
 
 
 def guids(rng: random.Random, count: int) -> list[str]:
-    """Make up item GUIDs of the usual length."""
+    """Generate item GUIDs of the usual length."""
     return ["".join(rng.choices(_LETTERS, k=GUID_LENGTH)) for _ in range(count)]
 
 
 def documented() -> Sample:
-    """Ask for the GUIDs of the vendor's own sample."""
+    """Request the GUIDs of the vendor's own sample."""
     body = {"itemGuids": list(DOCUMENTED_GUIDS), "correlationId": "post-export-run"}
     return Sample("full form", json.dumps(body), DOCUMENTED_GUIDS)
 
 
 def of_every_form(rng: random.Random, count: int) -> list[Sample]:
-    """Make `count` samples, going round all forms; about one in ten repeats an earlier GUID."""
+    """Generate `count` samples in all forms; about one in ten repeats an earlier GUID."""
     known: list[str] = []
     samples = []
     for number in range(count):
@@ -54,7 +54,7 @@ def of_every_form(rng: random.Random, count: int) -> list[Sample]:
 
 
 def distinct_guids(samples: Iterable[Sample]) -> set[str]:
-    """Gather the GUIDs of all samples."""
+    """Return the distinct GUIDs of all samples."""
     return {guid for sample in samples for guid in sample.item_guids}
 
 
@@ -81,7 +81,7 @@ def _bare(item_guids: Sequence[str]) -> str:
     return item_guids[0]
 
 
-def _forgiven(item_guids: Sequence[str]) -> str:
+def _untidy(item_guids: Sequence[str]) -> str:
     return f"  {item_guids[0].lower()}\n"
 
 
@@ -134,9 +134,9 @@ _FORMS: tuple[tuple[str, int, Maker], ...] = (
     ("default definition", 2, _default_definition),
     ("bulk", 4, _bulk),
     ("bare GUID", 1, _bare),
-    ("lower case, blanks", 1, _forgiven),
-    ("JSON text", 1, _quoted),
-    ("list", 2, _list),
+    ("lower case with blanks", 1, _untidy),
+    ("JSON string", 1, _quoted),
+    ("JSON list", 2, _list),
     ("Arena's itemguids", 3, _arena_answer),
     ("in an SNS envelope", 2, _from_sns),
     ("in an EventBridge envelope", 2, _from_eventbridge),

@@ -1,4 +1,4 @@
-"""Show on a terminal what happens as it happens; plain lines where there is no terminal."""
+"""Shows the progress: live on a terminal, otherwise as plain lines."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -12,19 +12,18 @@ from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 
-from infra.local.story.tables import arena_requests
-from infra.local.story.watch import ENDED, Snapshot
-from infra.local.story.words import counted
+from infra.local.demo.tables import arena_requests
+from infra.local.demo.watch import ENDED, Snapshot
+from infra.local.demo.wording import plural
 
 _COLOURS = {"Arena": "cyan", "Queue": "yellow", "Topic": "green", "Clock": "magenta"}
 
-
 STATE_SECONDS = 5.0
-"""How often the state is told where it cannot be shown all the time."""
+"""How often the state is printed without a terminal."""
 
 
 class Display(AbstractContextManager["Display"]):
-    """The news as lasting lines, and below them, on a terminal, the state at this moment."""
+    """Prints the news as lines; on a terminal, the current state is shown below them."""
 
     def __init__(self, console: Console) -> None:
         """Show on this console."""
@@ -35,7 +34,7 @@ class Display(AbstractContextManager["Display"]):
         self._stated_at = 0.0
 
     def __enter__(self) -> Self:
-        """Begin to show the state."""
+        """Start to show the state."""
         if self._is_terminal:
             self._live.start()
         return self
@@ -46,11 +45,11 @@ class Display(AbstractContextManager["Display"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Take the state away; the lines stay."""
+        """Remove the state; the lines stay."""
         self._live.stop()
 
-    def say(self, line: str, seconds: float) -> None:
-        """Print a line of news; its first word tells who it is about."""
+    def show(self, line: str, seconds: float) -> None:
+        """Print a line of news; its first word is its source."""
         who, _, what = line.partition(" ")
         colour = _COLOURS.get(who, "default")
         text = f"[dim]{seconds:5.1f} s[/]  [{colour}]{who:<8}[/] {escape(what.strip())}"
@@ -59,14 +58,14 @@ class Display(AbstractContextManager["Display"]):
     def update(self, snapshot: Snapshot, news: Iterable[str]) -> None:
         """Print the news and show the state."""
         for line in news:
-            self.say(line, snapshot.seconds)
+            self.show(line, snapshot.seconds)
         if self._is_terminal:
             self._live.update(self._state(snapshot))
         elif snapshot.seconds - self._stated_at >= STATE_SECONDS:
             self._stated_at = snapshot.seconds
-            depth = counted(snapshot.queue_depth, "message")
+            depth = plural(snapshot.queue_depth, "message")
             line = f"State    {depth} queued; {_exported(snapshot)}; {arena_requests(snapshot)}"
-            self.say(line, snapshot.seconds)
+            self.show(line, snapshot.seconds)
 
     def _state(self, snapshot: Snapshot) -> Table:
         state = Table.grid(padding=(0, 2))
@@ -76,7 +75,7 @@ class Display(AbstractContextManager["Display"]):
         guids = Table.grid(padding=(0, 2))
         guids.add_row(bar, _exported(snapshot))
         state.add_row("")
-        state.add_row("Queue", counted(snapshot.queue_depth, "message"))
+        state.add_row("Queue", plural(snapshot.queue_depth, "message"))
         state.add_row("GUIDs", guids)
         state.add_row("Run", self._run(snapshot))
         state.add_row("Arena", arena_requests(snapshot))
@@ -89,7 +88,7 @@ class Display(AbstractContextManager["Display"]):
         if not running:
             line.add_row("[dim]none in progress[/]")
         for run in running:
-            what = counted(run.items, "GUID") if run.items else "its own criteria"
+            what = plural(run.items, "GUID") if run.items else "the definition's own criteria"
             line.add_row(
                 self._spinner, f"run {run.number} of {run.export_guid}, {run.status}, {what}"
             )

@@ -1,14 +1,14 @@
-"""The log of the requests that the simulator answered, and their counts."""
+"""The requests that the simulator has answered, and their counts."""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-KEPT_RECORDS = 10_000
+MAX_RECORDS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request and how it was answered; never with a session, a header or a body."""
+    """One request and its answer, without session, headers, and body."""
 
     at: float
     purpose: str
@@ -22,15 +22,15 @@ class Record:
 
 
 @dataclass(slots=True)
-class Journal:
-    """The latest requests in full, and the counts of all."""
+class RequestLog:
+    """The latest requests in full, and the counts of all requests."""
 
-    records: deque[Record] = field(default_factory=lambda: deque(maxlen=KEPT_RECORDS))
+    records: deque[Record] = field(default_factory=lambda: deque(maxlen=MAX_RECORDS))
     by_purpose: Counter[str] = field(default_factory=Counter)
     by_status: Counter[str] = field(default_factory=Counter)
     by_code: Counter[str] = field(default_factory=Counter)
 
-    def note(self, record: Record) -> None:
+    def add(self, record: Record) -> None:
         """Add a request."""
         self.records.append(record)
         self.by_purpose[record.purpose] += 1
@@ -40,5 +40,5 @@ class Journal:
 
     @property
     def total(self) -> int:
-        """How many requests there were, logins among them."""
+        """The number of requests, including logins."""
         return self.by_purpose.total()

@@ -1,4 +1,4 @@
-"""The story's messages, its account of what became of them, and what it prints."""
+"""The demo's messages, its checks, and its output."""
 
 import io
 import random
@@ -11,11 +11,11 @@ from rich.console import Console
 
 from arena_exports.domain.messages import IntakeRules, parse_message
 from infra.local.arena import ArenaState
+from infra.local.demo import samples, tables
+from infra.local.demo.samples import MALFORMED, Sample
+from infra.local.demo.tally import COMPLETED, REJECTED, Tally
+from infra.local.demo.watch import Snapshot, event_line
 from infra.local.stack import DeadLetter
-from infra.local.story import samples, tables
-from infra.local.story.samples import MALFORMED, Sample
-from infra.local.story.tally import COMPLETED, REJECTED, Tally
-from infra.local.story.watch import Snapshot, event_line
 from infra.local.subscriber import ReceivedEvent
 from infra.simulator.names import DEFAULT_EXPORT_GUID, DEFINITION_EXPORT_GUID
 
@@ -37,14 +37,14 @@ def received(kind: str, data: dict[str, Any]) -> ReceivedEvent:
 
 @pytest.fixture
 def tally() -> Tally:
-    """An account of two requests that share a GUID."""
+    """A tally of two requests that share a GUID."""
     tally = Tally()
     tally.sent(["1", "2"], [Sample("list", "", (ITEM,)), Sample("list", "", (ITEM, OTHER))])
     return tally
 
 
 def test_samples__mean_what_they_say() -> None:
-    """The intake reads the GUIDs of each sample that the story counts on."""
+    """The intake reads the same GUIDs from each sample as the demo expects."""
     for sample in [samples.documented(), *samples.of_every_form(random.Random(1), 100)]:
         request = parse_message("id", sample.body, RULES)
         assert request is not None
@@ -52,13 +52,13 @@ def test_samples__mean_what_they_say() -> None:
 
 
 def test_samples__are_the_same_for_the_same_seed() -> None:
-    """Two stories tell the same."""
+    """Two demos send the same messages."""
     first, second = (samples.of_every_form(random.Random(1), 50) for _ in range(2))
     assert first == second
 
 
 def test_samples__repeat_some_guids() -> None:
-    """Some GUIDs are asked for twice, as in real life."""
+    """Some GUIDs are requested twice, as in real life."""
     made = samples.of_every_form(random.Random(1), 100)
     assert len(samples.distinct_guids(made)) < sum(len(sample.item_guids) for sample in made)
 
@@ -70,20 +70,20 @@ def test_tally__a_guid_counts_for_the_requests_that_the_run_names(tally: Tally) 
 
 
 def test_tally__parts_of_one_run_belong_together(tally: Tally) -> None:
-    """Requests in one part and GUIDs in another count as one run's."""
+    """Requests in one part and GUIDs in another belong to the same run."""
     tally.received([completed("R1", [ITEM], "1", "2"), completed("R1", [OTHER])])
     assert tally.unaccounted() == {}
     assert tally.exported_guids() == tally.sent_guids()
 
 
 def test_tally__definition_runs_have_no_guids(tally: Tally) -> None:
-    """A run without GUIDs is told as a run of its definition."""
+    """A run without GUIDs counts as a run of its definition."""
     tally.received([completed("R1", [], "3")])
     assert tally.definition_runs() == [DEFAULT_EXPORT_GUID]
 
 
 def test_tally__any_other_event_is_a_problem(tally: Tally) -> None:
-    """A failed run has no place in the story."""
+    """A failed run is a problem, because the demo expects none."""
     tally.received([received("arena.export.run.failed", {"runGuid": "R1"})])
     assert tally.problems == ["arena.export.run.failed for run R1"]
 
@@ -101,44 +101,46 @@ def test_tally__any_other_event_is_a_problem(tally: Tally) -> None:
 def test_tally__checks_the_rejection(
     tally: Tally, rejected: list[str], letters: list[DeadLetter], problems: int
 ) -> None:
-    """The malformed message alone must come out, with its own body."""
+    """Only the malformed message may be rejected, with its own body."""
     tally.received([received(REJECTED, {"requestId": request_id}) for request_id in rejected])
     tally.check_rejection("bad", MALFORMED, letters)
     assert len(tally.problems) == problems
 
 
 def test_tables__add_up_the_samples() -> None:
-    """The last row has the sum of the column above it; what is cut short says so."""
+    """The last row has the sums of the columns; a shortened text ends with an ellipsis."""
     made = samples.of_every_form(random.Random(1), 40)
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(tables.of_samples(made))
+    console.print(tables.sample_table(made))
     rows = re.findall(r"^(.+?) +(\d+) +(\d+) +(.+?) *$", console.export_text(), re.MULTILINE)
-    *forms, last = [(int(messages), int(asked)) for _, messages, asked, _ in rows]
+    *forms, last = [(int(messages), int(guids)) for _, messages, guids, _ in rows]
     assert len(forms) == 10
     assert last == (sum(n for n, _ in forms), sum(n for _, n in forms))
-    assert rows[-1][3].startswith(f"{len(samples.distinct_guids(made))} of them distinct")
+    assert rows[-1][3].startswith(f"{len(samples.distinct_guids(made))} distinct GUIDs")
     assert rows[0][3].endswith("…")
 
 
 def test_event_line__names_the_definition_of_a_run() -> None:
-    """Two definitions number their runs alike."""
+    """The line names the definition, because run numbers are not unique across definitions."""
     run = completed("R1", [], "1")
     line = event_line(replace(run, event={**run.event, "data": {**run.data, "runNumber": 7}}))
-    assert line.endswith(f"run 7 of {DEFAULT_EXPORT_GUID}, own criteria for 1 request")
+    assert line.endswith(
+        f"run 7 of {DEFAULT_EXPORT_GUID}, the definition's own criteria for 1 request"
+    )
 
 
 def test_tables__show_what_came_out(tally: Tally) -> None:
-    """The tables name the events and sum up, on a narrow console without colours too."""
+    """The tables show the events and a summary, also on a narrow console without colours."""
     events = [completed("R1", [ITEM, OTHER], "1", "2"), completed("R2", [], "3")]
     tally.received(events)
     arena = ArenaState({"login": 1, "submit": 2, "poll": 1}, {}, [], 9_997)
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(tables.events(events))
-    console.print(tables.closing(tally, Snapshot(9.0, 0, 2, 2, arena), 30.0))
+    console.print(tables.event_table(events))
+    console.print(tables.summary_table(tally, Snapshot(9.0, 0, 2, 2, arena), 30.0))
     text = console.export_text()
     assert "2 GUIDs for 2 requests" in text
     assert "own criteria for 1 request" in text
-    assert re.search(r"GUIDs in +2 +distinct; asked for 3 times in 2 messages", text)
+    assert re.search(r"GUIDs in +2 +distinct; requested 3 times in 2 messages", text)
     assert re.search(r"GUIDs exported +2 +distinct; 2 in all runs", text)
     assert re.search(r"Arena requests +3 +1 login \(free\), 2 runs started, 1 poll", text)
     assert "9,997 left today" in text

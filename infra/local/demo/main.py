@@ -1,4 +1,4 @@
-"""Tell the story of `make run`: a stack starts, messages go in, events come out, all is counted."""
+"""Runs the demo of `make run`: starts a stack, sends messages, and checks the events."""
 
 import random
 import time
@@ -8,38 +8,38 @@ from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 
+from infra.local.demo import samples, tables
+from infra.local.demo.display import Display
+from infra.local.demo.samples import MALFORMED, Sample
+from infra.local.demo.tally import Tally
+from infra.local.demo.watch import Snapshot, Watcher
 from infra.local.launch import temporary_stack
 from infra.local.stack import Stack, StackTimeoutError
-from infra.local.story import samples, tables
-from infra.local.story.display import Display
-from infra.local.story.samples import MALFORMED, Sample
-from infra.local.story.tally import Tally
-from infra.local.story.watch import Snapshot, Watcher
 from infra.simulator.names import DEFINITION_EXPORT_GUID
 
-SEED = 20230308  # the day of the vendor's sample run; the same messages in every story
+SEED = 20230308  # the date of the vendor's sample run; every demo sends the same messages
 FIRST_WAVE = 150
 SECOND_WAVE = 50
 LIMIT_SECONDS = 90.0
-MOST_SHOWN = 10
+MAX_SHOWN = 10
 RUN_SECONDS = 2.0
-"""How long the simulator lets a run be RUNNING."""
+"""How long a run stays RUNNING in the simulator."""
 SCHEDULE_DELAY = timedelta(seconds=12)
-"""From the deployment to the scheduled run; the deployment itself takes half of it."""
+"""From the start of the deployment to the scheduled run; the deployment takes half of it."""
 
 
-class StoryError(Exception):
-    """The story did not end well; the text has the logs, and at its end what is wrong."""
+class DemoError(Exception):
+    """The demo failed; the message has the logs, and at its end the problems."""
 
     def __init__(self, stack: Stack, problems: list[str]) -> None:
-        """Gather the logs that matter."""
+        """Collect the relevant logs."""
         what = "\n".join(f"FAILED: {problem}" for problem in problems)
-        super().__init__(f"{stack.recent_logs()}\n\n{what}\nAll of the logs: {stack.folder}")
+        super().__init__(f"{stack.recent_logs()}\n\n{what}\nAll logs: {stack.folder}")
 
 
 @dataclass(slots=True)
-class Story:
-    """The main job on a deployed stack: `play` it, and find in `tally` what came of it."""
+class Demo:
+    """The demo on a deployed stack. `play` runs it, and `tally` has the results."""
 
     stack: Stack
     display: Display
@@ -49,7 +49,7 @@ class Story:
     last: Snapshot | None = None
 
     def __post_init__(self) -> None:
-        """Write the messages; a tenth of the second wave asks for items of the first again."""
+        """Create the messages; a tenth of the second wave requests items of the first one again."""
         rng = random.Random(SEED)  # noqa: S311 - sample data
         again = SECOND_WAVE // 10
         self.first_wave = [samples.documented(), *samples.of_every_form(rng, FIRST_WAVE - 1)]
@@ -58,11 +58,11 @@ class Story:
 
     @property
     def tally(self) -> Tally:
-        """What was sent and what came out."""
+        """What was sent, and what came out."""
         return self.watcher.tally
 
     def play(self) -> None:
-        """Send two waves, one malformed message among them, and wait for everything.
+        """Send two waves and a malformed message, and wait for all results.
 
         Raises:
             StackTimeoutError: something does not happen in time.
@@ -70,20 +70,20 @@ class Story:
         self._send("first wave", self.first_wave)
         malformed_id = self.stack.send(MALFORMED)[0]
         self.stack.send({"action": "reconcile"})
-        self._say(
-            "Queue    2 messages more, one malformed, one to reconcile; the schedule sends 1, too"
+        self._show(
+            "Queue    2 more messages: one malformed, one to reconcile; the schedule sends another"
         )
-        self._watch_until("the first run in progress", self._run_in_progress)
-        self._send("second wave, some of the first once more", self.second_wave)
-        self._watch_until("every request accounted for", self._all_accounted_for)
+        self._watch_until("the first run to start", self._run_in_progress)
+        self._send("second wave, with some GUIDs of the first", self.second_wave)
+        self._watch_until("every request to be accounted for", self._all_accounted_for)
         self.tally.check_rejection(malformed_id, MALFORMED, self.stack.dead_letters())
 
     def problems(self) -> list[str]:
-        """List what is wrong; empty when every GUID is accounted for."""
+        """Return what is wrong; empty if every GUID is accounted for."""
         lost = self.tally.unaccounted()
         lines = [f"request {request}, not exported: {sorted(lost[request])}" for request in lost]
-        more = [f"and {len(lines) - MOST_SHOWN} more requests"] if len(lines) > MOST_SHOWN else []
-        return [*self.tally.problems, *lines[:MOST_SHOWN], *more]
+        more = [f"and {len(lines) - MAX_SHOWN} more requests"] if len(lines) > MAX_SHOWN else []
+        return [*self.tally.problems, *lines[:MAX_SHOWN], *more]
 
     def _send(self, name: str, messages: list[Sample]) -> None:
         known = self.tally.sent_guids()
@@ -92,20 +92,20 @@ class Story:
         guids = samples.distinct_guids(messages)
         repeated = f", {len(guids - known)} of them new" if known else ""
         count = f"{len(messages)} messages with {len(guids)} distinct GUIDs"
-        self._say(f"Queue    {name}: {count}{repeated}")
+        self._show(f"Queue    {name}: {count}{repeated}")
 
-    def _say(self, line: str) -> None:
-        self.display.say(line, time.monotonic() - self.watcher.started)
+    def _show(self, line: str) -> None:
+        self.display.show(line, time.monotonic() - self.watcher.started)
 
     def _watch_until(self, what: str, condition: Callable[[Snapshot], bool]) -> None:
-        """Show what happens until `condition` holds."""
+        """Show the progress until `condition` holds."""
 
-        def looked_and_holds() -> bool:
-            self.last, news = self.watcher.look()
+        def is_met() -> bool:
+            self.last, news = self.watcher.observe()
             self.display.update(self.last, news)
             return condition(self.last)
 
-        self.stack.wait_until(what, looked_and_holds, LIMIT_SECONDS)
+        self.stack.wait_until(what, is_met, LIMIT_SECONDS)
 
     def _run_in_progress(self, snapshot: Snapshot) -> bool:
         return any(run.status == "RUNNING" for run in snapshot.arena.runs)
@@ -120,47 +120,47 @@ class Story:
         )
 
 
-def tell(console: Console) -> None:
-    """Play the story on a stack of its own.
+def run_demo(console: Console) -> None:
+    """Run the demo on a stack of its own.
 
     Raises:
-        StoryError: a GUID is unaccounted for, or something else is not as it must be.
+        DemoError: a GUID is unaccounted for, or another check failed.
     """
     began = time.monotonic()
-    console.print("[bold]Arena exports: the main job, whole, on this machine[/]\n")
+    console.print("[bold]arena-exports: a demo on this machine, from the queue to the topic[/]\n")
     with temporary_stack(schedule_soon, lambda step: console.print(f"{step} …")) as stack:
         stack.arena.set(runningSeconds=RUN_SECONDS)
         console.print(f"Ready after {time.monotonic() - began:.0f} s.\n")
-        story = _play(console, stack)
-        events = story.watcher.subscriber.events
-        console.print(tables.events(events))
-        console.print("\n[bold]One of them[/]")
-        console.print(tables.example(events), markup=False, soft_wrap=True)
+        demo = _play(console, stack)
+        events = demo.watcher.subscriber.events
+        console.print(tables.event_table(events))
+        console.print("\n[bold]One of these events[/]")
+        console.print(tables.example_event(events), markup=False, soft_wrap=True)
     total = time.monotonic() - began
-    assert story.last is not None  # noqa: S101 - the story was played
+    assert demo.last is not None  # noqa: S101 - the demo was played
     console.print()
-    console.print(tables.closing(story.tally, story.last, total))
+    console.print(tables.summary_table(demo.tally, demo.last, total))
     console.print("\n[bold green]Every GUID is accounted for.[/] Everything is stopped again.")
 
 
-def _play(console: Console, stack: Stack) -> Story:
+def _play(console: Console, stack: Stack) -> Demo:
     with Display(console) as display:
-        story = Story(stack, display, Watcher(stack, stack.subscribe(), Tally()))
-        console.print(tables.of_samples([*story.first_wave, *story.second_wave]))
+        demo = Demo(stack, display, Watcher(stack, stack.subscribe(), Tally()))
+        console.print(tables.sample_table([*demo.first_wave, *demo.second_wave]))
         console.print()
         try:
-            story.play()
+            demo.play()
         except StackTimeoutError as error:
             first_line = str(error).partition("\n")[0]
-            raise StoryError(stack, [*story.problems(), first_line]) from error
-    if problems := story.problems():
-        raise StoryError(stack, problems)
+            raise DemoError(stack, [*demo.problems(), first_line]) from error
+    if problems := demo.problems():
+        raise DemoError(stack, problems)
     console.print()
-    return story
+    return demo
 
 
 def schedule_soon() -> dict[str, str]:
-    """Have the stack's own schedule fire once, soon after the deployment."""
+    """Return the parameters of a schedule that starts one run soon after the deployment."""
     moment = datetime.now(UTC) + SCHEDULE_DELAY
     return {
         "ScheduledExportGuid": DEFINITION_EXPORT_GUID,

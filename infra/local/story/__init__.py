@@ -1,1 +1,0 @@
-"""The main job as `make run` shows it: sample messages in, events out, everything accounted for."""
