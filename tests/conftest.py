@@ -22,7 +22,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("project")
 
 
-class OneStackScheduling(LoadScopeScheduling):
+class OneStackScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Share the tests out by file, but keep all that need the deployed stack on one worker."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -55,14 +55,14 @@ def test_fault_01__same_message_in_two_functions_at_once_is_one_request() -> Non
     """Both record, one transaction is refused: one request, and both acknowledge it."""
     world = World()
     records = world.record(item_guid(1), item_guid(2))
-    write, others = world.table.write, []
+    others = []
 
-    def overtaken(*writes: Write) -> None:
-        world.table.write = write  # type: ignore[method-assign]
+    def overtaken(write: Callable[..., None], *writes: Write) -> None:
+        world.table.restore("write")
         others.append(world.deliver(records))
         write(*writes)
 
-    world.table.write = overtaken  # type: ignore[method-assign]
+    world.table.intercept("write", overtaken)
     assert world.deliver(records) == []
     assert others == [[]]
     world.settle()
@@ -112,10 +112,10 @@ def test_fault_03__refusal_that_cannot_be_delivered_is_not_acknowledged() -> Non
     """Event, entry, acknowledgement: without the event there is no acknowledgement."""
     world = World()
 
-    def refuse(_events: object) -> None:
+    def refuse(*_args: object) -> None:
         raise DeliveryError
 
-    world.topic.publish = refuse  # type: ignore[method-assign]
+    world.topic.intercept("publish", refuse)
     records = world.record("junk", item_guid(1))
     assert world.deliver(records) == [records[0]["messageId"]]
     assert not world.dead_letters.letters
@@ -124,7 +124,7 @@ def test_fault_03__refusal_that_cannot_be_delivered_is_not_acknowledged() -> Non
 def test_fault_04__all_bodies_malformed() -> None:
     """Each body is rejected by itself; nothing is delivered again, and no run is started."""
     world = World()
-    bodies = ["", "{", "[]", '{"itemGuids": 5}']
+    bodies = [" ", "{", "[]", '{"itemGuids": 5}']
     records = world.record(*bodies)
     assert world.deliver(records) == []
     rejected = [event["data"]["requestId"] for event in world.events("rejected")]
@@ -137,8 +137,7 @@ def test_fault_04__all_bodies_malformed() -> None:
 def test_fault_05__ledger_that_throttles_is_asked_again() -> None:
     """A throttled record is tried again at once; nothing fails."""
     world = World()
-    real = world.table.write
-    world.table.write = failing(2, LedgerUnavailableError(), real)  # type: ignore[method-assign, assignment]
+    world.table.intercept("write", failing(2, LedgerUnavailableError()))
     assert world.deliver(world.record(*items(3))) == []
     world.settle()
     assert sorted(world.exported()) == items(3)
@@ -147,9 +146,8 @@ def test_fault_05__ledger_that_throttles_is_asked_again() -> None:
 def test_fault_05__ledger_that_is_down_fails_only_what_is_not_recorded() -> None:
     """What could not be recorded is delivered again, and then recorded once."""
     world = World()
-    real = world.table.write
     records = world.record(*items(150))
-    world.table.write = failing(3, LedgerUnavailableError(), real)  # type: ignore[method-assign, assignment]
+    world.table.intercept("write", failing(3, LedgerUnavailableError()))
     failed = world.deliver(records)
     assert len(failed) == 98
     assert world.deliver([r for r in records if r["messageId"] in failed]) == []
@@ -243,6 +241,8 @@ def test_fault_91__own_event_that_comes_back_leads_to_no_event(
     world = World()
     world.send("junk", item_guid(1))
     world.settle()
+
+    event: Any
     (event,) = world.events(kind)
     before = len(world.topic.events)
     for envelope in envelopes:
@@ -330,8 +330,7 @@ def test_fault_94__record_without_attributes(attributes: object) -> None:
     assert world.deliver(records[:2]) == []
     (event,) = world.events("rejected")
     assert event["time"] == received_at
-    write = world.table.write
-    world.table.write = failing(3, LedgerUnavailableError(), write)  # type: ignore[method-assign, assignment]
+    world.table.intercept("write", failing(3, LedgerUnavailableError()))
     assert world.deliver(records[2:]) == [records[2]["messageId"]]
     assert 48 <= world.intake_queue.delays[records[2]["receiptHandle"]] <= 60
 
@@ -339,7 +338,7 @@ def test_fault_94__record_without_attributes(attributes: object) -> None:
 def test_fault_94__attributes_that_are_null_or_absent_altogether() -> None:
     """A record that has an id and a body is enough."""
     world = World()
-    records = [
+    records: list[dict[str, Any]] = [
         {"messageId": "one", "body": "junk", "attributes": None},
         {"messageId": "two", "body": item_guid(1)},
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from arena_exports.domain.errors import (
     DeliveryError,
@@ -19,7 +19,10 @@ from tests.support.fakes import (
     FakeExecutions,
     FakeSecret,
     InMemoryTable,
+    Interceptable,
     SimulatedTransport,
+    check_event,
+    check_letter,
 )
 
 if TYPE_CHECKING:
@@ -30,10 +33,12 @@ if TYPE_CHECKING:
     from tests.simulation.scheduler import Scheduler
     from tests.simulation.simulation import Simulation
 
+T = TypeVar("T")
+
 LONGEST_SLEEP_SECONDS = 10.0
 
 
-class Outside:
+class Outside(Interceptable):
     """Every call to the outside goes through here, and yields before and after its effect."""
 
     def __init__(self, scheduler: Scheduler, fault_rates: FaultRates) -> None:
@@ -41,7 +46,7 @@ class Outside:
         self.fault_rates = fault_rates
         self.calls = 0
 
-    def call(self, effect: Callable[[], Any]) -> Any:
+    def call(self, effect: Callable[[], T]) -> T:
         """Run an effect; before and after it, other tasks may run or the process may die."""
         self.calls += 1
         self.scheduler.pause(self.fault_rates.latency())
@@ -72,18 +77,6 @@ class SimClock(FakeClock):
         self._scheduler.pause(seconds)
 
 
-class EnvironmentClock:
-    """The clock of one function's environment, which is slightly off."""
-
-    def __init__(self, clock: SimClock, skew: float) -> None:
-        self._clock = clock
-        self._skew = skew
-        self.sleep, self.jitter, self.new_token = clock.sleep, clock.jitter, clock.new_token
-
-    def now(self) -> float:
-        return self._clock.now() + self._skew
-
-
 class SimTable:
     """The ledger's table, with throttling and lost answers."""
 
@@ -91,8 +84,8 @@ class SimTable:
         self._inner = inner
         self._outside = outside
 
-    def _do(self, effect: Callable[[], Any], *, writes: bool = False) -> Any:
-        def guarded() -> Any:
+    def _do(self, effect: Callable[[], T], *, writes: bool = False) -> T:
+        def guarded() -> T:
             if self._outside.fault_rates.occurs("throttle"):
                 raise LedgerUnavailableError("ThrottlingException")
             result = effect()
@@ -103,14 +96,14 @@ class SimTable:
         return self._outside.call(guarded)
 
     def get(self, key: Key) -> Item | None:
-        return self._do(lambda: self._inner.get(key))  # type: ignore[no-any-return]
+        return self._do(lambda: self._inner.get(key))
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
         wanted = list(keys)
-        return self._do(lambda: self._inner.get_many(wanted))  # type: ignore[no-any-return]
+        return self._do(lambda: self._inner.get_many(wanted))
 
     def query(self, pk: str, first: str, last: str, *, limit: int | None = None) -> list[Item]:
-        return self._do(lambda: self._inner.query(pk, first, last, limit=limit))  # type: ignore[no-any-return]
+        return self._do(lambda: self._inner.query(pk, first, last, limit=limit))
 
     def write(self, *writes: Write) -> None:
         self._do(lambda: self._inner.write(*writes), writes=True)
@@ -123,8 +116,8 @@ class SimSecret:
         self._inner = inner
         self._outside = outside
 
-    def _do(self, effect: Callable[[], Any]) -> Any:
-        def guarded() -> Any:
+    def _do(self, effect: Callable[[], T]) -> T:
+        def guarded() -> T:
             if self._outside.fault_rates.occurs("secrets_down"):
                 raise NotNowError("secret could not be read", 30)
             return effect()
@@ -132,7 +125,7 @@ class SimSecret:
         return self._outside.call(guarded)
 
     def read(self, version: str | None = None) -> Secret | None:
-        return self._do(lambda: self._inner.read(version))  # type: ignore[no-any-return]
+        return self._do(lambda: self._inner.read(version))
 
     def write(self, value: Mapping[str, Any], version: str) -> None:
         self._do(lambda: self._inner.write(value, version))
@@ -161,10 +154,12 @@ class SimSink:
 
     def publish(self, events: Sequence[Event]) -> None:
         for event in events:
+            check_event(event)
             self._deliver(event)
 
     def send(self, letters: Sequence[DeadLetter]) -> None:
         for letter in letters:
+            check_letter(letter)
             self._deliver(letter)
 
 
@@ -182,7 +177,7 @@ class SimTransport:
             simulation.tried_again.append(request.call)
         if request.call == "start an export run" and fault_rates.occurs("arena_late"):
             self._queue_late_run()
-        answer: HttpAnswer = self._outside.call(lambda: self._exchange(request))
+        answer = self._outside.call(lambda: self._exchange(request))
         if fault_rates.occurs("arena_garbage"):
             return HttpAnswer(answer.status, answer.headers, b"<html>" + answer.body[:40])
         return answer
@@ -234,4 +229,4 @@ class SimExecutions(FakeExecutions):
         self._outside.call(guarded)
 
     def status(self, name: str) -> str | None:
-        return self._outside.call(lambda: self.statuses.get(name))  # type: ignore[no-any-return]
+        return self._outside.call(lambda: self.statuses.get(name))

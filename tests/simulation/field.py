@@ -7,6 +7,7 @@ the same day with and without this module.
 from __future__ import annotations
 
 import json
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,7 @@ class Field:
     def _send_sometime(self, *bodies: object) -> None:
         for body in bodies:
             at = self.random.uniform(5, 4000)
-            self._simulation.scheduler.after(at, lambda body=body: self.send(body))
+            self._simulation.scheduler.after(at, partial(self.send, body))
 
     def _last(self, *faults: Mapping[str, Any], for_ever: bool) -> None:
         self._lasting += faults if for_ever else ()
@@ -186,7 +187,11 @@ class Field:
     def _refuse_filters(self) -> None:
         """Lists can be read only without a filter, or not at all."""
         parameters = self.random.choice([["status"], ["completionDateTimeFrom"], ["*"]])
-        answer = self.random.choice([{"code": 400}, {"code": 3011, "message": "Not an option."}])
+        refusals: Sequence[Mapping[str, Any]] = (
+            {"code": 400},
+            {"code": 3011, "message": "Not an option."},
+        )
+        answer = self.random.choice(refusals)
         self._last({**EVERY_LIST, "parameters": parameters, **answer}, for_ever=True)
         self._now_and_then(self._lose_an_answer)
 

@@ -17,7 +17,6 @@ from arena_exports.wiring.settings import Settings
 from infra.simulator import names
 from infra.simulator.workspace import Workspace
 from tests.simulation.cloud import (
-    EnvironmentClock,
     Outside,
     SimClock,
     SimExecutions,
@@ -33,7 +32,7 @@ from tests.simulation.plan import Plan, draw_plan
 from tests.simulation.queue import IntakeQueue, Message
 from tests.simulation.scheduler import Killed, Scheduler, Task
 from tests.support.asl import Execution, TaskFailedError
-from tests.support.fakes import FakeSecret, FakeTelemetry, InMemoryTable
+from tests.support.fakes import FakeSecret, FakeTelemetry, InMemoryTable, ShiftedClock
 from tests.support.world import EXPORT, RECONCILE, item_guid
 
 if TYPE_CHECKING:
@@ -239,7 +238,7 @@ class Simulation:
             dead_letters=self.dead_letters,
             executions=self.executions,
             intake_queue=self.queue,
-            clock=EnvironmentClock(self.clock, skew),
+            clock=ShiftedClock(self.clock, skew),
             telemetry=self.telemetry,
         )
 

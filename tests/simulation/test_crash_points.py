@@ -7,6 +7,7 @@ effect is covered as soon as it is written.
 from __future__ import annotations
 
 import json
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -56,9 +57,9 @@ class SmallDay(Simulation):
         self._dies_at = dies_at
         self._double = double
         self.moments = 0
-        self.outside.perhaps_die = self._die_at_the_moment  # type: ignore[method-assign]
+        self.outside.intercept("perhaps_die", self._die_at_the_moment)
 
-    def _die_at_the_moment(self) -> None:
+    def _die_at_the_moment(self, *_args: object) -> None:
         moment, self.moments = self.moments, self.moments + 1
         if moment == self._dies_at:
             if self._double:
@@ -103,7 +104,7 @@ def test_crash_point__keeps_the_rules_at_each_moment(
     moments.run()
     broken: dict[int, Any] = {}
     for moment in range(shard, moments.moments, SHARDS):
-        _, found = outcome(lambda moment=moment: SmallDay(moment, double=double))
+        _, found = outcome(partial(SmallDay, moment, double=double))
         if found:
             broken[moment] = found
     assert broken == {}

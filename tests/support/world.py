@@ -9,6 +9,7 @@ import heapq
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,15 @@ def item_guid(number: int) -> ItemGuid:
 def items(count: int, start: int = 0) -> list[str]:
     """Return so many made-up item GUIDs, from a number on."""
     return [item_guid(number) for number in range(start, start + count)]
+
+
+FOUR_BYTE_LETTERS = "".join(map(chr, range(0x20000, 0x2A000)))
+"""Letters of four bytes in UTF-8 and of two escapes in JSON."""
+
+
+def random_text(random: Random, letters: str, length: int) -> str:
+    """Return text that hardly compresses."""
+    return "".join(random.choices(letters, k=length))
 
 
 @dataclass
@@ -258,7 +268,7 @@ class World:
         for name, state in self.executions.started.items():
             if name not in self.running and self.executions.statuses[name] == "RUNNING":
                 self.running[name] = Execution(self._invoke, state)
-                self.at(0, lambda name=name: self._step(name))
+                self.at(0, partial(self._step, name))
 
     def _step(self, name: str) -> None:
         execution = self.running.get(name)

@@ -223,7 +223,7 @@ def test_run__the_vendor_s_samples() -> None:
     """Both documented samples are read, with criteria in one array and a null title."""
     running, complete = parse_run(sample("run-running")), parse_run(sample("run-complete"))
     assert running.status is RunStatus.RUNNING
-    assert running.item_guids == {A, B}
+    assert running.item_guids == frozenset({A, B})
     assert running.completion_date_time is None
     assert complete.status is RunStatus.COMPLETE
     assert [(f.guid, f.title) for f in complete.files] == [("1P7V0X13DKJWDKJPY982", None)]
@@ -251,7 +251,7 @@ def test_samples__are_all_used() -> None:
 def test_run__criteria_in_groups() -> None:
     """An array of arrays is read like one array, keys in any order."""
     criterion = {"value": [A.lower(), f" {B} "], "operator": "IS_IN", "attribute": "guid"}
-    assert parse_run({"guid": "R", "criteria": [[criterion]]}).item_guids == {A, B}
+    assert parse_run({"guid": "R", "criteria": [[criterion]]}).item_guids == frozenset({A, B})
     assert parse_run({"guid": "R", "criteria": [[{"attribute": "number"}]]}).item_guids is None
     assert parse_run({"guid": "R"}).item_guids is None
 
