@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from arena_exports.domain.deadline import Deadline
@@ -24,6 +24,7 @@ from arena_exports.wiring.publish import make_publication
 from arena_exports.wiring.session import make_login_desk
 from arena_exports.wiring.submit import make_dispatch
 from infra.simulator import control
+from tests.support.properties import thorough
 from tests.support.world import EXPORT, World, item_guid, items
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ def seconds_to_wait(world: World) -> Iterator[float]:
     yield budget.wait_seconds(now, world.parts.settings.request_budget_reserve)
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(oddities(*RUN_FIELDS))
 @example(Oddity(201, {"guid": "R" * 3000}, None, None, {}))
 @example(Oddity(400, {}, b'{"errors": [{"code": 3011, "message": "x"}]}', None, {}))
@@ -219,7 +220,7 @@ def test_post__whatever_is_answered(oddity: Oddity) -> None:
     assert len(arena.sent) == before
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(oddities(*RUN_FIELDS))
 @example(Oddity(None, {"creationDateTime": "\ud800"}, None, None, {}))
 @example(Oddity(None, {"completionDateTime": "\udfff"}, None, None, {}))
@@ -240,7 +241,7 @@ def test_poll__whatever_is_answered(oddity: Oddity) -> None:
     assert (world.ledger.lease.read().state is SlotState.IDLE) == looked.ended
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(oddities("results", *RUN_FIELDS))
 @example(Oddity(None, {}, None, None, {"date": "Fri, 31 Dec 9999 23:59:59 GMT"}))
 @example(Oddity(None, {"criteria": [{"attribute": "guid", "value": ["\ud800"]}]}, None, None, {}))
@@ -261,7 +262,7 @@ def test_look__whatever_is_answered(oddity: Oddity) -> None:
     assert len(arena.sent) == before
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(oddities("arenaSessionId", "workspaceId", "errors"))
 def test_login__whatever_is_answered(oddity: Oddity) -> None:
     """FAULT 24: one login, and then a session, or a wait in which no other is tried."""

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arena_exports.domain.deadline import Deadline
@@ -16,6 +16,7 @@ from arena_exports.domain.errors import InvalidMessageError
 from arena_exports.domain.messages import IntakeRules, parse_message
 from arena_exports.domain.model import Kind, Lane
 from arena_exports.wiring.submit import make_intake
+from tests.support.properties import thorough
 from tests.support.world import World, item_guid, items
 
 if TYPE_CHECKING:
@@ -220,6 +221,18 @@ def test_message__nested_as_deep_as_can_just_be_read_is_refused(form: str) -> No
             parse_message("id", form.format("[" * depth + "]" * depth), RULES)
 
 
+def test_message__that_can_be_read_and_not_written_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A reason does not fail on a value that is nested too deeply to be shown."""
+
+    def too_deep(_value: object) -> str:
+        raise RecursionError
+
+    monkeypatch.setattr(json, "dumps", too_deep)
+    assert "not what is nested too deeply" in refused('{"priority": [[]]}')
+
+
 ENVELOPES = [
     pytest.param((), "body", id="bare"),
     pytest.param((sns,), "body.Message", id="SNS"),
@@ -354,7 +367,7 @@ def test_message__property_keeps_every_guid_once(
     assert request.correlation_id == correlation_id
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(json_values.map(json.dumps) | st.text())
 def test_message__property_never_crashes(body: str) -> None:
     """FAULT 46: any text is read, or refused with a short line of printable ASCII."""
@@ -368,7 +381,7 @@ def test_message__property_never_crashes(body: str) -> None:
     assert len(shown) < 300
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(json_values.map(json.dumps) | sqs_texts | st.sampled_from([A, sns(A)]).map(str))
 def test_message__property_of_intake(body: str) -> None:
     """FAULT 46: whatever a message holds it is acknowledged, and recorded or rejected, once."""

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arena_exports.adapters.http import WHOLE_TIMEOUT_SECONDS
@@ -25,6 +25,7 @@ from infra.local import launch
 from infra.local.paths import ROOT
 from tests.support import addresses
 from tests.support.asl import DEFINITION
+from tests.support.properties import thorough
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,7 +132,7 @@ def test_base_url__refused(url: str) -> None:
     assert not allows_base_url(url)
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(
     st.sampled_from(addresses.ACCEPTED),
     st.integers(0, 40),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arena_exports.arena import protocol, refusals
@@ -16,6 +16,7 @@ from arena_exports.domain.model import ExportGuid, ItemGuid, Kind
 from arena_exports.domain.runs import RunStatus, parse_run, parse_runs
 from arena_exports.domain.times import epoch_seconds
 from arena_exports.ports import HttpAnswer, HttpRequest
+from tests.support.properties import thorough
 from tests.unit.samples import SAMPLES, sample
 
 EXPORT = ExportGuid("EXPDEFAULT0000000001")
@@ -275,7 +276,7 @@ run_like = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(run_like | json_values)
 def test_run__property_any_json(content: Any) -> None:
     """Whatever JSON an answer holds, it is read as a run or is no run; nothing else happens."""
@@ -286,7 +287,7 @@ def test_run__property_any_json(content: Any) -> None:
             continue
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(st.integers(200, 599), st.binary() | json_values.map(lambda v: json.dumps(v).encode()))
 def test_answer__property_any_bytes(status: int, body: bytes) -> None:
     """Whatever bytes an answer holds, it is JSON or a named error."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from arena_exports.domain import polling
 from arena_exports.domain.polling import first_wait_seconds, next_wait_seconds, scarcity
+from tests.support.properties import thorough
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +103,7 @@ def test_polling__gaps_lie_between_bounds() -> None:
     assert dense == pytest.approx(0.25 * spread, abs=0.01)
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(HISTORY, st.integers(min_value=0, max_value=10**7), st.floats(1, 4))
 def test_polling__gaps_are_whole_seconds_from_one_to_an_hour(
     history: list[int], waited: int, stretch: float
@@ -117,7 +118,7 @@ def test_polling__gaps_are_whole_seconds_from_one_to_an_hour(
     assert following <= next_wait_seconds(history, waited, scarcity=stretch) <= 3600
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(HISTORY)
 def test_polling__never_more_than_2000_looks(history: list[float]) -> None:
     """At a run that takes 60 days, as long as Arena keeps the files, with any history."""
