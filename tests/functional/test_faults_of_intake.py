@@ -14,6 +14,7 @@ from arena_exports.domain.errors import (
 from arena_exports.domain.messages import IntakeRules, parse_message
 from arena_exports.domain.times import zulu
 from infra.simulator import control, names
+from tests.events import event, event_bridge, sns, sqs_record
 from tests.support.fakes import failing
 from tests.support.world import EXPORT, World, assert_exported, item_guid, items
 
@@ -24,15 +25,26 @@ if TYPE_CHECKING:
     from arena_exports.ports import Write
 
 
-def sns(content: object) -> dict[str, str]:
-    """Return what SNS delivers."""
-    message = json.dumps(content)
-    return {"Type": "Notification", "MessageId": "x", "TopicArn": "arn", "Message": message}
+def in_a_list(content: object) -> list[object]:
+    """Return content as the only entry of a list."""
+    return [content]
 
 
-def event_bridge(detail: object) -> dict[str, object]:
-    """Return what EventBridge delivers."""
-    return {"version": "0", "detail-type": "x", "source": "y", "detail": detail}
+def in_a_pipe(content: object) -> dict[str, Any]:
+    """Return the record that EventBridge Pipes makes of an SQS message."""
+    return sqs_record("m", json.dumps(content), 1_545_082_649)
+
+
+def in_lambda_s_form(notification: object) -> dict[str, Any]:
+    """Return the event with which SNS invokes a function."""
+    invocation: dict[str, Any] = event("sns_to_lambda")
+    invocation["Records"][0]["Sns"] = notification
+    return invocation
+
+
+def in_a_destination(content: object) -> dict[str, Any]:
+    """Return the record that Lambda sends to a destination when a function failed."""
+    return {**event("lambda_destination"), "requestPayload": content}
 
 
 def _request(record: dict[str, str]) -> ExportRequest | None:
@@ -225,10 +237,10 @@ OURS = [
     pytest.param((event_bridge,), id="EventBridge"),
     pytest.param((event_bridge, sns), id="EventBridge in SNS"),
     pytest.param((sns, event_bridge), id="SNS in EventBridge"),
-    pytest.param((lambda event: [event],), id="a list"),
-    pytest.param((lambda event: {"messageId": "m", "body": json.dumps(event)},), id="a pipe"),
-    pytest.param((sns, lambda event: {"Records": [{"Sns": event}]}), id="Lambda's form"),
-    pytest.param((sns, lambda event: {"requestPayload": event}), id="a destination"),
+    pytest.param((in_a_list,), id="a list"),
+    pytest.param((in_a_pipe,), id="a pipe"),
+    pytest.param((sns, in_lambda_s_form), id="Lambda's form"),
+    pytest.param((sns, in_a_destination), id="a destination"),
 ]
 
 
@@ -242,16 +254,16 @@ def test_fault_91__own_event_that_comes_back_leads_to_no_event(
     world.send("junk", item_guid(1))
     world.settle()
 
-    event: Any
-    (event,) = world.events(kind)
+    body: Any
+    (body,) = world.events(kind)
     before = len(world.topic.events)
     for envelope in envelopes:
-        event = envelope(event)
-    (message_id,) = world.send(event)
+        body = envelope(body)
+    (message_id,) = world.send(body)
     assert len(world.topic.events) == before
     letter = world.dead_letters.letters[-1]
     assert letter.request_id == message_id
-    assert json.loads(letter.body) == event
+    assert json.loads(letter.body) == body
     assert "body is an event of this application" in letter.error_message
     assert world.telemetry.metrics["RequestsRejected"] == 2
     world.settle()

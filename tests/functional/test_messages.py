@@ -16,6 +16,7 @@ from arena_exports.domain.errors import InvalidMessageError
 from arena_exports.domain.messages import IntakeRules, parse_message
 from arena_exports.domain.model import Kind, Lane
 from arena_exports.wiring.submit import make_intake
+from tests.events import event, event_bridge, sns
 from tests.support.properties import thorough
 from tests.support.world import World, item_guid, items
 
@@ -38,16 +39,6 @@ json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
-
-
-def sns(message: str) -> dict[str, str]:
-    """Return what SNS delivers."""
-    return {"Type": "Notification", "MessageId": "x", "TopicArn": "arn", "Message": message}
-
-
-def event_bridge(detail: object) -> dict[str, object]:
-    """Return what EventBridge delivers."""
-    return {"version": "0", "detail-type": "x", "source": "y", "detail": detail}
 
 
 def wrapped(content: object, *envelopes: Callable[..., object]) -> str:
@@ -230,7 +221,7 @@ def test_message__that_can_be_read_and_not_written_is_refused(
         raise RecursionError
 
     monkeypatch.setattr(json, "dumps", too_deep)
-    assert "not what is nested too deeply" in refused('{"priority": [[]]}')
+    assert "what is nested too deeply" in refused('{"exportGuid": [[]]}')
 
 
 ENVELOPES = [
@@ -331,18 +322,11 @@ def test_message__subscription_that_waits_to_be_confirmed(
     kind: str, envelopes: tuple[Callable[..., object], ...]
 ) -> None:
     """SNS's own messages are refused with what to do; the token is not in the reason."""
-    confirmation = {
-        "Type": kind,
-        "MessageId": "x",
-        "Token": "t0ken",
-        "TopicArn": "arn:aws:sns:us-east-1:111122223333:items",
-        "Message": "You have chosen to subscribe",
-        "SubscribeURL": "https://sns/?Token=t0ken",
-    }
+    confirmation = event("sns_subscription_confirmation") | {"Type": kind}
     shown = refused(wrapped(confirmation, *envelopes))
     for part in (kind, "subscription", "SubscribeURL", "confirm-subscription", "3333:items"):
         assert part in shown
-    assert "t0ken" not in shown
+    assert confirmation["Token"] not in shown
 
 
 def test_message__without_any_definition() -> None:

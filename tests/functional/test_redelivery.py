@@ -12,6 +12,7 @@ import pytest
 from arena_exports.adapters.messaging import CALLS_AT_ONCE, in_parallel
 from arena_exports.domain.errors import DeliveryError, LedgerUnavailableError
 from arena_exports.services.intake import LONGEST_REDELIVERY_SECONDS, redelivery_seconds
+from tests.events import event
 from tests.support.translated import resources
 from tests.support.world import SUBMIT_SECONDS, World, item_guid, items
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 HOUR = 3600
 QUEUE = resources("AWS::SQS::Queue")["IntakeQueue"]
 MAX_RECEIVES = QUEUE["RedrivePolicy"]["maxReceiveCount"]
-FOREIGN = [json.dumps({"Records": [{"eventSource": "aws:s3", "n": n}]}) for n in range(979)]
+FOREIGN = [json.dumps(event("s3") | {"n": n}) for n in range(979)]
 
 
 def slow_down(world: World, seconds: float) -> None:

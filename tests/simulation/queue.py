@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from arena_exports.domain.errors import DeliveryError
 from infra.simulator import names
+from tests.events import sqs_record
 from tests.support.world import EXPORT, RECONCILE, item_guid
 
 if TYPE_CHECKING:
@@ -35,16 +36,9 @@ class Message:
     @property
     def record(self) -> dict[str, Any]:
         """The record that Lambda receives for the message."""
-        attributes = {
-            "SentTimestamp": str(int(self.sent_at * 1000)),
-            "ApproximateReceiveCount": str(self.receives),
-        }
-        return {
-            "messageId": self.message_id,
-            "receiptHandle": self.receipt_handle,
-            "body": self.body,
-            "attributes": attributes,
-        }
+        record = sqs_record(self.message_id, self.body, self.sent_at)
+        record["attributes"]["ApproximateReceiveCount"] = str(self.receives)
+        return record | {"receiptHandle": self.receipt_handle}
 
     @property
     def receipt_handle(self) -> str:

@@ -7,6 +7,7 @@ repeat what was sent to Arena: the password and the session id.
 from __future__ import annotations
 
 import json
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from infra.local import emulator
 from infra.local.launch import CREDENTIALS, temporary_stack
 from infra.local.stack import StackTimeoutError
 from infra.simulator import names
+from tests.events import sqs_record
 from tests.support.recorder import recorded
 
 if TYPE_CHECKING:
@@ -209,7 +211,7 @@ def post_without_answer(scenario: FaultScenario) -> None:
 def refusal_that_does_not_fit(scenario: FaultScenario) -> None:
     """SQS refuses a dead letter as too large, so the message is delivered again soon."""
     body = "x" * (LARGEST_MESSAGE_BYTES + 1)
-    record = {"messageId": ECO, "receiptHandle": ECO, "body": body}
+    record = sqs_record(ECO, body, time.time()) | {"receiptHandle": ECO}
     scenario.invoke("SubmitFunction", {"Records": [record]})
     assert scenario.answers[-1] == {"batchItemFailures": [{"itemIdentifier": ECO}]}
 

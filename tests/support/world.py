@@ -26,6 +26,7 @@ from poll.handler import poll
 from publish.handler import publish
 from session.handler import session
 from submit.handler import submit
+from tests.events import event, sqs_record
 from tests.support.asl import Execution, TaskFailedError
 from tests.support.fakes import (
     FakeClock,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from arena_exports.ledger import Ledger
 
 EXPORT = names.DEFAULT_EXPORT_GUID
-RECONCILE = {"action": "reconcile"}
+RECONCILE = event("scheduler")
 SUBMIT_SECONDS = 120.0
 FUNCTION_OF_ARN = {
     f"${{{name.title()}FunctionArn}}": name for name in ("submit", "poll", "publish")
@@ -165,15 +166,13 @@ class World:
     def record(self, *bodies: object, message_ids: Iterable[str] = ()) -> list[dict[str, Any]]:
         """Return SQS records for bodies, as they are received first."""
         ids = list(message_ids) or [f"message-{next(self._message_ids):06d}" for _ in bodies]
-        sent_at = str(int(self.clock.now() * 1000))
+        texts = [body if isinstance(body, str) else json.dumps(body) for body in bodies]
         return [
             {
-                "messageId": message_id,
+                **sqs_record(message_id, text, self.clock.now()),
                 "receiptHandle": f"{message_id}/1",
-                "body": body if isinstance(body, str) else json.dumps(body),
-                "attributes": {"SentTimestamp": sent_at, "ApproximateReceiveCount": "1"},
             }
-            for message_id, body in zip(ids, bodies, strict=True)
+            for message_id, text in zip(ids, texts, strict=True)
         ]
 
     def receive_again(
