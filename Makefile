@@ -39,8 +39,17 @@ down: .venv/dev/.stamp ## Stop the local stack
 	@$(LOCAL) down
 
 .PHONY: test
-test: setup ## Run every test (ARGS="-k name" for some of them)
-	@.venv/dev/bin/python -m pytest --numprocesses 2 --no-loadscope-reorder $(ARGS)
+test: setup ## Run every test (ARGS="-k name" for some of them; PROFILE=full for as many examples as in CI)
+	@PROFILE=$(PROFILE) .venv/dev/bin/python -m pytest --numprocesses 2 --no-loadscope-reorder $(ARGS)
+
+# Functions in the deployed stack and in AWS's runtime are other processes, and are not measured.
+.PHONY: coverage
+coverage: setup ## Measure what the tests cover of functions/, and fail below the gate (3 minutes)
+	@mkdir -p .cache
+	@PROFILE=quick .venv/dev/bin/python -m pytest --numprocesses 2 --no-loadscope-reorder --cov --cov-report= \
+	  tests/unit tests/functional tests/integration
+	@.venv/dev/bin/coverage report --include='functions/arena_exports/domain/*' --fail-under=100
+	@.venv/dev/bin/coverage report
 
 .PHONY: simulate
 simulate: .venv/dev/.stamp ## Simulate 10,000 days with faults (SEED=7 for one, COUNT=100 for fewer)

@@ -1,4 +1,4 @@
-"""What holds for every test: which may use sockets, and where the long ones run."""
+"""Settings for all tests: which may use sockets, how many examples they try, and where they run."""
 
 import os
 import time
@@ -11,31 +11,34 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.support.properties import PROFILE, USUAL_EXAMPLES, examples
+
 ROOT = Path(__file__).parents[1]
 OFFLINE = {ROOT / "tests" / name for name in ("unit", "functional", "infrastructure")}
 
 hypothesis.settings.register_profile(
-    "project",
+    PROFILE,
     database=DirectoryBasedExampleDatabase(ROOT / ".cache" / "hypothesis"),
     deadline=None,
+    max_examples=examples(USUAL_EXAMPLES),
 )
-hypothesis.settings.load_profile("project")
+hypothesis.settings.load_profile(PROFILE)
 
 
-class OneStackScheduling(LoadScopeScheduling):
-    """Share the tests out by file, but keep all that need the deployed stack on one worker."""
+class OneStackScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Distributes tests by file, but keeps all that need the deployed stack on one worker."""
 
     def _split_scope(self, nodeid: str) -> str:
         return "stack" if nodeid.startswith("tests/e2e/") else nodeid.partition("::")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """Have xdist share the tests out as above (its loadgroup does not work with pytest 9.2)."""
+    """Distribute the tests as above (xdist's loadgroup does not work with pytest 9.2)."""
     return OneStackScheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Close the sockets of unit tests."""
+    """Disable sockets in the tests that run offline."""
     for item in items:
         if OFFLINE.intersection(item.path.parents):
             item.add_marker(pytest.mark.disable_socket, append=False)
@@ -57,12 +60,12 @@ def clean_aws_environment() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_sleep(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail a unit test that sleeps, unless it works with processes or sockets."""
+    """Fail an offline test that sleeps, unless it works with processes or sockets."""
     item: pytest.Item = request.node
     if OFFLINE.intersection(item.path.parents) and not item.get_closest_marker("enable_socket"):
         monkeypatch.setattr(time, "sleep", _refuse_to_sleep)
 
 
 def _refuse_to_sleep(seconds: float) -> None:
-    message = f"a unit test must not sleep ({seconds:g} s)"
+    message = f"an offline test must not sleep ({seconds:g} s)"
     raise AssertionError(message)

@@ -13,7 +13,7 @@ from tests.bench.ours import Day
 from tests.bench.rivals import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tests.bench.workloads import Arrival
 
@@ -107,7 +107,7 @@ def our_outcome(day: Day) -> Outcome:
 
 
 def _ended_at(run: Any) -> float:
-    return min(at for at, status in run.timeline if status in ENDED)
+    return float(min(at for at, status in run.timeline if status in ENDED))
 
 
 def percentiles(latencies: Iterable[tuple[float, int, Arrival]]) -> list[float]:
@@ -210,7 +210,7 @@ def fixed_dollars(*true: str) -> dict[str, float]:
 # ---- functions -----------------------------------------------------------------------------------
 
 
-def growth_targets(curves: dict[str, Sequence[growth.Point]]) -> list[Target]:
+def growth_targets(curves: Mapping[str, Sequence[growth.Point]]) -> list[Target]:
     """Ask for linear growth or better: seconds for each unit grow by less than a half."""
     targets = []
     for name, points in curves.items():

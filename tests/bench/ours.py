@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from random import Random
 from time import process_time
@@ -72,21 +73,24 @@ class MeteredTable(InMemoryTable):
         self.read_units = 0
 
     def get(self, key: Key) -> Item | None:
-        return self._metered(super().get(key))
+        found = super().get(key)
+        self._meter(found)
+        return found
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
         wanted = list(keys)
         found = super().get_many(wanted)
         for key in wanted:
-            self._metered(found.get(key))
+            self._meter(found.get(key))
         return found
 
     def query(self, pk: str, first: str, last: str, *, limit: int | None = None) -> list[Item]:
-        return self._metered(super().query(pk, first, last, limit=limit))
+        found = super().query(pk, first, last, limit=limit)
+        self._meter(found)
+        return found
 
-    def _metered(self, read: Any) -> Any:
+    def _meter(self, read: object) -> None:
         self.read_units += max(-(-item_bytes(read) // 4096), 1)
-        return read
 
 
 @dataclass
@@ -130,12 +134,12 @@ class Day(World):
         self.pending_items: list[tuple[float, int]] = []
         self._waiting_items = 0
         self._to_come = len(workload.arrivals)
-        table = MeteredTable()
-        super().__init__(0, {"max_items_per_run": workload.max_items}, table)
+        self.metered = MeteredTable()
+        super().__init__(0, {"max_items_per_run": workload.max_items}, self.metered)
         self.clock.time = self.start = PACIFIC_MIDNIGHT
         self.topic = Published(self)  # type: ignore[assignment]
         self.parts = self._counted_parts()
-        self.clock.sleep = self._sleep  # type: ignore[method-assign]
+        self.clock.intercept("sleep", lambda _sleep, seconds: self._sleep(seconds))
         self.pollers = [Gathering() for _ in range(POLLERS)]
         self._choice = Random(3)
         self._plan(runs)
@@ -160,9 +164,9 @@ class Day(World):
         for seconds in self.workload.run_seconds(runs):
             control.plan_runs(self.arena, {"runningSeconds": seconds, "count": 1})
         for arrival in self.workload.arrivals:
-            self.at(arrival.at, lambda arrival=arrival: self._arrive(arrival))
+            self.at(arrival.at, partial(self._arrive, arrival))
         for at, count in self.workload.others:
-            self.at(at, lambda count=count: self._spend(count))
+            self.at(at, partial(self._spend, count))
 
     def _spend(self, count: int) -> None:
         """Let others use the workspace's budget."""
@@ -293,7 +297,7 @@ class Day(World):
         return {
             **self.calls,
             "DynamoDB write units": self.table.write_units,
-            "DynamoDB read units": self.table.read_units,
+            "DynamoDB read units": self.metered.read_units,
             "Secrets Manager calls": self.calls["secret"],
             "CloudWatch log GB": (self.log_bytes + platform) / 1e9,
         }

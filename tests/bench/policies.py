@@ -21,7 +21,7 @@ PRICE_OF_A_POLL = 0.015  # the objective: 0.015 * polls + delay / duration
 class Policy(Protocol):
     """Says how long to wait for the next look."""
 
-    def __call__(self, history: Sequence[float], waited: float, looks: int) -> float:
+    def __call__(self, history: Sequence[float], waited: float, looks: int, /) -> float:
         """Return seconds.
 
         Args:

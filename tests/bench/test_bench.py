@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.bench import growth, measures, policies, prices, rivals, startup, workloads
@@ -97,7 +99,7 @@ def test_prices__know_every_type_of_resource() -> None:
     """One that is new is priced, or known to be free; an alarm on metric math pays for each."""
     with pytest.raises(KeyError, match="AWS::EC2::NatGateway"):
         prices.fixed_bill({"AWS::EC2::NatGateway": [{}]})
-    math = {"Metrics": [{}, {}, {}]}
+    math: dict[str, Any] = {"Metrics": [{}, {}, {}]}
     bill = prices.fixed_bill({"AWS::CloudWatch::Alarm": [{"MetricName": "one"}, math]})
     assert bill["AWS::CloudWatch::Alarm"] == pytest.approx(4 * prices.ALARM_METRIC)
 

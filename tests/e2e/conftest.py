@@ -13,7 +13,7 @@ from infra.local.demo.samples import guids
 from infra.local.launch import temporary_stack
 from infra.local.stack import Stack
 from infra.local.subscriber import ReceivedEvent, Subscriber
-from tests.support.bad_day import Day, live_through
+from tests.support.fault_scenario import FaultScenario, run_fault_scenario
 
 WAIT_SCALE = 0.2
 """Wait states last a fifth of what they say: the simulator's runs are short, too."""
@@ -103,10 +103,10 @@ def case(stack: Stack, subscriber: Subscriber) -> Iterator[Case]:
 
 
 @pytest.fixture(scope="package")
-def bad_day() -> Iterator[Day]:
-    """A stack of its own, at log level DEBUG, on which most things went wrong."""
-    with live_through() as day:
-        yield day
+def fault_scenario() -> Iterator[FaultScenario]:
+    """A separate stack, at log level DEBUG, on which most faults have occurred."""
+    with run_fault_scenario() as scenario:
+        yield scenario
 
 
 _seeds = itertools.count()

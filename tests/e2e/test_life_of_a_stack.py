@@ -5,7 +5,7 @@ machine user of its own. Each test brings it to the release and the parameters t
 """
 
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -44,9 +44,9 @@ class SecondStack:
     parameters: dict[str, str]
     deployed: Path | None = None
 
-    def deploy(self, built: Path = BUILD, **changed: str) -> Case:
+    def deploy(self, built: Path = BUILD, *, changed: Mapping[str, str] | None = None) -> Case:
         """Make the stack, or update it in place; a parameter that is left out keeps its value."""
-        given = changed if self.deployed else self.parameters | changed
+        given = dict(changed or {}) if self.deployed else self.parameters | dict(changed or {})
         sam.deploy(self.stack.endpoint, NAME, given, built)
         self.deployed = built
         self.stack = replace(self.stack)  # forgets the resources that it knew
@@ -129,14 +129,14 @@ def test_paused_exports__are_kept_and_resume_by_themselves(
     The intake is off by then: the reconcile schedule does not need it, and what the export schedule
     drops on the queue stays there until the intake is on again.
     """
-    case = second.deploy(ExportsPaused="true")
+    case = second.deploy(changed={"ExportsPaused": "true"})
     item_guids = new_guids(2)
     case.stack.send(*item_guids)
     _wait_until_recorded(case)
     case.stack.reconcile()
     assert case.runs == []
     with _intake_switched_off(case.stack):
-        second.deploy(ExportsPaused="false", **schedule_soon())
+        second.deploy(changed={"ExportsPaused": "false", **schedule_soon()})
         _have_reconcile_scheduled_now(case.stack)
         (exported,) = case.wait_for("the items exported", bool)
         case.stack.wait_until("a scheduled request", lambda: case.stack.queue_depth() == 1)

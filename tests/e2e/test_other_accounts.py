@@ -36,10 +36,10 @@ class ClientsOfAccount(Clients):
 def test_sender__in_a_named_account_is_heard(case: Case, new_guids: NewGuids) -> None:
     """A named account sends to the intake queue, and its request is exported; another may not."""
     (item_guid,) = new_guids(1)
-    message = {"QueueUrl": case.stack.outputs["IntakeQueueUrl"], "MessageBody": item_guid}
+    queue_url = case.stack.outputs["IntakeQueueUrl"]
     with pytest.raises(ClientError, match="AccessDenied"):
-        _clients(case, STRANGER).sqs.send_message(**message)
-    _clients(case, PARTNER).sqs.send_message(**message)
+        _clients(case, STRANGER).sqs.send_message(QueueUrl=queue_url, MessageBody=item_guid)
+    _clients(case, PARTNER).sqs.send_message(QueueUrl=queue_url, MessageBody=item_guid)
     (event,) = case.wait_for_events(1)
     assert event.data["itemGuids"] == [item_guid]
 

@@ -1,8 +1,8 @@
 """Each function is granted just what it calls, on the deployed stack.
 
-The day that it is shown on (`tests/support/bad_day.py`) makes every function come to every call
-that it can make. What the state machine and the schedules may do is compared with their definitions
-(`tests/infrastructure/test_permissions.py`): the embedded AWS does not enforce their roles.
+In the scenario (`tests/support/fault_scenario.py`), every function makes every call that it can
+make. The permissions of the state machine and the schedules are compared with their definitions
+(`tests/infrastructure/test_permissions.py`), because the embedded AWS does not enforce their roles.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from infra.local.stack import Stack
-    from tests.support.bad_day import Day
+    from tests.support.fault_scenario import FaultScenario
 
 # The first of these tests waits for the whole day.
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
@@ -61,37 +61,41 @@ def _covers(grant: tuple[str, str], call: tuple[str, str]) -> bool:
     return grant[0] == call[0] and fnmatchcase(call[1], grant[1])
 
 
-def test_calls__none_is_denied(bad_day: Day) -> None:
+def test_calls__none_is_denied(fault_scenario: FaultScenario) -> None:
     """No grant is missing."""
     denied = {
-        (call.function, call.service, call.operation) for call in bad_day.calls if call.denied
+        (call.function, call.service, call.operation)
+        for call in fault_scenario.calls
+        if call.denied
     }
     assert denied == set()
 
 
 @pytest.mark.parametrize("logical_id", HANDLERS)
-def test_function__is_granted_what_it_calls_and_no_more(bad_day: Day, logical_id: str) -> None:
+def test_function__is_granted_what_it_calls_and_no_more(
+    fault_scenario: FaultScenario, logical_id: str
+) -> None:
     """Action by action and resource by resource, in both directions."""
     function = HANDLERS[logical_id].partition(".")[0]
-    place = ":".join(bad_day.stack.outputs["OutcomeTopicArn"].split(":")[3:5])
+    place = ":".join(fault_scenario.stack.outputs["OutcomeTopicArn"].split(":")[3:5])
     called = {
         needed
-        for call in bad_day.calls
+        for call in fault_scenario.calls
         if call.function == function
         for needed in call.grants(place)
     }
-    granted = {g for g in grants(bad_day.stack, logical_id) if g[0] not in CALLED_BY_AWS}
+    granted = {g for g in grants(fault_scenario.stack, logical_id) if g[0] not in CALLED_BY_AWS}
     assert [call for call in called if not any(_covers(grant, call) for grant in granted)] == []
     assert [grant for grant in granted if not any(_covers(grant, call) for call in called)] == []
 
 
-def test_calls__name_the_function_that_makes_them(bad_day: Day) -> None:
+def test_calls__name_the_function_that_makes_them(fault_scenario: FaultScenario) -> None:
     """So that none escapes the comparison, here and in an account's CloudTrail."""
     functions = {handler.partition(".")[0] for handler in HANDLERS.values()}
-    assert {call.function for call in bad_day.calls} == functions
+    assert {call.function for call in fault_scenario.calls} == functions
 
 
-def test_calls_by_aws__are_all_granted(bad_day: Day) -> None:
+def test_calls_by_aws__are_all_granted(fault_scenario: FaultScenario) -> None:
     """No entry of the list stays behind when its grant is gone."""
-    actions = {g[0] for logical_id in HANDLERS for g in grants(bad_day.stack, logical_id)}
+    actions = {g[0] for logical_id in HANDLERS for g in grants(fault_scenario.stack, logical_id)}
     assert actions >= CALLED_BY_AWS.keys()

@@ -1,7 +1,7 @@
 """Passwords and session ids stand in Secrets Manager, and nowhere else (R9).
 
 Looked for after a day at log level DEBUG on which most things went wrong
-(`tests/support/bad_day.py`), in whatever came out of the functions.
+(`tests/support/fault_scenario.py`), in whatever came out of the functions.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import pytest
 
 from infra.local import logs
 from infra.simulator import names
-from tests.support.bad_day import CANARY, ECO
+from tests.support.fault_scenario import CANARY, ECO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from infra.local.stack import Stack
-    from tests.support.bad_day import Day
+    from tests.support.fault_scenario import FaultScenario
     from tests.support.recorder import Call
 
 # The first of these tests waits for the whole day.
@@ -33,9 +33,9 @@ SECRET = re.compile(rf"{CANARY}|[A-Z0-9]{{20}}(\||%7C){names.WORKSPACE_ID}")
 
 
 @pytest.fixture(scope="module")
-def places(bad_day: Day) -> dict[str, str]:
+def places(fault_scenario: FaultScenario) -> dict[str, str]:
     """All that came out of the functions, as text, by the name of the place."""
-    stack, clients = bad_day.stack, bad_day.stack.clients
+    stack, clients = fault_scenario.stack, fault_scenario.stack.clients
     machine = stack.outputs["StateMachineArn"]
     table = clients.dynamodb.get_paginator("scan").paginate(
         TableName=stack.outputs["LedgerTableName"]
@@ -47,15 +47,15 @@ def places(bad_day: Day) -> dict[str, str]:
             clients.stepfunctions.describe_state_machine(stateMachineArn=machine)
         ),
         "ledger": _text([page["Items"] for page in table]),
-        "events": _text([[one.event, one.attributes] for one in bad_day.subscriber.events]),
-        "dead letters": _text([[one.body, one.attributes] for one in bad_day.dead_letters]),
+        "events": _text([[one.event, one.attributes] for one in fault_scenario.subscriber.events]),
+        "dead letters": _text([[one.body, one.attributes] for one in fault_scenario.dead_letters]),
         "functions": _text(clients.functions.list_functions()["Functions"]),
         "stack": _text(clients.cloudformation.describe_stacks()["Stacks"]),
-        "answers": _text(bad_day.answers),
-        "calls of AWS": _calls(bad_day.calls, secrets=False),
-        "calls of Secrets Manager": _calls(bad_day.calls, secrets=True),
-        "credentials": bad_day.secret("ARENA_CREDENTIALS_SECRET_ARN"),
-        "session": bad_day.secret("SESSION_SECRET_ARN"),
+        "answers": _text(fault_scenario.answers),
+        "calls of AWS": _calls(fault_scenario.calls, secrets=False),
+        "calls of Secrets Manager": _calls(fault_scenario.calls, secrets=True),
+        "credentials": fault_scenario.secret("ARENA_CREDENTIALS_SECRET_ARN"),
+        "session": fault_scenario.secret("SESSION_SECRET_ARN"),
     }
 
 
@@ -75,9 +75,11 @@ def test_session_ids__that_were_in_force_stand_nowhere_else(places: dict[str, st
     assert found == {"calls of Secrets Manager", "session"}
 
 
-def test_places__are_read_to_the_ground(places: dict[str, str], bad_day: Day) -> None:
+def test_places__are_read_to_the_ground(
+    places: dict[str, str], fault_scenario: FaultScenario
+) -> None:
     """In each stands what must stand there: the search did not look past it."""
-    run_guid = bad_day.stack.arena.state().runs[0].guid
+    run_guid = fault_scenario.stack.arena.state().runs[0].guid
     known = {
         "log of SubmitLogGroup": run_guid,
         "log of PollLogGroup": run_guid,

@@ -14,6 +14,7 @@ from tests.support.world import EXPORT, World, attempt_in_slot, item_guid
 
 if TYPE_CHECKING:
     from arena_exports.ports import HttpAnswer, HttpRequest
+    from tests.support.fakes import Send
 
 ITEMS = [item_guid(n) for n in range(5)]
 LOST = {"method": "POST", "path": "*/runs", "work": True, "drop": True}
@@ -68,13 +69,12 @@ def test_adoption__of_a_run_that_does_not_say_when_it_was_created() -> None:
     world = known_world()
     control.plan_runs(world.arena, {"runningSeconds": 2000})
     control.add_faults(world.arena, LOST)
-    send = world.transport.send
 
-    def without_times(request: HttpRequest) -> HttpAnswer:
+    def without_times(send: Send, request: HttpRequest) -> HttpAnswer:
         answer = send(request)
         return replace(answer, body=answer.body.replace(b"creationDateTime", b"createdOn"))
 
-    world.transport.send = without_times  # type: ignore[method-assign]
+    world.transport.intercept("send", without_times)
     world.send(*ITEMS)
     world.settle()
     assert exported_once(world)
@@ -159,13 +159,12 @@ def test_adoption__looks_at_what_is_new_and_not_at_the_whole_list() -> None:
     control.add_faults(world.arena, LOST)
     world.send(*ITEMS)
     seen: list[str] = []
-    send = world.transport.send
 
-    def keep(request):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - as the transport
+    def keep(send: Send, request: HttpRequest) -> HttpAnswer:
         seen.append(request.path)
         return send(request)
 
-    world.transport.send = keep  # type: ignore[method-assign]
+    world.transport.intercept("send", keep)
     world.settle()
     assert exported_once(world)
     lists = [path for path in seen if "/runs?" in path]

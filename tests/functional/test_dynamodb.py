@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.session import get_session
 
@@ -16,10 +15,13 @@ from arena_exports.adapters.attributes import to_attribute
 from arena_exports.adapters.dynamodb import DynamoTable
 from arena_exports.domain.errors import ConditionFailedError, LedgerUnavailableError
 from arena_exports.ports import Check, Delete, If, Put, Update
+from tests.support.canned import canned
 from tests.support.fakes import FakeClock
 from tests.support.world import World, items
 
 if TYPE_CHECKING:
+    from botocore.awsrequest import AWSResponse
+
     from arena_exports.ports import Write
 
 KEY = ("A", "1")
@@ -46,7 +48,7 @@ class Dynamo:
         self.answers = list(answers)
         self.calls: list[tuple[str, Any]] = []
         self.clock = FakeClock()
-        client = get_session().create_client(
+        client: Any = get_session().create_client(
             "dynamodb",
             region_name="us-east-1",
             aws_access_key_id="x",
@@ -59,9 +61,7 @@ class Dynamo:
     def _send(self, request: Any, **_more: Any) -> AWSResponse:
         self.calls.append((request.headers["X-Amz-Target"].decode(), json.loads(request.body)))
         status, content = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        raw: Any = io.BytesIO(json.dumps(content).encode())
-        raw.stream = lambda **_: iter([raw.read()])
-        return AWSResponse(request.url, status, {}, raw)
+        return canned(request, status, json.dumps(content).encode())
 
     def waited(self) -> float:
         """Return for how long the table slept, seconds."""
@@ -221,7 +221,7 @@ def test_conflict__that_outlasts_the_tries_loses_nothing(at: int) -> None:
     guids = items(3)
     world.at(at * 2, lambda: setattr(world.table, "conflicts", 1 + at % 4))
     for n, guid in enumerate(guids):
-        world.at(5 + 10 * n, lambda guid=guid: deliver_until_safe(world, guid))
+        world.at(5 + 10 * n, partial(deliver_until_safe, world, guid))
     world.table.conflicts = at % 3
     world.run_for(40)
     world._settle(86_400)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,8 +12,11 @@ from arena_exports.domain.model import Entry, ExportGuid, Group, Kind, Lane, Req
 from arena_exports.ports import Check, HttpAnswer, HttpRequest, If
 from infra.simulator import control, names
 from poll.handler import poll
-from tests.support.odd import Apart
+from tests.support.fakes import ShiftedClock
 from tests.support.world import World, item_guid, items
+
+if TYPE_CHECKING:
+    from tests.support.fakes import Send
 
 POST = {"method": "POST", "path": "*/runs"}
 GET = {"method": "GET", "path": "*/runs/*"}
@@ -24,13 +28,12 @@ UNKNOWN_EXPORT = "NOSUCHDEFINITION0001"
 def test_look__with_a_date_that_cannot_be(date: str) -> None:
     """FAULT 32: a proxy's absurd clock neither stops the looks nor hides the run."""
     world = World()
-    send = world.transport.send
 
-    def absurd(request: HttpRequest) -> HttpAnswer:
+    def absurd(send: Send, request: HttpRequest) -> HttpAnswer:
         answer = send(request)
         return HttpAnswer(answer.status, {**answer.headers, "date": date}, answer.body)
 
-    world.transport.send = absurd  # type: ignore[method-assign]
+    world.transport.intercept("send", absurd)
     control.add_faults(world.arena, LOST)
     world.send(item_guid(1))
     world.settle()
@@ -44,7 +47,7 @@ def test_look__by_a_function_whose_clock_is_off(seconds: float) -> None:
     world = World()
     control.add_faults(world.arena, LOST)
     world.send(item_guid(1))
-    world.parts = replace(world.parts, clock=Apart(world.clock, seconds))
+    world.parts = replace(world.parts, clock=ShiftedClock(world.clock, seconds))
     world.settle()
     assert dict(world.exported()) == {item_guid(1): 1}
     assert world.posts() == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,11 +12,14 @@ from arena_exports.arena import protocol
 from arena_exports.domain.errors import ArenaAnswerError, NotNowError, RequestNotCompletedError
 from arena_exports.domain.model import ExportGuid, Kind
 from arena_exports.domain.runs import parse_run
-from arena_exports.ports import HttpAnswer, HttpRequest
+from arena_exports.ports import HttpAnswer
 from arena_exports.wiring.session import make_login_desk
 from infra.simulator import control
-from tests.support.odd import HARD_LETTERS, Rewriting, Strict, random_text
-from tests.support.world import EXPORT, World, item_guid
+from tests.support.world import EXPORT, FOUR_BYTE_LETTERS, World, item_guid, random_text
+
+if TYPE_CHECKING:
+    from arena_exports.ports import HttpRequest
+    from tests.support.fakes import Send
 
 POST = {"method": "POST", "path": "*/runs"}
 RANDOM = Random(1)
@@ -24,7 +27,7 @@ RANDOM = Random(1)
 
 def title() -> str:
     """Return a title that hardly packs."""
-    return random_text(RANDOM, HARD_LETTERS, 400)
+    return random_text(RANDOM, FOUR_BYTE_LETTERS, 400)
 
 
 @pytest.mark.parametrize(
@@ -47,9 +50,9 @@ def title() -> str:
 def test_run__with_an_odd_value_is_published_all_the_same(call: str, odd: dict[str, Any]) -> None:
     """FAULT 20: a number, a time, or a text that no store takes does not hold up the slot."""
     world = World()
-    Rewriting(world, call, lambda run: {**run, **(odd if run["status"] != "RUNNING" else {})})
-    world.table = Strict(world.table)  # type: ignore[assignment]
-    world.parts = world.make_parts()
+    world.transport.rewrite(
+        call, lambda run: {**run, **(odd if run["status"] != "RUNNING" else {})}
+    )
     world.send(item_guid(1))
     world.settle()
     assert dict(world.exported()) == {item_guid(1): 1}
@@ -68,14 +71,13 @@ def test_error__of_arena_is_told_in_printable_text(message: str) -> None:
     """FAULT 46: what Arena says of an item can stand in a message attribute of SQS."""
     world = World()
     control.add_faults(world.arena, {**POST, "code": 3142, "message": "M"})
-    send = world.transport.send
 
-    def garble(request: HttpRequest) -> HttpAnswer:
+    def garble(send: Send, request: HttpRequest) -> HttpAnswer:
         answer = send(request)
         text = json.dumps(message).encode()
         return HttpAnswer(answer.status, answer.headers, answer.body.replace(b'"M"', text))
 
-    world.transport.send = garble  # type: ignore[method-assign]
+    world.transport.intercept("send", garble)
     world.send(item_guid(1))
     world.settle()
     (letter,) = world.dead_letters.letters
@@ -102,7 +104,7 @@ def test_login__that_answers_with_what_is_no_session_id(session_id: str) -> None
     def odd(login: dict[str, Any]) -> dict[str, Any]:
         return {**login, "arenaSessionId": next(once, login["arenaSessionId"])}
 
-    Rewriting(world, "log in", odd)
+    world.transport.rewrite("log in", odd)
     world.send(item_guid(1))
     assert not world.session_secret.versions
     world.settle()

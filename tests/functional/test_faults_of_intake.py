@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +14,7 @@ from arena_exports.domain.errors import (
 from arena_exports.domain.messages import IntakeRules, parse_message
 from arena_exports.domain.times import zulu
 from infra.simulator import control, names
+from tests.events import event, event_bridge, sns, sqs_record
 from tests.support.fakes import failing
 from tests.support.world import EXPORT, World, assert_exported, item_guid, items
 
@@ -24,15 +25,26 @@ if TYPE_CHECKING:
     from arena_exports.ports import Write
 
 
-def sns(content: object) -> dict[str, str]:
-    """Return what SNS delivers."""
-    message = json.dumps(content)
-    return {"Type": "Notification", "MessageId": "x", "TopicArn": "arn", "Message": message}
+def in_a_list(content: object) -> list[object]:
+    """Return content as the only entry of a list."""
+    return [content]
 
 
-def event_bridge(detail: object) -> dict[str, object]:
-    """Return what EventBridge delivers."""
-    return {"version": "0", "detail-type": "x", "source": "y", "detail": detail}
+def in_a_pipe(content: object) -> dict[str, Any]:
+    """Return the record that EventBridge Pipes makes of an SQS message."""
+    return sqs_record("m", json.dumps(content), 1_545_082_649)
+
+
+def in_lambda_s_form(notification: object) -> dict[str, Any]:
+    """Return the event with which SNS invokes a function."""
+    invocation: dict[str, Any] = event("sns_to_lambda")
+    invocation["Records"][0]["Sns"] = notification
+    return invocation
+
+
+def in_a_destination(content: object) -> dict[str, Any]:
+    """Return the record that Lambda sends to a destination when a function failed."""
+    return {**event("lambda_destination"), "requestPayload": content}
 
 
 def _request(record: dict[str, str]) -> ExportRequest | None:
@@ -55,14 +67,14 @@ def test_fault_01__same_message_in_two_functions_at_once_is_one_request() -> Non
     """Both record, one transaction is refused: one request, and both acknowledge it."""
     world = World()
     records = world.record(item_guid(1), item_guid(2))
-    write, others = world.table.write, []
+    others = []
 
-    def overtaken(*writes: Write) -> None:
-        world.table.write = write  # type: ignore[method-assign]
+    def overtaken(write: Callable[..., None], *writes: Write) -> None:
+        world.table.restore("write")
         others.append(world.deliver(records))
         write(*writes)
 
-    world.table.write = overtaken  # type: ignore[method-assign]
+    world.table.intercept("write", overtaken)
     assert world.deliver(records) == []
     assert others == [[]]
     world.settle()
@@ -112,10 +124,10 @@ def test_fault_03__refusal_that_cannot_be_delivered_is_not_acknowledged() -> Non
     """Event, entry, acknowledgement: without the event there is no acknowledgement."""
     world = World()
 
-    def refuse(_events: object) -> None:
+    def refuse(*_args: object) -> None:
         raise DeliveryError
 
-    world.topic.publish = refuse  # type: ignore[method-assign]
+    world.topic.intercept("publish", refuse)
     records = world.record("junk", item_guid(1))
     assert world.deliver(records) == [records[0]["messageId"]]
     assert not world.dead_letters.letters
@@ -124,7 +136,7 @@ def test_fault_03__refusal_that_cannot_be_delivered_is_not_acknowledged() -> Non
 def test_fault_04__all_bodies_malformed() -> None:
     """Each body is rejected by itself; nothing is delivered again, and no run is started."""
     world = World()
-    bodies = ["", "{", "[]", '{"itemGuids": 5}']
+    bodies = [" ", "{", "[]", '{"itemGuids": 5}']
     records = world.record(*bodies)
     assert world.deliver(records) == []
     rejected = [event["data"]["requestId"] for event in world.events("rejected")]
@@ -137,8 +149,7 @@ def test_fault_04__all_bodies_malformed() -> None:
 def test_fault_05__ledger_that_throttles_is_asked_again() -> None:
     """A throttled record is tried again at once; nothing fails."""
     world = World()
-    real = world.table.write
-    world.table.write = failing(2, LedgerUnavailableError(), real)  # type: ignore[method-assign, assignment]
+    world.table.intercept("write", failing(2, LedgerUnavailableError()))
     assert world.deliver(world.record(*items(3))) == []
     world.settle()
     assert sorted(world.exported()) == items(3)
@@ -147,9 +158,8 @@ def test_fault_05__ledger_that_throttles_is_asked_again() -> None:
 def test_fault_05__ledger_that_is_down_fails_only_what_is_not_recorded() -> None:
     """What could not be recorded is delivered again, and then recorded once."""
     world = World()
-    real = world.table.write
     records = world.record(*items(150))
-    world.table.write = failing(3, LedgerUnavailableError(), real)  # type: ignore[method-assign, assignment]
+    world.table.intercept("write", failing(3, LedgerUnavailableError()))
     failed = world.deliver(records)
     assert len(failed) == 98
     assert world.deliver([r for r in records if r["messageId"] in failed]) == []
@@ -227,10 +237,10 @@ OURS = [
     pytest.param((event_bridge,), id="EventBridge"),
     pytest.param((event_bridge, sns), id="EventBridge in SNS"),
     pytest.param((sns, event_bridge), id="SNS in EventBridge"),
-    pytest.param((lambda event: [event],), id="a list"),
-    pytest.param((lambda event: {"messageId": "m", "body": json.dumps(event)},), id="a pipe"),
-    pytest.param((sns, lambda event: {"Records": [{"Sns": event}]}), id="Lambda's form"),
-    pytest.param((sns, lambda event: {"requestPayload": event}), id="a destination"),
+    pytest.param((in_a_list,), id="a list"),
+    pytest.param((in_a_pipe,), id="a pipe"),
+    pytest.param((sns, in_lambda_s_form), id="Lambda's form"),
+    pytest.param((sns, in_a_destination), id="a destination"),
 ]
 
 
@@ -243,15 +253,17 @@ def test_fault_91__own_event_that_comes_back_leads_to_no_event(
     world = World()
     world.send("junk", item_guid(1))
     world.settle()
-    (event,) = world.events(kind)
+
+    body: Any
+    (body,) = world.events(kind)
     before = len(world.topic.events)
     for envelope in envelopes:
-        event = envelope(event)
-    (message_id,) = world.send(event)
+        body = envelope(body)
+    (message_id,) = world.send(body)
     assert len(world.topic.events) == before
     letter = world.dead_letters.letters[-1]
     assert letter.request_id == message_id
-    assert json.loads(letter.body) == event
+    assert json.loads(letter.body) == body
     assert "body is an event of this application" in letter.error_message
     assert world.telemetry.metrics["RequestsRejected"] == 2
     world.settle()
@@ -330,8 +342,7 @@ def test_fault_94__record_without_attributes(attributes: object) -> None:
     assert world.deliver(records[:2]) == []
     (event,) = world.events("rejected")
     assert event["time"] == received_at
-    write = world.table.write
-    world.table.write = failing(3, LedgerUnavailableError(), write)  # type: ignore[method-assign, assignment]
+    world.table.intercept("write", failing(3, LedgerUnavailableError()))
     assert world.deliver(records[2:]) == [records[2]["messageId"]]
     assert 48 <= world.intake_queue.delays[records[2]["receiptHandle"]] <= 60
 
@@ -339,7 +350,7 @@ def test_fault_94__record_without_attributes(attributes: object) -> None:
 def test_fault_94__attributes_that_are_null_or_absent_altogether() -> None:
     """A record that has an id and a body is enough."""
     world = World()
-    records = [
+    records: list[dict[str, Any]] = [
         {"messageId": "one", "body": "junk", "attributes": None},
         {"messageId": "two", "body": item_guid(1)},
     ]

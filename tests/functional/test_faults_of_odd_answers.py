@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from arena_exports.domain.deadline import Deadline
@@ -24,11 +24,13 @@ from arena_exports.wiring.publish import make_publication
 from arena_exports.wiring.session import make_login_desk
 from arena_exports.wiring.submit import make_dispatch
 from infra.simulator import control
-from tests.support.odd import Strict, StrictExecutions, StrictQueue, StrictTopic
+from tests.support.properties import thorough
 from tests.support.world import EXPORT, World, item_guid, items
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from tests.support.fakes import Send
 
 LOST = {"method": "POST", "path": "*/runs", "work": True, "drop": True}
 # Ten refusals of items, five halvings of the size, each of them once more after a 401.
@@ -51,7 +53,12 @@ NUMBERS = [0, -1, True, 1.5, 10**12, 10**60]
 FILES = [[{"guid": "F" * 20, "title": text}] for text in [*TEXTS, "x" * 300_000]]
 FILES += [[{"guid": text}] for text in TEXTS]
 VALUES = [*TEXTS, *TIMES, *NUMBERS, None, [], [[[]]], {}, {"guid": "x" * 500_000}]
-OF_FIELD = {"files": FILES, "number": NUMBERS, "criteriaResultsCount": NUMBERS, "guid": TEXTS}
+OF_FIELD: dict[str, Sequence[Any]] = {
+    "files": FILES,
+    "number": NUMBERS,
+    "criteriaResultsCount": NUMBERS,
+    "guid": TEXTS,
+}
 OF_FIELD |= {"creationDateTime": TIMES, "completionDateTime": TIMES, "arenaSessionId": TEXTS}
 odd_values = st.sampled_from(VALUES) | json_values
 errors = st.builds(
@@ -129,7 +136,7 @@ bodies = (
 
 
 def _changed_field(field: str) -> st.SearchStrategy[tuple[str, Any]]:
-    odd = st.sampled_from(OF_FIELD.get(field, VALUES))
+    odd: st.SearchStrategy[Any] = st.sampled_from(OF_FIELD.get(field, VALUES))
     return st.tuples(st.just(field), odd | odd | odd_values)
 
 
@@ -152,18 +159,17 @@ class OddArena:
     """
 
     def __init__(self, world: World, call: str, oddity: Oddity) -> None:
-        self._send = world.transport.send
         self._call = call
         self._oddity = oddity
         self.sent: list[str] = []
-        world.transport.send = self.send  # type: ignore[method-assign]
+        world.transport.intercept("send", self.send)
 
-    def send(self, request: HttpRequest) -> HttpAnswer:
+    def send(self, send: Send, request: HttpRequest) -> HttpAnswer:
         """Send, and make the answer odd where it is of the kind."""
         self.sent.append(request.call)
         assert PATHS.fullmatch(request.path), request.path
         assert re.fullmatch("[!-~]*", request.session_id), request.session_id
-        answer = self._send(request)
+        answer = send(request)
         return self._oddity.of(answer) if request.call == self._call else answer
 
 
@@ -172,19 +178,9 @@ def dispatch(world: World) -> None:
     make_dispatch(world.parts).run(Deadline(world.clock, 115), breathe=False)
 
 
-def strict_world() -> World:
-    """Return a world that takes no more than DynamoDB, SNS, SQS and Step Functions do."""
-    world = World()
-    world.table = Strict(world.table)  # type: ignore[assignment]
-    world.topic, world.dead_letters = StrictTopic(), StrictQueue()
-    world.executions = StrictExecutions()
-    world.parts = world.make_parts()
-    return world
-
-
 def waiting() -> World:
     """Return a world with items pending and nothing under way."""
-    world = strict_world()
+    world = World()
     world.prove()
     world.parts = replace(world.parts, settings=replace(world.parts.settings, exports_paused=True))
     world.send({"itemGuids": items(20)})
@@ -206,7 +202,7 @@ def seconds_to_wait(world: World) -> Iterator[float]:
     yield budget.wait_seconds(now, world.parts.settings.request_budget_reserve)
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(oddities(*RUN_FIELDS))
 @example(Oddity(201, {"guid": "R" * 3000}, None, None, {}))
 @example(Oddity(400, {}, b'{"errors": [{"code": 3011, "message": "x"}]}', None, {}))
@@ -224,7 +220,7 @@ def test_post__whatever_is_answered(oddity: Oddity) -> None:
     assert len(arena.sent) == before
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(oddities(*RUN_FIELDS))
 @example(Oddity(None, {"creationDateTime": "\ud800"}, None, None, {}))
 @example(Oddity(None, {"completionDateTime": "\udfff"}, None, None, {}))
@@ -232,7 +228,7 @@ def test_post__whatever_is_answered(oddity: Oddity) -> None:
 @example(Oddity(None, {"files": [{"guid": "F" * 20, "title": "\ud800"}]}, None, None, {}))
 def test_poll__whatever_is_answered(oddity: Oddity) -> None:
     """FAULT 20: a few GETs, and then an end that is published, or a wait of a second at least."""
-    world = strict_world()
+    world = World()
     world.send({"itemGuids": items(3)})
     (state,) = world.executions.started.values()
     world.clock.sleep(100)
@@ -245,7 +241,7 @@ def test_poll__whatever_is_answered(oddity: Oddity) -> None:
     assert (world.ledger.lease.read().state is SlotState.IDLE) == looked.ended
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(oddities("results", *RUN_FIELDS))
 @example(Oddity(None, {}, None, None, {"date": "Fri, 31 Dec 9999 23:59:59 GMT"}))
 @example(Oddity(None, {"criteria": [{"attribute": "guid", "value": ["\ud800"]}]}, None, None, {}))
@@ -266,11 +262,11 @@ def test_look__whatever_is_answered(oddity: Oddity) -> None:
     assert len(arena.sent) == before
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(oddities("arenaSessionId", "workspaceId", "errors"))
 def test_login__whatever_is_answered(oddity: Oddity) -> None:
     """FAULT 24: one login, and then a session, or a wait in which no other is tried."""
-    world = strict_world()
+    world = World()
     arena = OddArena(world, "log in", oddity)
     desk = make_login_desk(world.parts)
     version, wait = "", 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from arena_exports.domain.errors import (
@@ -11,6 +13,9 @@ from arena_exports.domain.lease import SlotState
 from arena_exports.ledger.lease import LeaseBook
 from infra.simulator import control
 from tests.support.world import World, assert_exported, item_guid, items
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 POST = {"method": "POST", "path": "*/runs"}
 
@@ -23,14 +28,14 @@ def dies(*_args: object) -> None:
 def test_fault_12__two_submitters_race_for_one_post() -> None:
     """Who comes while another gathers records its batch and leaves: one POST takes both along."""
     world = World()
-    sleep, others = world.clock.sleep, []
+    others = []
 
-    def overtaken(seconds: float) -> None:
-        world.clock.sleep = sleep  # type: ignore[method-assign]
+    def overtaken(sleep: Callable[[float], None], seconds: float) -> None:
+        world.clock.restore("sleep")
         others.append(world.deliver(world.record(*items(3, 3))))
         sleep(seconds)
 
-    world.clock.sleep = overtaken  # type: ignore[method-assign]
+    world.clock.intercept("sleep", overtaken)
     world.send(*items(3))
     assert others == [[]]
     world.settle()
@@ -82,7 +87,7 @@ def test_fault_14__run_whose_answer_was_lost_is_adopted(late: int) -> None:
     world.send(*items(5))
     world.settle()
     assert_exported(world, items(5))
-    assert len(world.arena.exports.runs) == 1
+    assert len(list(world.arena.exports.runs)) == 1
     assert world.telemetry.metrics["RunsAdopted"] == 1
 
 

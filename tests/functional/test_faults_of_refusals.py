@@ -14,6 +14,7 @@ from tests.support.world import EXPORT, World, assert_exported, item_guid, items
 
 if TYPE_CHECKING:
     from arena_exports.ports import HttpAnswer, HttpRequest
+    from tests.support.fakes import Send
 
 POST = {"method": "POST", "path": "*/runs"}
 
@@ -31,14 +32,14 @@ def test_fault_17__run_too_large_is_halved_and_the_size_remembered() -> None:
 def test_fault_17__single_item_that_is_too_large_alone_is_rejected() -> None:
     """An item that no run can carry is rejected, and the rest is exported."""
     world = World()
-    heavy, send = item_guid(5), world.transport.send
+    heavy = item_guid(5)
 
-    def weigh(request: HttpRequest) -> HttpAnswer:
+    def weigh(send: Send, request: HttpRequest) -> HttpAnswer:
         if request.call == "start an export run" and heavy.encode() in request.body:
             control.add_faults(world.arena, {**POST, "code": 3149})
         return send(request)
 
-    world.transport.send = weigh  # type: ignore[method-assign]
+    world.transport.intercept("send", weigh)
     world.send({"itemGuids": items(16)})
     world.settle()
     assert_exported(world, [guid for guid in items(16) if guid != heavy])

@@ -9,7 +9,6 @@ import pytest
 
 from arena_exports.domain.lease import SlotState
 from infra.simulator import control, names
-from tests.support.odd import Rewriting
 from tests.support.world import World, assert_exported, item_guid, items
 
 POLL = "poll an export run"
@@ -181,7 +180,7 @@ def test_fault_37__list_of_files_that_is_not_complete_yet_is_read_again(unfinish
     """An entry that cannot be read is a file that is still being written."""
     world = World()
     lists = iter([unfinished])
-    Rewriting(world, POLL, lambda run: with_files(run, next(lists, [FIRST, SECOND])))
+    world.transport.rewrite(POLL, lambda run: with_files(run, next(lists, [FIRST, SECOND])))
     world.send(item_guid(1))
     world.settle()
     (event,) = world.events("completed")
@@ -191,7 +190,7 @@ def test_fault_37__list_of_files_that_is_not_complete_yet_is_read_again(unfinish
 def test_fault_37__file_without_a_guid_is_told_and_the_others_are_published() -> None:
     """After three more polls, what can be read is published, with a warning and a metric."""
     world = World()
-    Rewriting(world, POLL, lambda run: with_files(run, [FIRST, NAMELESS, FIRST]))
+    world.transport.rewrite(POLL, lambda run: with_files(run, [FIRST, NAMELESS, FIRST]))
     world.send(item_guid(1))
     world.settle()
     (event,) = world.events("completed")
@@ -204,7 +203,7 @@ def test_fault_37__file_without_a_guid_is_told_and_the_others_are_published() ->
 def test_fault_37__files_none_of_which_has_a_guid_fail_the_run() -> None:
     """A run whose files cannot be named is not a success."""
     world = World()
-    Rewriting(world, POLL, lambda run: with_files(run, [NAMELESS]))
+    world.transport.rewrite(POLL, lambda run: with_files(run, [NAMELESS]))
     world.send(item_guid(1))
     world.settle()
     (event,) = world.events()

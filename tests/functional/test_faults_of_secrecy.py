@@ -35,7 +35,7 @@ def test_fault_44__no_secret_at_debug(monkeypatch: pytest.MonkeyPatch) -> None:
         world.run_for(30)
         control.kill_sessions(world.arena)
         world.settle()
-        world.topic.publish = failing(1, RequestNotCompletedError(), print)  # type: ignore[method-assign, assignment]
+        world.topic.intercept("publish", failing(1, RequestNotCompletedError()))
         world.send(item_guid(9))
         world.run_for(60)
     finally:

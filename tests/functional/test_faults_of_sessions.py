@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import NoReturn
 
 import pytest
 
@@ -16,13 +16,10 @@ from infra.simulator import control, names
 from poll.handler import poll
 from tests.support.world import World, assert_exported, items
 
-if TYPE_CHECKING:
-    from arena_exports.ports import Secret
-
 GET = {"method": "GET", "path": "*/runs/*"}
 
 
-def down(_version: str | None = None) -> Secret | None:
+def down(*_args: object) -> NoReturn:
     """Answer as a Secrets Manager that is down."""
     raise NotNowError("secret could not be read", 30)
 
@@ -123,12 +120,11 @@ def test_fault_26__login_under_way_lets_the_run_go_on() -> None:
 def test_fault_27__messages_survive_while_secrets_manager_is_down() -> None:
     """Without a session nothing is sent to Arena; what was recorded leaves when there is one."""
     world = World()
-    real = world.session_secret.read
-    world.session_secret.read = down  # type: ignore[method-assign]
+    world.session_secret.intercept("read", down)
     assert world.deliver(world.record(*items(3))) == []
     world.run_for(600)
     assert not world.arena.request_log.records
-    world.session_secret.read = real  # type: ignore[method-assign]
+    world.session_secret.restore("read")
     world.settle()
     assert_exported(world, items(3))
     assert not world.dead_letters.letters

@@ -8,8 +8,7 @@ from random import Random
 from arena_exports.ledger.requests import MOST_SLICES
 from arena_exports.services.submission import MOST_ITEMS_REJECTED
 from infra.simulator import control, names
-from tests.support.odd import HARD_LETTERS, random_text
-from tests.support.world import World, items
+from tests.support.world import FOUR_BYTE_LETTERS, World, items, random_text
 
 RANDOM = Random(1)
 
@@ -22,7 +21,7 @@ def test_failed_set__of_many_requests_with_long_correlation_ids() -> None:
     for start in range(0, 1500, 250):
         world.send(
             *(
-                {"itemGuids": [guid], "correlationId": random_text(RANDOM, HARD_LETTERS, 128)}
+                {"itemGuids": [guid], "correlationId": random_text(RANDOM, FOUR_BYTE_LETTERS, 128)}
                 for guid in items(250, start)
             )
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from arena_exports.domain.definitions import MAX_TRIALS_A_DAY
@@ -60,7 +62,7 @@ def test_fault_83__new_definition_goes_after_the_others_until_it_has_waited_an_h
     world.prove(EXPORT)
     control.plan_runs(world.arena, {"runningSeconds": 900, "count": 100})
     for n in range(40):
-        world.at(n * 300, lambda n=n: world.send(item_guid(n)))
+        world.at(n * 300, partial(world.send, item_guid(n)))
     world.at(30, lambda: world.send({"exportGuid": OTHER}))
     world.run_for(HOUR)
     sent = [r.path for r in world.arena.request_log.records if r.purpose == "submit"]
@@ -200,7 +202,7 @@ def test_fault_86__item_that_failed_twice_without_a_run_is_not_rejected_yet() ->
     control.add_faults(world.arena, unlucky)
     world.send(item_guid(1))
     for n in range(20):
-        world.at(60 + n * 120, lambda n=n: world.send(item_guid(100 + n)))
+        world.at(60 + n * 120, partial(world.send, item_guid(100 + n)))
     world.settle()
     assert world.exported()[item_guid(1)] == 1
     assert world.events("rejected") == []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arena_exports.domain.errors import NotNowError
+from arena_exports.ledger import keys
 from arena_exports.services.login import LOGIN_SECONDS
 from arena_exports.wiring.session import make_login_desk
 from infra.simulator import control, names
@@ -320,9 +321,9 @@ def test_login__that_lost_the_race_waits() -> None:
     world = World()
     desk = make_login_desk(world.parts)
     record = world.ledger.session
-    stale = record.read()
-    record.write(stale)
-    desk._record.read = lambda: stale  # type: ignore[method-assign]
+    stale = world.table.get(keys.SESSION)
+    record.write(record.read())
+    world.table.intercept("get", lambda get, key: stale if key == keys.SESSION else get(key))
     with pytest.raises(NotNowError, match="a login is under way") as caught:
         desk.renew("")
     assert caught.value.retry_after_seconds == 5

@@ -12,6 +12,7 @@ import pytest
 from arena_exports.adapters.messaging import CALLS_AT_ONCE, in_parallel
 from arena_exports.domain.errors import DeliveryError, LedgerUnavailableError
 from arena_exports.services.intake import LONGEST_REDELIVERY_SECONDS, redelivery_seconds
+from tests.events import event
 from tests.support.translated import resources
 from tests.support.world import SUBMIT_SECONDS, World, item_guid, items
 
@@ -21,35 +22,29 @@ if TYPE_CHECKING:
 HOUR = 3600
 QUEUE = resources("AWS::SQS::Queue")["IntakeQueue"]
 MAX_RECEIVES = QUEUE["RedrivePolicy"]["maxReceiveCount"]
-FOREIGN = [json.dumps({"Records": [{"eventSource": "aws:s3", "n": n}]}) for n in range(979)]
-
-
-def each_takes(world: World, seconds: float, real: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Return what does the same with one value after the other, each so many seconds long."""
-
-    def call(values: Sequence[Any]) -> None:
-        for value in values:
-            world.clock.sleep(seconds)
-            real([value])
-
-    return call
+FOREIGN = [json.dumps(event("s3") | {"n": n}) for n in range(979)]
 
 
 def slow_down(world: World, seconds: float) -> None:
     """Have each event and each dead letter take so many seconds."""
-    topic, queue = world.topic, world.dead_letters
-    topic.publish = each_takes(world, seconds, topic.publish)  # type: ignore[method-assign]
-    queue.send = each_takes(world, seconds, queue.send)  # type: ignore[method-assign]
+
+    def one_by_one(call: Callable[[Any], None], values: Sequence[Any]) -> None:
+        for value in values:
+            world.clock.sleep(seconds)
+            call([value])
+
+    world.topic.intercept("publish", one_by_one)
+    world.dead_letters.intercept("send", one_by_one)
 
 
-def unavailable(world: World, seconds: float = 0) -> Callable[..., None]:
-    """Return a write that takes so many seconds and is refused."""
+def make_ledger_unavailable(world: World, seconds: float = 0) -> None:
+    """Have each write to the ledger refused after so many seconds."""
 
-    def write(*_writes: object) -> None:
+    def refuse(*_args: object) -> None:
         world.clock.sleep(seconds)
         raise LedgerUnavailableError("ThrottlingException")
 
-    return write
+    world.table.intercept("write", refuse)
 
 
 def test_wait__doubles_up_to_the_visibility_timeout() -> None:
@@ -74,7 +69,7 @@ def test_wait__all_together_outlive_an_hour() -> None:
 def test_message__that_was_not_recorded_is_visible_again_soon() -> None:
     """Only what failed comes back early, by how often it was received."""
     world = World()
-    world.table.write = unavailable(world)  # type: ignore[method-assign]
+    make_ledger_unavailable(world)
     records = world.record(item_guid(1), item_guid(2), {"action": "reconcile"}, "junk")
     failed = world.deliver(records)
     assert failed == ["message-000001", "message-000002"]
@@ -89,10 +84,10 @@ def test_message__whose_refusal_was_not_delivered_is_visible_again_soon() -> Non
     """A topic that is down keeps a refusal as it keeps nothing else."""
     world = World()
 
-    def refuse(_events: object) -> None:
+    def refuse(*_args: object) -> None:
         raise DeliveryError("the topic did not accept a message (Throttled)")
 
-    world.topic.publish = refuse  # type: ignore[method-assign]
+    world.topic.intercept("publish", refuse)
     assert world.deliver(world.record("junk", item_guid(1))) == ["message-000001"]
     assert world.intake_queue.delays.keys() == {"message-000001/1"}
     lines = [fields for line, fields in world.telemetry.lines if line == "refusals not delivered"]
@@ -105,7 +100,7 @@ def test_message__whose_visibility_cannot_be_changed_comes_back_by_itself(
 ) -> None:
     """It is returned as a failure all the same; the log says so at the level DEBUG alone."""
     world = World()
-    world.table.write = unavailable(world)  # type: ignore[method-assign]
+    make_ledger_unavailable(world)
     (record,) = world.record(item_guid(1))
     others = {name: value for name, value in record.items() if name != "receiptHandle"}
     delivered = others if handle is None else {**others, "receiptHandle": handle}
@@ -144,13 +139,12 @@ def test_fault_90__good_messages_are_recorded_before_any_refusal() -> None:
     """Where they stand in the batch makes no difference."""
     world = World()
     pending: list[int] = []
-    publish = world.topic.publish
 
-    def watched(events: Sequence[Any]) -> None:
+    def watched(publish: Callable[[Any], None], events: Sequence[Any]) -> None:
         pending.append(len(world.table.items.get("PENDING", {})))
         publish(events)
 
-    world.topic.publish = watched  # type: ignore[method-assign]
+    world.topic.intercept("publish", watched)
     world.deliver(world.record("junk", item_guid(1), "more junk"))
     assert pending == [1, 1]
 
@@ -159,21 +153,20 @@ def test_fault_90__event_comes_before_the_dead_letter_of_each_message() -> None:
     """A refusal whose event is not accepted has no dead letter; the others have both."""
     world = World()
     order: list[str] = []
-    publish, send = world.topic.publish, world.dead_letters.send
 
-    def published(events: Sequence[Any]) -> None:
+    def published(publish: Callable[[Any], None], events: Sequence[Any]) -> None:
         subject = json.loads(events[0].body)["subject"]
         if subject == "message-000002":
             raise DeliveryError
         order.append(f"event {subject}")
         publish(events)
 
-    def sent(letters: Sequence[Any]) -> None:
+    def sent(send: Callable[[Any], None], letters: Sequence[Any]) -> None:
         order.append(f"letter {letters[0].request_id}")
         send(letters)
 
-    world.topic.publish = published  # type: ignore[method-assign]
-    world.dead_letters.send = sent  # type: ignore[method-assign]
+    world.topic.intercept("publish", published)
+    world.dead_letters.intercept("send", sent)
     assert world.deliver(world.record("a", "b", "c")) == ["message-000002"]
     assert order == [
         "event message-000001",
@@ -196,7 +189,7 @@ def test_fault_90__what_was_received_most_often_comes_first() -> None:
 def test_fault_90__ledger_that_hangs_does_not_outlast_the_function() -> None:
     """No write begins that may not end in time; what is left comes back soon."""
     world = World()
-    world.table.write = unavailable(world, 25)  # type: ignore[method-assign]
+    make_ledger_unavailable(world, 25)
     began = world.clock.now()
     records = world.record(*items(300), "junk")
     assert sorted(world.deliver(records)) == sorted(record["messageId"] for record in records)

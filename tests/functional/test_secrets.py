@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,8 +64,7 @@ def secret_of(stub: Stubber, **options: Any) -> ManagedSecret:
 def log_in(stub: Stubber) -> tuple[World, str]:
     """Try to log in; return the world, and everything that was logged."""
     world = World()
-    world.credentials = secret_of(stub, must_exist=True)  # type: ignore[assignment]
-    world.parts = world.make_parts()
+    world.parts = replace(world.parts, credentials=secret_of(stub, must_exist=True))
     with pytest.raises(NotNowError):
         make_login_desk(world.parts).renew("")
     assert world.logins() == 0
@@ -121,7 +121,7 @@ def test_session_secret__that_cannot_be_written_raises_the_alarm(stub: Stubber) 
     stub.add_client_error(
         "put_secret_value", "EncryptionFailure", f"value {PASSWORD}", http_status_code=400
     )
-    world.session_secret.write = secret_of(stub).write  # type: ignore[method-assign]
+    world.session_secret.intercept("write", lambda _real, *args: secret_of(stub).write(*args))
     with pytest.raises(SecretRefusedError):
         make_login_desk(world.parts).renew("")
     assert world.telemetry.metrics["LoginRefused"] == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from arena_exports.domain.lease import SlotState
@@ -10,6 +12,9 @@ from arena_exports.domain.times import zulu
 from infra.simulator import control
 from submit.handler import submit
 from tests.support.world import RECONCILE, World, attempt_in_slot, item_guid, items
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 POST = {"method": "POST", "path": "*/runs"}
 START = 1_700_000_000
@@ -21,7 +26,7 @@ class Steady(World):
     def __post_init__(self) -> None:
         """Take chance away."""
         super().__post_init__()
-        self.clock.jitter = lambda: 0.5  # type: ignore[method-assign]
+        self.clock.intercept("jitter", lambda _jitter: 0.5)
 
 
 def test_submission__breathes_for_batches_and_not_for_the_schedule() -> None:
@@ -121,20 +126,19 @@ def test_submission__session_not_to_be_had_leaves_the_back_off_as_it_was() -> No
 def test_submission__that_finds_nothing_after_its_breath_frees_the_slot() -> None:
     """What pended was settled by somebody else: no POST, and the next request goes at once."""
     world = World()
-    breathe = world.clock.sleep
 
-    def settled_meanwhile(seconds: float) -> None:
-        breathe(seconds)
+    def settled_meanwhile(sleep: Callable[[float], None], seconds: float) -> None:
+        sleep(seconds)
         (head,) = world.ledger.requests.heads()
         selection = world.ledger.requests.select(head, 100)
         for part in selection.slices:
             world.ledger.requests.settle_slice(head.group, part, AttemptId("another"))
 
-    world.clock.sleep = settled_meanwhile  # type: ignore[method-assign]
+    world.clock.intercept("sleep", settled_meanwhile)
     world.send(item_guid(1))
     assert world.posts() == 0
     assert world.ledger.lease.read().state is SlotState.IDLE
-    world.clock.sleep = breathe  # type: ignore[method-assign]
+    world.clock.restore("sleep")
     world.send(item_guid(2))
     assert world.posts() == 1
 

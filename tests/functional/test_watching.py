@@ -15,6 +15,7 @@ from arena_exports.ledger.definitions import definition_put
 from arena_exports.services.monitoring import WatchState
 from infra.simulator import control
 from poll.handler import poll
+from tests.events import event
 from tests.support.world import EXPORT, World, item_guid
 
 if TYPE_CHECKING:
@@ -58,6 +59,14 @@ def test_watch__first_state() -> None:
     world.send(item_guid(9))
     second = WatchState.from_json(list(world.executions.started.values())[1])
     assert second.wait_seconds == first_wait_seconds([300])
+
+
+def test_watch__state_is_the_documented_event() -> None:
+    """The state machine passes these keys to poll and publish, and no others."""
+    documented = event("step_functions")
+    assert WatchState.from_json(documented).to_json() == documented
+    _, state = started()
+    assert state.to_json().keys() == documented.keys()
 
 
 def test_watch__of_another_size_starts_anew() -> None:

@@ -34,6 +34,11 @@ class Terminal(io.StringIO):
         return True
 
 
+def refusal(code: str, message: str) -> ClientError:
+    """Return CloudFormation's refusal to describe a stack."""
+    return ClientError({"Error": {"Code": code, "Message": message}}, "DescribeStacks")
+
+
 class FakeCloudFormation:
     """A client with one stack, in its states before and after `sam deploy`."""
 
@@ -47,8 +52,7 @@ class FakeCloudFormation:
         """Return the stack in its current state."""
         status = self._statuses.pop(0)
         if status is None:
-            error = {"Code": "ValidationError", "Message": f"Stack {StackName} does not exist"}
-            raise ClientError({"Error": error}, "DescribeStacks")
+            raise refusal("ValidationError", f"Stack {StackName} does not exist")
         self._described += 1
         parameters = [{"ParameterKey": "AlarmEmail", "ParameterValue": self._alarm_email}]
         stack = {"StackStatus": status, "LastUpdatedTime": self._described}
@@ -237,8 +241,7 @@ def test_error_of_aws__is_one_sentence(run: Run) -> None:
 
     class Refusing(FakeCloudFormation):
         def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
-            error = {"Code": "AccessDenied", "Message": f"not authorized: {StackName}"}
-            raise ClientError({"Error": error}, "DescribeStacks")
+            raise refusal("AccessDenied", f"not authorized: {StackName}")
 
     code, arguments, output = run(Refusing())
     assert (code, arguments) == (1, [])

@@ -243,7 +243,7 @@ def test_policies__of_queues_and_topics_name_their_one_resource(kind: str) -> No
     takes any policy, and is not sent the statements about TLS.
     """
     attached_to = "Queues" if kind == "AWS::SQS::Queue" else "Topics"
-    attached = {}
+    attached: dict[str, str] = {}
     for policy, body in resources(f"{kind}Policy", *EVERYTHING).items():
         (name,) = body[attached_to]
         assert reference(name) not in attached.values(), "a second policy would replace the first"
@@ -300,7 +300,7 @@ def test_parameters__allow_as_many_accounts_as_the_policies_hold() -> None:
 
 
 def _names_some(statement: dict[str, Any]) -> bool:
-    return statement["Principal"] != "*"
+    return bool(statement["Principal"] != "*")
 
 
 def many(value: Any) -> list[Any]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.awsrequest import AWSResponse
 
 from arena_exports.adapters.executions import StepFunctionsExecutions
 from arena_exports.adapters.messaging import SnsTopic, SqsDeadLetterQueue, SqsIntakeQueue
@@ -21,6 +19,7 @@ from arena_exports.ports import DeadLetter, Event, SecretStore
 from infra.local.aws import REGION
 from infra.local.processes import free_port
 from infra.local.subscriber import Subscriber, attributes_of, drain
+from tests.support.canned import answered_by, canned
 from tests.support.fakes import (
     FakeExecutions,
     FakeSecret,
@@ -31,6 +30,8 @@ from tests.support.fakes import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from botocore.awsrequest import AWSResponse
 
     from arena_exports.ports import Executions, IntakeQueue
     from infra.local.aws import Clients
@@ -99,7 +100,7 @@ def topic(request: pytest.FixtureRequest) -> Inbox:
     def arrived(count: int) -> list[tuple[str, dict[str, str]]]:
         while len(inbox.events) < count:
             inbox.receive()
-        return [(json.dumps(e.event), e.attributes) for e in inbox.events]
+        return [(json.dumps(e.event), dict(e.attributes)) for e in inbox.events]
 
     return Inbox(SnsTopic(aws.sns, arn), arrived)
 
@@ -209,11 +210,10 @@ def executions(request: pytest.FixtureRequest) -> Watchers:
         told = (aws.stepfunctions.describe_execution(executionArn=e["executionArn"]) for e in found)
         return {execution["name"]: json.loads(execution["input"]) for execution in told}
 
-    return Watchers(
-        StepFunctionsExecutions(aws.stepfunctions, arn),
-        lambda name: aws.stepfunctions.stop_execution(executionArn=f"{prefix}:{name}") and None,
-        inputs,
-    )
+    def stop(name: str) -> None:
+        aws.stepfunctions.stop_execution(executionArn=f"{prefix}:{name}")
+
+    return Watchers(StepFunctionsExecutions(aws.stepfunctions, arn), stop, inputs)
 
 
 def test_executions__a_name_is_used_once(executions: Watchers) -> None:
@@ -252,16 +252,13 @@ def test_fault_27__secrets_manager_that_is_down_is_a_wait(aws: Clients) -> None:
     """Secrets Manager that is down is a wait, without a value in the text."""
 
     def down(request: Any, **_more: Any) -> AWSResponse:
-        raw: Any = io.BytesIO(b'{"__type": "InternalServiceError"}')
-        raw.stream = lambda **_: iter([raw.read()])
-        return AWSResponse(request.url, 500, {}, raw)
+        return canned(request, 500, b'{"__type": "InternalServiceError"}')
 
-    aws.secrets.meta.events.register_first("before-send.secrets-manager.GetSecretValue", down)
-    try:
-        with pytest.raises(NotNowError, match="InternalServiceError") as caught:
-            ManagedSecret(aws.secrets, "arn", conceal).read()
-    finally:
-        aws.secrets.meta.events.unregister("before-send.secrets-manager.GetSecretValue", down)
+    with (
+        answered_by(aws.secrets, "secrets-manager.GetSecretValue", down),
+        pytest.raises(NotNowError, match="InternalServiceError") as caught,
+    ):
+        ManagedSecret(aws.secrets, "arn", conceal).read()
     assert type(caught.value) is NotNowError
 
 

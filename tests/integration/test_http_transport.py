@@ -24,6 +24,7 @@ from arena_exports.adapters.http import WHOLE_TIMEOUT_SECONDS, HttpTransport
 from arena_exports.arena import protocol
 from arena_exports.domain.errors import RequestNotCompletedError
 from arena_exports.domain.model import ExportGuid, RunGuid
+from arena_exports.ports import HttpRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +81,7 @@ def test_http__sends_what_arena_wants(stand: tuple[type[Stand], HttpTransport]) 
     kept.answers.append((200, {"X-Arena-Requests-Remaining": "7", "Content-Length": "2"}, b"{}"))
     request = protocol.read_run(ExportGuid("E" * 20), RunGuid("R" * 20))
     answer = transport.send(
-        protocol.HttpRequest(request.call, request.method, request.path, session_id="a|b")
+        HttpRequest(request.call, request.method, request.path, session_id="a|b")
     )
     assert (answer.status, answer.headers["x-arena-requests-remaining"], answer.body) == (
         200,
@@ -103,7 +104,7 @@ def test_http__follows_no_redirect(
     kept, transport = stand
     elsewhere = transport._base_url.replace("127.0.0.1", "localhost") + "/elsewhere"
     kept.answers.append((status, {"Location": elsewhere, "Content-Length": "0"}, b""))
-    answer = transport.send(protocol.HttpRequest("poll", method, "/x", session_id="secret"))
+    answer = transport.send(HttpRequest("poll", method, "/x", session_id="secret"))
     assert answer.status == status
     assert len(kept.asked) == 1
 
@@ -118,7 +119,7 @@ def test_http__ignores_proxies_and_netrc(
     netrc.write_text("machine 127.0.0.1 login x password y")
     monkeypatch.setenv("NETRC", str(netrc))
     kept.answers.append((200, {"Content-Length": "2"}, b"{}"))
-    transport.send(protocol.HttpRequest("poll", "GET", "/x"))
+    transport.send(HttpRequest("poll", "GET", "/x"))
     assert "Authorization" not in kept.asked[0][2]
 
 
@@ -130,7 +131,7 @@ def test_http__dropped_connection_says_nothing_secret(
     kept.answers.append((0, {}, b""))
     with pytest.raises(RequestNotCompletedError) as caught:
         transport.send(
-            protocol.HttpRequest("start", "POST", "/x", b'{"password":"hunter2"}', "session-canary")
+            HttpRequest("start", "POST", "/x", b'{"password":"hunter2"}', "session-canary")
         )
     shown = f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
     assert "start" in str(caught.value)
@@ -144,7 +145,7 @@ def test_http__bad_session_id_is_not_sent_nor_shown(
     """A session id that cannot stand in a header is refused without being quoted."""
     kept, transport = stand
     with pytest.raises(RequestNotCompletedError) as caught:
-        transport.send(protocol.HttpRequest("poll", "GET", "/x", session_id="a\r\nb: canary"))
+        transport.send(HttpRequest("poll", "GET", "/x", session_id="a\r\nb: canary"))
     assert "canary" not in str(caught.value)
     assert kept.asked == []
 
@@ -157,7 +158,7 @@ def test_http__reads_a_bounded_answer(
     monkeypatch.setattr("arena_exports.adapters.http.MOST_ANSWER_BYTES", 1000)
     kept.answers.append((200, {"Content-Length": "5000"}, b"x" * 5000))
     with pytest.raises(RequestNotCompletedError, match="too large"):
-        transport.send(protocol.HttpRequest("poll", "GET", "/x"))
+        transport.send(HttpRequest("poll", "GET", "/x"))
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "gzip, gzip"])
@@ -173,7 +174,7 @@ def test_http__unpacks_a_bounded_answer(
     tracemalloc.start()
     try:
         with pytest.raises(RequestNotCompletedError, match="too large"):
-            transport.send(protocol.HttpRequest("poll", "GET", "/x"))
+            transport.send(HttpRequest("poll", "GET", "/x"))
         assert tracemalloc.get_traced_memory()[1] < 8_000_000
     finally:
         tracemalloc.stop()
@@ -187,7 +188,7 @@ def test_http__unpacks_an_answer(stand: tuple[type[Stand], HttpTransport], encod
     body = packed(text, encoding)
     headers = {"Content-Length": str(len(body)), "Content-Encoding": encoding}
     kept.answers.append((200, headers, body))
-    assert transport.send(protocol.HttpRequest("poll", "GET", "/x")).body == text
+    assert transport.send(HttpRequest("poll", "GET", "/x")).body == text
 
 
 def test_http__puts_chunks_together(stand: tuple[type[Stand], HttpTransport]) -> None:
@@ -196,7 +197,7 @@ def test_http__puts_chunks_together(stand: tuple[type[Stand], HttpTransport]) ->
     pieces = [b"[", b"1," * 50_000, b"2]"]
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in [*pieces, b""])
     kept.answers.append((200, {"Transfer-Encoding": "chunked"}, chunks))
-    assert transport.send(protocol.HttpRequest("poll", "GET", "/x")).body == b"".join(pieces)
+    assert transport.send(HttpRequest("poll", "GET", "/x")).body == b"".join(pieces)
 
 
 def packed(content: bytes, encoding: str) -> bytes:
@@ -220,7 +221,7 @@ def test_http__garbled_answer_is_no_answer(
     kept, transport = stand
     kept.answers.append((200, headers, content))
     with pytest.raises(RequestNotCompletedError, match="start"):
-        transport.send(protocol.HttpRequest("start", "POST", "/x", b"{}"))
+        transport.send(HttpRequest("start", "POST", "/x", b"{}"))
 
 
 class Proxy:
@@ -266,7 +267,7 @@ def proxy() -> Iterator[Proxy]:
 
 def ask(proxy: Proxy) -> HttpAnswer:
     """Send a POST through the proxy."""
-    return HttpTransport(proxy.url).send(protocol.HttpRequest("start", "POST", "/x", b"{}"))
+    return HttpTransport(proxy.url).send(HttpRequest("start", "POST", "/x", b"{}"))
 
 
 REAL = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"
@@ -340,7 +341,7 @@ def give_up(proxy: Proxy) -> None:
     seconds = count()
     transport = HttpTransport(proxy.url, lambda: float(next(seconds)))
     with pytest.raises(RequestNotCompletedError, match="poll: ReadTimeout"):
-        transport.send(protocol.HttpRequest("poll", "GET", "/x"))
+        transport.send(HttpRequest("poll", "GET", "/x"))
     assert next(seconds) <= WHOLE_TIMEOUT_SECONDS + 2
 
 
@@ -403,7 +404,7 @@ def test_http__packed_answer_that_is_cut_short_is_no_answer_of_arena(proxy: Prox
     """Its length may fit, as a proxy wrote it anew: what is left of it is no JSON."""
     cut = PACKED[:-20]
     proxy.answers(OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(cut), cut)
-    request = protocol.HttpRequest("start", "POST", "/x", b"{}")
+    request = HttpRequest("start", "POST", "/x", b"{}")
     with pytest.raises(RequestNotCompletedError):
         protocol.answer_json(request, ask(proxy))
 
@@ -416,7 +417,7 @@ def test_http__reads_a_redirects_body_within_its_bounds(
     monkeypatch.setattr("arena_exports.adapters.http.MOST_ANSWER_BYTES", 1000)
     kept.answers.append((302, {"Location": "/x", "Content-Length": "5000"}, b"x" * 5000))
     with pytest.raises(RequestNotCompletedError, match="too large"):
-        transport.send(protocol.HttpRequest("poll", "GET", "/x"))
+        transport.send(HttpRequest("poll", "GET", "/x"))
 
 
 def test_http__waits_a_bounded_time(stand: tuple[type[Stand], HttpTransport]) -> None:
@@ -426,4 +427,4 @@ def test_http__waits_a_bounded_time(stand: tuple[type[Stand], HttpTransport]) ->
     transport = HttpTransport(transport._base_url, lambda: next(seconds))
     kept.answers.append((200, {"Content-Length": "100"}, b"x"))
     with pytest.raises(RequestNotCompletedError, match="poll: ReadTimeout"):
-        transport.send(protocol.HttpRequest("poll", "GET", "/x"))
+        transport.send(HttpRequest("poll", "GET", "/x"))

@@ -20,6 +20,7 @@ from infra.local.aws import environment
 from infra.local.processes import free_port, start_guarded, stop_guarded
 from infra.local.subscriber import Subscriber
 from infra.simulator import names
+from tests.events import event, sqs_record
 from tests.support.runtime_interface import TRACE_ID, Command, Function
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ TRUST = {
     ],
 }
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-RECONCILE = {"action": "reconcile"}
+RECONCILE = event("scheduler")
 
 
 @dataclass(frozen=True)
@@ -172,23 +173,7 @@ def test_runtime__exports_an_item_from_the_queue_to_the_topic(
 
 def record(body: str) -> dict[str, Any]:
     """Return a record as Lambda's poller of SQS makes it."""
-    now = str(int(1000 * time.time()))
-    return {
-        "messageId": "059f36b4-87a3-44ab-83d2-661975830a7d",
-        "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a",
-        "body": body,
-        "attributes": {
-            "ApproximateReceiveCount": "1",
-            "SentTimestamp": now,
-            "SenderId": "AIDAIENQZJOLO23YVJ4VO",
-            "ApproximateFirstReceiveTimestamp": now,
-        },
-        "messageAttributes": {},
-        "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
-        "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:intake",
-        "awsRegion": "us-east-1",
-    }
+    return sqs_record("059f36b4-87a3-44ab-83d2-661975830a7d", body, time.time())
 
 
 def started(aws: Clients, machine: str) -> dict[str, Any]:

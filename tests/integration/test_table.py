@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.awsrequest import AWSResponse
 
 from arena_exports.adapters.dynamodb import DynamoTable
 from arena_exports.domain.errors import ConditionFailedError
 from arena_exports.ports import Check, Delete, If, Put, Table, Update
+from tests.support.canned import answered_by, canned
 from tests.support.fakes import InMemoryTable
 
 if TYPE_CHECKING:
+    from botocore.awsrequest import AWSResponse
+
+    from arena_exports.ports import Write
     from infra.local.aws import Clients
 
 pytestmark = pytest.mark.integration
@@ -176,20 +178,14 @@ def test_table__write_that_meets_a_transaction_is_done_at_last(
     def busy(request: Any, **_more: Any) -> AWSResponse | None:
         if not answers:
             return None
-        raw: Any = io.BytesIO(answers.pop())
-        raw.stream = lambda **_: iter([raw.read()])
-        return AWSResponse(request.url, 400, {}, raw)
+        return canned(request, 400, answers.pop())
 
-    aws.dynamodb.meta.events.register_first(f"before-send.dynamodb.{operation}", busy)
-    try:
-        table.write(
-            {
-                "PutItem": Put(item("1", n=2)),
-                "UpdateItem": Update(("A", "1"), {"n": 2}),
-                "DeleteItem": Delete(("A", "1")),
-            }[operation]
-        )
-    finally:
-        aws.dynamodb.meta.events.unregister(f"before-send.dynamodb.{operation}", busy)
+    writes: dict[str, Write] = {
+        "PutItem": Put(item("1", n=2)),
+        "UpdateItem": Update(("A", "1"), {"n": 2}),
+        "DeleteItem": Delete(("A", "1")),
+    }
+    with answered_by(aws.dynamodb, f"dynamodb.{operation}", busy):
+        table.write(writes[operation])
     assert not answers
     assert table.get(("A", "1")) == (None if operation == "DeleteItem" else item("1", n=2))

@@ -1,9 +1,9 @@
-"""AWS and Arena as the functions meet them: each call takes time, may fail, may be the last."""
+"""AWS and Arena as the functions see them: each call takes time, may fail, and may be the last."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from arena_exports.domain.errors import (
     DeliveryError,
@@ -19,46 +19,51 @@ from tests.support.fakes import (
     FakeExecutions,
     FakeSecret,
     InMemoryTable,
+    Interceptable,
     SimulatedTransport,
+    check_event,
+    check_letter,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from arena_exports.ports import DeadLetter, Event, Item, Key, Secret, Write
+    from tests.simulation.fault_rates import FaultRates
     from tests.simulation.scheduler import Scheduler
     from tests.simulation.simulation import Simulation
-    from tests.simulation.weather import Weather
+
+T = TypeVar("T")
 
 LONGEST_SLEEP_SECONDS = 10.0
 
 
-class Outside:
-    """Every call to the outside goes through here: it gives way before and after its effect."""
+class Outside(Interceptable):
+    """Every call to the outside goes through here, and yields before and after its effect."""
 
-    def __init__(self, scheduler: Scheduler, weather: Weather) -> None:
+    def __init__(self, scheduler: Scheduler, fault_rates: FaultRates) -> None:
         self.scheduler = scheduler
-        self.weather = weather
+        self.fault_rates = fault_rates
         self.calls = 0
 
-    def call(self, effect: Callable[[], Any]) -> Any:
-        """Do an effect between two moments at which others run, or the process dies."""
+    def call(self, effect: Callable[[], T]) -> T:
+        """Run an effect; before and after it, other tasks may run or the process may die."""
         self.calls += 1
-        self.scheduler.pause(self.weather.latency())
+        self.scheduler.pause(self.fault_rates.latency())
         self.perhaps_die()
         result = effect()
         self.perhaps_die()
-        self.scheduler.pause(self.weather.latency())
+        self.scheduler.pause(self.fault_rates.latency())
         return result
 
     def perhaps_die(self) -> None:
-        """Die, where the weather wants it."""
-        if self.weather.strikes("kill"):
+        """Die, if the fault rates say so."""
+        if self.fault_rates.occurs("kill"):
             raise Killed
 
 
 class SimClock(FakeClock):
-    """The scheduler's time; a sleep lets others run."""
+    """The scheduler's time; other tasks run during a sleep."""
 
     def __init__(self, scheduler: Scheduler, seed: int) -> None:
         super().__init__(seed=seed)
@@ -72,18 +77,6 @@ class SimClock(FakeClock):
         self._scheduler.pause(seconds)
 
 
-class EnvironmentClock:
-    """The clock of one function's environment: a little off."""
-
-    def __init__(self, clock: SimClock, skew: float) -> None:
-        self._clock = clock
-        self._skew = skew
-        self.sleep, self.jitter, self.new_token = clock.sleep, clock.jitter, clock.new_token
-
-    def now(self) -> float:
-        return self._clock.now() + self._skew
-
-
 class SimTable:
     """The ledger's table, with throttling and lost answers."""
 
@@ -91,26 +84,26 @@ class SimTable:
         self._inner = inner
         self._outside = outside
 
-    def _do(self, effect: Callable[[], Any], *, writes: bool = False) -> Any:
-        def guarded() -> Any:
-            if self._outside.weather.strikes("throttle"):
+    def _do(self, effect: Callable[[], T], *, writes: bool = False) -> T:
+        def guarded() -> T:
+            if self._outside.fault_rates.occurs("throttle"):
                 raise LedgerUnavailableError("ThrottlingException")
             result = effect()
-            if writes and self._outside.weather.strikes("lost_answer"):
+            if writes and self._outside.fault_rates.occurs("lost_answer"):
                 raise LedgerUnavailableError("ReadTimeoutError")
             return result
 
         return self._outside.call(guarded)
 
     def get(self, key: Key) -> Item | None:
-        return self._do(lambda: self._inner.get(key))  # type: ignore[no-any-return]
+        return self._do(lambda: self._inner.get(key))
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
         wanted = list(keys)
-        return self._do(lambda: self._inner.get_many(wanted))  # type: ignore[no-any-return]
+        return self._do(lambda: self._inner.get_many(wanted))
 
     def query(self, pk: str, first: str, last: str, *, limit: int | None = None) -> list[Item]:
-        return self._do(lambda: self._inner.query(pk, first, last, limit=limit))  # type: ignore[no-any-return]
+        return self._do(lambda: self._inner.query(pk, first, last, limit=limit))
 
     def write(self, *writes: Write) -> None:
         self._do(lambda: self._inner.write(*writes), writes=True)
@@ -123,16 +116,16 @@ class SimSecret:
         self._inner = inner
         self._outside = outside
 
-    def _do(self, effect: Callable[[], Any]) -> Any:
-        def guarded() -> Any:
-            if self._outside.weather.strikes("secrets_down"):
+    def _do(self, effect: Callable[[], T]) -> T:
+        def guarded() -> T:
+            if self._outside.fault_rates.occurs("secrets_down"):
                 raise NotNowError("secret could not be read", 30)
             return effect()
 
         return self._outside.call(guarded)
 
     def read(self, version: str | None = None) -> Secret | None:
-        return self._do(lambda: self._inner.read(version))  # type: ignore[no-any-return]
+        return self._do(lambda: self._inner.read(version))
 
     def write(self, value: Mapping[str, Any], version: str) -> None:
         self._do(lambda: self._inner.write(value, version))
@@ -150,26 +143,28 @@ class SimSink:
 
     def _deliver(self, message: Any) -> None:
         def guarded() -> None:
-            if self._outside.weather.strikes("delivery"):
+            if self._outside.fault_rates.occurs("delivery"):
                 raise DeliveryError("not accepted")
             self.kept.append((self._outside.scheduler.now, message))
             self._accepted(message)
-            if self._outside.weather.strikes("delivery_doubled"):
+            if self._outside.fault_rates.occurs("delivery_doubled"):
                 raise DeliveryError("accepted, but the answer was lost")
 
         self._outside.call(guarded)
 
     def publish(self, events: Sequence[Event]) -> None:
         for event in events:
+            check_event(event)
             self._deliver(event)
 
     def send(self, letters: Sequence[DeadLetter]) -> None:
         for letter in letters:
+            check_letter(letter)
             self._deliver(letter)
 
 
 class SimTransport:
-    """The way to Arena: requests and answers get lost, garbled, or late."""
+    """The transport to Arena: requests and answers are lost, garbled or delayed."""
 
     def __init__(self, simulation: Simulation, outside: Outside) -> None:
         self._inner = SimulatedTransport(simulation.arena, simulation.clock)
@@ -177,38 +172,38 @@ class SimTransport:
         self._outside = outside
 
     def send(self, request: HttpRequest) -> HttpAnswer:
-        weather, simulation = self._outside.weather, self._simulation
+        fault_rates, simulation = self._outside.fault_rates, self._simulation
         if request.path == "/login" and simulation.credentials.current in simulation.refused:
             simulation.tried_again.append(request.call)
-        if request.call == "start an export run" and weather.strikes("arena_late"):
+        if request.call == "start an export run" and fault_rates.occurs("arena_late"):
             self._queue_late_run()
-        answer: HttpAnswer = self._outside.call(lambda: self._exchange(request))
-        if weather.strikes("arena_garbage"):
+        answer = self._outside.call(lambda: self._exchange(request))
+        if fault_rates.occurs("arena_garbage"):
             return HttpAnswer(answer.status, answer.headers, b"<html>" + answer.body[:40])
         return answer
 
     def _exchange(self, request: HttpRequest) -> HttpAnswer:
-        weather = self._outside.weather
-        if weather.strikes("arena_drop"):
+        fault_rates = self._outside.fault_rates
+        if fault_rates.occurs("arena_drop"):
             self._perhaps_make_a_twin(request)
             raise RequestNotCompletedError("dropped before")
         answer = self._inner.send(request)
-        if weather.strikes("arena_drop"):
+        if fault_rates.occurs("arena_drop"):
             raise RequestNotCompletedError("dropped after")
         return answer
 
     def _perhaps_make_a_twin(self, request: HttpRequest) -> None:
-        """Let somebody else start the very run that was asked for in vain."""
+        """Let somebody else start the same run as the one whose request was lost."""
         if self._simulation.plan.twins and request.call == "start an export run":
             body = json.loads(request.body)
             named = {"itemGuids": body["criteria"][0][0]["value"]} if body else {}
             export_guid = request.path.split("/")[2]
             if export_guid in self._simulation.arena.exports.definitions:
                 run = {"exportGuid": export_guid, **named}
-                self._simulation.mischief.start_foreign_run(run)
+                self._simulation.disruptions.start_foreign_run(run)
 
     def _queue_late_run(self) -> None:
-        seconds = self._outside.weather.random.uniform(1, 55)
+        seconds = self._outside.fault_rates.random.uniform(1, 55)
         control.add_faults(
             self._simulation.arena,
             {"method": "POST", "path": "*/runs", "drop": True, "lateSeconds": seconds},
@@ -216,7 +211,7 @@ class SimTransport:
 
 
 class SimExecutions(FakeExecutions):
-    """Step Functions' front door."""
+    """Step Functions, which sometimes does not start an execution."""
 
     def __init__(self, outside: Outside, started: Callable[[str, dict[str, Any]], None]) -> None:
         super().__init__()
@@ -225,7 +220,7 @@ class SimExecutions(FakeExecutions):
 
     def start(self, name: str, state: Mapping[str, Any]) -> None:
         def guarded() -> None:
-            if self._outside.weather.strikes("start_execution"):
+            if self._outside.fault_rates.occurs("start_execution"):
                 raise ConnectionError("StartExecution")
             if name not in self.started:
                 FakeExecutions.start(self, name, state)
@@ -234,4 +229,4 @@ class SimExecutions(FakeExecutions):
         self._outside.call(guarded)
 
     def status(self, name: str) -> str | None:
-        return self._outside.call(lambda: self.statuses.get(name))  # type: ignore[no-any-return]
+        return self._outside.call(lambda: self.statuses.get(name))

@@ -1,12 +1,13 @@
-"""Troubles that other teams met in the field, as parts of simulated days (faults 83, 86 to 92).
+"""Troubles that other teams had in the field, as parts of simulated days (faults 83, 86 to 92).
 
-They are drawn from the seed, but apart from everything else of the day: a seed that draws none is
+They are drawn from the seed, but separately from the rest of the day: a seed that draws none makes
 the same day with and without this module.
 """
 
 from __future__ import annotations
 
 import json
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -47,16 +48,16 @@ FIREWALL_BYTES = 8192
 ITEMS_PAST_THE_FIREWALL = 500
 # A lost POST is searched for 90 s and 150 s after it was sent, and its run may be 60 s late.
 MAX_LAG_OF_LISTS_SECONDS = 45
-# A run is written off after refusals over ten minutes.
+# A run is given up after ten minutes of refusals.
 MAX_LAG_OF_POLLS_SECONDS = 240
 SECONDS_BETWEEN_LOSSES = 1800
-# Poll looks 5, 10 and 15 s later at a run whose files are not whole.
+# A run whose files are incomplete is polled again 5, 10 and 15 s later.
 FILES_WHOLE_AFTER_SECONDS = 10
 MAX_ECHOES = 60
 
 
 class Field:
-    """The troubles of one day: they begin with it, strike every two minutes, and end, or stay."""
+    """The troubles of one day: they begin with it, act every two minutes, and end or stay."""
 
     def __init__(self, simulation: Simulation, troubles: Sequence[str] | None) -> None:
         self._simulation = simulation
@@ -78,24 +79,24 @@ class Field:
         return trouble in self.troubles
 
     def begin(self) -> None:
-        """Make the day what its troubles want it to be."""
+        """Set up the day's troubles."""
         for trouble in self.troubles:
             TROUBLES[trouble](self)
 
-    def strike(self) -> None:
-        """Do what happens now and then."""
+    def disrupt(self) -> None:
+        """Cause some of what happens from time to time."""
         for happening in self._in_force:
             if self.random.random() < 0.3:
                 happening()
 
     def end(self) -> None:
-        """Put back what lasts beyond the storm, after everything was cleared."""
+        """Restore the faults that outlast the fault phase, after all were cleared."""
         self._in_force.clear()
         control.add_faults(self._arena, self._lasting)
 
     def echo(self, event: Event) -> None:
-        """Put an event of ours on the intake queue, as a wrong subscription does."""
-        if "own events" not in self or not self._simulation.storm:
+        """Put one of our events on the intake queue, as a wrong subscription does."""
+        if "own events" not in self or not self._simulation.in_fault_phase:
             return
         if len(self.echoes) < MAX_ECHOES:
             self.send(event.body)
@@ -108,7 +109,7 @@ class Field:
     def _send_sometime(self, *bodies: object) -> None:
         for body in bodies:
             at = self.random.uniform(5, 4000)
-            self._simulation.scheduler.after(at, lambda body=body: self.send(body))
+            self._simulation.scheduler.after(at, partial(self.send, body))
 
     def _last(self, *faults: Mapping[str, Any], for_ever: bool) -> None:
         self._lasting += faults if for_ever else ()
@@ -123,7 +124,7 @@ class Field:
     # ---- troubles --------------------------------------------------------------------------------
 
     def _break_definition(self) -> None:
-        """One definition's POSTs lead to no run; on some days, their answers are lost."""
+        """POSTs of one definition lead to no run; on some days, their answers are lost."""
         control.put_definition(self._arena, BROKEN, {})
         answer = {**self.random.choice(WITHOUT_A_RUN), "work": self.random.random() < 0.2}
         fault = {**EVERY_POST, "path": RUNS_OF_BROKEN, **answer}
@@ -144,7 +145,7 @@ class Field:
         self._last({**EVERY_POST, **self.random.choice(WITHOUT_A_RUN)}, for_ever=False)
 
     def _put_up_a_firewall(self) -> None:
-        """Large bodies get a page in place of a run, for ever."""
+        """Large bodies are answered with a page instead of a run, for ever."""
         self._simulation.plan.max_items = 1000
         control.put_definition(self._arena, EXPORT, {})
         answer = self.random.choice(TOO_LARGE)
@@ -155,7 +156,7 @@ class Field:
             self._send_sometime({"itemGuids": guids})
 
     def _lag(self) -> None:
-        """Young runs are not found, lists are without them, or refused."""
+        """Young runs are not found, and are missing from lists, or lists are refused."""
         code = self.random.choice([404, 3011, 3012])
         in_lists: Mapping[str, Any] = self.random.choice([{"leaveOut": True}, {"code": code}])
         polls = self.random.choice([10, 60, MAX_LAG_OF_POLLS_SECONDS])
@@ -168,7 +169,7 @@ class Field:
         self._now_and_then(self._lose_an_answer)
 
     def _lose_runs_for_a_while(self) -> None:
-        """At any time, no run is found for some minutes."""
+        """From time to time, no run is found for some minutes."""
         seconds = MAX_LAG_OF_POLLS_SECONDS
         answers: Sequence[Mapping[str, Any]] = ({"code": 404}, {"code": 3012}, {"code": 3011})
 
@@ -184,20 +185,24 @@ class Field:
         self._now_and_then(self._lose_an_answer)
 
     def _refuse_filters(self) -> None:
-        """Lists are read without a filter, or not at all."""
+        """Lists can be read only without a filter, or not at all."""
         parameters = self.random.choice([["status"], ["completionDateTimeFrom"], ["*"]])
-        answer = self.random.choice([{"code": 400}, {"code": 3011, "message": "Not an option."}])
+        refusals: Sequence[Mapping[str, Any]] = (
+            {"code": 400},
+            {"code": 3011, "message": "Not an option."},
+        )
+        answer = self.random.choice(refusals)
         self._last({**EVERY_LIST, "parameters": parameters, **answer}, for_ever=True)
         self._now_and_then(self._lose_an_answer)
 
     def _show_login_pages(self) -> None:
-        """A dead session shows as a login page, for ever."""
+        """A dead session is answered with a login page, for ever."""
         form = self.random.choice(["redirect", "page"])
         control.set_settings(self._arena, {"deadSessionForm": form})
         self._now_and_then(lambda: control.kill_sessions(self._arena))
 
     def _limit_bursts(self) -> None:
-        """A gateway answers 429 for a while, with thousands of requests left."""
+        """A gateway answers 429 for a while, although thousands of requests are left."""
 
         def limit() -> None:
             fault = {
@@ -243,7 +248,7 @@ class Field:
         self._send_sometime(*({"exportGuid": name, "itemGuids": self._some(2)} for name in names))
 
     def _forget_a_definition(self) -> None:
-        """Arena does not know the default definition for ten minutes, after it has had a run."""
+        """Arena does not find the default definition for ten minutes, after a run of it."""
         self._simulation.scheduler.after(5.0, lambda: self.send(item_guid(10_000)))
 
         def forget() -> None:

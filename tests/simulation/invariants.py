@@ -1,4 +1,4 @@
-"""What must hold after each simulated day, whatever happened: the rules R1 to R11."""
+"""What must hold after each simulated day, whatever happened: rules R1 to R11."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from arena_exports.domain.errors import InvalidMessageError
 from arena_exports.domain.messages import IntakeRules, parse_message
 from infra.simulator import names
+from tests.simulation.fault_rates import CHANCES
 from tests.simulation.field import BAD_ITEM, BROKEN, UNKNOWN
-from tests.simulation.weather import CHANCES
 from tests.support.world import EXPORT, item_guid
 
 if TYPE_CHECKING:
@@ -30,16 +30,16 @@ MAX_REQUESTS_FOR_NOTHING = 600  # a day
 MAX_TRIALS_A_DAY = 200
 SECONDS_BETWEEN_TRIALS = 60
 CODES_BEFORE_ANY_WORK = frozenset({401, 4084})
-# A POST reaches Arena some time after it was decided, at most submit's time-out later.
+# A POST reaches Arena some time after the decision, at most submit's time-out later.
 LATEST_POST_SECONDS = 120
 TRIAL_WINDOWS = (600, 3600)
-# The longest back-off (an hour), the run in progress, and the attempts that take turns with it.
+# The longest back-off (an hour), the run in progress, and the attempts that alternate with it.
 MAX_SECONDS_OF_THE_HEALTHY = 3 * 3600
-# Some 16 attempts of eight minutes each, in turns with ordinary runs.
+# Some 16 attempts of eight minutes each, alternating with ordinary runs.
 MAX_SECONDS_BESIDE_A_BAD_ITEM = 8 * 3600
 LAGS = frozenset({"lagging reads", "runs not found"})
 SMALL_RUN_ITEMS, MANY_ITEMS, SLOW_RUN_SECONDS = 7, 50, 120
-# After any other fault something that was said may not be known to have been said.
+# After any other fault, something may be published again because nothing shows that it was.
 DOUBLING = frozenset(CHANCES) - {
     "arena_drop",
     "arena_garbage",
@@ -51,12 +51,12 @@ DOUBLING = frozenset(CHANCES) - {
 
 
 def violations(simulation: Simulation) -> list[str]:
-    """List what was violated; empty when all is well."""
+    """Return what was violated; empty if all is well."""
     found: list[str] = []
     for check in (
         _drained,
         _every_item_accounted_for,
-        _nothing_said_twice_without_cause,
+        _nothing_lettered_twice_without_cause,
         _published_once_in_effect,
         _one_run_at_a_time,
         _nobody_rejected_without_cause,
@@ -87,7 +87,7 @@ def _distinct(simulation: Simulation, suffix: str) -> list[dict[str, Any]]:
 
 
 def _drained(simulation: Simulation) -> Iterator[str]:
-    """R11: when faults stop, everything drains by itself."""
+    """R11: when the faults stop, everything drains by itself."""
     if not simulation.is_drained():
         pending = simulation.pending()[:3]
         slot = simulation.memory.items.get("SLOT", {}).get("-")
@@ -96,7 +96,7 @@ def _drained(simulation: Simulation) -> Iterator[str]:
 
 @dataclass
 class Account:
-    """What became of each request, from the events as a subscriber would count them."""
+    """What became of each request, counted from the events as a subscriber would."""
 
     exported: Counter[str] = field(default_factory=Counter)
     given_up: Counter[str] = field(default_factory=Counter)
@@ -105,7 +105,7 @@ class Account:
     lettered: set[str] = field(default_factory=set)
 
     def problem(self, request_id: str, items: int) -> str:
-        """Say what is wrong with a request of so many items; "" where all is well."""
+        """Return what is wrong with a request of so many items; "" if all is well."""
         refused = len(self.rejected[request_id])
         if refused + self.given_up[request_id] and request_id not in self.lettered:
             return "was rejected without a dead-letter entry"
@@ -131,7 +131,7 @@ def _account(simulation: Simulation) -> Account:
 
 
 def _every_item_accounted_for(simulation: Simulation) -> Iterator[str]:
-    """R1: each item of each message was exported by a later run, or rejected; never nothing."""
+    """R1: each item of each message was exported by a later run, or rejected; none was lost."""
     account = _account(simulation)
     for message in simulation.messages:
         if message.redriven or message.message_id in simulation.field.echoes:
@@ -152,9 +152,9 @@ def _every_item_accounted_for(simulation: Simulation) -> Iterator[str]:
             yield f"{message.message_id} {problem}"
 
 
-def _nothing_said_twice_without_cause(simulation: Simulation) -> Iterator[str]:
-    """A double needs a death, a redelivery or an answer that was lost in between."""
-    if simulation.weather.struck & DOUBLING or simulation.plan.stops_executions:
+def _nothing_lettered_twice_without_cause(simulation: Simulation) -> Iterator[str]:
+    """A dead letter is sent twice only after a crash, a redelivery or a lost answer."""
+    if simulation.fault_rates.occurred & DOUBLING or simulation.plan.stops_executions:
         return
     said = Counter(
         (letter.request_id, item)
@@ -168,7 +168,7 @@ def _nothing_said_twice_without_cause(simulation: Simulation) -> Iterator[str]:
 
 
 def _published_once_in_effect(simulation: Simulation) -> Iterator[str]:
-    """R4: a second copy of an event is the same; a run comes after what it carries was recorded."""
+    """R4: copies of an event are the same, and a run starts after its requests were recorded."""
     known: dict[tuple[str, str], dict[str, Any]] = {}
     for _, event in _events(simulation):
         key = event["source"], event["id"]
@@ -201,7 +201,7 @@ def _is_ours(run: Any) -> bool:
 
 
 def _one_run_at_a_time(simulation: Simulation) -> Iterator[str]:
-    """R2, R3: never two runs of ours at once; no 3144 while the slot was held by a run of ours."""
+    """R2, R3: two of our runs never overlap, and no 3144 is caused by a run of ours."""
     runs = sorted(
         (run for run in simulation.arena.exports.runs if _is_ours(run)),
         key=lambda run: run.created_at,
@@ -218,7 +218,7 @@ def _one_run_at_a_time(simulation: Simulation) -> Iterator[str]:
 
 
 def _nobody_rejected_without_cause(simulation: Simulation) -> Iterator[str]:
-    """R8: RunFailed rejects only what makes runs fail; 3011 only what Arena named."""
+    """R8: RunFailed rejects only items that make runs fail; 3011 only items that Arena named."""
     poison = simulation.plan.poison | {BAD_ITEM}
     unknown = {*UNKNOWN, *simulation.plan.late}
     for event in _distinct(simulation, "rejected"):
@@ -234,7 +234,7 @@ def _nobody_rejected_without_cause(simulation: Simulation) -> Iterator[str]:
 
 
 def _logins_bounded(simulation: Simulation) -> Iterator[str]:
-    """R5: credentials known to be refused are not tried; other logins keep to the cool-down."""
+    """R5: refused credentials are not tried again, and other logins respect the cool-down."""
     logins = [
         record for record in simulation.arena.request_log.records if record.purpose == "login"
     ]
@@ -249,14 +249,14 @@ def _logins_bounded(simulation: Simulation) -> Iterator[str]:
 
 
 def _budget_kept(simulation: Simulation) -> Iterator[str]:
-    """R6: after a 429 there is no request until the reset; a few may be under way."""
+    """R6: after a 429 no request is sent until the reset, except a few already on their way."""
     spent = [record.at for record in simulation.arena.request_log.records if record.code == 4084]
     if len(spent) > 4:
         yield f"{len(spent)} requests met a spent budget"
 
 
 def _no_secret(simulation: Simulation) -> Iterator[str]:
-    """R9: neither the password nor a session id in ledger, events, dead letters, or log lines."""
+    """R9: no password or session id is in the ledger, events, dead letters or log lines."""
     shown = repr(simulation.memory.items) + repr(simulation.topic.kept)
     shown += repr(simulation.dead_letters.kept) + repr(simulation.telemetry.lines)
     shown += repr([str(crash) for crash in simulation.crashes])
@@ -269,19 +269,19 @@ def _no_secret(simulation: Simulation) -> Iterator[str]:
 
 
 def _no_unexpected_crash(simulation: Simulation) -> Iterator[str]:
-    """No function dies of anything but what the weather made."""
+    """Functions crash only from injected faults."""
     for crash in simulation.crashes:
         if type(crash).__name__ not in HARMLESS:
             yield repr(crash)
 
 
 def _most_within(times: Sequence[float], seconds: float) -> int:
-    """Return how many of these times, in order, the fullest window of so many seconds has."""
+    """Return the largest number of these sorted times within a window of so many seconds."""
     return max((bisect_left(times, at + seconds) - n for n, at in enumerate(times)), default=0)
 
 
 def _requests_for_nothing_bounded(simulation: Simulation) -> Iterator[str]:
-    """Row 86: what one definition costs that never works is bounded."""
+    """Row 86: a definition that never works costs a bounded number of requests."""
     if simulation.field.stays_pending is None:
         return
     spent = [r.at for r in simulation.arena.request_log.records if f"/{BROKEN}/" in r.path]
@@ -291,7 +291,7 @@ def _requests_for_nothing_bounded(simulation: Simulation) -> Iterator[str]:
 
 
 def _trials_bounded(simulation: Simulation) -> Iterator[str]:
-    """Row 83: definitions of which no run ever succeeded share one POST a minute, 200 a day."""
+    """Row 83: definitions without a successful run share one POST a minute and 200 a day."""
     now = simulation.scheduler.now
     proven = {run.export_guid for run in simulation.arena.exports.runs if run.is_ready(now)}
     trials = [
@@ -312,7 +312,7 @@ def _trials_bounded(simulation: Simulation) -> Iterator[str]:
 
 
 def _everything_else_goes_on(simulation: Simulation) -> Iterator[str]:
-    """Rows 83 and 86: what is sent after the storm is soon exported, whatever stays broken."""
+    """Rows 83, 86: what is sent after the fault phase is exported soon, whatever stays broken."""
     if not simulation.field.troubles or _has_a_backlog(simulation):
         return
     latest: dict[str, float] = {}
@@ -320,10 +320,10 @@ def _everything_else_goes_on(simulation: Simulation) -> Iterator[str]:
         if event["type"].endswith("run.completed"):
             latest |= {request["requestId"]: at for request in event["data"]["requests"]}
     for message in simulation.messages:
-        healthy = message.body == HEALTHY and message.sent_at >= simulation.storm_ended_at
+        healthy = message.body == HEALTHY and message.sent_at >= simulation.fault_phase_ended_at
         if message.redriven or not (healthy or BAD_ITEM in message.body):
             continue
-        since = max(message.sent_at, simulation.storm_ended_at)
+        since = max(message.sent_at, simulation.fault_phase_ended_at)
         took = latest.get(message.message_id, simulation.scheduler.now) - since
         most = MAX_SECONDS_OF_THE_HEALTHY if healthy else MAX_SECONDS_BESIDE_A_BAD_ITEM
         if took > most:
@@ -331,17 +331,17 @@ def _everything_else_goes_on(simulation: Simulation) -> Iterator[str]:
 
 
 def _has_a_backlog(simulation: Simulation) -> bool:
-    """Tell whether requests wait for the day's budget, or behind hours of others."""
+    """Return whether requests wait for the day's budget, or behind hours of other requests."""
     plan, troubles = simulation.plan, simulation.field.troubles
     slow = plan.arena.get("runningSeconds", 0) > SLOW_RUN_SECONDS
     small = plan.max_items < MANY_ITEMS or "firewall" in troubles
-    # A run that cannot be read for minutes takes minutes, however few items it has.
+    # A run that cannot be read for minutes takes minutes, however few its items are.
     lags = not LAGS.isdisjoint(troubles)
     return plan.scarce or plan.max_items < SMALL_RUN_ITEMS or lags or (small and slow)
 
 
 def _files_as_listed(simulation: Simulation) -> Iterator[str]:
-    """Row 7: each file that can be read is published, once, and none is told of without a GUID."""
+    """Row 7: each readable file is published once, and no file is published without a GUID."""
     runs = {run.guid: run for run in simulation.arena.exports.runs}
     for event in _distinct(simulation, "run.completed"):
         run = runs[event["data"]["runGuid"]]
@@ -351,7 +351,7 @@ def _files_as_listed(simulation: Simulation) -> Iterator[str]:
 
 
 def _no_event_of_an_event(simulation: Simulation) -> Iterator[str]:
-    """Row 91: an event of ours that comes back on the intake queue leads to no other."""
+    """Row 91: one of our events that comes back on the intake queue leads to no other event."""
     for event in _distinct(simulation, "rejected"):
         if event["data"]["requestId"] in simulation.field.echoes:
-            yield f"{event['id']} tells of an event of ours"
+            yield f"{event['id']} is about one of our own events"

@@ -1,4 +1,4 @@
-"""What a seed makes of a day: how much is sent, what is bad in it, and what Arena leaves open."""
+"""The plan of a simulated day: what is sent, what is bad, and what Arena does not document."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ LARGEST_SKEW_SECONDS = 3.0
 
 @dataclass
 class Plan:
-    """What a seed makes of the day; chances are for each occasion of mischief, every two minutes.
+    """A day's plan, drawn from its seed. Probabilities are for each disruption, every two minutes.
 
-    `arena` are the simulator's settings: what the vendor does not document. `skew` is how far the
-    clocks of two functions may be apart; `most_items` what Arena allows in a run of the default
-    definition, None for what it documents; `late` has definitions that do not exist, or are
-    refused, until the storm has passed.
+    `arena` holds the simulator's settings for what the vendor does not document. `skew` is the
+    largest difference between the clocks of two functions. `most_items` is Arena's limit for a run
+    of the default definition (None: the documented limit). `late` names definitions that do not
+    exist, or are refused, until the fault phase ends.
     """
 
     messages: int
@@ -46,7 +46,7 @@ class Plan:
 
 
 def draw_plan(random: Random) -> Plan:
-    """Draw a day."""
+    """Draw the plan of a day."""
     pool = random.choice([5, 30, 120])
     guids = [item_guid(n) for n in range(pool)]
     max_items = random.choice([2, 7, 50])
@@ -78,9 +78,9 @@ def draw_plan(random: Random) -> Plan:
 
 
 def _open_choices(random: Random, *, many_runs: bool) -> dict[str, Any]:
-    """Draw what nothing public says of Arena, and how long its runs take.
+    """Draw what Arena does not document, and how long its runs take.
 
-    Many runs are short: what a day brings must leave within the next one.
+    Where there are many runs, they are short: a day's items must all be exported within the next.
     """
     return {
         "runningSeconds": random.choice([3, 20, 120] if many_runs else [3, 60, 900]),

@@ -1,4 +1,4 @@
-"""The intake queue and its event source: at least once, in any order, throttled at times."""
+"""The intake queue and its event source: at least once, in any order, sometimes throttled."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from arena_exports.domain.errors import DeliveryError
 from infra.simulator import names
+from tests.events import sqs_record
 from tests.support.world import EXPORT, RECONCILE, item_guid
 
 if TYPE_CHECKING:
@@ -34,21 +35,14 @@ class Message:
 
     @property
     def record(self) -> dict[str, Any]:
-        """The message as Lambda gets it."""
-        attributes = {
-            "SentTimestamp": str(int(self.sent_at * 1000)),
-            "ApproximateReceiveCount": str(self.receives),
-        }
-        return {
-            "messageId": self.message_id,
-            "receiptHandle": self.receipt_handle,
-            "body": self.body,
-            "attributes": attributes,
-        }
+        """The record that Lambda receives for the message."""
+        record = sqs_record(self.message_id, self.body, self.sent_at)
+        record["attributes"]["ApproximateReceiveCount"] = str(self.receives)
+        return record | {"receiptHandle": self.receipt_handle}
 
     @property
     def receipt_handle(self) -> str:
-        """What names this receive of the message: only the last one's counts."""
+        """The handle of the latest receive; earlier handles are no longer valid."""
         return f"{self.message_id}/{self.receives}"
 
 
@@ -69,7 +63,7 @@ class IntakeQueue:
         self._open.append(message)
 
     def send_something(self) -> None:
-        """Send what upstream systems may send."""
+        """Send a random message of the kinds that upstream systems send."""
         random, plan = self._simulation.random, self._simulation.plan
         guids = [item_guid(n) for n in range(plan.pool)]
         kind = random.random()
@@ -90,11 +84,11 @@ class IntakeQueue:
             self.send(json.dumps({"exportGuid": export_guid, "itemGuids": some, **extra}))
 
     def is_empty(self) -> bool:
-        """Tell whether every message was acknowledged or redriven."""
+        """Return whether every message was acknowledged or redriven."""
         return all(m.acknowledged_at is not None or m.redriven for m in self.messages)
 
     def deliver(self) -> None:
-        """Hand a batch of what is visible to submit, as the event source does."""
+        """Deliver a batch of visible messages to submit, as the event source does."""
         simulation, now = self._simulation, self._simulation.scheduler.now
         self._open = [message for message in self._open if message.open]
         visible = [message for message in self._open if message.visible_at <= now]
@@ -102,26 +96,26 @@ class IntakeQueue:
             return
         simulation.random.shuffle(visible)
         batch = [message for message in visible[: simulation.plan.batch] if self._receive(message)]
-        if batch and not simulation.weather.strikes("lambda_throttle"):
+        if batch and not simulation.fault_rates.occurs("lambda_throttle"):
             self._invoke(batch)
-            if simulation.weather.strikes("batch_twice"):
+            if simulation.fault_rates.occurs("batch_twice"):
                 self._invoke(batch)
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
-        """Fulfil `ports.IntakeQueue`."""
+        """Implement `ports.IntakeQueue`."""
         outside, scheduler = self._simulation.outside, self._simulation.scheduler
 
         def guarded() -> None:
             named = (m for m in self._open if m.open and m.receipt_handle == receipt_handle)
             message = next(named, None)
-            if message is None or outside.weather.strikes("delivery"):
+            if message is None or outside.fault_rates.occurs("delivery"):
                 raise DeliveryError("visibility was not changed")
             message.visible_at = scheduler.now + seconds
 
         outside.call(guarded)
 
     def _receive(self, message: Message) -> bool:
-        """Count a receive; redrive the message after too many."""
+        """Count a receive, and redrive the message after too many receives."""
         message.receives += 1
         message.visible_at = self._simulation.scheduler.now + VISIBILITY_SECONDS
         if message.receives > MAX_RECEIVES:
@@ -144,5 +138,5 @@ class IntakeQueue:
             if message.message_id not in failed:
                 message.acknowledged_at = message.acknowledged_at or now
                 # SQS delivers at least once.
-                message.open = self._simulation.weather.strikes("redeliver")
+                message.open = self._simulation.fault_rates.occurs("redeliver")
                 message.visible_at = now + random.uniform(0, 1800)

@@ -16,27 +16,27 @@ from tests.simulation.simulation import Simulation
 
 WORKERS = 2
 CHUNK = 20
-FEWEST_CALLS = 200  # a day with less to go wrong shows nothing
+FEWEST_CALLS = 200  # a day with fewer calls shows nothing
 
 
 @dataclass(frozen=True)
 class Day:
-    """What came of one seed.
+    """The result of one seed.
 
-    `calls` counts calls to the outside: each one a place to die at; `struck` names the faults that
-    happened, `troubles` those from the field (`field.py`).
+    `calls` counts the calls to the outside, each of which is a possible crash point. `occurred`
+    names the faults that occurred, and `troubles` those from the field (`field.py`).
     """
 
     seed: int
     calls: int
     invocations: int
     violations: tuple[str, ...]
-    struck: frozenset[str]
+    occurred: frozenset[str]
     troubles: tuple[str, ...]
 
 
 def simulate(seed: int) -> Day:
-    """Simulate one day and check it."""
+    """Simulate one day, and check it."""
     logging.disable(logging.CRITICAL)
     try:
         simulation = Simulation(seed)
@@ -47,22 +47,22 @@ def simulate(seed: int) -> Day:
         simulation.scheduler.close()
     finally:
         logging.disable(logging.NOTSET)
-    struck = frozenset(simulation.weather.struck)
+    occurred = frozenset(simulation.fault_rates.occurred)
     return Day(
         seed,
         simulation.outside.calls,
         simulation.invocations,
         found,
-        struck,
+        occurred,
         simulation.field.troubles,
     )
 
 
 @click.command()
-@click.option("--seed", type=int, help="Simulate this seed alone, and show what it did.")
+@click.option("--seed", type=int, help="Simulate only this seed.")
 @click.option("--count", type=int, default=10_000, show_default=True, help="How many seeds.")
 def main(seed: int | None, count: int) -> None:
-    """Simulate days from seeds; fail with the seeds that violate a rule."""
+    """Simulate days from seeds; fail if any seed violates a rule."""
     console = Console(highlight=False)
     days = [simulate(seed)] if seed is not None else _simulate_many(console, count)
     for day in days:

@@ -1,4 +1,4 @@
-"""Virtual time, and tasks that give way at every input and output. One task runs at a time."""
+"""Virtual time, and tasks that yield at every input and output. One task runs at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Killed(BaseException):
-    """The end of a task whose process died; `except Exception` does not hold it up."""
+    """Ends a task whose process died; `except Exception` does not catch it."""
 
 
 class Task:
@@ -31,7 +31,7 @@ class Task:
     def _run(self) -> None:
         try:
             self.result = self._work()
-        except (Exception, Killed) as exc:  # noqa: BLE001 - what a task dies of is its result
+        except (Exception, Killed) as exc:  # noqa: BLE001 - what ends a task is its result
             self.error = exc
         self.done = True
         for callback in self._whenever_done:
@@ -42,12 +42,12 @@ class Task:
         self._whenever_done.append(callback)
 
     def resume(self) -> None:
-        """Go on with the task where it gave way."""
+        """Resume the task where it yielded."""
         if not self.done:
             self._greenlet.switch()
 
     def kill(self) -> None:
-        """End the task where it stands."""
+        """End the task where it is now."""
         if not self.done:
             self._greenlet.throw(Killed)
 
@@ -65,11 +65,11 @@ class Scheduler:
         self._tasks: set[Task] = set()
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
-        """Do something later."""
+        """Schedule an action in so many seconds."""
         heapq.heappush(self._actions, (self.now + max(seconds, 0.0), next(self._order), action))
 
     def spawn(self, work: Callable[[], Any]) -> Task:
-        """Start a task as soon as the current one gives way."""
+        """Start a task as soon as the current one yields."""
         task = Task(self, work)
         self._tasks.add(task)
         task.whenever_done(self._tasks.discard)
@@ -77,17 +77,17 @@ class Scheduler:
         return task
 
     def pause(self, seconds: float) -> None:
-        """Give way for so long; called by a task."""
+        """Yield for so many seconds; called by a task."""
         until = self.now + max(seconds, 0.0)
         if until <= self._end and (not self._actions or until < self._actions[0][0]):
-            self.now = until  # nobody else has anything to do until then
+            self.now = until  # nothing else is due until then
             return
         task = self._current[-1]
         self.after(seconds, lambda: self._resume(task))
         self.hub.switch()
 
     def wait_for(self, other: Task) -> None:
-        """Give way until another task is done; called by a task."""
+        """Yield until another task is done; called by a task."""
         if other.done:
             return
         task = self._current[-1]
@@ -95,7 +95,7 @@ class Scheduler:
         self.hub.switch()
 
     def run_until(self, end: float, *, idle: Callable[[], bool] = lambda: False) -> None:
-        """Let time run to `end`, or until `idle` says that nothing is left to do."""
+        """Run until `end`, or until `idle` reports that nothing is left to do."""
         self._end = end
         while self._actions and self._actions[0][0] <= end:
             if idle():
@@ -113,7 +113,7 @@ class Scheduler:
             self._current.pop()
 
     def close(self) -> None:
-        """End what still waits: nothing else would ever free a greenlet that is part of a cycle."""
+        """End the tasks that still wait: a greenlet that is part of a cycle is never freed."""
         while self._tasks:
             self.kill(self._tasks.pop())
 

@@ -17,7 +17,6 @@ from arena_exports.wiring.settings import Settings
 from infra.simulator import names
 from infra.simulator.workspace import Workspace
 from tests.simulation.cloud import (
-    EnvironmentClock,
     Outside,
     SimClock,
     SimExecutions,
@@ -26,21 +25,21 @@ from tests.simulation.cloud import (
     SimTable,
     SimTransport,
 )
+from tests.simulation.disruptions import Disruptions
+from tests.simulation.fault_rates import FaultRates, draw_fault_rates
 from tests.simulation.field import Field
-from tests.simulation.mischief import Mischief
 from tests.simulation.plan import Plan, draw_plan
 from tests.simulation.queue import IntakeQueue, Message
 from tests.simulation.scheduler import Killed, Scheduler, Task
-from tests.simulation.weather import Weather, draw_weather
 from tests.support.asl import Execution, TaskFailedError
-from tests.support.fakes import FakeSecret, FakeTelemetry, InMemoryTable
+from tests.support.fakes import FakeSecret, FakeTelemetry, InMemoryTable, ShiftedClock
 from tests.support.world import EXPORT, RECONCILE, item_guid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 START = 1_700_000_000.0
-STORM_SECONDS = 5400
+FAULT_PHASE_SECONDS = 5400
 QUIET_SECONDS = 1800
 DAY_SECONDS = 86_400
 DRAIN_SECONDS = 30 * 3600
@@ -59,15 +58,15 @@ class Simulation:
         seed: int,
         *,
         plan: Plan | None = None,
-        weather: Weather | None = None,
+        fault_rates: FaultRates | None = None,
         troubles: Sequence[str] | None = None,
     ) -> None:
         self.seed = seed
         self.random = Random(seed)
         self.plan = plan or draw_plan(self.random)
-        self.weather = weather or draw_weather(self.random)
+        self.fault_rates = fault_rates or draw_fault_rates(self.random)
         self.scheduler = Scheduler(START)
-        self.outside = Outside(self.scheduler, self.weather)
+        self.outside = Outside(self.scheduler, self.fault_rates)
         self.clock = SimClock(self.scheduler, seed)
         self.arena = Workspace(self.clock.now, Random(seed))
         self.arena.budget.limit = BUDGET_LIMIT
@@ -79,20 +78,20 @@ class Simulation:
         self.executions = SimExecutions(self.outside, self._watch)
         self.telemetry = FakeTelemetry()
         self.queue = IntakeQueue(self)
-        self.mischief = Mischief(self)
+        self.disruptions = Disruptions(self)
         self.invocations = 0
         self.crashes: list[BaseException] = []
         self.refused: set[str] = set()  # versions of the credentials, as the ledger knows
         self.tried_again: list[str] = []
         self.watchers: dict[str, Task] = {}
         self._environments: dict[str, list[Parts]] = {name: [] for name in TIMEOUTS}
-        self.storm = True
-        self.storm_ended_at = math.inf
+        self.in_fault_phase = True
+        self.fault_phase_ended_at = math.inf
         self._prepare()
 
     def _prepare(self) -> None:
         self.renew_credentials()
-        self.mischief.prepare()
+        self.disruptions.prepare()
         self.field.begin()
 
     def renew_credentials(self) -> None:
@@ -107,7 +106,7 @@ class Simulation:
     # ---- the day ---------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Live the day, and leave no function's parts behind."""
+        """Simulate the day, and clear the functions' caches afterwards."""
         try:
             self._live()
         finally:
@@ -117,17 +116,17 @@ class Simulation:
             session.handler._login_desk.cache_clear()
 
     def _live(self) -> None:
-        """Let the storm pass, then let everything drain."""
+        """Run the fault phase, then let everything drain."""
         self._schedule_day()
-        self.scheduler.run_until(START + STORM_SECONDS)
-        self.weather.calm()
-        self.storm, self.storm_ended_at = False, self.scheduler.now
-        self.mischief.make_good()
+        self.scheduler.run_until(START + FAULT_PHASE_SECONDS)
+        self.fault_rates.stop()
+        self.in_fault_phase, self.fault_phase_ended_at = False, self.scheduler.now
+        self.disruptions.repair()
         self.field.end()
-        # Only a success in between tells a bad item from a bad day: upstream goes on sending.
+        # Only a success in between tells a bad item from a bad day, so upstream goes on sending.
         self.scheduler.after(10.0, self._send_healthy)
         self._every(HEALTHY_EVERY_SECONDS, self._send_healthy)
-        # What comes late must change nothing; what never ends must cost little in a whole day.
+        # Late events must change nothing; what never ends must cost little in a whole day.
         last = self.scheduler.now + (DAY_SECONDS if self.field.stays_pending else QUIET_SECONDS)
         end = self.scheduler.now + DRAIN_SECONDS
         self.scheduler.run_until(end, idle=lambda: self.scheduler.now > last and self.is_drained())
@@ -139,7 +138,7 @@ class Simulation:
             self.queue.send(json.dumps(body))
 
     def is_drained(self) -> bool:
-        """Tell whether nothing is left to be done."""
+        """Return whether nothing is left to do."""
         return (
             not self.pending()
             and self.queue.is_empty()
@@ -148,7 +147,7 @@ class Simulation:
         )
 
     def pending(self) -> list[str]:
-        """Return the pointers to what is pending, without what can never be exported."""
+        """Return the pending pointers, without those that can never be exported."""
         pointers, never = self.memory.items.get("PENDING", {}), self.field.stays_pending
         return [name for name in pointers if never is None or never not in name]
 
@@ -157,11 +156,15 @@ class Simulation:
 
     def _schedule_day(self) -> None:
         for _ in range(self.plan.messages):
-            at = self.random.uniform(0, STORM_SECONDS * 0.8) if self.random.random() < 0.7 else 5.0
+            at = (
+                self.random.uniform(0, FAULT_PHASE_SECONDS * 0.8)
+                if self.random.random() < 0.7
+                else 5.0
+            )
             self.scheduler.after(at, self.queue.send_something)
         self._every(DELIVER_EVERY_SECONDS, self.queue.deliver)
         self._every(60.0, lambda: self.invoke("submit", RECONCILE))
-        self._every(120.0, self._strike)
+        self._every(120.0, self._disrupt)
 
     def _every(self, seconds: float, action: Callable[[], object]) -> None:
         def again() -> None:
@@ -170,20 +173,20 @@ class Simulation:
 
         self.scheduler.after(seconds, again)
 
-    def _strike(self) -> None:
-        if self.storm:
-            self.mischief.strike()
-            self.field.strike()
+    def _disrupt(self) -> None:
+        if self.in_fault_phase:
+            self.disruptions.disrupt()
+            self.field.disrupt()
 
     @property
     def messages(self) -> list[Message]:
-        """The messages that were sent."""
+        """The messages sent so far."""
         return self.queue.messages
 
     # ---- Lambda ----------------------------------------------------------------------------------
 
     def invoke(self, function: str, payload: Any) -> Task:
-        """Invoke a function; it has its time-out, and a warm environment where one is free."""
+        """Invoke a function with its time-out, in a warm environment if one is free."""
         self.invocations += 1
         free = self._environments[function]
         parts = free.pop() if free and self.random.random() < 0.9 else self._make_parts()
@@ -235,7 +238,7 @@ class Simulation:
             dead_letters=self.dead_letters,
             executions=self.executions,
             intake_queue=self.queue,
-            clock=EnvironmentClock(self.clock, skew),
+            clock=ShiftedClock(self.clock, skew),
             telemetry=self.telemetry,
         )
 
@@ -254,7 +257,7 @@ class Simulation:
                 self.scheduler.pause(seconds)
 
     def _invoke_task(self, function: str, payload: Any) -> Any:
-        if self.weather.strikes("task_twice"):
+        if self.fault_rates.occurs("task_twice"):
             self.invoke(FUNCTION_OF_ARN[function], payload)
         task = self.invoke(FUNCTION_OF_ARN[function], payload)
         self.scheduler.wait_for(task)
@@ -269,12 +272,12 @@ class Simulation:
             self.crashes.append(task.error)
 
     def stop(self, name: str) -> None:
-        """Stop an execution by hand; the function that it called goes on."""
+        """Stop an execution by hand; the function that it called continues."""
         self.scheduler.kill(self.watchers[name])
 
 
 class Authority:
-    """The session function, as submit and poll call it."""
+    """Calls the session function, as submit and poll do."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation

@@ -1,12 +1,13 @@
-"""Every crash point: the process dies before and after each single call to the outside.
+"""Every crash point: the process dies before or after each single call to the outside.
 
-The harness counts the calls of a small day and kills at each of them in turn, so that a new side
-effect is covered the day it is written.
+The harness counts the calls of a small day and crashes at each of them in turn, so a new side
+effect is covered as soon as it is written.
 """
 
 from __future__ import annotations
 
 import json
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,11 @@ import pytest
 
 from arena_exports.services import submission
 from infra.simulator import names
+from tests.simulation.fault_rates import FaultRates
 from tests.simulation.invariants import violations
 from tests.simulation.plan import Plan
 from tests.simulation.scheduler import Killed
 from tests.simulation.simulation import START, Simulation
-from tests.simulation.weather import Weather
 from tests.support.world import EXPORT, RECONCILE, item_guid
 
 if TYPE_CHECKING:
@@ -47,23 +48,23 @@ QUIET = Plan(
 class SmallDay(Simulation):
     """Five messages, one of each kind; the process dies at one numbered moment.
 
-    Each call has two moments: 2n before its effect, and 2n + 1 after it. With `double`, a second
+    Call n has two moments: 2n before its effect, and 2n + 1 after it. With `double`, a second
     submit runs beside whatever is running at that moment.
     """
 
     def __init__(self, dies_at: int = -1, *, double: bool = False) -> None:
-        super().__init__(0, plan=QUIET, weather=Weather(Random(0)))
+        super().__init__(0, plan=QUIET, fault_rates=FaultRates(Random(0)))
         self._dies_at = dies_at
         self._double = double
         self.moments = 0
-        self.outside.perhaps_die = self._die_at_the_moment  # type: ignore[method-assign]
+        self.outside.intercept("perhaps_die", self._die_at_the_moment)
 
-    def _die_at_the_moment(self) -> None:
+    def _die_at_the_moment(self, *_args: object) -> None:
         moment, self.moments = self.moments, self.moments + 1
         if moment == self._dies_at:
             if self._double:
                 self.invoke("submit", RECONCILE)
-            self.weather.struck.add("kill")
+            self.fault_rates.occurred.add("kill")
             raise Killed
 
     def _live(self) -> None:
@@ -81,8 +82,8 @@ def outcome(make: Callable[[], SmallDay]) -> tuple[SmallDay, list[str]]:
     return day, violations(day)
 
 
-def test_small_day__without_a_crash() -> None:
-    """The day by itself is well: what follows is due to the crashes."""
+def test_small_day__keeps_the_rules_without_a_crash() -> None:
+    """The day keeps the rules without a crash, so what follows is due to the crashes."""
     day, found = outcome(SmallDay)
     assert found == []
     assert day.moments > 200
@@ -94,16 +95,16 @@ def test_small_day__without_a_crash() -> None:
     [(False, 10), (True, 10), (False, 1)],
     ids=["alone", "beside another", "alone, halving at the first refusal"],
 )
-def test_crash_point__each_moment(
+def test_crash_point__keeps_the_rules_at_each_moment(
     monkeypatch: pytest.MonkeyPatch, shard: int, *, double: bool, refusals: int
 ) -> None:
-    """FAULT 6, 12, 16, 25, 39, 47: whatever moment the process dies at, every rule holds."""
+    """FAULT 6, 12, 16, 25, 39, 47: every rule holds at whatever moment the process dies."""
     monkeypatch.setattr(submission, "MOST_REFUSALS_OF_ITEMS", refusals)
     moments = SmallDay()
     moments.run()
     broken: dict[int, Any] = {}
     for moment in range(shard, moments.moments, SHARDS):
-        _, found = outcome(lambda moment=moment: SmallDay(moment, double=double))
+        _, found = outcome(partial(SmallDay, moment, double=double))
         if found:
             broken[moment] = found
     assert broken == {}

@@ -1,4 +1,4 @@
-"""What the queue and its event source do: throttled deliveries, and redelivery in an outage."""
+"""The queue and its event source: throttled deliveries, and redelivery in an outage."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from random import Random
 import pytest
 
 from infra.checks.template import resources
+from tests.simulation.fault_rates import FaultRates
 from tests.simulation.invariants import violations
 from tests.simulation.queue import MAX_RECEIVES, VISIBILITY_SECONDS
 from tests.simulation.simulation import START, TIMEOUTS, Simulation
 from tests.simulation.test_crash_points import QUIET
-from tests.simulation.weather import Weather
 from tests.support.world import item_guid
 
 
-class Throttling(Weather):
-    """A weather in which Lambda throttles until the last receive, and nothing else happens."""
+class Throttling(FaultRates):
+    """Rates at which Lambda throttles until the last receive, and no other fault occurs."""
 
     day: Simulation
 
-    def strikes(self, name: str) -> bool:
-        """Throttle all receives of the first message but the last."""
+    def occurs(self, name: str) -> bool:
+        """Throttle every receive of the first message except the last."""
         return name == "lambda_throttle" and self.day.messages[0].receives < MAX_RECEIVES
 
 
 def test_fault_07__throttled_deliveries_lose_nothing() -> None:
-    """All receives but the last are throttled: then it is recorded, and nothing is in the DLQ."""
-    weather = Throttling(Random(0))
+    """Messages throttled until their last receive are recorded; none is in the DLQ."""
+    fault_rates = Throttling(Random(0))
     plan = replace(QUIET, poison=frozenset(), bad=frozenset())
-    day = weather.day = Simulation(0, plan=plan, weather=weather)
+    day = fault_rates.day = Simulation(0, plan=plan, fault_rates=fault_rates)
     for n in range(3):
         day.queue.send(item_guid(n))
     day.run()
@@ -40,15 +40,15 @@ def test_fault_07__throttled_deliveries_lose_nothing() -> None:
     assert day.dead_letters.kept == []
 
 
-class Outage(Weather):
-    """A weather in which one service refuses every call for an hour, and nothing else happens."""
+class Outage(FaultRates):
+    """Rates at which one service refuses every call for an hour, and no other fault occurs."""
 
     seconds = 3600
     service = "throttle"
     calls = 0
     day: Simulation
 
-    def strikes(self, name: str) -> bool:
+    def occurs(self, name: str) -> bool:
         """Refuse the service's calls until the outage ends."""
         out = name == self.service and self.day.scheduler.now < START + self.seconds
         self.calls += out
@@ -57,14 +57,14 @@ class Outage(Weather):
 
 @pytest.mark.parametrize("service", ["throttle", "delivery"])
 def test_fault_05__outage_of_an_hour_gives_up_no_message(service: str) -> None:
-    """The ledger, or SNS and SQS, refuse every call for an hour: nothing comes to the DLQ by SQS.
+    """An hour in which the ledger, or SNS and SQS, refuse every call sends nothing to the DLQ.
 
-    What was sent is recorded or refused by itself, soon after.
+    Each message is recorded or rejected soon afterwards.
     """
-    weather = Outage(Random(0))
-    weather.service = service
+    fault_rates = Outage(Random(0))
+    fault_rates.service = service
     plan = replace(QUIET, poison=frozenset(), bad=frozenset())
-    day = weather.day = Simulation(0, plan=plan, weather=weather)
+    day = fault_rates.day = Simulation(0, plan=plan, fault_rates=fault_rates)
     sent = [item_guid(n) for n in range(3)] + ['{"itemGuids": "broken"}']
     for body in sent:
         day.queue.send(body)
@@ -76,15 +76,15 @@ def test_fault_05__outage_of_an_hour_gives_up_no_message(service: str) -> None:
     late = [(m.acknowledged_at or 0) - START - Outage.seconds for m in messages]
     assert max(late) < VISIBILITY_SECONDS + 60
     assert {letter.body for _, letter in day.dead_letters.kept} == {sent[-1]}
-    assert weather.calls < 500
+    assert fault_rates.calls < 500
 
 
 def test_fault_05__outage_of_a_minute_delays_a_message_by_minutes() -> None:
-    """What could not be recorded comes back after one minute, not after seventeen."""
-    weather = Outage(Random(0))
-    weather.seconds = 45
+    """A message that could not be recorded comes back after one minute, not after seventeen."""
+    fault_rates = Outage(Random(0))
+    fault_rates.seconds = 45
     plan = replace(QUIET, poison=frozenset(), bad=frozenset())
-    day = weather.day = Simulation(0, plan=plan, weather=weather)
+    day = fault_rates.day = Simulation(0, plan=plan, fault_rates=fault_rates)
     day.queue.send(item_guid(1))
     day.run()
     assert violations(day) == []
@@ -92,8 +92,8 @@ def test_fault_05__outage_of_a_minute_delays_a_message_by_minutes() -> None:
     assert day.messages[0].receives == 2
 
 
-def test_simulation__has_the_template_s_limits() -> None:
-    """Time-outs, visibility and receives are those that are deployed."""
+def test_simulation__uses_the_limits_of_the_template() -> None:
+    """The simulation uses the template's time-outs, visibility timeout and receive count."""
     functions = resources("AWS::Lambda::Function")
     timeouts = {name: functions[f"{name.title()}Function"]["Timeout"] for name in TIMEOUTS}
     assert timeouts == TIMEOUTS

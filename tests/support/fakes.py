@@ -1,14 +1,21 @@
-"""Fakes of the ports, in memory: one contract test runs against each and the real adapter."""
+"""In-memory fakes of the ports. One contract test runs against each fake and its real adapter.
+
+The fakes enforce the limits of the services (sizes, counts, names), so every test meets them.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from arena_exports.arena.protocol import HTTP_ERROR
 from arena_exports.domain.errors import (
     ConditionFailedError,
     DeliveryError,
@@ -38,13 +45,36 @@ if TYPE_CHECKING:
 
     from infra.simulator.workspace import Workspace
 
-MOST_ITEM_BYTES = 400 * 1024
-MOST_WRITES = 100
-MOST_VISIBILITY_SECONDS = 12 * 3600
+    Send = Callable[[HttpRequest], HttpAnswer]
+
+MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES = 2048, 1024
+MAX_ITEM_BYTES = 400 * 1024
+MAX_TRANSACTION_BYTES = 4 * 1024 * 1024
+MAX_WRITES = 100
+MAX_NUMBER = 10**38
+MAX_SECRET_BYTES = 65_536
+MAX_EVENT_BYTES = 256 * 1024
+MAX_LETTER_BYTES = 1024 * 1024
+MAX_STATE_BYTES = 256 * 1024
+MAX_VISIBILITY_SECONDS = 12 * 3600
+_EXECUTION_NAME = re.compile("[A-Za-z0-9_-]{1,80}")
+_NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-class FakeClock:
-    """A clock that moves when told to, or when somebody sleeps; chance comes from a seed."""
+class Interceptable:
+    """A fake whose calls a test can intercept."""
+
+    def intercept(self, name: str, around: Callable[..., Any]) -> None:
+        """Have calls of a method answered by `around(method, *arguments)` instead."""
+        setattr(self, name, partial(around, getattr(self, name)))
+
+    def restore(self, name: str) -> None:
+        """Undo every interception of a method."""
+        delattr(self, name)
+
+
+class FakeClock(Interceptable):
+    """A clock that moves when it is told to, or when somebody sleeps; jitter comes from a seed."""
 
     def __init__(self, start: float = 1_700_000_000.0, seed: int = 0) -> None:
         self.time = start
@@ -63,11 +93,23 @@ class FakeClock:
         return f"{self.random.getrandbits(128):032x}"
 
 
-class InMemoryTable:
-    """The ledger's table, with DynamoDB's rules that matter here.
+class ShiftedClock:
+    """A clock that differs from another by so many seconds."""
 
-    Counts write units as DynamoDB does: one for each KiB, doubled in a transaction. The next
-    `conflicts` writes meet another transaction, for longer than the adapter's tries last.
+    def __init__(self, clock: FakeClock, seconds: float) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self.sleep, self.jitter, self.new_token = clock.sleep, clock.jitter, clock.new_token
+
+    def now(self) -> float:
+        return self._clock.now() + self._seconds
+
+
+class InMemoryTable(Interceptable):
+    """The ledger's table, with DynamoDB's limits and conditions.
+
+    Counts write units as DynamoDB does: one for each KiB, doubled in a transaction. Each of the
+    next `conflicts` writes fails because of another transaction, longer than the adapter retries.
     """
 
     def __init__(self) -> None:
@@ -78,7 +120,8 @@ class InMemoryTable:
 
     def get(self, key: Key) -> Item | None:
         self.calls["get"] += 1
-        return _copied(self._find(key))
+        item: Item | None = _copied(self._find(key))
+        return item
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
         self.calls["get_many"] += 1
@@ -95,7 +138,7 @@ class InMemoryTable:
     def write(self, *writes: Write) -> None:
         self.calls["write"] += 1
         assert len({_key(write) for write in writes}) == len(writes), "two writes of one item"
-        assert len(writes) <= MOST_WRITES, "too many writes"
+        assert len(writes) <= MAX_WRITES, "too many writes"
         if self.conflicts:
             self.conflicts -= 1
             raise LedgerUnavailableError("TransactionConflictException")
@@ -106,14 +149,17 @@ class InMemoryTable:
         ]
         if failed:
             raise ConditionFailedError(failed)
-        for write in writes:
-            self._apply(write, 2 if len(writes) > 1 else 1)
+        sizes = [self._apply(write, 2 if len(writes) > 1 else 1) for write in writes]
+        assert sum(sizes) <= MAX_TRANSACTION_BYTES, "transaction too large"
 
     def _find(self, key: Key) -> Item | None:
         return self.items.get(key[0], {}).get(key[1])
 
-    def _apply(self, write: Write, factor: int) -> None:
+    def _apply(self, write: Write, factor: int) -> int:
+        """Apply a write, and return the size of its item in bytes."""
         pk, sk = _key(write)
+        assert 0 < len(pk.encode()) <= MAX_PARTITION_KEY_BYTES, "partition key too long"
+        assert 0 < len(sk.encode()) <= MAX_SORT_KEY_BYTES, "sort key too long"
         old = self.items.get(pk, {}).get(sk)
         if isinstance(write, Put):
             new: Item | None = _copied(write.item)
@@ -122,14 +168,15 @@ class InMemoryTable:
         else:
             new = None if isinstance(write, Delete) else old
         size = max(item_bytes(old), item_bytes(new))
-        assert size <= MOST_ITEM_BYTES, f"item {pk} too large: {size}"
+        assert size <= MAX_ITEM_BYTES, f"item {pk} too large: {size}"
         self.write_units += factor * -(-size // 1024)
         if isinstance(write, Check):
-            return
+            return size
         if new is None:
             self.items.get(pk, {}).pop(sk, None)
         else:
             self.items.setdefault(pk, {})[sk] = new
+        return size
 
 
 def _key(write: Write) -> Key:
@@ -174,22 +221,32 @@ def _copied(value: Any) -> Any:
 
 
 def item_bytes(value: Any) -> int:
-    """Return about what DynamoDB counts: names and values, three bytes for each list or map."""
-    if isinstance(value, (str, bytes)):
+    """Return about what DynamoDB counts: names and values, three bytes for each list or map.
+
+    Fails for a value that DynamoDB refuses.
+    """
+    if isinstance(value, str):
+        return (len(value) if value.isascii() else len(value.encode())) or 1
+    if isinstance(value, bytes):
         return len(value) or 1
     if isinstance(value, dict):
         size = 3
-        for name, inner in value.items():  # most are text: a call for each would be felt
-            size += len(name) + ((len(inner) or 1) if type(inner) is str else item_bytes(inner))
+        for name, inner in value.items():  # most are ASCII text: a call for each would be slow
+            plain = type(inner) is str and inner.isascii()
+            size += len(name) + ((len(inner) or 1) if plain else item_bytes(inner))
         return size
     if isinstance(value, (list, set, tuple)):
         return 3 + sum(map(item_bytes, value))
-    return 1 if value is None else 8
+    if value is None:
+        return 1
+    assert isinstance(value, int), f"the adapter stores no {type(value).__name__}"
+    assert -MAX_NUMBER < value < MAX_NUMBER, "a number has 38 digits at most"
+    return 8
 
 
 @dataclass
-class FakeSecret:
-    """A secret with its versions; with a `refusal`, AWS refuses to read it, and says so."""
+class FakeSecret(Interceptable):
+    """A secret with its versions. With a `refusal`, AWS refuses to read it for that reason."""
 
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
     current: str | None = None
@@ -204,38 +261,62 @@ class FakeSecret:
         return Secret(name, self.versions[name]) if name in self.versions else None
 
     def write(self, value: Mapping[str, Any], version: str) -> None:
+        assert len(json.dumps(dict(value)).encode()) <= MAX_SECRET_BYTES, "secret too large"
         self.versions[version], self.current = dict(value), version
 
 
+def check_event(event: Event) -> None:
+    """Fail for an event that SNS refuses: above 256 KiB, or with an empty attribute."""
+    attributes = sum(
+        len(name.encode()) + len(text.encode()) + len("String")
+        for name, text in event.attributes.items()
+    )
+    assert len(event.body.encode()) + attributes <= MAX_EVENT_BYTES, "event too large"
+    assert all(event.attributes.values()), "empty attribute"
+
+
+def check_letter(letter: DeadLetter) -> None:
+    """Fail for a dead letter that SQS refuses: above 1 MiB, empty, or not possible in XML."""
+    texts = [letter.body, *letter.attributes.values()]
+    assert all(texts), "empty body or attribute"
+    size = sum(len(text.encode()) for text in (*texts, *letter.attributes))
+    assert size + len("String") * len(letter.attributes) <= MAX_LETTER_BYTES, "letter too large"
+    assert not any(_NOT_XML.search(text) for text in texts), "a character that XML cannot hold"
+
+
 @dataclass
-class InMemoryTopic:
-    """Keeps what was published."""
+class InMemoryTopic(Interceptable):
+    """A topic that keeps what was published."""
 
     events: list[Event] = field(default_factory=list)
 
     def publish(self, events: Sequence[Event]) -> None:
+        for event in events:
+            check_event(event)
         self.events += events
 
 
 @dataclass
-class InMemoryDeadLetterQueue:
-    """Keeps what was sent."""
+class InMemoryDeadLetterQueue(Interceptable):
+    """A dead-letter queue that keeps what was sent."""
 
     letters: list[DeadLetter] = field(default_factory=list)
 
     def send(self, letters: Sequence[DeadLetter]) -> None:
+        for letter in letters:
+            check_letter(letter)
         self.letters += letters
 
 
 @dataclass
 class InMemoryIntakeQueue:
-    """Keeps when each message that was delivered is to be delivered again, by its handle."""
+    """Keeps, for each receipt handle, after how many seconds its message becomes visible."""
 
     in_flight: set[str] = field(default_factory=set)
     delays: dict[str, int] = field(default_factory=dict)
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
-        assert 0 <= seconds <= MOST_VISIBILITY_SECONDS
+        assert 0 <= seconds <= MAX_VISIBILITY_SECONDS
         if receipt_handle not in self.in_flight:
             raise DeliveryError(
                 "the intake queue did not accept a message (ReceiptHandleIsInvalid)"
@@ -245,12 +326,14 @@ class InMemoryIntakeQueue:
 
 @dataclass
 class FakeExecutions:
-    """Executions by name, each with its status and first state."""
+    """Executions by name, each with its status and its first state."""
 
     started: dict[str, dict[str, Any]] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
 
     def start(self, name: str, state: Mapping[str, Any]) -> None:
+        assert _EXECUTION_NAME.fullmatch(name), f"not a name of an execution: {name}"
+        assert len(json.dumps(dict(state)).encode()) <= MAX_STATE_BYTES, "state too large"
         if name not in self.started:
             self.started[name], self.statuses[name] = dict(state), "RUNNING"
 
@@ -261,13 +344,20 @@ class FakeExecutions:
         return self.statuses.get(name)
 
 
+class Metrics(dict[str, float]):
+    """The sums of the metrics that were counted; 0 for any other."""
+
+    def __missing__(self, name: str) -> float:
+        return 0
+
+
 @dataclass
 class FakeTelemetry:
-    """Keeps lines and metrics, and which lines are written at the level DEBUG alone."""
+    """Keeps log lines and metrics, and which lines are written only at level DEBUG."""
 
     lines: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     debug_lines: list[str] = field(default_factory=list)
-    metrics: Counter[str] = field(default_factory=Counter)
+    metrics: Metrics = field(default_factory=Metrics)
 
     def debug(self, message: str, **fields: object) -> None:
         self.lines.append((message, fields))
@@ -286,7 +376,7 @@ class FakeTelemetry:
         self.metrics[metric] += value
 
 
-class SimulatedTransport:
+class SimulatedTransport(Interceptable):
     """Sends requests straight into the Arena simulator's model, on the fake clock."""
 
     def __init__(self, workspace: Workspace, clock: FakeClock) -> None:
@@ -312,14 +402,26 @@ class SimulatedTransport:
             raise RequestNotCompletedError(f"{request.call}: dropped")
         return HttpAnswer(answer.status, {n.lower(): v for n, v in answer.headers}, answer.body())
 
+    def rewrite(self, call: str, change: Callable[[Any], Any]) -> None:
+        """Change the JSON of each successful answer to one kind of call, as a proxy might."""
 
-def failing(times: int, error: Exception, real: Callable[..., object]) -> Callable[..., object]:
-    """Return a function that fails so many times, and then does what the real one does."""
+        def send(real: Send, request: HttpRequest) -> HttpAnswer:
+            answer = real(request)
+            if request.call != call or answer.status >= HTTP_ERROR:
+                return answer
+            content = json.dumps(change(json.loads(answer.body)))
+            return HttpAnswer(answer.status, answer.headers, content.encode())
+
+        self.intercept("send", send)
+
+
+def failing(times: int, error: Exception) -> Callable[..., object]:
+    """Return an interception that raises an error so many times, and then calls the method."""
     left = [error] * times
 
-    def call(*args: object, **kwargs: object) -> object:
+    def call(real: Callable[..., object], *args: object) -> object:
         if left:
             raise left.pop()
-        return real(*args, **kwargs)
+        return real(*args)
 
     return call

@@ -9,6 +9,7 @@ import heapq
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from poll.handler import poll
 from publish.handler import publish
 from session.handler import session
 from submit.handler import submit
+from tests.events import event, sqs_record
 from tests.support.asl import Execution, TaskFailedError
 from tests.support.fakes import (
     FakeClock,
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from arena_exports.ledger import Ledger
 
 EXPORT = names.DEFAULT_EXPORT_GUID
-RECONCILE = {"action": "reconcile"}
+RECONCILE = event("scheduler")
 SUBMIT_SECONDS = 120.0
 FUNCTION_OF_ARN = {
     f"${{{name.title()}FunctionArn}}": name for name in ("submit", "poll", "publish")
@@ -60,6 +62,15 @@ def item_guid(number: int) -> ItemGuid:
 def items(count: int, start: int = 0) -> list[str]:
     """Return so many made-up item GUIDs, from a number on."""
     return [item_guid(number) for number in range(start, start + count)]
+
+
+FOUR_BYTE_LETTERS = "".join(map(chr, range(0x20000, 0x2A000)))
+"""Letters of four bytes in UTF-8 and of two escapes in JSON."""
+
+
+def random_text(random: Random, letters: str, length: int) -> str:
+    """Return text that hardly compresses."""
+    return "".join(random.choices(letters, k=length))
 
 
 @dataclass
@@ -155,15 +166,13 @@ class World:
     def record(self, *bodies: object, message_ids: Iterable[str] = ()) -> list[dict[str, Any]]:
         """Return SQS records for bodies, as they are received first."""
         ids = list(message_ids) or [f"message-{next(self._message_ids):06d}" for _ in bodies]
-        sent_at = str(int(self.clock.now() * 1000))
+        texts = [body if isinstance(body, str) else json.dumps(body) for body in bodies]
         return [
             {
-                "messageId": message_id,
+                **sqs_record(message_id, text, self.clock.now()),
                 "receiptHandle": f"{message_id}/1",
-                "body": body if isinstance(body, str) else json.dumps(body),
-                "attributes": {"SentTimestamp": sent_at, "ApproximateReceiveCount": "1"},
             }
-            for message_id, body in zip(ids, bodies, strict=True)
+            for message_id, text in zip(ids, texts, strict=True)
         ]
 
     def receive_again(
@@ -258,7 +267,7 @@ class World:
         for name, state in self.executions.started.items():
             if name not in self.running and self.executions.statuses[name] == "RUNNING":
                 self.running[name] = Execution(self._invoke, state)
-                self.at(0, lambda name=name: self._step(name))
+                self.at(0, partial(self._step, name))
 
     def _step(self, name: str) -> None:
         execution = self.running.get(name)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arena_exports.arena import protocol, refusals
@@ -16,6 +16,7 @@ from arena_exports.domain.model import ExportGuid, ItemGuid, Kind
 from arena_exports.domain.runs import RunStatus, parse_run, parse_runs
 from arena_exports.domain.times import epoch_seconds
 from arena_exports.ports import HttpAnswer, HttpRequest
+from tests.support.properties import thorough
 from tests.unit.samples import SAMPLES, sample
 
 EXPORT = ExportGuid("EXPDEFAULT0000000001")
@@ -223,7 +224,7 @@ def test_run__the_vendor_s_samples() -> None:
     """Both documented samples are read, with criteria in one array and a null title."""
     running, complete = parse_run(sample("run-running")), parse_run(sample("run-complete"))
     assert running.status is RunStatus.RUNNING
-    assert running.item_guids == {A, B}
+    assert running.item_guids == frozenset({A, B})
     assert running.completion_date_time is None
     assert complete.status is RunStatus.COMPLETE
     assert [(f.guid, f.title) for f in complete.files] == [("1P7V0X13DKJWDKJPY982", None)]
@@ -251,7 +252,7 @@ def test_samples__are_all_used() -> None:
 def test_run__criteria_in_groups() -> None:
     """An array of arrays is read like one array, keys in any order."""
     criterion = {"value": [A.lower(), f" {B} "], "operator": "IS_IN", "attribute": "guid"}
-    assert parse_run({"guid": "R", "criteria": [[criterion]]}).item_guids == {A, B}
+    assert parse_run({"guid": "R", "criteria": [[criterion]]}).item_guids == frozenset({A, B})
     assert parse_run({"guid": "R", "criteria": [[{"attribute": "number"}]]}).item_guids is None
     assert parse_run({"guid": "R"}).item_guids is None
 
@@ -275,7 +276,7 @@ run_like = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(run_like | json_values)
 def test_run__property_any_json(content: Any) -> None:
     """Whatever JSON an answer holds, it is read as a run or is no run; nothing else happens."""
@@ -286,7 +287,7 @@ def test_run__property_any_json(content: Any) -> None:
             continue
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(st.integers(200, 599), st.binary() | json_values.map(lambda v: json.dumps(v).encode()))
 def test_answer__property_any_bytes(status: int, body: bytes) -> None:
     """Whatever bytes an answer holds, it is JSON or a named error."""

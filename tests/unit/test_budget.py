@@ -6,7 +6,7 @@ from dataclasses import replace
 from email.utils import formatdate
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arena_exports.domain.budget import (
@@ -23,6 +23,7 @@ from arena_exports.domain.budget import (
     spent_budget,
 )
 from arena_exports.domain.times import parse_date
+from tests.support.properties import thorough
 
 NOW = 1399065733.0  # Fri, 02 May 2014 21:22:13 GMT
 
@@ -181,7 +182,7 @@ def test_budget__reserve() -> None:
     assert Budget(100, None, 0, int(NOW)).wait_seconds(NOW, 100) == SAFE_WAIT_SECONDS
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(st.text() | st.sampled_from(["0", "5"]), st.text(), st.text(), st.integers(0, 10**6))
 def test_budget__property_any_header(remaining: str, reset: str, date: str, refusals: int) -> None:
     """Whatever the headers hold: no exception, and after a 429 a wait between bounds."""

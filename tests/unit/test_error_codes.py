@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
@@ -22,10 +23,9 @@ NAMES_A_CODE = re.compile(
     r"[A-Z]\w+(Exception|Failure|Error|Exceeded|Failed|Conflict|Timeout|Throttled)|Throttling"
 )
 # By botocore, whatever the service's model says.
-RETRIED = {
-    *ThrottledRetryableChecker._THROTTLED_ERROR_CODES,
-    *TransientRetryableChecker._TRANSIENT_ERROR_CODES,
-}
+THROTTLED: Any = ThrottledRetryableChecker
+TRANSIENT: Any = TransientRetryableChecker
+RETRIED = {*THROTTLED._THROTTLED_ERROR_CODES, *TRANSIENT._TRANSIENT_ERROR_CODES}
 
 
 def named(path: Path) -> set[str]:
@@ -48,7 +48,7 @@ def named(path: Path) -> set[str]:
 
 def modelled(service: str) -> set[str]:
     """Return the names in a service's model: errors, reasons for cancelling, and parameters."""
-    model = get_session().get_service_model(service)
+    model: Any = get_session().get_service_model(service)
     shapes = map(model.shape_for, model.shape_names)
     parameters = {name for shape in shapes for name in getattr(shape, "members", ())}
     errors = {shape.error_code or shape.name for shape in model.error_shapes}

@@ -196,7 +196,7 @@ def test_parts__of_a_rejection_with_the_longest_texts(letter: str) -> None:
     assert [g for body in bodies for g in body["data"]["itemGuids"]] == list(items)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 12_000), st.integers(0, 6_000), st.integers(0, 4_000))
 def test_parts__property_any_size(items: int, requests: int, files: int) -> None:
     """Whatever the sizes: each part fits, and the items are covered exactly."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import exp, inf
 from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -11,12 +12,16 @@ from hypothesis import strategies as st
 
 from arena_exports.domain import polling
 from arena_exports.domain.polling import first_wait_seconds, next_wait_seconds, scarcity
+from tests.support.properties import thorough
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 TEN_MINUTES = [570, 630, 590, 610, 600, 585, 615, 595, 605, 600]
 HISTORY = st.lists(st.integers(min_value=0, max_value=10**6), max_size=50)
 
 
-def looks(durations: list[float], duration: float) -> list[float]:
+def looks(durations: Sequence[float], duration: float) -> list[float]:
     """Return the ages at which a run of a duration is looked at."""
     ages = [float(first_wait_seconds(durations))]
     while ages[-1] < duration:
@@ -98,21 +103,22 @@ def test_polling__gaps_lie_between_bounds() -> None:
     assert dense == pytest.approx(0.25 * spread, abs=0.01)
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(HISTORY, st.integers(min_value=0, max_value=10**7), st.floats(1, 4))
 def test_polling__gaps_are_whole_seconds_from_one_to_an_hour(
     history: list[int], waited: int, stretch: float
 ) -> None:
     """Whatever the history and the budget."""
-    first, following = first_wait_seconds(history), next_wait_seconds(history, waited)
-    assert all(isinstance(gap, int) and 1 <= gap <= 3600 for gap in (first, following))
+    gaps = first, following = first_wait_seconds(history), next_wait_seconds(history, waited)
+    assert {type(gap) for gap in gaps} == {int}
+    assert all(1 <= gap <= 3600 for gap in gaps)
     if history:
         assert following <= max(1, round(0.165 * waited))
         assert first <= max(1, 1.165 * min(history[-3:]))
     assert following <= next_wait_seconds(history, waited, scarcity=stretch) <= 3600
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(HISTORY)
 def test_polling__never_more_than_2000_looks(history: list[float]) -> None:
     """At a run that takes 60 days, as long as Arena keeps the files, with any history."""

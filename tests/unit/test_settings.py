@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from requests import Request
 
@@ -15,6 +15,7 @@ from arena_exports.domain.model import ExportGuid
 from arena_exports.domain.runs import parse_run
 from arena_exports.wiring.settings import ARENA_HOSTS, checked_base_url, read_settings
 from tests.support import addresses
+from tests.support.properties import thorough
 
 ENVIRONMENT = {
     "ARENA_BASE_URL": "https://api.arenasolutions.com/v1",
@@ -77,7 +78,7 @@ def test_base_url__refused(url: str) -> None:
         checked_base_url(url)
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(st.text() | st.sampled_from(sorted(ARENA_HOSTS)).flatmap(lambda h: st.text().map(h.__add__)))
 def test_base_url__property_no_address_outside_the_list(text: str) -> None:
     """Whatever is put around a host: nothing but the listed addresses passes."""
@@ -105,7 +106,7 @@ near_urls = st.builds(
 guids = st.text(max_size=30) | st.sampled_from(["../../..", "//evil.example", "@evil", "R1"])
 
 
-@settings(max_examples=1000)
+@thorough()
 @given(urls | near_urls, guids)
 def test_base_url__property_no_request_leaves_for_another_host(url: str, guid: str) -> None:
     """FAULT 45: with any run that Arena may name, below any address that passes."""

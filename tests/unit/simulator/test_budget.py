@@ -67,7 +67,7 @@ def test_budget__limit_by_control(arena: Arena) -> None:
 
 def test_budget__more_left_than_the_limit(arena: Arena) -> None:
     """Control cannot leave more than the limit."""
-    answer = arena.client.patch("/_simulator/budget", json={"remaining": 10_001})
+    answer = arena.command("PATCH", "budget", {"remaining": 10_001})
     assert (answer.status_code, answer.json["field"]) == (400, "remaining")
 
 

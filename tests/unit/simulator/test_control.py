@@ -3,7 +3,7 @@
 import pytest
 
 from infra.simulator import names
-from tests.unit.simulator.driver import ITEM, RUN_SECONDS, RUNS, Arena
+from tests.unit.simulator.driver import ITEM, RUN_SECONDS, RUNS, Answer, Arena
 
 DEFINITION = "definitions/EXPNEW00000000000001"
 
@@ -47,9 +47,9 @@ def test_state__with_the_latest_requests_only(arena: Arena) -> None:
     for _ in range(3):
         arena.get(RUNS)
     for latest, shown in (("0", 0), ("2", 2), ("99", 4)):
-        state = arena.client.get(f"/_simulator/state?requests={latest}").json
+        state = arena.command("GET", f"state?requests={latest}").json
         assert len(state["requests"]) == shown
-    answer = arena.client.get("/_simulator/state?requests=x")
+    answer = arena.command("GET", "state?requests=x")
     assert (answer.status_code, answer.json["field"]) == (400, "requests")
 
 
@@ -66,7 +66,7 @@ def test_state__holds_no_secret(arena: Arena) -> None:
 def test_runs__tell_their_items(arena: Arena) -> None:
     """The runs can be read with the GUIDs of their items."""
     arena.start(ITEM)
-    [run] = arena.client.get("/_simulator/runs").json["runs"]
+    [run] = arena.command("GET", "runs").json["runs"]
     assert run["itemGuids"] == [ITEM]
     assert run["creator"] == names.MACHINE_EMAIL
 
@@ -140,7 +140,7 @@ def test_body__refused_with_the_field(
 ) -> None:
     """A body that cannot be followed is 400, names the field, and changes nothing."""
     before = arena.state()
-    answer = arena.client.open(f"/_simulator/{command}", method=method, json=body)
+    answer = arena.command(method, command, body)
     assert (answer.status_code, answer.json["field"]) == (400, field)
     assert answer.json["message"]
     assert arena.state() == before
@@ -149,7 +149,7 @@ def test_body__refused_with_the_field(
 @pytest.mark.parametrize("data", [b"{", b"NaN", b'{"runningSeconds": Infinity}', b"\xff"])
 def test_body__that_is_not_json(arena: Arena, data: bytes) -> None:
     """What is not JSON is refused as a whole."""
-    answer = arena.client.patch("/_simulator/settings", data=data)
+    answer: Answer = arena.client.patch("/_simulator/settings", data=data)
     assert (answer.status_code, answer.json["field"]) == (400, "body")
 
 
@@ -161,13 +161,13 @@ def test_foreign_run__slot_taken(arena: Arena) -> None:
 
 def test_run__unknown(arena: Arena) -> None:
     """A run that does not exist cannot be turned."""
-    answer = arena.client.patch(f"/_simulator/runs/{ITEM}", json={"status": "FAILED"})
+    answer = arena.command("PATCH", f"runs/{ITEM}", {"status": "FAILED"})
     assert (answer.status_code, answer.json["field"]) == (404, "runGuid")
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "settings"), ("POST", "nothing")])
 def test_command__unknown(arena: Arena, method: str, path: str) -> None:
     """A mistyped command is 404 and never reaches Arena's side."""
-    answer = arena.client.open(f"/_simulator/{path}", method=method)
+    answer = arena.command(method, path)
     assert (answer.status_code, answer.json["field"]) == (404, "path")
     assert arena.state()["counts"]["total"] == 1

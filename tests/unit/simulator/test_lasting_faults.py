@@ -196,7 +196,7 @@ def test_fault__changes_headers_of_the_true_answer(arena: Arena) -> None:
 )
 def test_fault__that_cannot_be_followed(arena: Arena, field: str, value: object) -> None:
     """Each field is checked, and nothing is queued."""
-    answer = arena.client.post("/_simulator/faults", json={field: value})
+    answer = arena.command("POST", "faults", {field: value})
     assert (answer.status_code, answer.json["field"]) == (400, field)
     assert arena.state()["faults"] == []
 

@@ -61,8 +61,8 @@ def test_run__numbers_count_per_definition(arena: Arena) -> None:
     """Each definition numbers its own runs."""
     numbers = []
     for runs in (RUNS, RUNS, DEFINITION_RUNS):
-        body = {} if runs == DEFINITION_RUNS else None
-        answer = arena.call("POST", runs, body) if body == {} else arena.post()
+        own_criteria = runs == DEFINITION_RUNS
+        answer = arena.call("POST", runs, {}) if own_criteria else arena.post()
         numbers.append(answer.json["number"])
         arena.clock.move(RUN_SECONDS)
     assert numbers == [1, 2, 1]

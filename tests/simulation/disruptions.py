@@ -1,4 +1,4 @@
-"""What people and other systems do to us, every two minutes of the storm."""
+"""What people and other systems do to us, every two minutes of the fault phase."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tests.support.world import EXPORT
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
-CONFLICTS = 0.2  # the chance that somebody's transactions are in the way
+CONFLICTS = 0.2  # the chance that other transactions conflict with ours
 LATE_DEFINITION = {"views": ["SPECS"]}
 
 
-class Mischief:
-    """Mischief by the seed's plan, and how it is made good when the storm has passed."""
+class Disruptions:
+    """Disruptions by the seed's plan, and their repair when the fault phase has ended."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
@@ -24,7 +24,7 @@ class Mischief:
         self._plan = simulation.plan
 
     def prepare(self) -> None:
-        """Make Arena what the plan says."""
+        """Set Arena up as the plan says."""
         plan = self._plan
         control.set_settings(self._arena, plan.arena)
         control.set_guids(self._arena, {"poison": sorted(plan.poison), "bad": sorted(plan.bad)})
@@ -38,18 +38,18 @@ class Mischief:
                 refused = {**LATE_DEFINITION, "refusal": 3145}
                 control.put_definition(self._arena, export_guid, refused)
 
-    def make_good(self) -> None:
-        """Mend what people would mend in the end."""
+    def repair(self) -> None:
+        """Repair what people would repair in the end."""
         self._simulation.memory.conflicts = 0
         control.clear_faults(self._arena)
         control.clear_plans(self._arena)
         for export_guid in self._plan.late:
             control.put_definition(self._arena, export_guid, LATE_DEFINITION)
         if self._plan.breaks_logins:
-            self._mend_logins()
+            self._repair_logins()
 
-    def strike(self) -> None:
-        """Do some of it."""
+    def disrupt(self) -> None:
+        """Cause some of the disruptions."""
         self._kill_sessions()
         self._break_logins()
         self._break_the_next_run()
@@ -70,15 +70,15 @@ class Mischief:
             self._simulation.session_secret.write(pasted, f"by-hand-{self._random.random()}")
 
     def _break_logins(self) -> None:
-        """Let the password expire, or somebody lock the account; and mend it at the next chance."""
+        """Expire the password or lock the account; undo that the next time."""
         if self._arena.accounts.refusal is not None:
-            self._mend_logins()
+            self._repair_logins()
         elif self._draws(self._plan.breaks_logins):
             control.kill_sessions(self._arena)
             change = self._random.choice([{"refusal": 4081}, {"lockedSeconds": 300}])
             control.set_account(self._arena, change)
 
-    def _mend_logins(self) -> None:
+    def _repair_logins(self) -> None:
         control.set_account(self._arena, {"refusal": None})
         self._simulation.renew_credentials()
 
@@ -94,7 +94,7 @@ class Mischief:
             self.start_foreign_run({"exportGuid": names.DEFINITION_EXPORT_GUID})
 
     def start_foreign_run(self, run: dict[str, object]) -> None:
-        """Let somebody else take the slot, where it is free."""
+        """Start somebody else's run if no run is in progress."""
         try:
             control.start_foreign_run(self._arena, {"seconds": self._random.uniform(5, 600), **run})
         except control.ControlError:
