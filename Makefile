@@ -30,6 +30,10 @@ setup: .venv/dev/.stamp .venv/stack/.stamp .venv/sam/.stamp ## Make the environm
 run: setup ## Start everything, export some 200 sample messages, show the events, stop everything
 	@$(LOCAL) run
 
+.PHONY: screenshot
+screenshot: setup ## Run the main job and draw the terminal (infra/make-run.svg)
+	@$(LOCAL) run --picture infra/make-run.svg
+
 .PHONY: up
 up: setup ## Start the local stack and leave it running
 	@$(LOCAL) up
@@ -63,10 +67,11 @@ dashboard: setup .venv/bench/.stamp ## Draw the dashboard (infra/dashboard.png) 
 	@.venv/bench/bin/python -m infra.local dashboard
 
 .PHONY: check
-check: setup .venv/checks/.stamp ## Check format, lint, types, template, policies and state machine
+check: setup .venv/checks/.stamp ## Check format, lint, types, spelling, template, policies and state machine (1 minute)
 	.venv/dev/bin/ruff format --check
 	.venv/dev/bin/ruff check
 	.venv/dev/bin/mypy
+	.venv/dev/bin/codespell
 	.venv/dev/bin/cfn-lint
 	$(SAM) validate --lint --template template.yaml --region us-east-1
 	.venv/dev/bin/python -m infra.checks.state_machine
