@@ -20,7 +20,8 @@ from infra.simulator.names import DEFINITION_EXPORT_GUID
 SEED = 20230308  # the day of the vendor's sample run; the same messages in every story
 FIRST_WAVE = 150
 SECOND_WAVE = 50
-LIMIT_SECONDS = 90.0
+LIMIT_SECONDS = 150.0
+"""Definitions that never ran share one POST a minute: the second waits for it and a reconcile."""
 MOST_SHOWN = 10
 RUN_SECONDS = 2.0
 """How long the simulator lets a run be RUNNING."""
@@ -70,9 +71,8 @@ class Story:
         self._send("first wave", self.first_wave)
         malformed_id = self.stack.send(MALFORMED)[0]
         self.stack.send({"action": "reconcile"})
-        self._say(
-            "Queue    2 messages more, one malformed, one to reconcile; the schedule sends 1, too"
-        )
+        self._say("Queue    2 more messages: one malformed, one to reconcile")
+        self._say("Clock    the schedule requests another definition; new ones start one a minute")
         self._watch_until("the first run in progress", self._run_in_progress)
         self._send("second wave, some of the first once more", self.second_wave)
         self._watch_until("every request accounted for", self._all_accounted_for)
