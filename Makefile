@@ -1,12 +1,12 @@
-# The only entry. Needs Python 3.11 or newer and make; everything else is fetched into .venv/, with hashes.
-# The first of these that runs: a version manager's python3.11 may be there and not run.
+# The entry point for every task. Needs Python 3.11 or newer and make; everything else is installed into .venv/, pinned by hash.
+# The first of these that works is used: a version manager may provide a python3.11 that does not run.
 PYTHONS := python3.11 python3 python3.14 python3.13 python3.12
 PYTHON ?= $(shell for python in $(PYTHONS); do \
   $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 TOOLS := .venv/tools
 UV := $(TOOLS)/bin/uv
 LOCAL := .venv/dev/bin/python -m infra.local
-# By its path: make looks a command up on its own PATH, where another SAM CLI or none may be.
+# By path: make looks up commands on its own PATH, which may have another SAM CLI or none.
 SAM := .venv/sam/bin/sam
 export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := true
@@ -24,11 +24,15 @@ help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{ printf "%-17s %s\n", $$1, $$2 }'
 
 .PHONY: setup
-setup: .venv/dev/.stamp .venv/stack/.stamp .venv/sam/.stamp ## Make the environments below .venv/ (the other targets do it by themselves)
+setup: .venv/dev/.stamp .venv/stack/.stamp .venv/sam/.stamp ## Create the environments below .venv/ (the other targets do this when needed)
 
 .PHONY: run
-run: setup ## Start everything, export some 200 sample messages, show the events, stop everything
+run: setup ## Start a local stack, export some 200 sample messages, show the events, stop everything
 	@$(LOCAL) run
+
+.PHONY: screenshot
+screenshot: setup ## Run the same, and save the terminal as a picture (infra/make-run.svg)
+	@$(LOCAL) run --picture infra/make-run.svg
 
 .PHONY: up
 up: setup ## Start the local stack and leave it running
@@ -39,7 +43,7 @@ down: .venv/dev/.stamp ## Stop the local stack
 	@$(LOCAL) down
 
 .PHONY: test
-test: setup ## Run every test (ARGS="-k name" for some of them; PROFILE=full for as many examples as in CI)
+test: setup ## Run every test (ARGS=tests/unit or ARGS="-k name" for some of them; PROFILE=full for as many examples as in CI)
 	@PROFILE=$(PROFILE) .venv/dev/bin/python -m pytest --numprocesses 2 --no-loadscope-reorder $(ARGS)
 
 # Functions in the deployed stack and in AWS's runtime are other processes, and are not measured.
@@ -52,30 +56,31 @@ coverage: setup ## Measure what the tests cover of functions/, and fail below th
 	@.venv/dev/bin/coverage report
 
 .PHONY: simulate
-simulate: .venv/dev/.stamp ## Simulate 10,000 days with faults (SEED=7 for one, COUNT=100 for fewer)
+simulate: .venv/dev/.stamp ## Run 10,000 simulated days with faults (SEED=7 for one, COUNT=100 for fewer)
 	@PYTHONPATH=functions .venv/dev/bin/python -m tests.simulation.runner $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
 .PHONY: mutants
-mutants: .venv/dev/.stamp ## Break the core in some thousand ways, and see that tests notice (20 minutes)
+mutants: .venv/dev/.stamp ## Test the tests: put some 3,000 defects into the core, one at a time (20 minutes)
 	@rm -rf .cache/mutants && mkdir -p .cache/mutants
 	@cp -R functions/. infra tests template.yaml pyproject.toml .cache/mutants/
 	@cd .cache/mutants && "$(CURDIR)/.venv/dev/bin/mutmut" run --max-children 2
 	@.venv/dev/bin/python -m tests.support.mutants .cache/mutants
 
 .PHONY: bench
-bench: setup .venv/bench/.stamp ## Measure requests, polls, start-up and cents beside what others do (5 minutes)
+bench: setup .venv/bench/.stamp ## Measure requests, polls, start-up and cost, and compare them with what others do (5 minutes)
 	@mkdir -p .cache && $(SAM) build >.cache/build.log 2>&1 || { cat .cache/build.log; exit 1; }
 	@PYTHONPATH=functions .venv/bench/bin/python -m tests.bench
 
 .PHONY: dashboard
-dashboard: setup .venv/bench/.stamp ## Draw the dashboard (infra/dashboard.png) from what a stack of its own counts (7 minutes)
+dashboard: setup .venv/bench/.stamp ## Draw the dashboard (infra/dashboard.png) from the metrics of a local stack (7 minutes)
 	@.venv/bench/bin/python -m infra.local dashboard
 
 .PHONY: check
-check: setup .venv/checks/.stamp ## Check format, lint, types, template, policies and state machine
+check: setup .venv/checks/.stamp ## Check format, lint, types, spelling, template, policies and state machine (1 minute)
 	.venv/dev/bin/ruff format --check
 	.venv/dev/bin/ruff check
 	.venv/dev/bin/mypy
+	.venv/dev/bin/codespell
 	.venv/dev/bin/cfn-lint
 	$(SAM) validate --lint --template template.yaml --region us-east-1
 	.venv/dev/bin/python -m infra.checks.state_machine
@@ -83,12 +88,12 @@ check: setup .venv/checks/.stamp ## Check format, lint, types, template, policie
 	.venv/checks/bin/python -m infra.checks.policies
 
 .PHONY: format
-format: .venv/dev/.stamp ## Format the code, and repair what ruff can repair
+format: .venv/dev/.stamp ## Format the code, and fix what ruff can fix
 	.venv/dev/bin/ruff format
 	.venv/dev/bin/ruff check --fix
 
 .PHONY: deploy
-deploy: .venv/sam/.stamp ## Build, and deploy into an AWS account (ARGS="--profile NAME --parameter-overrides NAME=VALUE")
+deploy: .venv/sam/.stamp ## Build and deploy into an AWS account (ARGS="--profile NAME --parameter-overrides NAME=VALUE")
 	$(SAM) build
 	@.venv/sam/bin/python -m infra.deploy $(ARGS)
 
@@ -96,14 +101,14 @@ REQUIREMENTS := functions/requirements infra/local/requirements/tools infra/loca
   infra/local/requirements/sam infra/local/requirements/checks tests/requirements tests/bench/requirements
 
 .PHONY: lock
-lock: $(TOOLS)/.stamp ## Write the requirements.txt files anew (LOCK=--upgrade for the newest versions)
+lock: $(TOOLS)/.stamp ## Rewrite the locked requirements (LOCK=--upgrade for the newest versions)
 	@set -e; for name in $(REQUIREMENTS); do \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes $(LOCK) \
 	    --custom-compile-command 'make lock' --output-file $$name.txt $$name.in; \
 	done
 
 .PHONY: clean
-clean: ## Remove everything that was made here (stop the local stack first)
+clean: ## Remove everything that make has created here (stop the local stack first)
 	rm -rf .venv .aws-sam .local .cache
 
 $(TOOLS)/.stamp: infra/local/requirements/tools.txt

@@ -1,11 +1,13 @@
 """The commands of the local stack: `python -m infra.local --help`."""
 
 import json
+import re
 import signal
 import sys
 from types import FrameType
 
 import click
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
 from infra.local import background, summary
@@ -16,6 +18,9 @@ from infra.local.sam import SamError
 from infra.local.stack import SendError, Stack, StackTimeoutError
 from infra.local.subscriber import Subscriber
 
+PICTURE_COLUMNS = 112
+SVG_FORMAT = re.sub(r"@font-face {{.*?}}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+"""Rich's, without the fonts that it would load from another host."""
 EVENTS_QUEUE = "events"
 EVENTS_FILE = "events.jsonl"
 EXPECTED_ERRORS = (NotReadyError, SamError, SendError, StackTimeoutError, DemoError)
@@ -88,9 +93,15 @@ def events() -> None:
 
 
 @commands.command()
-def run() -> None:
+@click.option("--picture", type=click.Path(dir_okay=False), help="Also draw it into this SVG file.")
+def run(picture: str | None) -> None:
     """Run the demo, from the queue to the topic, on a stack of its own; exit 1 if it fails."""
-    run_demo(Console(highlight=False))
+    if picture is None:
+        run_demo(Console(highlight=False))
+        return
+    console = Console(highlight=False, record=True, force_terminal=True, width=PICTURE_COLUMNS)
+    run_demo(console)
+    console.save_svg(picture, title="make run", code_format=SVG_FORMAT)
 
 
 @commands.command()

@@ -23,7 +23,10 @@ STATE_SECONDS = 5.0
 
 
 class Display(AbstractContextManager["Display"]):
-    """Prints the news as lines; on a terminal, the current state is shown below them."""
+    """Prints the news as lines; on a terminal, the current state is shown below them.
+
+    A console that records shows the lines alone: it would keep every refresh of the state.
+    """
 
     def __init__(self, console: Console) -> None:
         """Show on this console."""
@@ -31,11 +34,13 @@ class Display(AbstractContextManager["Display"]):
         self._live = Live(console=console, refresh_per_second=8, transient=True)
         self._spinner = Spinner("dots", style="cyan")
         self._is_terminal = console.is_terminal
+        self._is_live = console.is_terminal and not console.record
+        self._is_live = console.is_terminal and not console.record
         self._stated_at = 0.0
 
     def __enter__(self) -> Self:
         """Start to show the state."""
-        if self._is_terminal:
+        if self._is_live:
             self._live.start()
         return self
 
@@ -59,9 +64,9 @@ class Display(AbstractContextManager["Display"]):
         """Print the news and show the state."""
         for line in news:
             self.show(line, snapshot.seconds)
-        if self._is_terminal:
+        if self._is_live:
             self._live.update(self._state(snapshot))
-        elif snapshot.seconds - self._stated_at >= STATE_SECONDS:
+        elif not self._is_terminal and snapshot.seconds - self._stated_at >= STATE_SECONDS:
             self._stated_at = snapshot.seconds
             depth = plural(snapshot.queue_depth, "message")
             line = f"State    {depth} queued; {_exported(snapshot)}; {arena_requests(snapshot)}"
