@@ -55,7 +55,7 @@ mutants: .venv/dev/.stamp ## Break the core in some thousand ways, and see that 
 
 .PHONY: bench
 bench: setup .venv/bench/.stamp ## Measure requests, polls, start-up and cents beside what others do (5 minutes)
-	@mkdir -p .cache && $(SAM) build >.cache/build.log 2>&1 || { cat .cache/build.log; exit 1; }
+	$(build)
 	@PYTHONPATH=functions .venv/bench/bin/python -m tests.bench
 
 .PHONY: dashboard
@@ -80,7 +80,8 @@ format: .venv/dev/.stamp ## Format the code, and repair what ruff can repair
 
 .PHONY: deploy
 deploy: .venv/sam/.stamp ## Build, and deploy into an AWS account (ARGS="--profile NAME --parameter-overrides NAME=VALUE")
-	$(SAM) build
+	@echo "Building the functions ..."
+	$(build)
 	@.venv/sam/bin/python -m infra.deploy $(ARGS)
 
 REQUIREMENTS := functions/requirements infra/local/requirements/tools infra/local/requirements/stack \
@@ -97,7 +98,21 @@ lock: $(TOOLS)/.stamp ## Write the requirements.txt files anew (LOCK=--upgrade f
 clean: ## Remove everything that was made here (stop the local stack first)
 	rm -rf .venv .aws-sam .local .cache
 
-$(TOOLS)/.stamp: infra/local/requirements/tools.txt
+# SAM's hints of what to do next would stand before the questions of `make deploy`.
+define build
+@mkdir -p .cache && $(SAM) build >.cache/build.log 2>&1 || { cat .cache/build.log; exit 1; }
+endef
+
+# Once made, .venv/ keeps its Python, whatever PYTHON names.
+VERSION := import sys; print("%d.%d" % sys.version_info[:2])
+.PHONY: .same-python
+.same-python:
+	@$(if $(filter command environment,$(origin PYTHON)), \
+	  made=$$($(TOOLS)/bin/python -c '$(VERSION)' 2>/dev/null); named=$$($(PYTHON) -c '$(VERSION)') || exit 1; \
+	  [ "$${made:-$$named}" = "$$named" ] || \
+	  { echo ".venv/ was made with Python $$made. To use $(PYTHON) run this first: make clean"; exit 1; })
+
+$(TOOLS)/.stamp: infra/local/requirements/tools.txt | .same-python
 	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed: make PYTHON=..."; exit 1; }
 	@echo "Setting up .venv/ (once) ..."
