@@ -51,6 +51,7 @@ def down() -> None:
     if running is None:
         click.echo("The local stack does not run.")
         return
+    click.echo("Stopping …")
     running.stop()
     click.echo(f"Stopped. The logs are in {kept.FOLDER}.")
 

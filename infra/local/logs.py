@@ -12,8 +12,10 @@ from infra.local.aws import Clients
 LINES = 40
 _ALL_IS_WELL = re.compile(
     r'^(START|END|REPORT|INIT_START) |^{"_aws"|"level":"(INFO|DEBUG)"| INFO |\[INFO]|^http://\S+$'
+    r"|\[kms] cryptography package not installed|\[samtranslator\.metrics"
 )
-"""Lines of Lambda itself, metrics, the simulator's address, and whatever was logged at INFO."""
+"""Lines of Lambda itself, metrics, the simulator's address, whatever was logged at INFO, and what
+the emulator and SAM's translator say of themselves."""
 _READY = "Running on http"
 """In the last line of the emulator's greeting."""
 
