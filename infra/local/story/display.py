@@ -20,7 +20,7 @@ _COLOURS = {"Arena": "cyan", "Queue": "yellow", "Topic": "green", "Clock": "mage
 
 
 STATE_SECONDS = 5.0
-"""How often the state is told where it cannot be shown all the time."""
+"""How often the state is printed, if it changed, where it cannot be shown all the time."""
 
 
 class Display(AbstractContextManager["Display"]):
@@ -33,6 +33,7 @@ class Display(AbstractContextManager["Display"]):
         self._spinner = Spinner("dots", style="cyan")
         self._is_terminal = console.is_terminal
         self._stated_at = 0.0
+        self._stated = ""
 
     def __enter__(self) -> Self:
         """Begin to show the state."""
@@ -66,7 +67,9 @@ class Display(AbstractContextManager["Display"]):
             self._stated_at = snapshot.seconds
             depth = counted(snapshot.queue_depth, "message")
             line = f"State    {depth} queued; {_exported(snapshot)}; {arena_requests(snapshot)}"
-            self.say(line, snapshot.seconds)
+            if line != self._stated:
+                self.say(line, snapshot.seconds)
+            self._stated = line
 
     def _state(self, snapshot: Snapshot) -> Table:
         state = Table.grid(padding=(0, 2))

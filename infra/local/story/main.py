@@ -27,6 +27,11 @@ RUN_SECONDS = 2.0
 SCHEDULE_DELAY = timedelta(seconds=12)
 """From the deployment to the scheduled run; the deployment itself takes half of it."""
 
+WAITING = (
+    "Clock    every GUID is exported; waiting for the scheduled run (definitions without a "
+    "successful run share one submission a minute)"
+)
+
 
 class StoryError(Exception):
     """The story did not end well; the text has the logs, and at its end what is wrong."""
@@ -75,6 +80,9 @@ class Story:
         )
         self._watch_until("the first run in progress", self._run_in_progress)
         self._send("second wave, some of the first once more", self.second_wave)
+        self._watch_until("every GUID accounted for", lambda _: not self.tally.unaccounted())
+        if DEFINITION_EXPORT_GUID not in self.tally.definition_runs():
+            self._say(WAITING)
         self._watch_until("every request accounted for", self._all_accounted_for)
         self.tally.check_rejection(malformed_id, MALFORMED, self.stack.dead_letters())
 
