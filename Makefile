@@ -68,7 +68,7 @@ mutants: .venv/dev/.stamp ## Test the tests: put some 3,000 defects into the cor
 
 .PHONY: bench
 bench: setup .venv/bench/.stamp ## Measure requests, polls, start-up and cost, and compare them with what others do (5 minutes)
-	@mkdir -p .cache && $(SAM) build >.cache/build.log 2>&1 || { cat .cache/build.log; exit 1; }
+	$(build)
 	@PYTHONPATH=functions .venv/bench/bin/python -m tests.bench
 
 .PHONY: dashboard
@@ -94,7 +94,8 @@ format: .venv/dev/.stamp ## Format the code, and fix what ruff can fix
 
 .PHONY: deploy
 deploy: .venv/sam/.stamp ## Build and deploy into an AWS account (ARGS="--profile NAME --parameter-overrides NAME=VALUE")
-	$(SAM) build
+	@echo "Building the functions ..."
+	$(build)
 	@.venv/sam/bin/python -m infra.deploy $(ARGS)
 
 REQUIREMENTS := functions/requirements infra/local/requirements/tools infra/local/requirements/stack \
@@ -111,7 +112,21 @@ lock: $(TOOLS)/.stamp ## Rewrite the locked requirements (LOCK=--upgrade for the
 clean: ## Remove everything that make has created here (stop the local stack first)
 	rm -rf .venv .aws-sam .local .cache
 
-$(TOOLS)/.stamp: infra/local/requirements/tools.txt
+# SAM's hints of what to do next would stand before the questions of `make deploy`.
+define build
+@mkdir -p .cache && $(SAM) build >.cache/build.log 2>&1 || { cat .cache/build.log; exit 1; }
+endef
+
+# Once made, .venv/ keeps its Python, whatever PYTHON names.
+VERSION := import sys; print("%d.%d" % sys.version_info[:2])
+.PHONY: .same-python
+.same-python:
+	@$(if $(filter command environment,$(origin PYTHON)), \
+	  made=$$($(TOOLS)/bin/python -c '$(VERSION)' 2>/dev/null); named=$$($(PYTHON) -c '$(VERSION)') || exit 1; \
+	  [ "$${made:-$$named}" = "$$named" ] || \
+	  { echo ".venv/ was made with Python $$made. To use $(PYTHON) run this first: make clean"; exit 1; })
+
+$(TOOLS)/.stamp: infra/local/requirements/tools.txt | .same-python
 	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed: make PYTHON=..."; exit 1; }
 	@echo "Setting up .venv/ (once) ..."

@@ -55,6 +55,7 @@ def down() -> None:
     if running is None:
         click.echo("The local stack is not running.")
         return
+    click.echo("Stopping …")
     running.stop()
     click.echo(f"The local stack is stopped. The logs are in {background.FOLDER}.")
 

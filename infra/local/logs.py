@@ -12,8 +12,10 @@ from infra.local.aws import Clients
 LINES = 40
 _ROUTINE = re.compile(
     r'^(START|END|REPORT|INIT_START) |^{"_aws"|"level":"(INFO|DEBUG)"| INFO |\[INFO]|^http://\S+$'
+    r"|\[kms] cryptography package not installed|\[samtranslator\.metrics"
 )
-"""Lambda's own lines, metrics, the simulator's address, and lines of level INFO or DEBUG."""
+"""Lambda's own lines, metrics, the simulator's address, lines of level INFO or DEBUG, and what the
+emulator and SAM's translator print about themselves."""
 _READY = "Running on http"
 """Marks the last line that the emulator prints at its start."""
 

@@ -10,6 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import boto3
 import click
@@ -36,6 +37,10 @@ _UNKNOWN = (
     "{} was never recorded (it may still be on the intake queue), or its marker has expired "
     "(after 75 days), or it was rejected as malformed (see the dead-letter queue)."
 )
+_NO_MESSAGE_ID = (
+    " This command takes the id of an SQS message, which this is not. To find it by a correlation "
+    "id, search the logs: it is the requestId of the lines."
+)
 
 
 @click.command()
@@ -58,7 +63,8 @@ def _show(table: Table, clock: Clock, request_id: str) -> bool:
     ledger = open_ledger(table, clock)
     states = ledger.requests.trace(RequestId(request_id))
     if states is None:
-        click.echo(_UNKNOWN.format(request_id))
+        hint = "" if _is_message_id(request_id) else _NO_MESSAGE_ID
+        click.echo(_UNKNOWN.format(request_id) + hint)
         return False
     groups = dict.fromkeys(state.page.group for state in states if _pending(state, request_id))
     click.echo(_summary(states, request_id))
@@ -67,6 +73,14 @@ def _show(table: Table, clock: Clock, request_id: str) -> bool:
             click.echo(f"- {reason}")
     for line in _lines(list(_attempts(ledger, states, request_id))):
         click.echo(line)
+    return True
+
+
+def _is_message_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
     return True
 
 
@@ -143,10 +157,13 @@ def _row(attempt: Attempt, entries: list[Entry]) -> tuple[str, str, str, str, st
 
 
 def _outcome(attempt: Attempt, entries: list[Entry]) -> Iterator[str]:
-    """Yield the status with its error, and the number of items that Arena refused."""
+    """Yield the status with its error, and how many items Arena did not find or refused."""
     result = attempt.result
     if result:
         status = result.status or result.outcome.value
+        items, found = attempt.item_count - len(attempt.rejected), result.criteria_results_count
+        if found is not None and found < items:
+            status += f", {found} of {items} found"
         error = f"{result.error_code} {result.error_message}".strip()
         yield f"{status}: {error}" if error else status
     refused = _items(entries) & attempt.rejected

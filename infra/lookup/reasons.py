@@ -40,8 +40,9 @@ def reasons(ledger: Ledger, groups: Collection[Group], now: float) -> Iterator[s
         yield _of_held_lease(ledger, lease, now)
     elif lease.not_before > now:
         yield _of_delayed_lease(lease)
-    elif any(_may_go(known[group.export_guid], group, now) for group in groups):
-        yield _of_idle_lease(budget)
+    elif ready := [group for group in groups if _may_go(known[group.export_guid], group, now)]:
+        soon = trials.allow(now) or any(known[group.export_guid].proven for group in ready)
+        yield _of_idle_lease(budget, soon=soon)
     else:
         yield "No run is in progress."
     yield from _of_session(ledger.session.read(), now)
@@ -125,14 +126,17 @@ def _of_delayed_lease(lease: Lease) -> str:
     return f"{text}."
 
 
-def _of_idle_lease(budget: Budget) -> str:
+def _of_idle_lease(budget: Budget, *, soon: bool) -> str:
     left = ""
     if budget.remaining is not None:
         reset = f", reset at {zulu(budget.resets_at)}" if budget.resets_at else ""
         left = f" ({budget.remaining} at {zulu(budget.seen_at)}{reset})"
+    starts = "the next reconcile, within a minute, starts one"
+    if not soon:
+        starts = "a reconcile starts one as soon as that limit permits"
     return (
-        "No run is in progress. The next reconcile, within a minute, starts one, unless "
-        f"ExportsPaused is true or the remaining requests{left} are down to RequestBudgetReserve."
+        f"No run is in progress; {starts}, unless ExportsPaused is true or the remaining "
+        f"requests{left} are down to RequestBudgetReserve."
     )
 
 

@@ -11,7 +11,9 @@ from infra.simulator.control import ControlError
 from infra.simulator.workspace import Workspace
 
 Command = Callable[..., object]
+PREFIX = "/_simulator"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_VIEWS = (("GET", "/state"), ("GET", "/runs"))
 _COMMANDS: tuple[tuple[str, str, Command], ...] = (
     ("PATCH", "/settings", control.set_settings),
     ("POST", "/next-runs", control.plan_runs),
@@ -33,7 +35,7 @@ _ACTIONS: tuple[tuple[str, str, Command], ...] = (
 
 def control_blueprint(workspace: Workspace, lock: Lock) -> Blueprint:
     """Return the control interface of a workspace."""
-    blueprint = Blueprint("control", __name__, url_prefix="/_simulator")
+    blueprint = Blueprint("control", __name__, url_prefix=PREFIX)
     blueprint.register_error_handler(ControlError, _explain)
     _add_views(blueprint, workspace, lock)
     blueprint.add_url_rule("/<path:path>", "unknown", _refuse_unknown, methods=_METHODS)
@@ -47,6 +49,12 @@ def control_blueprint(workspace: Workspace, lock: Lock) -> Blueprint:
 
 
 def _add_views(blueprint: Blueprint, workspace: Workspace, lock: Lock) -> None:
+    @blueprint.get("/", strict_slashes=False)
+    def list_calls() -> Response:
+        calls = [*_VIEWS, *((method, path) for method, path, _ in (*_COMMANDS, *_ACTIONS))]
+        lines = [f"{method} {PREFIX}{path}" for method, path in calls]
+        return jsonify({"calls": lines, "description": "infra/simulator/README.md"})
+
     @blueprint.get("/state")
     def read_state() -> Response:
         with lock:

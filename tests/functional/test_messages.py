@@ -272,6 +272,30 @@ def test_message__reason_names_the_place_of_broken_json(text: str, reason: str) 
         assert reason in refused(body)
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (f"{A}, {B}", "several GUIDs are sent as a JSON list"),
+        (f"{A.lower()}\n{B.lower()}", "several GUIDs are sent as a JSON list"),
+        (f'"{A}", "{B}"', "several GUIDs are sent as a JSON list"),
+        (f"[{A}, {B}]", "each in double quotes"),
+        (f"['{A}']", "each in double quotes"),
+        (f'["{A}",]', "a comma too many?"),
+        (f'["{A}",,"{B}"]', "a comma too many?"),
+        (f'{{"itemGuids": ["{A}"], \n}}', "a comma too many?"),
+        (f'["{A}", "{B}"', ""),
+        (f'["{A}", {B}]', ""),
+        (f'["{A}" "{B}"]', ""),
+        ('{"correlationId": "a,,b", x}', ""),
+        ("hello, world", ""),
+    ],
+)
+def test_message__reason_has_a_hint(text: str, hint: str) -> None:
+    """What looks like a list of GUIDs, or has a stray comma, is not only called malformed."""
+    shown = refused(text)
+    assert hint in shown if hint else not re.search("; (several|a comma)", shown)
+
+
 def test_message__mistake_far_inside_is_located() -> None:
     """A comma too many after 5,000 GUIDs is reported with its position and what is around it."""
     text = '{"itemGuids": [' + ",".join(f'"{guid}"' for guid in items(5000)) + ",]}"

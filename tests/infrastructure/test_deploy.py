@@ -1,4 +1,4 @@
-"""`make deploy` with fakes of the SAM CLI and CloudFormation."""
+"""What `make deploy` does, with a SAM CLI and a CloudFormation that only record their calls."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, NoCredentialsError
 
 from infra import deploy
 from infra.checks.template import TEMPLATE, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     Run = Callable[..., tuple[int, list[str], str]]
 
 SECRET = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:arena-a1B2c3"
+NAMED = ["--parameter-overrides", f"ArenaCredentialsSecretArn={SECRET}"]
+UNASKED = "--no-confirm-changeset"
 SAM = """#!/bin/sh
 printf '%s\\n' "$@" >"$0.arguments"
 exit {code}
@@ -40,12 +42,15 @@ def refusal(code: str, message: str) -> ClientError:
 
 
 class FakeCloudFormation:
-    """A client with one stack, in its states before and after `sam deploy`."""
+    """Knows one stack, and its status and parameters before and after `sam deploy`."""
 
-    def __init__(self, *statuses: str | None, alarm_email: str = "") -> None:
-        """Store the statuses to describe, in order; None means no stack."""
+    def __init__(
+        self, *statuses: str | None, alarm_emails: Sequence[str] = ("",), runtime: str = ""
+    ) -> None:
+        """Take statuses (None for no stack) and e-mail addresses, before and after."""
         self._statuses = list(statuses)
-        self._alarm_email = alarm_email
+        self._alarm_emails = alarm_emails
+        self._runtime = runtime or deploy.BUILD_RUNTIME
         self._described = 0
 
     def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
@@ -53,8 +58,12 @@ class FakeCloudFormation:
         status = self._statuses.pop(0)
         if status is None:
             raise refusal("ValidationError", f"Stack {StackName} does not exist")
+        email = self._alarm_emails[min(self._described, len(self._alarm_emails) - 1)]
         self._described += 1
-        parameters = [{"ParameterKey": "AlarmEmail", "ParameterValue": self._alarm_email}]
+        parameters = [
+            {"ParameterKey": name, "ParameterValue": value}
+            for name, value in (("AlarmEmail", email), ("Runtime", self._runtime))
+        ]
         stack = {"StackStatus": status, "LastUpdatedTime": self._described}
         return {"Stacks": [stack | {"Parameters": parameters}]}
 
@@ -75,11 +84,19 @@ class FakeCloudFormation:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Deploy; return the exit code, SAM's arguments ([] if it was not called), and the output."""
+    """Deploy; return the exit code, SAM's arguments ([] if it was not called) and the output.
+
+    Without `typed` there is no terminal, and SAM is not to `confirm` the changes there.
+    """
 
     def deployed(
-        cloudformation: FakeCloudFormation, *arguments: str, typed: str | None = None, code: int = 0
+        cloudformation: FakeCloudFormation,
+        *arguments: str,
+        typed: str | None = None,
+        code: int = 0,
+        confirm: bool = False,
     ) -> tuple[int, list[str], str]:
+        unasked = [] if confirm or typed is not None else [UNASKED]
         sam = tmp_path / "sam"
         sam.write_text(SAM.format(code=code))
         sam.chmod(0o755)
@@ -88,7 +105,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
         monkeypatch.setattr(boto3.Session, "client", lambda *_args: cloudformation)
         monkeypatch.setattr(sys, "stdin", io.StringIO() if typed is None else Terminal(typed))
         try:
-            deploy.main(arguments)
+            deploy.main([*arguments, *unasked])
             ended = 0
         except SystemExit as exc:
             ended = int(exc.code or 0)
@@ -97,6 +114,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
         return ended, given, "".join(capfd.readouterr())
 
     return deployed
+
+
+def refuse_without_credentials(*_arguments: object, **_names: object) -> None:
+    """Fail as boto3 does."""
+    raise NoCredentialsError
 
 
 def values(arguments: list[str], option: str) -> list[str]:
@@ -109,8 +131,8 @@ def values(arguments: list[str], option: str) -> list[str]:
 
 
 def test_first_deployment__asks(run: Run) -> None:
-    """Invalid answers are asked again, and empty answers keep the default."""
-    typed = f"\nnonsense\n{SECRET}\n\n\n\n\nops@example.com\n"
+    """A wrong answer is asked for again, an empty one takes the default, the rest is not asked."""
+    typed = f"\nnonsense\n{SECRET}\n\n\n\n\nops@example.com\npython2.7\n\n"
     code, arguments, output = run(FakeCloudFormation(None, "CREATE_COMPLETE"), typed=typed)
     assert code == 0
     assert values(arguments, "--parameter-overrides") == [
@@ -120,8 +142,11 @@ def test_first_deployment__asks(run: Run) -> None:
         'WorkspaceName="default"',
         'DefaultExportGuid=""',
         'AlarmEmail="ops@example.com"',
+        f'Runtime="{deploy.BUILD_RUNTIME}"',
     ]
     assert "must be the full ARN of a Secrets Manager secret" in output
+    assert "must be one of python3.11," in output
+    assert "aws secretsmanager describe-secret --secret-id arena" in output
 
 
 def test_first_deployment__asks_for_nothing_that_is_named(run: Run) -> None:
@@ -129,35 +154,52 @@ def test_first_deployment__asks_for_nothing_that_is_named(run: Run) -> None:
     named = [
         "ParameterKey=ArenaCredentialsSecretArn,ParameterValue=" + SECRET,
         'AlarmEmail="a@b.cc" WorkspaceName=lab',
-        "ScheduledExportExpression=cron(0 6 * * ? *)",
+        'ScheduledExportExpression="cron(0 6 * * ? *)"',
     ]
     stack = FakeCloudFormation(None, "CREATE_COMPLETE")
-    _, arguments, _ = run(
-        stack, "--parameter-overrides", *named, "--no-confirm-changeset", typed="\n\n\n"
-    )
+    _, arguments, _ = run(stack, "--parameter-overrides", *named, UNASKED, typed="\n\n\n\n")
     overrides = values(arguments, "--parameter-overrides")
     asked = [one.partition("=")[0] for one in overrides[:-3]]
-    assert asked == ["ArenaCredentialsKeyArn", "ArenaBaseUrl", "DefaultExportGuid"]
+    assert asked == ["ArenaCredentialsKeyArn", "ArenaBaseUrl", "DefaultExportGuid", "Runtime"]
     assert overrides[-3:] == named
-    assert arguments[-1] == "--no-confirm-changeset"
+    assert arguments[-1] == UNASKED
 
 
 def test_first_deployment__without_a_terminal(run: Run) -> None:
-    """Without a terminal, defaults are used, and parameters without a default are required."""
+    """Nothing is asked: the defaults are taken, and what has none must be named."""
     code, arguments, output = run(FakeCloudFormation(None))
     assert (code, arguments) == (1, [])
     assert "ArenaCredentialsSecretArn has no default" in output
-    named = f"ArenaCredentialsSecretArn={SECRET}"
-    stack = FakeCloudFormation(None, "CREATE_COMPLETE")
-    code, arguments, _ = run(stack, "--parameter-overrides", named)
-    assert (code, values(arguments, "--parameter-overrides")) == (0, [named])
+    code, arguments, _ = run(FakeCloudFormation(None, "CREATE_COMPLETE"), *NAMED)
+    overrides = values(arguments, "--parameter-overrides")
+    assert code == 0
+    assert overrides[-1] == NAMED[1]
+    assert 'ArenaBaseUrl="https://api.arenasolutions.com/v1"' in overrides
+    assert f'Runtime="{deploy.BUILD_RUNTIME}"' in overrides
+
+
+def test_deploy__without_a_terminal_to_confirm_in(run: Run) -> None:
+    """SAM would upload, create the change set, and only then find nobody to ask."""
+    code, arguments, output = run(FakeCloudFormation(), confirm=True)
+    assert (code, arguments) == (1, [])
+    assert 'make deploy ARGS="--no-confirm-changeset"' in output
+
+
+@pytest.mark.parametrize("option", [UNASKED, "--no-execute-changeset"])
+def test_deploy__that_asks_for_no_confirmation_needs_no_terminal(run: Run, option: str) -> None:
+    """A pipeline names one of these."""
+    stack = FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE")
+    code, arguments, _ = run(stack, option, confirm=True)
+    assert (code, arguments[-1]) == (0, option)
 
 
 def test_asked__are_parameters_that_have_a_rule() -> None:
-    """Each question has an error text, and each parameter without a default is asked for."""
+    """A wrong answer is explained; and what has no default is asked for."""
     parameters = translated()["Parameters"]
     for name in deploy.ASKED:
-        assert parameters[name].keys() >= {"AllowedPattern", "ConstraintDescription", "Description"}
+        keys = parameters[name].keys()
+        assert "Description" in keys
+        assert "AllowedValues" in keys or keys >= {"AllowedPattern", "ConstraintDescription"}
     assert {name for name, one in parameters.items() if "Default" not in one} <= set(deploy.ASKED)
 
 
@@ -182,39 +224,151 @@ def test_deploy__writes_nothing_into_the_checkout(run: Run) -> None:
 
 def test_second_stack__has_a_place_of_its_own(run: Run) -> None:
     """`sam delete` empties the S3 prefix; account and region go along to SAM and are printed."""
-    stack = FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE")
+    stack = FakeCloudFormation(None, "CREATE_COMPLETE")
     account = ["--region", "eu-central-1"]
-    _, arguments, output = run(stack, "--stack-name", "lab", *account)
+    _, arguments, output = run(stack, *NAMED, "--stack-name", "lab", *account)
     assert values(arguments, "--stack-name") == values(arguments, "--s3-prefix") == ["lab"]
     assert values(arguments, "--region") == ["eu-central-1"]
     assert "aws lambda invoke --region eu-central-1 --function-name lab-SessionFunction-1" in output
 
 
-def test_next_steps__are_printed(run: Run) -> None:
-    """The next steps are to confirm or set the alarm's e-mail address, and to test the login."""
-    stack = FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE", alarm_email="ops@example.com")
-    _, _, output = run(stack)
-    assert "Confirm the alarm e-mail" in output
-    assert "ops@example.com" in output
-    assert "--payload '{}' /dev/stdout" in output
-    _, _, output = run(FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE"))
-    assert "Nobody is told of alarms" in output
+def test_region__of_the_environment_is_used(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 ignores AWS_REGION; --region comes first."""
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    stack = FakeCloudFormation(None, "CREATE_COMPLETE")
+    _, arguments, output = run(stack, *NAMED)
+    assert values(arguments, "--region") == ["eu-west-1"]
+    assert "aws lambda invoke --region eu-west-1 " in output
+    stack = FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE")
+    _, arguments, _ = run(stack, "--region", "eu-north-1")
+    assert values(arguments, "--region") == ["eu-north-1"]
+
+
+def test_overrides__of_every_option_are_used(run: Run) -> None:
+    """An option that is given twice adds to the first."""
+    given = ["--parameter-overrides", "MaxItemsPerRun=9", "--parameter-overrides", "LogLevel=DEBUG"]
+    _, arguments, _ = run(FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE"), *given)
+    assert values(arguments, "--parameter-overrides") == ["MaxItemsPerRun=9", "LogLevel=DEBUG"]
+
+
+@pytest.mark.parametrize(
+    ("given", "passed_on"),
+    [
+        ("ScheduledExportExpression=rate(1 day)", 'ScheduledExportExpression="rate(1 day)"'),
+        (
+            "ParameterKey=ScheduledExportExpression,ParameterValue=rate(1 day)",
+            'ParameterKey=ScheduledExportExpression,ParameterValue="rate(1 day)"',
+        ),
+        ('ScheduledExportExpression="rate(1 day)"', 'ScheduledExportExpression="rate(1 day)"'),
+        ("LogLevel=DEBUG MaxItemsPerRun=9", "LogLevel=DEBUG MaxItemsPerRun=9"),
+        ("ScheduledExportExpression=rate(1\\ day)", "ScheduledExportExpression=rate(1\\ day)"),
+    ],
+)
+def test_overrides__with_blanks_reach_sam_whole(run: Run, given: str, passed_on: str) -> None:
+    """The shell takes the quotes away, and SAM takes what follows a blank for another parameter."""
+    stack = FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE")
+    _, arguments, _ = run(stack, "--parameter-overrides", given)
+    assert values(arguments, "--parameter-overrides") == [passed_on]
+
+
+@pytest.mark.parametrize(
+    "token", ["MaxItemPerRun=9", "LogLevel=DEBUG MaxItemPerRun=9", "ParameterKey=MaxItemPerRun,"]
+)
+def test_overrides__of_unknown_parameters_are_refused(run: Run, token: str) -> None:
+    """SAM ignores them, and ends well."""
+    token += "ParameterValue=9" if token.endswith(",") else ""
+    code, arguments, output = run(FakeCloudFormation(), "--parameter-overrides", token)
+    assert (code, arguments) == (1, [])
+    assert "no parameter MaxItemPerRun. Did you mean MaxItemsPerRun?" in output
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        'WorkspaceName="a b=c"',
+        "WorkspaceName='a b=c' LogLevel=\"DEBUG\"",
+        'WorkspaceName="a \\" b=c"',
+        "WorkspaceName=a\\ b=c",
+        'ParameterKey="WorkspaceName",ParameterValue="a b=c"',
+        "SenderAccountIds=111122223333,444455556666",
+    ],
+)
+def test_overrides__have_no_names_in_their_values(run: Run, token: str) -> None:
+    """What looks like a parameter inside a quoted value is none."""
+    stack = FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE")
+    code, arguments, output = run(stack, "--parameter-overrides", token)
+    assert (code, values(arguments, "--parameter-overrides")) == (0, [token]), output
+
+
+@pytest.mark.parametrize("before", [None, "UPDATE_COMPLETE"])
+def test_runtime__that_does_not_match_the_build_is_warned_of(run: Run, before: str | None) -> None:
+    """Lambda would ignore the bytecode of another Python."""
+    other = "python3.13" if deploy.BUILD_RUNTIME != "python3.13" else "python3.12"
+    stack = FakeCloudFormation(before, "UPDATE_COMPLETE", runtime=other)
+    named = [] if before else [*NAMED, f"Runtime={other}"]
+    _, _, output = run(stack, *named)
+    assert f"bytecode of {deploy.BUILD_RUNTIME}, but the stack's Runtime is {other}" in output
+    assert f"make PYTHON={other} deploy" in output
+    stack = FakeCloudFormation("UPDATE_COMPLETE", "UPDATE_COMPLETE", runtime=other)
+    named = ["--parameter-overrides", f"Runtime={deploy.BUILD_RUNTIME}"]
+    assert "Warning" not in run(stack, *named)[2]
+
+
+def test_runtime__that_lambda_does_not_have_is_not_offered(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build with a newer Python is deployed with the template's default, and a warning."""
+    monkeypatch.setattr(deploy, "BUILD_RUNTIME", "python3.99")
+    _, arguments, output = run(FakeCloudFormation(None, "CREATE_COMPLETE"), *NAMED)
+    default = translated()["Parameters"]["Runtime"]["Default"]
+    assert f'Runtime="{default}"' in values(arguments, "--parameter-overrides")
+    assert "bytecode of python3.99" in output
+
+
+def test_next_steps__are_printed_after_the_first_deployment(run: Run) -> None:
+    """Confirm the alarm e-mail, or name an address; log in without sending a message."""
+    stack = FakeCloudFormation(None, "CREATE_COMPLETE", alarm_emails=["ops@example.com"])
+    _, _, output = run(stack, *NAMED)
+    assert "Open the link in the e-mail that AWS sent to ops@example.com" in output
+    assert "--payload '{}' /dev/stdout | cat\n" in output  # a file would be truncated
+    _, _, output = run(FakeCloudFormation(None, "CREATE_COMPLETE"), *NAMED)
+    assert "Nobody is notified of alarms" in output
+
+
+def test_update__says_no_more_than_what_is_new(run: Run) -> None:
+    """The steps of a first deployment are not repeated; a new address must be confirmed."""
+    complete = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+    _, _, output = run(FakeCloudFormation(*complete, alarm_emails=["ops@example.com"]))
+    assert output == "The stack arena-exports is updated.\n"
+    _, _, output = run(FakeCloudFormation(*complete, alarm_emails=["", "ops@example.com"]))
+    assert "is updated. Open the link in the e-mail that AWS sent to ops@example.com" in output
 
 
 def test_declined_changes__are_no_deployment(run: Run) -> None:
-    """SAM succeeds if its user declines, and only a change set is left."""
-    named = ["--parameter-overrides", f"ArenaCredentialsSecretArn={SECRET}"]
-    code, _, output = run(FakeCloudFormation(None, "REVIEW_IN_PROGRESS"), *named)
-    assert (code, output) == (0, "Nothing was deployed.\n")
-    _, arguments, _ = run(FakeCloudFormation("REVIEW_IN_PROGRESS", "CREATE_COMPLETE"), *named)
-    assert values(arguments, "--parameter-overrides") == named[1:]
+    """SAM ends well when its user says no; after a first deployment, an empty stack is left."""
+    stack = FakeCloudFormation(None, "REVIEW_IN_PROGRESS")
+    code, _, output = run(stack, *NAMED, "--region", "r")
+    assert code == 0
+    assert output.startswith("Nothing was deployed. The stack arena-exports is empty.")
+    assert "aws cloudformation delete-stack --region r --stack-name arena-exports\n" in output
+    stack = FakeCloudFormation("REVIEW_IN_PROGRESS", "CREATE_COMPLETE")
+    _, arguments, output = run(stack, *NAMED)
+    assert NAMED[1] in values(arguments, "--parameter-overrides")
+    assert "Next steps" in output
+
+
+def test_interrupted_first_deployment__leaves_an_empty_stack(run: Run) -> None:
+    """SAM fails between creating the change set and executing it."""
+    stack = FakeCloudFormation(None, "REVIEW_IN_PROGRESS")
+    code, _, output = run(stack, *NAMED, code=1)
+    assert code == 1
+    assert "The stack arena-exports is empty." in output
 
 
 def test_failed_first_deployment__is_told_how_to_clear_up(run: Run) -> None:
-    """The protected table of the ledger stays; both must be removed before the next attempt."""
-    named = ["--parameter-overrides", f"ArenaCredentialsSecretArn={SECRET}", "--region", "r"]
+    """The ledger's table is protected and stays; the stack must go before the next attempt."""
     stack = FakeCloudFormation(None, "ROLLBACK_COMPLETE")
-    code, _, output = run(stack, *named, code=1)
+    code, _, output = run(stack, *NAMED, "--region", "r", code=1)
     commands = [line.strip() for line in output.splitlines() if line.startswith("  aws ")]
     table, stack_name = "--table-name arena-exports-Ledger-1", "--stack-name arena-exports"
     assert (code, commands) == (
@@ -247,3 +401,13 @@ def test_error_of_aws__is_one_sentence(run: Run) -> None:
     assert (code, arguments) == (1, [])
     assert "not authorized: arena-exports" in output
     assert "Traceback" not in output
+
+
+def test_error_without_credentials__ends_with_a_full_stop(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names where credentials come from."""
+    monkeypatch.setattr(FakeCloudFormation, "describe_stacks", refuse_without_credentials)
+    code, _, output = run(FakeCloudFormation())
+    assert code == 1
+    assert "Unable to locate credentials. Account and region come from AWS_PROFILE" in output

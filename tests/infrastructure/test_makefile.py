@@ -109,6 +109,62 @@ def test_python__that_does_not_run_is_passed_over(tmp_path: Path, names: tuple[s
     assert chosen_python("Makefile", tmp_path) == good
 
 
+def same_python(folder: Path, *, made: str, named: str) -> subprocess.CompletedProcess[str]:
+    """Compare the Python that made .venv/ ("" for none yet) with the one that is named."""
+    tools = folder / "tools"
+    (tools / "bin").mkdir(parents=True)
+    for path, version in ((tools / "bin" / "python", made), (folder / "named", named)):
+        if version:
+            path.write_text(f"#!/bin/sh\necho {version}\n")
+            path.chmod(0o755)
+    return subprocess.run(
+        ["/usr/bin/env", "make", ".same-python", f"TOOLS={tools}", f"PYTHON={folder / 'named'}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_python__other_than_that_of_venv_is_refused(tmp_path: Path) -> None:
+    """.venv/ would silently keep the Python that it was made with."""
+    result = same_python(tmp_path, made="3.11", named="3.14")
+    assert result.returncode
+    assert ".venv/ was made with Python 3.11." in result.stdout
+    assert "make clean" in result.stdout
+
+
+@pytest.mark.parametrize("made", ["3.14", ""])
+def test_python__of_venv_is_accepted(tmp_path: Path, made: str) -> None:
+    """As is any Python as long as there is no .venv/."""
+    result = same_python(tmp_path, made=made, named="3.14")
+    assert (result.returncode, result.stdout) == (0, "")
+
+
+def test_python__is_compared_before_venv_is_used() -> None:
+    """Each environment is made by the tools, and they wait for the comparison."""
+    assert re.search(r"^\$\(TOOLS\)/\.stamp: .* \| \.same-python$", MAKEFILE, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("code", "shown"), [(0, ""), (1, "hints")])
+def test_build__shows_its_output_only_if_it_fails(tmp_path: Path, code: int, shown: str) -> None:
+    """SAM ends with hints of what to do next, which `make deploy` does itself."""
+    sam = tmp_path / "sam"
+    sam.write_text(f"#!/bin/sh\necho hints\nexit {code}\n")
+    sam.chmod(0o755)
+    result = subprocess.run(
+        ["/usr/bin/env", "make", "-s", "-f", "-", "show", f"SAM={sam}"],
+        input="include Makefile\nshow:\n\t$(build)\n",
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.stdout.strip(), bool(result.returncode)) == (shown, bool(code))
+    (recipe,) = re.findall(r"^deploy:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
+    assert "\t$(build)\n" in recipe
+
+
 def test_help__has_a_line_for_each_target() -> None:
     """`make` lists every public target."""
     targets = set(re.findall(r"^\.PHONY: (\w+)", MAKEFILE, re.MULTILINE))

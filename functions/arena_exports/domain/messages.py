@@ -26,6 +26,8 @@ from arena_exports.domain.model import (
 )
 
 _GUID = re.compile(r"[A-Z0-9]{16,32}")
+_GUIDS_WITHOUT_JSON = re.compile(r"""\s*(\[\s*'?|["']?)[A-Za-z0-9]{16,32}["']?[\s,;\]]""")
+_COMMA_TOO_MANY = re.compile(r",\s*[,\]}]")
 _REQUEST_KEYS = ("exportGuid", "itemGuids", "correlationId", "workspace", "priority")
 _LONGEST_CORRELATION_ID = 128
 _LONGEST_QUOTE = 60
@@ -198,8 +200,20 @@ def _json(text: str, place: str) -> Any:  # noqa: ANN401 - JSON is anything
     except RecursionError:
         raise _invalid(f"{place} is nested too deeply") from None
     except json.JSONDecodeError as exc:
-        near = text[max(exc.pos - _QUOTE_BEFORE_A_MISTAKE, 0) :][:_LONGEST_QUOTE]
-        raise _invalid(f"{place} is neither a GUID nor JSON: {exc}, near {_quote(near)}") from None
+        near = _quote(text[max(exc.pos - _QUOTE_BEFORE_A_MISTAKE, 0) :][:_LONGEST_QUOTE])
+        hint = _hint(text, exc.pos)
+        raise _invalid(f"{place} is neither a GUID nor JSON: {exc}, near {near}{hint}") from None
+
+
+def _hint(text: str, position: int) -> str:
+    """Return what the sender may have got wrong at this position of what should be JSON."""
+    start, end = max(position - _QUOTE_BEFORE_A_MISTAKE, 0), position + _LONGEST_QUOTE
+    commas = _COMMA_TOO_MANY.finditer(text, start, end)
+    if any(comma.start() <= position < comma.end() for comma in commas):
+        return "; a comma too many?"
+    if _GUIDS_WITHOUT_JSON.match(text):
+        return "; several GUIDs are sent as a JSON list, each in double quotes"
+    return ""
 
 
 def _fields(content: Any, place: str) -> dict[str, Any]:  # noqa: ANN401 - JSON is anything

@@ -19,7 +19,7 @@ from infra.local.demo.wording import plural
 _COLOURS = {"Arena": "cyan", "Queue": "yellow", "Topic": "green", "Clock": "magenta"}
 
 STATE_SECONDS = 5.0
-"""How often the state is printed without a terminal."""
+"""How often the state is printed, if it has changed, without a terminal."""
 
 
 class Display(AbstractContextManager["Display"]):
@@ -35,8 +35,8 @@ class Display(AbstractContextManager["Display"]):
         self._spinner = Spinner("dots", style="cyan")
         self._is_terminal = console.is_terminal
         self._is_live = console.is_terminal and not console.record
-        self._is_live = console.is_terminal and not console.record
         self._stated_at = 0.0
+        self._stated = ""
 
     def __enter__(self) -> Self:
         """Start to show the state."""
@@ -70,7 +70,9 @@ class Display(AbstractContextManager["Display"]):
             self._stated_at = snapshot.seconds
             depth = plural(snapshot.queue_depth, "message")
             line = f"State    {depth} queued; {_exported(snapshot)}; {arena_requests(snapshot)}"
-            self.show(line, snapshot.seconds)
+            if line != self._stated:
+                self.show(line, snapshot.seconds)
+            self._stated = line
 
     def _state(self, snapshot: Snapshot) -> Table:
         state = Table.grid(padding=(0, 2))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 
+from arena_exports.domain.definitions import SECONDS_BETWEEN_TRIALS
 from infra.local.demo import samples, tables
 from infra.local.demo.display import Display
 from infra.local.demo.samples import MALFORMED, Sample
@@ -27,6 +28,11 @@ RUN_SECONDS = 2.0
 """How long a run stays RUNNING in the simulator."""
 SCHEDULE_DELAY = timedelta(seconds=12)
 """From the start of the deployment to the scheduled run; the deployment takes half of it."""
+
+WAITING = (
+    "Clock    every GUID is exported; waiting for the scheduled run (definitions without a "
+    "successful run share one submission a minute)"
+)
 
 
 class DemoError(Exception):
@@ -48,6 +54,7 @@ class Demo:
     first_wave: list[Sample] = field(init=False)
     second_wave: list[Sample] = field(init=False)
     last: Snapshot | None = None
+    _first_run_at: float = 0.0
 
     def __post_init__(self) -> None:
         """Create the messages; a tenth of the second wave requests items of the first one again."""
@@ -75,9 +82,18 @@ class Demo:
             "Queue    2 more messages: one malformed, one to reconcile; the schedule sends another"
         )
         self._watch_until("the first run to start", self._run_in_progress)
+        self._first_run_at = self.last.seconds if self.last else 0.0
         self._send("second wave, with some GUIDs of the first", self.second_wave)
+        self._watch_until("every GUID to be accounted for", lambda _: not self.tally.unaccounted())
+        if DEFINITION_EXPORT_GUID not in self.tally.definition_runs():
+            self._show(WAITING)
+            self._watch_until("a minute since the first run", self._minute_is_over)
+            self.stack.send({"action": "reconcile"})
         self._watch_until("every request to be accounted for", self._all_accounted_for)
         self.tally.check_rejection(malformed_id, MALFORMED, self.stack.dead_letters())
+
+    def _minute_is_over(self, snapshot: Snapshot) -> bool:
+        return snapshot.seconds >= self._first_run_at + SECONDS_BETWEEN_TRIALS + 1
 
     def problems(self) -> list[str]:
         """Return what is wrong; empty if every GUID is accounted for."""

@@ -83,6 +83,17 @@ def test_empty_message__is_refused_in_words(stack: Stack, monkeypatch: pytest.Mo
     assert result.output.startswith("Error: a message must not be empty")
 
 
+def test_down__says_at_once_what_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes take some seconds to end."""
+    shown: list[str] = []
+    monkeypatch.setattr("click.echo", shown.append)
+    running = SimpleNamespace(stop=lambda: shown.append("(stop)"))
+    monkeypatch.setattr(background.BackgroundStack, "find", lambda: running)
+    CliRunner().invoke(cli.commands, ["down"])
+    assert shown[:2] == ["Stopping …", "(stop)"]
+    assert shown[2].startswith("The local stack is stopped.")
+
+
 def test_refused_message__is_named(stack: Stack) -> None:
     """The error quotes the beginning of the message, and has the reason."""
     with pytest.raises(SendError, match=r"rejected\n'x{60}…': too long$"):

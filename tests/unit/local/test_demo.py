@@ -4,6 +4,8 @@ import io
 import random
 import re
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from rich.console import Console
 from arena_exports.domain.messages import IntakeRules, parse_message
 from infra.local.arena import ArenaState
 from infra.local.demo import samples, tables
+from infra.local.demo.display import Display
+from infra.local.demo.main import Demo
 from infra.local.demo.samples import MALFORMED, Sample
 from infra.local.demo.tally import COMPLETED, REJECTED, Tally
 from infra.local.demo.watch import Snapshot, event_line
@@ -105,6 +109,54 @@ def test_tally__checks_the_rejection(
     tally.received([received(REJECTED, {"requestId": request_id}) for request_id in rejected])
     tally.check_rejection("bad", MALFORMED, letters)
     assert len(tally.problems) == problems
+
+
+def test_display__prints_the_state_only_if_it_changed() -> None:
+    """Where there is no terminal, the same line does not come again."""
+    console = Console(width=200, record=True, file=io.StringIO())
+    arena = ArenaState({"login": 1}, {}, [], 9_997)
+    with Display(console) as display:
+        for seconds, exported in ((6.0, 1), (12.0, 1), (18.0, 2), (24.0, 2)):
+            display.update(Snapshot(seconds, 0, 2, exported, arena), [])
+    assert re.findall(r"([\d.]+) s  State .* (\d) of 2", console.export_text()) == [
+        ("6.0", "1"),
+        ("18.0", "2"),
+    ]
+
+
+class FakeStack:
+    """A stack on which everything that is waited for has just happened."""
+
+    def __init__(self) -> None:
+        """Count the messages."""
+        self._message_ids = map(str, count(1))
+
+    def send(self, *bodies: object) -> list[str]:
+        """Return an id for each message."""
+        return [next(self._message_ids) for _ in bodies]
+
+    def wait_until(self, *_arguments: object) -> None:
+        """Wait for nothing."""
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """Return nothing."""
+        return []
+
+
+@pytest.mark.parametrize("scheduled_run", [True, False])
+def test_demo__says_that_it_waits_for_the_scheduled_run(
+    tally: Tally, *, scheduled_run: bool
+) -> None:
+    """It comes up to a minute after everything else."""
+    if scheduled_run:
+        run = completed("R1", [], "3")
+        run.event["data"]["exportGuid"] = DEFINITION_EXPORT_GUID
+        tally.received([run])
+    console = Console(width=200, record=True, file=io.StringIO())
+    watcher: Any = SimpleNamespace(tally=tally, started=0.0)
+    stack: Any = FakeStack()
+    Demo(stack, Display(console), watcher).play()
+    assert ("waiting for the scheduled run" in console.export_text()) is not scheduled_run
 
 
 def test_tables__add_up_the_samples() -> None:

@@ -59,6 +59,8 @@ def test_complete__shows_every_line_once(clients: Clients, tmp_path: Path) -> No
         '{"_aws":{"Timestamp":1}}',
         '{"level":"INFO","message":"request recorded"}',
         "2026-11-23 20:00:00 INFO [sqs] SQS queue created",
+        "2026-11-23 20:00:00 WARNING [kms] cryptography package not installed; …",
+        "2026-11-23 20:00:00 WARNING [samtranslator.metrics.metrics] There are unpublished …",
         "",
     ],
 )

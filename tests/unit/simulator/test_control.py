@@ -1,7 +1,10 @@
 """The control interface: what it tells, and the bodies that it refuses."""
 
+import re
+
 import pytest
 
+from infra.local.paths import ROOT
 from infra.simulator import names
 from tests.unit.simulator.driver import ITEM, RUN_SECONDS, RUNS, Answer, Arena
 
@@ -163,6 +166,27 @@ def test_run__unknown(arena: Arena) -> None:
     """A run that does not exist cannot be turned."""
     answer = arena.command("PATCH", f"runs/{ITEM}", {"status": "FAILED"})
     assert (answer.status_code, answer.json["field"]) == (404, "runGuid")
+
+
+@pytest.mark.parametrize("path", ["/_simulator", "/_simulator/"])
+def test_calls__are_listed(arena: Arena, path: str) -> None:
+    """The interface itself answers with its calls, each of which exists, as README has them."""
+    before = arena.state()["counts"]
+    answer = arena.client.get(path)
+    assert answer.status_code == 200
+    rules = arena.client.application.url_map.iter_rules()
+    served = {
+        f"{method} {rule.rule}"
+        for rule in rules
+        if rule.endpoint.startswith("control.") and "path:" not in rule.rule
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert set(answer.json["calls"]) == served - {"GET /_simulator/"}
+    page = (ROOT / answer.json["description"]).read_text()
+    calls = re.findall(r"^\| `([A-Z]+ [^`]+)` \|", page, re.MULTILINE)
+    listed = [re.sub(r"<\w+>", "<GUID>", call) for call in answer.json["calls"]]
+    assert {call.replace("/_simulator/", "") for call in listed} == set(calls)
+    assert arena.state()["counts"] == before
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "settings"), ("POST", "nothing")])
