@@ -20,7 +20,7 @@ Item = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class If:
+class Condition:
     """A condition on one item: all parts must hold.
 
     `absent`/`present`: attributes (PK: the item itself); `equals`: attribute values; `less`:
@@ -30,10 +30,10 @@ class If:
     absent: tuple[str, ...] = ()
     present: tuple[str, ...] = ()
     equals: Mapping[str, Any] = field(default_factory=dict)
-    less: Mapping[str, Any] = field(default_factory=dict)
+    less_than: Mapping[str, Any] = field(default_factory=dict)
 
 
-ALWAYS = If()
+ALWAYS = Condition()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Put:
     """Write a whole item; `item` holds PK and SK."""
 
     item: Item
-    condition: If = ALWAYS
+    condition: Condition = ALWAYS
 
     @property
     def key(self) -> Key:
@@ -57,7 +57,7 @@ class Update:
     values: Mapping[str, Any] = field(default_factory=dict)
     remove: tuple[str, ...] = ()
     add: Mapping[str, set[str]] = field(default_factory=dict)
-    condition: If = ALWAYS
+    condition: Condition = ALWAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Delete:
     """Delete an item; none there is no error."""
 
     key: Key
-    condition: If = ALWAYS
+    condition: Condition = ALWAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Check:
     """Only check a condition, as one of several writes."""
 
     key: Key
-    condition: If
+    condition: Condition
 
 
 Write = Put | Update | Delete | Check
@@ -148,7 +148,7 @@ class SecretReader(Protocol):
         """Return the current version, or a named one; None when there is none yet.
 
         Raises:
-            NotNowError: Secrets Manager did not answer; as a `SecretRefusedError`: it refuses.
+            RetryLaterError: Secrets Manager did not answer; as a `SecretRefusedError`: it refuses.
         """
 
 
@@ -159,11 +159,11 @@ class SecretStore(SecretReader, Protocol):
         """Make a new current version with the given id (32 to 64 letters, digits, hyphens).
 
         Raises:
-            NotNowError: Secrets Manager did not answer; as a `SecretRefusedError`: it refuses.
+            RetryLaterError: Secrets Manager did not answer; as a `SecretRefusedError`: it refuses.
         """
 
 
-class SessionAuthority(Protocol):
+class SessionRenewer(Protocol):
     """The session function, as the other functions see it."""
 
     def renew(self, dead_version: str) -> str:
@@ -172,7 +172,7 @@ class SessionAuthority(Protocol):
         Both are versions of the session secret; "" says that there was none.
 
         Raises:
-            NotNowError: there is none to be had now: another login is under way, a cool-down, a
+            RetryLaterError: there is none to be had now: another login is under way, a cool-down, a
                 refused login.
         """
 
@@ -260,7 +260,7 @@ class Telemetry(Protocol):
     def debug(self, message: str, **fields: object) -> None:
         """Log what only a search for a fault needs; it is written at the level DEBUG alone."""
 
-    def event(self, message: str, **fields: object) -> None:
+    def info(self, message: str, **fields: object) -> None:
         """Log one event of a request's or a run's life."""
 
     def warn(self, message: str, **fields: object) -> None:

@@ -6,15 +6,15 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.adapters.telemetry import logger, metrics
-from arena_exports.services.monitoring import WatchState
-from arena_exports.wiring.poll import make_poller, real_parts
+from arena_exports.services.monitoring import PollState
+from arena_exports.wiring.poll import deployed_dependencies, make_poller
 from arena_exports.wiring.settings import in_lambda
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from arena_exports.services.monitoring import Poller
-    from arena_exports.wiring.dependencies import Parts
+    from arena_exports.wiring.dependencies import Dependencies
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -28,18 +28,18 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     Returns:
         The same, with the `waitSeconds` until the next look, or with `ended` true.
     """
-    return poll(event, real_parts())
+    return poll(event, deployed_dependencies())
 
 
-def poll(event: dict[str, Any], parts: Parts) -> dict[str, Any]:
+def poll(event: dict[str, Any], dependencies: Dependencies) -> dict[str, Any]:
     """Do what `handler` does, with given parts."""
-    return _poller(parts).poll(WatchState.from_json(event)).to_json()
+    return _poller(dependencies).poll(PollState.from_json(event)).to_json()
 
 
 @cache
-def _poller(parts: Parts) -> Poller:
-    return make_poller(parts)
+def _poller(dependencies: Dependencies) -> Poller:
+    return make_poller(dependencies)
 
 
 if in_lambda():
-    real_parts()  # while the function starts it has a whole processor
+    deployed_dependencies()  # while the function starts it has a whole processor

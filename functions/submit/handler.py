@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 from arena_exports.adapters.telemetry import logger, metrics
 from arena_exports.domain.deadline import Deadline
 from arena_exports.wiring.settings import in_lambda
-from arena_exports.wiring.submit import make_backlog, make_dispatch, make_intake, real_parts
+from arena_exports.wiring.submit import (
+    deployed_dependencies,
+    make_backlog,
+    make_dispatch,
+    make_intake,
+)
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
     from arena_exports.services.backlog import Backlog
     from arena_exports.services.dispatch import Dispatch
     from arena_exports.services.intake import Intake
-    from arena_exports.wiring.dependencies import Parts
+    from arena_exports.wiring.dependencies import Dependencies
 
 _SECONDS_TO_LEAVE = 5
 
@@ -33,31 +38,33 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         `{"batchItemFailures": [{"itemIdentifier": "<message id>"}]}`: messages that are not safe
             yet.
     """
-    return submit(event, context.get_remaining_time_in_millis() / 1000, real_parts())
+    return submit(event, context.get_remaining_time_in_millis() / 1000, deployed_dependencies())
 
 
-def submit(event: dict[str, Any], seconds_left: float, parts: Parts) -> dict[str, Any]:
+def submit(
+    event: dict[str, Any], seconds_left: float, dependencies: Dependencies
+) -> dict[str, Any]:
     """Do what `handler` does, with given parts."""
-    intake, dispatch, backlog = _services(parts)
-    deadline = Deadline(parts.clock, seconds_left - _SECONDS_TO_LEAVE)
+    intake, dispatch, backlog = _services(dependencies)
+    deadline = Deadline(dependencies.clock, seconds_left - _SECONDS_TO_LEAVE)
     records = event.get("Records")
     if records is None:
-        dispatch.run(deadline, breathe=False)
+        dispatch.run(deadline, linger=False)
         backlog.measure()
         return {"batchItemFailures": []}
     failed = intake.record(records, deadline)
     try:
-        dispatch.run(deadline, breathe=True)
+        dispatch.run(deadline, linger=True)
     except Exception:  # noqa: BLE001 - the messages are safe already, and reconcile comes by
         logger.exception("no run was started")
-        parts.telemetry.count("SubmissionErrors")
+        dependencies.telemetry.count("SubmissionErrors")
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
 @cache
-def _services(parts: Parts) -> tuple[Intake, Dispatch, Backlog]:
-    return make_intake(parts), make_dispatch(parts), make_backlog(parts)
+def _services(dependencies: Dependencies) -> tuple[Intake, Dispatch, Backlog]:
+    return make_intake(dependencies), make_dispatch(dependencies), make_backlog(dependencies)
 
 
 if in_lambda():
-    real_parts()  # while the function starts it has a whole processor
+    deployed_dependencies()  # while the function starts it has a whole processor

@@ -22,7 +22,7 @@ from arena_exports.adapters.dynamodb import DynamoTable
 from arena_exports.adapters.system import SystemClock
 from arena_exports.domain.errors import LedgerUnavailableError
 from arena_exports.domain.model import AttemptId, Entry, ItemGuid, Kind, RequestId
-from arena_exports.domain.times import zulu
+from arena_exports.domain.times import format_utc
 from arena_exports.ledger import Ledger, open_ledger
 from infra.lookup.reasons import reasons
 
@@ -148,7 +148,7 @@ def _row(attempt: Attempt, entries: list[Entry]) -> tuple[str, str, str, str, st
     own = _items(entries) - attempt.rejected
     share = f"{len(own)} of {attempt.item_count - len(attempt.rejected)}"
     return (
-        zulu(attempt.sent_at),
+        format_utc(attempt.sent_at),
         attempt.state.value,
         attempt.run_guid or "",
         "criteria" if attempt.group.kind is Kind.DEFINITION else share,

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from arena_exports.domain.attempts import AttemptState
 from arena_exports.domain.definitions import MAX_TRIALS_A_DAY
-from arena_exports.domain.lease import SlotState
+from arena_exports.domain.lease import LeaseState
 from arena_exports.domain.model import Kind, Lane
-from arena_exports.domain.times import zulu
-from arena_exports.services.adoption import LOOKS_THAT_SUFFICE
+from arena_exports.domain.times import format_utc
+from arena_exports.services.adoption import SEARCHES_REQUIRED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -36,7 +36,7 @@ def reasons(ledger: Ledger, groups: Collection[Group], now: float) -> Iterator[s
             yield _of_suspects(known[group.export_guid], now)
     lease = ledger.lease.read()
     budget = ledger.budget.read()
-    if lease.state is not SlotState.IDLE:
+    if lease.state is not LeaseState.IDLE:
         yield _of_held_lease(ledger, lease, now)
     elif lease.not_before > now:
         yield _of_delayed_lease(lease)
@@ -47,7 +47,7 @@ def reasons(ledger: Ledger, groups: Collection[Group], now: float) -> Iterator[s
         yield "No run is in progress."
     yield from _of_session(ledger.session.read(), now)
     if budget.spent_until > now:
-        yield f"The day's Arena requests are used up until {zulu(budget.spent_until)}."
+        yield f"The day's Arena requests are used up until {format_utc(budget.spent_until)}."
 
 
 def _may_go(definition: Definition, group: Group, now: float) -> bool:
@@ -57,7 +57,7 @@ def _may_go(definition: Definition, group: Group, now: float) -> bool:
 
 def _of_definition(definition: Definition, now: float) -> Iterator[str]:
     if definition.refusals:
-        at = f"at {zulu(definition.not_before)}"
+        at = f"at {format_utc(definition.not_before)}"
         yield (
             f"Arena refuses export definition {definition.export_guid} (consecutive refusals: "
             f"{definition.refusals}). The next attempt follows "
@@ -67,13 +67,13 @@ def _of_definition(definition: Definition, now: float) -> Iterator[str]:
     elif definition.unknown_at:
         yield (
             f"Arena does not know export definition {definition.export_guid}. After one more "
-            f"attempt, not before {zulu(definition.not_before)}, its requests are rejected."
+            f"attempt, not before {format_utc(definition.not_before)}, its requests are rejected."
         )
     elif definition.not_before > now:
         yield (
             f"The last {definition.failures} attempts for export definition "
             f"{definition.export_guid} failed. The next one follows at "
-            f"{zulu(definition.not_before)}."
+            f"{format_utc(definition.not_before)}."
         )
 
 
@@ -89,27 +89,33 @@ def _of_suspects(definition: Definition, now: float) -> str:
     if definition.suspects_not_before <= now:
         return f"{text}."
     return (
-        f"{text}, not before {zulu(definition.suspects_not_before)} (consecutive failed "
+        f"{text}, not before {format_utc(definition.suspects_not_before)} (consecutive failed "
         f"attempts for export definition {definition.export_guid}: {definition.failures})."
     )
 
 
 def _of_held_lease(ledger: Ledger, lease: Lease, now: float) -> str:
     if lease.attempt_id is None:
-        return f"The next run is being prepared, until {zulu(lease.held_until)} at the latest."
+        return (
+            f"The next run is being prepared, until {format_utc(lease.held_until)} at the latest."
+        )
     attempt = ledger.lease.attempt(lease.attempt_id)
     run = f"{f'run {attempt.run_guid}' if attempt.run_guid else 'an attempt'} {_contents(attempt)}"
     if attempt.state is AttemptState.ENDED:
         return f"The lease is held: {run} has ended and is being published."
-    if lease.state is SlotState.RUNNING:
-        return f"The lease is held: {run} has been in progress since {zulu(attempt.started_at)}."
+    if lease.state is LeaseState.RUNNING:
+        return (
+            f"The lease is held: {run} has been in progress since {format_utc(attempt.started_at)}."
+        )
     later = lease.held_until > now
-    when = f"at {zulu(lease.held_until)}" if later else "at the next reconcile, within a minute"
+    when = (
+        f"at {format_utc(lease.held_until)}" if later else "at the next reconcile, within a minute"
+    )
     return (
-        f"The lease is held: a POST {_contents(attempt)} was sent at {zulu(attempt.sent_at)}, and "
-        f"its outcome is unknown. The next search for its run follows {when} "
-        f"(searches without a result: {attempt.looks} of {LOOKS_THAT_SUFFICE}; failed "
-        f"searches: {lease.failed_looks})."
+        f"The lease is held: a POST {_contents(attempt)} was sent at "
+        f"{format_utc(attempt.sent_at)}, and its outcome is unknown. The next search for its run "
+        f"follows {when} (searches without a result: {attempt.searches} of {SEARCHES_REQUIRED}; "
+        f"failed searches: {lease.failed_searches})."
     )
 
 
@@ -120,7 +126,7 @@ def _contents(attempt: Attempt) -> str:
 
 
 def _of_delayed_lease(lease: Lease) -> str:
-    text = f"No run is in progress, and none starts before {zulu(lease.not_before)}"
+    text = f"No run is in progress, and none starts before {format_utc(lease.not_before)}"
     if lease.busy:
         return f"{text}: another export is in progress in Arena (3144 answers: {lease.busy})."
     return f"{text}."
@@ -129,8 +135,8 @@ def _of_delayed_lease(lease: Lease) -> str:
 def _of_idle_lease(budget: Budget, *, soon: bool) -> str:
     left = ""
     if budget.remaining is not None:
-        reset = f", reset at {zulu(budget.resets_at)}" if budget.resets_at else ""
-        left = f" ({budget.remaining} at {zulu(budget.seen_at)}{reset})"
+        reset = f", reset at {format_utc(budget.resets_at)}" if budget.resets_at else ""
+        left = f" ({budget.remaining} at {format_utc(budget.seen_at)}{reset})"
     starts = "the next reconcile, within a minute, starts one"
     if not soon:
         starts = "a reconcile starts one as soon as that limit permits"
@@ -149,4 +155,5 @@ def _of_session(session: SessionState, now: float) -> Iterator[str]:
             "secret has a new version."
         )
     elif session.not_before > now:
-        yield f"If the session has ended, the next login is not before {zulu(session.not_before)}."
+        at = format_utc(session.not_before)
+        yield f"If the session has ended, the next login is not before {at}."

@@ -66,7 +66,7 @@ def publishing(size: int) -> Point:
     world.clock.sleep(100)
     world.call("poll", state)
     calls, began = world.table.calls.total(), process_time()
-    publish(state, world.parts)
+    publish(state, world.dependencies)
     seconds = process_time() - began
     (event, *_) = world.events("run.completed")
     assert sum(len(e["data"]["requests"]) for e in world.events("run.completed")) == size, name
@@ -84,7 +84,7 @@ def gathering(size: int) -> Point:
         requests.record([ExportRequest(RequestId(f"request-{number}"), group, guids)])
         clock.sleep(1)
     calls, began = table.calls.total(), process_time()
-    (head,) = requests.heads()
+    (head,) = requests.oldest_pages()
     selection = requests.select(head, 20_000)
     assert len(selection.item_guids) == 20_000
     return Point(size, process_time() - began, table.calls.total() - calls)

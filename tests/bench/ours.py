@@ -138,7 +138,7 @@ class Day(World):
         super().__init__(0, {"max_items_per_run": workload.max_items}, self.metered)
         self.clock.time = self.start = PACIFIC_MIDNIGHT
         self.topic = Published(self)  # type: ignore[assignment]
-        self.parts = self._counted_parts()
+        self.dependencies = self._counted_parts()
         self.clock.intercept("sleep", lambda _sleep, seconds: self._sleep(seconds))
         self.pollers = [Gathering() for _ in range(POLLERS)]
         self._choice = Random(3)
@@ -149,7 +149,7 @@ class Day(World):
             return Timed(inner, name, self.clock, self.calls)
 
         return replace(
-            self.parts,
+            self.dependencies,
             table=timed(self.table, "ledger"),
             transport=timed(self.transport, "arena"),
             session_secret=timed(self.session_secret, "secret"),
@@ -247,12 +247,12 @@ class Day(World):
             aws_request_id="00000000-0000-0000-0000-000000000000",
             get_remaining_time_in_millis=lambda: SUBMIT_SECONDS * 1000,
         )
-        real, module.real_parts = module.real_parts, lambda: self.parts  # type: ignore[attr-defined]
+        real, module.deployed_dependencies = module.deployed_dependencies, lambda: self.dependencies  # type: ignore[attr-defined]
         began, worked = self.clock.now(), process_time()
         try:
             return module.handler(payload, context)
         finally:
-            module.real_parts = real  # type: ignore[attr-defined]
+            module.deployed_dependencies = real  # type: ignore[attr-defined]
             self.calls["Lambda requests"] += 1
             worked = (process_time() - worked) * prices.CPU_STRETCH
             self.billed[function] += 1

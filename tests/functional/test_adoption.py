@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arena_exports.services.adoption import SECONDS_BEFORE_A_LOOK, Finding
+from arena_exports.services.adoption import SECONDS_BEFORE_SEARCH, Finding
 from arena_exports.wiring.submit import make_dispatch
 from infra.simulator import control, names
 from tests.support.world import EXPORT, World, attempt_in_slot, item_guid
@@ -56,7 +56,7 @@ def test_adoption__as_soon_as_no_run_can_come_to_exist_any_more() -> None:
     control.plan_runs(world.arena, {"runningSeconds": 2000})
     control.add_faults(world.arena, LOST)
     world.send(*ITEMS)
-    world.clock.sleep(SECONDS_BEFORE_A_LOOK - 5)
+    world.clock.sleep(SECONDS_BEFORE_SEARCH - 5)
     world.reconcile()
     assert world.telemetry.metrics["ArenaRequestsToLook"] == 0
     world.clock.sleep(10)
@@ -193,14 +193,14 @@ def test_adoption__looks_are_ninety_seconds_and_a_minute_after() -> None:
     world.clock.time = world.ledger.lease.read().held_until
     world.reconcile()
     assert world.ledger.lease.read().held_until == int(world.clock.now()) + 60
-    assert attempt_in_slot(world) == replace(attempt, looks=1)
+    assert attempt_in_slot(world) == replace(attempt, searches=1)
     posts = world.posts()
     world.clock.sleep(60)
     world.reconcile()
     assert world.posts() == posts + 1
     again = attempt_in_slot(world)
     assert again.attempt_id != attempt.attempt_id
-    assert (again.first_sent_at, again.looks) == (attempt.sent_at, 0)
+    assert (again.first_sent_at, again.searches) == (attempt.sent_at, 0)
 
 
 def test_fault_15__second_post_follows_as_soon_as_it_may() -> None:
@@ -261,10 +261,10 @@ def test_adoption__does_not_look_before_ninety_seconds() -> None:
     control.add_faults(world.arena, LOST)
     world.send(*ITEMS)
     attempt = attempt_in_slot(world)
-    adoption = make_dispatch(world.parts)._adoption
+    adoption = make_dispatch(world.dependencies)._adoption
     before = len(world.arena.request_log.records)
     lease = world.ledger.lease.take(world.ledger.lease.read())
-    assert adoption.look(lease, attempt) is Finding.OPEN
+    assert adoption.search(lease, attempt) is Finding.OPEN
     assert len(world.arena.request_log.records) == before
     assert world.ledger.lease.read().held_until == attempt.sent_at + 90
     world.clock.time = attempt.sent_at + 90
@@ -287,7 +287,7 @@ def test_adoption__looks_that_bring_no_answer_come_ever_later() -> None:
         world.reconcile()
         lease = world.ledger.lease.read()
         waits.append(lease.held_until - world.clock.now())
-        assert lease.failed_looks == count
+        assert lease.failed_searches == count
         assert attempt_in_slot(world) == attempt
         world.arena.faults.queued.clear()
     assert waits == pytest.approx([60, 120, 240, 480, 600, 600], abs=1)
@@ -306,7 +306,7 @@ def test_adoption__waits_for_the_budget() -> None:
     world.reconcile()
     lease = world.ledger.lease.read()
     assert 3000 < lease.held_until - world.clock.now() <= 5100
-    assert lease.failed_looks == 0
+    assert lease.failed_searches == 0
     assert attempt_in_slot(world) == attempt
     world.settle()
     assert exported_once(world)
@@ -321,7 +321,7 @@ def test_adoption__does_not_post_again_below_the_reserve() -> None:
     posts = world.posts()
     world.run_for(4000)
     assert world.posts() == posts
-    assert attempt_in_slot(world).looks <= 2
+    assert attempt_in_slot(world).searches <= 2
     world.settle()
     assert exported_once(world)
 
@@ -338,7 +338,7 @@ def test_adoption__after_a_busy_slot_looks_anew() -> None:
     lease = world.ledger.lease.read()
     assert lease.held_until == pytest.approx(world.clock.now() + 60, abs=1)
     attempt = attempt_in_slot(world)
-    assert (attempt.looks, attempt.follows_unknown) == (0, True)
+    assert (attempt.searches, attempt.follows_unknown) == (0, True)
     assert world.telemetry.metrics["LeaseWaits"] == 1
 
 
@@ -383,7 +383,7 @@ def test_adoption__needs_no_more_of_the_budget_than_the_look() -> None:
     world.send(*ITEMS)
     world.clock.time = world.ledger.lease.read().held_until
     world.reconcile()
-    assert attempt_in_slot(world).looks == 1
+    assert attempt_in_slot(world).searches == 1
     control.set_budget(world.arena, {"remaining": 50, "resetSeconds": 50_000})
     world.clock.time = world.ledger.lease.read().held_until
     world.reconcile()

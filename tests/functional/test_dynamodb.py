@@ -14,7 +14,7 @@ from botocore.session import get_session
 from arena_exports.adapters.attributes import to_attribute
 from arena_exports.adapters.dynamodb import DynamoTable
 from arena_exports.domain.errors import ConditionFailedError, LedgerUnavailableError
-from arena_exports.ports import Check, Delete, If, Put, Update
+from arena_exports.ports import Check, Condition, Delete, Put, Update
 from tests.support.canned import canned
 from tests.support.fakes import FakeClock
 from tests.support.world import World, items
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 KEY = ("A", "1")
 ITEM = {"PK": "A", "SK": "1", "token": "ours", "nothing": None, "packed": b"\x00", "tries": [1]}
-PUT = Put(ITEM, If(absent=("PK",)))
-PAIR = (PUT, Check(("A", "2"), If(present=("PK",))))
+PUT = Put(ITEM, Condition(absent=("PK",)))
+PAIR = (PUT, Check(("A", "2"), Condition(present=("PK",))))
 DONE: tuple[int, dict[str, Any]] = (200, {})
 
 

@@ -208,7 +208,7 @@ def test_fault_88__session_that_somebody_wrote_by_hand_shows_as_a_login_page(for
     control.kill_sessions(world.arena)
     world.session_secret.write({"arenaSessionId": "pasted|by|hand"}, "by-hand")
     for _ in range(24):
-        world.parts = world.make_parts()  # Lambda starts environments anew
+        world.dependencies = world.make_dependencies()  # Lambda starts environments anew
         world.run_for(300)
     world.settle()
     assert_exported(world, items(3))

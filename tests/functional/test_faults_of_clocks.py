@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arena_exports.domain.lease import SlotState
+from arena_exports.domain.lease import LeaseState
 from arena_exports.domain.model import Entry, ExportGuid, Group, Kind, Lane, RequestId, SetHistory
-from arena_exports.ports import Check, HttpAnswer, HttpRequest, If
+from arena_exports.ports import Check, Condition, HttpAnswer, HttpRequest
 from infra.simulator import control, names
 from poll.handler import poll
 from tests.support.fakes import ShiftedClock
@@ -47,7 +47,7 @@ def test_look__by_a_function_whose_clock_is_off(seconds: float) -> None:
     world = World()
     control.add_faults(world.arena, LOST)
     world.send(item_guid(1))
-    world.parts = replace(world.parts, clock=ShiftedClock(world.clock, seconds))
+    world.dependencies = replace(world.dependencies, clock=ShiftedClock(world.clock, seconds))
     world.settle()
     assert dict(world.exported()) == {item_guid(1): 1}
     assert world.posts() == 1
@@ -62,9 +62,9 @@ def test_spent_budget__told_to_a_function_whose_clock_is_behind() -> None:
     world.ledger.budget.write(replace(budget, seen_at=budget.seen_at + 30))
     control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 5000})
     (state,) = world.executions.started.values()
-    assert poll(state, world.parts)["waitSeconds"] >= 900
+    assert poll(state, world.dependencies)["waitSeconds"] >= 900
     before = len(world.arena.request_log.records)
-    assert poll(state, world.parts)["waitSeconds"] >= 900
+    assert poll(state, world.dependencies)["waitSeconds"] >= 900
     assert len(world.arena.request_log.records) == before
 
 
@@ -95,7 +95,7 @@ def test_look__at_a_definition_that_arena_does_not_know() -> None:
     world.send(item_guid(1))
     world.run_for(1200)
     assert dict(world.exported()) == {item_guid(1): 1}
-    assert world.ledger.lease.read().state is SlotState.IDLE
+    assert world.ledger.lease.read().state is LeaseState.IDLE
     (rejection,) = world.events("rejected")
     assert rejection["data"]["error"]["code"] in ("3011", "3012")
 
@@ -133,8 +133,10 @@ def test_failed_definition_run__is_not_given_up_for_another_that_failed_earlier(
     export_guid = ExportGuid(names.DEFINITION_EXPORT_GUID)
     group = Group(Lane.SUSPECT, export_guid, Kind.DEFINITION)
     requests = world.ledger.requests
-    fence = Check(("SLOT", "-"), If(absent=("PK",)))
+    fence = Check(("SLOT", "-"), Condition(absent=("PK",)))
     for name, history in (("old", old), ("new", new)):
-        requests.put_set(group, name, [Entry(RequestId(name), None, (), 0)], history, fence)
-    (head,) = requests.heads()
+        requests.write_suspect_set(
+            group, name, [Entry(RequestId(name), None, (), 0)], history, fence
+        )
+    (head,) = requests.oldest_pages()
     assert requests.select(head, 10).history.first_failed_at == 200

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arena_exports.arena import protocol
-from arena_exports.domain.errors import ArenaAnswerError, NotNowError, RequestNotCompletedError
+from arena_exports.domain.errors import ArenaAnswerError, RequestNotCompletedError, RetryLaterError
 from arena_exports.domain.model import ExportGuid, Kind
 from arena_exports.domain.runs import parse_run
 from arena_exports.ports import HttpAnswer
-from arena_exports.wiring.session import make_login_desk
+from arena_exports.wiring.session import make_login_service
 from infra.simulator import control
 from tests.support.world import EXPORT, FOUR_BYTE_LETTERS, World, item_guid, random_text
 
@@ -117,8 +117,8 @@ def test_login__that_a_gateway_finds_too_large_refuses_no_password() -> None:
     control.add_faults(
         world.arena, {"method": "POST", "path": "*/login", "status": 413, "body": "<h1>"}
     )
-    desk = make_login_desk(world.parts)
-    with pytest.raises(NotNowError, match="did not work out"):
+    desk = make_login_service(world.dependencies)
+    with pytest.raises(RetryLaterError, match="did not work out"):
         desk.renew("")
     world.clock.sleep(100)
     assert desk.renew("")

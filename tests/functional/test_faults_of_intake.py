@@ -12,7 +12,7 @@ from arena_exports.domain.errors import (
     LedgerUnavailableError,
 )
 from arena_exports.domain.messages import IntakeRules, parse_message
-from arena_exports.domain.times import zulu
+from arena_exports.domain.times import format_utc
 from infra.simulator import control, names
 from tests.events import event, event_bridge, sns, sqs_record
 from tests.support.fakes import failing
@@ -338,7 +338,7 @@ def test_fault_94__record_without_attributes(attributes: object) -> None:
         del record["attributes"]
         if attributes is not None:
             record["attributes"] = attributes
-    received_at = zulu(world.clock.now())
+    received_at = format_utc(world.clock.now())
     assert world.deliver(records[:2]) == []
     (event,) = world.events("rejected")
     assert event["time"] == received_at

@@ -15,13 +15,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from arena_exports.domain.deadline import Deadline
-from arena_exports.domain.errors import NotNowError
-from arena_exports.domain.lease import SlotState
+from arena_exports.domain.errors import RetryLaterError
+from arena_exports.domain.lease import LeaseState
 from arena_exports.ports import HttpAnswer, HttpRequest
-from arena_exports.services.monitoring import WatchState
+from arena_exports.services.monitoring import PollState
 from arena_exports.wiring.poll import make_poller
 from arena_exports.wiring.publish import make_publication
-from arena_exports.wiring.session import make_login_desk
+from arena_exports.wiring.session import make_login_service
 from arena_exports.wiring.submit import make_dispatch
 from infra.simulator import control
 from tests.support.properties import thorough
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 LOST = {"method": "POST", "path": "*/runs", "work": True, "drop": True}
 # Ten refusals of items, five halvings of the size, each of them once more after a 401.
-MOST_POSTS = 32
-MOST_GETS = 6  # three tries, each once more after a 401
-MOST_LISTS = 3 * MOST_GETS
+MAX_POSTS = 32
+MAX_GETS = 6  # three tries, each once more after a 401
+MAX_LISTS = 3 * MAX_GETS
 PATHS = re.compile(r"/login|/exports/[A-Z0-9]+/runs(/[A-Za-z0-9]{1,64})?(\?[A-Za-z]+=[\w%:.-]+)?")
 CODES = [400, 401, 404, 405, 409, 415, 503, 3000, 3011, 3012, 3024, 3140, 3142, 3144, 3145, 3146]
 CODES += [3148, 3149, 3294, 4001, 4013, 4014, 4079, 4081, 4082, 4083, 4084, 4085, 4087]
@@ -175,31 +175,33 @@ class OddArena:
 
 def dispatch(world: World) -> None:
     """Do what one invocation of submit does; what it raises is a mistake."""
-    make_dispatch(world.parts).run(Deadline(world.clock, 115), breathe=False)
+    make_dispatch(world.dependencies).run(Deadline(world.clock, 115), linger=False)
 
 
 def waiting() -> World:
     """Return a world with items pending and nothing under way."""
     world = World()
     world.prove()
-    world.parts = replace(world.parts, settings=replace(world.parts.settings, exports_paused=True))
+    world.dependencies = replace(
+        world.dependencies, settings=replace(world.dependencies.settings, exports_paused=True)
+    )
     world.send({"itemGuids": items(20)})
-    world.parts = world.make_parts()
+    world.dependencies = world.make_dependencies()
     return world
 
 
 def seconds_to_wait(world: World) -> Iterator[float]:
     """Yield for how long nothing is sent: until the slot, or the definition, may be tried again."""
     lease, now = world.ledger.lease.read(), world.clock.now()
-    if lease.state is SlotState.SUBMITTING:
+    if lease.state is LeaseState.SUBMITTING:
         yield lease.held_until - now
-    if lease.state is SlotState.IDLE:
+    if lease.state is LeaseState.IDLE:
         yield lease.not_before - now
-    for head in world.ledger.requests.heads():
+    for head in world.ledger.requests.oldest_pages():
         definition = world.ledger.definitions.read(head.group.export_guid)
         yield definition.not_before - now
     budget = world.ledger.budget.read()
-    yield budget.wait_seconds(now, world.parts.settings.request_budget_reserve)
+    yield budget.wait_seconds(now, world.dependencies.settings.request_budget_reserve)
 
 
 @thorough()
@@ -211,8 +213,8 @@ def test_post__whatever_is_answered(oddity: Oddity) -> None:
     world = waiting()
     arena = OddArena(world, "start an export run", oddity)
     dispatch(world)
-    assert arena.sent.count("start an export run") <= MOST_POSTS
-    running = world.ledger.lease.read().state is SlotState.RUNNING
+    assert arena.sent.count("start an export run") <= MAX_POSTS
+    running = world.ledger.lease.read().state is LeaseState.RUNNING
     idle = not world.table.items.get("PENDING")
     assert running or idle or max(seconds_to_wait(world)) >= 1
     before = len(arena.sent)
@@ -233,12 +235,12 @@ def test_poll__whatever_is_answered(oddity: Oddity) -> None:
     (state,) = world.executions.started.values()
     world.clock.sleep(100)
     arena = OddArena(world, "poll an export run", oddity)
-    looked = make_poller(world.parts).poll(WatchState.from_json(state))
-    assert 1 <= arena.sent.count("poll an export run") <= MOST_GETS
+    looked = make_poller(world.dependencies).poll(PollState.from_json(state))
+    assert 1 <= arena.sent.count("poll an export run") <= MAX_GETS
     assert looked.ended or looked.wait_seconds >= 1
     assert (looked.run_guid, looked.export_guid) == (state["runGuid"], EXPORT)
-    make_publication(world.parts).publish(looked.attempt_id)
-    assert (world.ledger.lease.read().state is SlotState.IDLE) == looked.ended
+    make_publication(world.dependencies).publish(looked.attempt_id)
+    assert (world.ledger.lease.read().state is LeaseState.IDLE) == looked.ended
 
 
 @thorough()
@@ -253,10 +255,10 @@ def test_look__whatever_is_answered(oddity: Oddity) -> None:
     world.clock.time = world.ledger.lease.read().held_until
     arena = OddArena(world, "look for an export run", oddity)
     dispatch(world)
-    assert 1 <= arena.sent.count("look for an export run") <= MOST_LISTS
+    assert 1 <= arena.sent.count("look for an export run") <= MAX_LISTS
     assert "start an export run" not in arena.sent
     lease = world.ledger.lease.read()
-    assert lease.state is SlotState.RUNNING or lease.held_until - world.clock.now() >= 1
+    assert lease.state is LeaseState.RUNNING or lease.held_until - world.clock.now() >= 1
     before = len(arena.sent)
     dispatch(world)
     assert len(arena.sent) == before
@@ -268,11 +270,11 @@ def test_login__whatever_is_answered(oddity: Oddity) -> None:
     """FAULT 24: one login, and then a session, or a wait in which no other is tried."""
     world = World()
     arena = OddArena(world, "log in", oddity)
-    desk = make_login_desk(world.parts)
+    desk = make_login_service(world.dependencies)
     version, wait = "", 0
     try:
         version = desk.renew("")
-    except NotNowError as exc:
+    except RetryLaterError as exc:
         wait = exc.retry_after_seconds
     assert arena.sent == ["log in"]
     assert wait >= 1 or world.session_secret.current == version
@@ -281,6 +283,6 @@ def test_login__whatever_is_answered(oddity: Oddity) -> None:
     assert all(re.fullmatch("[!-~]+", session_id) for session_id in kept)
     try:
         assert desk.renew("") == version
-    except NotNowError:
+    except RetryLaterError:
         assert not version
     assert arena.sent == ["log in"]

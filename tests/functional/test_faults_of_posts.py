@@ -9,8 +9,8 @@ import pytest
 from arena_exports.domain.errors import (
     ConditionFailedError,
 )
-from arena_exports.domain.lease import SlotState
-from arena_exports.ledger.lease import LeaseBook
+from arena_exports.domain.lease import LeaseState
+from arena_exports.ledger.lease import LeaseStore
 from infra.simulator import control
 from tests.support.world import World, assert_exported, item_guid, items
 
@@ -59,7 +59,7 @@ def test_fault_13__export_of_somebody_else_is_waited_for() -> None:
     world = World()
     control.start_foreign_run(world.arena, {"seconds": 900})
     assert world.deliver(world.record(*items(5))) == []
-    (head,) = world.ledger.requests.heads()
+    (head,) = world.ledger.requests.oldest_pages()
     assert (head.position, head.size) == (0, 5)
     world.settle()
     assert_exported(world, items(5))
@@ -108,10 +108,10 @@ def test_fault_16__crash_between_the_answer_and_the_ledger() -> None:
     """The run that was not written down is found when the lease has run out; no second POST."""
     world = World()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LeaseBook, "started", dies)
+        patch.setattr(LeaseStore, "started", dies)
         world.send(*items(5))
     lease = world.ledger.lease.read()
-    assert lease.state is SlotState.SUBMITTING
+    assert lease.state is LeaseState.SUBMITTING
     world.run_for(lease.held_until - world.clock.now() - 1)
     assert world.posts() == 1
     world.settle(errors=1)

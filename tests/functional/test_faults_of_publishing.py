@@ -10,9 +10,9 @@ from arena_exports.domain.attempts import AttemptState
 from arena_exports.domain.errors import (
     DeliveryError,
 )
-from arena_exports.domain.lease import SlotState
-from arena_exports.ledger.lease import LeaseBook
-from arena_exports.ledger.requests import RequestBook
+from arena_exports.domain.lease import LeaseState
+from arena_exports.ledger.lease import LeaseStore
+from arena_exports.ledger.requests import RequestStore
 from arena_exports.wiring.publish import make_publication
 from infra.simulator import control
 from poll.handler import poll
@@ -58,7 +58,7 @@ def test_fault_38__topic_that_refuses_one_of_several_is_asked_again() -> None:
     world.topic.intercept("publish", refuse_the_second)
     world.send({"itemGuids": items(20_000)})
     world.run_for(30)
-    assert world.ledger.lease.read().state is SlotState.RUNNING
+    assert world.ledger.lease.read().state is LeaseState.RUNNING
     world.settle(errors=2)
     parts = {event["id"]: event["data"] for event in world.events("completed")}
     assert len(parts) == 2
@@ -71,7 +71,7 @@ def test_fault_39__publish_again_has_the_same_ids(monkeypatch: pytest.MonkeyPatc
     world = World()
     world.send(*items(3))
     with monkeypatch.context() as patch:
-        patch.setattr(LeaseBook, "settled", dies)
+        patch.setattr(LeaseStore, "settled", dies)
         world.run_for(200)
     assert len(world.errors) > 1
     world.errors.clear()
@@ -88,7 +88,7 @@ def test_fault_40__two_executions_of_one_run_publish_it_once() -> None:
     ((name, state),) = world.executions.started.items()
     world.settle()
     before = copy.deepcopy(world.table.items)
-    assert publish(state, world.parts) == {}
+    assert publish(state, world.dependencies) == {}
     assert world.table.items == before
     assert len(world.events("completed")) == 1
     world.executions.start(name, state)
@@ -101,9 +101,9 @@ def test_fault_40__poll_that_is_retried_changes_nothing() -> None:
     world.send(*items(3))
     ((name, state),) = world.executions.started.items()
     world.clock.sleep(100)
-    assert poll(state, world.parts)["ended"]
+    assert poll(state, world.dependencies)["ended"]
     before = copy.deepcopy(world.table.items)
-    assert poll(state, world.parts)["ended"]
+    assert poll(state, world.dependencies)["ended"]
     assert world.table.items == before
     world.executions.start(name, state)
     world.settle()
@@ -118,16 +118,16 @@ def test_fault_47__copy_that_publishes_late_says_nothing_new(
     world.send({"itemGuids": items(10)})
     (state,) = world.executions.started.values()
     world.clock.sleep(100)
-    assert poll(state, world.parts)["ended"]
-    overtaken = RequestBook.open_counts
+    assert poll(state, world.dependencies)["ended"]
+    overtaken = RequestStore.open_counts
 
-    def hang(book: RequestBook, *args: Any) -> Any:
-        monkeypatch.setattr(RequestBook, "open_counts", overtaken)
+    def hang(book: RequestStore, *args: Any) -> Any:
+        monkeypatch.setattr(RequestStore, "open_counts", overtaken)
         world.settle()
         return book.open_counts(*args)
 
-    monkeypatch.setattr(RequestBook, "open_counts", hang)
-    publish(state, world.parts)
+    monkeypatch.setattr(RequestStore, "open_counts", hang)
+    publish(state, world.dependencies)
     events = {event["id"]: event for event in world.events("completed")}
     assert len(events) == len(world.events("completed")) == 3
     assert [e["data"]["requests"][0]["openCount"] for e in events.values()] == [6, 2, 0]
@@ -162,7 +162,7 @@ def test_fault_47__publish_that_was_thought_dead_harms_nobody() -> None:
     old = world.ledger.lease.attempt(state["attemptId"])
     running_before = copy.deepcopy(world.table.items["SLOT"])
     pending_before = copy.deepcopy(world.table.items["PENDING"])
-    make_publication(world.parts).conclude(replace(old, state=AttemptState.ENDED))
+    make_publication(world.dependencies).conclude(replace(old, state=AttemptState.ENDED))
     assert world.table.items["SLOT"] == running_before
     assert world.table.items["PENDING"] == pending_before
     world.settle()

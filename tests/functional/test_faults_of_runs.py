@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from arena_exports.domain.lease import SlotState
+from arena_exports.domain.lease import LeaseState
 from infra.simulator import control, names
 from tests.support.world import World, assert_exported, item_guid, items
 
@@ -136,8 +136,8 @@ def test_fault_36__overdue_run_is_watched_to_its_end() -> None:
     world.send(item_guid(1))
     world.run_for(29_000)
     assert world.telemetry.metrics["RunOverdue"] > 0
-    assert world.ledger.lease.read().state is SlotState.RUNNING
-    assert len(world.ledger.requests.heads()) == 1
+    assert world.ledger.lease.read().state is LeaseState.RUNNING
+    assert len(world.ledger.requests.oldest_pages()) == 1
     world.settle()
     assert_exported(world, [item_guid(1)])
     polls = [r.at for r in world.arena.request_log.records if r.purpose == "poll"]

@@ -24,7 +24,7 @@ def test_fault_44__no_secret_at_debug(monkeypatch: pytest.MonkeyPatch) -> None:
     printed = StringIO()
     monkeypatch.setattr(logger.registered_handler, "stream", printed)
     world = World()
-    world.parts = replace(world.parts, telemetry=PowertoolsTelemetry())
+    world.dependencies = replace(world.dependencies, telemetry=PowertoolsTelemetry())
     level = logger.log_level
     logger.setLevel(logging.DEBUG)
     try:

@@ -7,11 +7,11 @@ from typing import NoReturn
 
 import pytest
 
-from arena_exports.arena.sessions import Sessions
+from arena_exports.arena.sessions import SessionCache
 from arena_exports.domain.errors import (
-    NotNowError,
+    RetryLaterError,
 )
-from arena_exports.wiring.session import make_login_desk
+from arena_exports.wiring.session import make_login_service
 from infra.simulator import control, names
 from poll.handler import poll
 from tests.support.world import World, assert_exported, items
@@ -21,7 +21,7 @@ GET = {"method": "GET", "path": "*/runs/*"}
 
 def down(*_args: object) -> NoReturn:
     """Answer as a Secrets Manager that is down."""
-    raise NotNowError("secret could not be read", 30)
+    raise RetryLaterError("secret could not be read", 30)
 
 
 @pytest.mark.parametrize("how", ["killed", "idle"])
@@ -44,9 +44,10 @@ def test_fault_21__session_that_dies_is_renewed_once(how: str) -> None:
 def test_fault_22__twenty_functions_that_notice_at_once_make_one_login() -> None:
     """Of twenty that meet the dead session none logs in twice: all go on in the same new one."""
     world = World()
-    first = make_login_desk(world.parts).renew("")
+    first = make_login_service(world.dependencies).renew("")
     functions = [
-        Sessions(secret=world.session_secret, authority=world, clock=world.clock) for _ in range(20)
+        SessionCache(secret=world.session_secret, authority=world, clock=world.clock)
+        for _ in range(20)
     ]
     dead = [function.current() for function in functions]
     assert {session.version for session in dead} == {first}
@@ -106,7 +107,7 @@ def test_fault_26__login_under_way_lets_the_run_go_on() -> None:
     control.kill_sessions(world.arena)
     record, now = world.ledger.session, int(world.clock.now())
     record.write(replace(record.read(), version="", login="token", login_expires_at=now + 75))
-    waiting = poll(state, world.parts)
+    waiting = poll(state, world.dependencies)
     assert (waiting["ended"], waiting["waitSeconds"], waiting["polls"]) == (False, 5, 0)
     assert world.telemetry.metrics["Logins"] == 1
     finished = world.arena.log_in({"email": names.MACHINE_EMAIL, "password": names.PASSWORD})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import string
 from random import Random
 
-from arena_exports.ledger.requests import MOST_SLICES
-from arena_exports.services.submission import MOST_ITEMS_REJECTED
+from arena_exports.ledger.requests import MAX_SLICES
+from arena_exports.services.submission import MAX_ITEMS_REJECTED
 from infra.simulator import control, names
 from tests.support.world import FOUR_BYTE_LETTERS, World, items, random_text
 
@@ -33,7 +33,7 @@ def test_schedule__of_a_definition_that_was_refused_for_weeks() -> None:
     """FAULT 11: what piled up, a page each, leaves in runs that the ledger can note and settle."""
     world = World(settings={"max_items_per_run": 20_000, "exports_paused": True})
     body = {"exportGuid": names.DEFINITION_EXPORT_GUID}
-    ids = [world.send(body)[0] for _ in range(MOST_SLICES + 10)]
+    ids = [world.send(body)[0] for _ in range(MAX_SLICES + 10)]
     world.redeploy(exports_paused=False)
     world.settle()
     runs = [event["data"]["requests"] for event in world.events("completed")]
@@ -53,4 +53,4 @@ def test_attempt__with_everything_refused_fits_its_item() -> None:
     world.settle()
     rejected = [guid for event in world.events("rejected") for guid in event["data"]["itemGuids"]]
     assert sorted(rejected) == sorted(guids)
-    assert world.posts() <= 20_000 / MOST_ITEMS_REJECTED + 4
+    assert world.posts() <= 20_000 / MAX_ITEMS_REJECTED + 4

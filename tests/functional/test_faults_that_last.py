@@ -16,7 +16,7 @@ from arena_exports.domain.model import (
     RequestId,
     SetHistory,
 )
-from arena_exports.ports import Check, If
+from arena_exports.ports import Check, Condition
 from infra.simulator import control, names
 from tests.support.world import EXPORT, World, item_guid, items
 
@@ -184,9 +184,9 @@ def test_fault_86__definition_run_is_never_blamed_for_posts_without_a_run() -> N
     world.prove(OTHER)
     group = Group(Lane.SUSPECT, ExportGuid(OTHER), Kind.DEFINITION)
     history = SetHistory(failures=5, first_failed_at=100)
-    fence = Check(("SLOT", "-"), If(absent=("PK",)))
+    fence = Check(("SLOT", "-"), Condition(absent=("PK",)))
     entries = [Entry(RequestId("r"), None, (), 0)]
-    world.ledger.requests.put_set(group, "old", entries, history, fence)
+    world.ledger.requests.write_suspect_set(group, "old", entries, history, fence)
     control.add_faults(world.arena, {**POST, "drop": True, "work": False, "times": 3})
     world.settle()
     assert world.events("rejected") == []

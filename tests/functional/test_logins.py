@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arena_exports.domain.errors import NotNowError
+from arena_exports.domain.errors import RetryLaterError
 from arena_exports.ledger import keys
 from arena_exports.services.login import LOGIN_SECONDS
-from arena_exports.wiring.session import make_login_desk
+from arena_exports.wiring.session import make_login_service
 from infra.simulator import control, names
 from tests.support.fakes import FakeSecret
 from tests.support.world import World, item_guid
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def test_login__first_one_writes_the_secret() -> None:
     """Without any session there is a login; the id stands in the secret, under that version."""
     world = World()
-    version = make_login_desk(world.parts).renew("")
+    version = make_login_service(world.dependencies).renew("")
     assert world.session_secret.current == version
     assert world.session_secret.versions[version]["arenaSessionId"]
 
@@ -31,7 +31,7 @@ def test_login__first_one_writes_the_secret() -> None:
 def test_fault_22__many_that_notice_make_one_login() -> None:
     """Twenty functions that name the same dead session cause one login and get the same session."""
     world = World()
-    desk = make_login_desk(world.parts)
+    desk = make_login_service(world.dependencies)
     dead = desk.renew("")
     assert len({desk.renew(dead) for _ in range(20)}) == 1
     assert world.logins() == 2
@@ -43,15 +43,15 @@ def test_fault_26__login_under_way_is_waited_for() -> None:
     record = world.ledger.session
     now = int(world.clock.now())
     record.write(replace(record.read(), login="token", login_expires_at=now + LOGIN_SECONDS))
-    with pytest.raises(NotNowError, match="under way"):
-        make_login_desk(world.parts).renew("")
+    with pytest.raises(RetryLaterError, match="under way"):
+        make_login_service(world.dependencies).renew("")
     assert world.logins() == 0
 
 
 def test_login__when_the_session_in_force_is_gone_from_its_secret() -> None:
     """A secret that was made anew, or a ledger that was restored, ends in one login."""
     world = World()
-    desk = make_login_desk(world.parts)
+    desk = make_login_service(world.dependencies)
     gone = desk.renew("")
     world.session_secret.versions.clear()
     world.session_secret.current = None
@@ -67,7 +67,7 @@ def test_login__when_the_session_in_force_is_gone_from_its_secret() -> None:
 def test_login__in_force_is_told_to_whoever_comes_late() -> None:
     """The version that the record names is read by its name; another one does not stand for it."""
     world = World()
-    desk = make_login_desk(world.parts)
+    desk = make_login_service(world.dependencies)
     first = desk.renew("")
     second = desk.renew(first)
     world.clock.sleep(LOGIN_SECONDS + 1)
@@ -98,11 +98,11 @@ def test_fault_25__session_that_dies_around_the_write(*, writes: bool, expected:
     dying = DyingSecret()
     dying.writes = writes
     with pytest.raises(RuntimeError):
-        make_login_desk(replace(world.parts, session_secret=dying)).renew("")
+        make_login_service(replace(world.dependencies, session_secret=dying)).renew("")
     world.session_secret.versions |= dying.versions
     world.session_secret.current = dying.current
-    desk = make_login_desk(world.parts)
-    with pytest.raises(NotNowError):
+    desk = make_login_service(world.dependencies)
+    with pytest.raises(RetryLaterError):
         desk.renew("")
     world.clock.sleep(LOGIN_SECONDS + 1)
     version = desk.renew("")
@@ -114,11 +114,11 @@ def test_fault_25__session_that_dies_around_the_write(*, writes: bool, expected:
 def test_login__cool_down_after_the_third_within_an_hour() -> None:
     """Three logins within an hour, then one in a quarter of an hour."""
     world = World()
-    desk = make_login_desk(world.parts)
+    desk = make_login_service(world.dependencies)
     version = ""
     for _ in range(3):
         version = desk.renew(version)
-    with pytest.raises(NotNowError, match="cooling down"):
+    with pytest.raises(RetryLaterError, match="cooling down"):
         desk.renew(version)
     world.clock.sleep(901)
     assert desk.renew(version) != version
@@ -130,9 +130,9 @@ def test_fault_24__refused_credentials_are_tried_once(code: int) -> None:
     """Each refusal closes the door until the secret has a new version."""
     world = World()
     control.set_account(world.arena, {"refusal": code})
-    desk = make_login_desk(world.parts)
+    desk = make_login_service(world.dependencies)
     for _ in range(5):
-        with pytest.raises(NotNowError, match="refused"):
+        with pytest.raises(RetryLaterError, match="refused"):
             desk.renew("")
         world.clock.sleep(3600)
     assert world.logins() == 1
@@ -144,11 +144,11 @@ def test_fault_24__refused_credentials_are_tried_once(code: int) -> None:
 def test_fault_24__new_password_is_tried_at_once() -> None:
     """A refused login is no duel: credentials that are mended need not wait for it to cool down."""
     world = World()
-    desk = make_login_desk(world.parts)
+    desk = make_login_service(world.dependencies)
     version = desk.renew(desk.renew(""))
     control.set_account(world.arena, {"refusal": 4001})
     for _ in range(2):
-        with pytest.raises(NotNowError, match="refused") as caught:
+        with pytest.raises(RetryLaterError, match="refused") as caught:
             desk.renew(version)
         assert caught.value.retry_after_seconds == 60
     assert world.telemetry.metrics["SessionDuel"] == 0
@@ -165,10 +165,10 @@ def test_fault_24__new_password_is_tried_at_once() -> None:
 def test_fault_24__guessed_passwords_do_not_lock_the_account() -> None:
     """One new version after the other, all of them wrong: from the fourth on they cool down."""
     world = World()
-    desk = make_login_desk(world.parts)
+    desk = make_login_service(world.dependencies)
     for guess in range(20):
         world.set_password(f"guess {guess}")
-        with pytest.raises(NotNowError):
+        with pytest.raises(RetryLaterError):
             desk.renew("")
         world.clock.sleep(61)
     assert world.answers(4083) == 0
@@ -179,11 +179,11 @@ def test_fault_24__locked_account_is_waited_out() -> None:
     """4083 waits more than Arena's five minutes, and does not refuse the password."""
     world = World()
     control.set_account(world.arena, {"lockedSeconds": 300})
-    desk = make_login_desk(world.parts)
-    with pytest.raises(NotNowError) as caught:
+    desk = make_login_service(world.dependencies)
+    with pytest.raises(RetryLaterError) as caught:
         desk.renew("")
     assert caught.value.retry_after_seconds >= 300
-    with pytest.raises(NotNowError):
+    with pytest.raises(RetryLaterError):
         desk.renew("")
     assert world.logins() == 1
     world.clock.sleep(caught.value.retry_after_seconds + 1)
@@ -194,8 +194,8 @@ def test_login__that_brings_no_answer_is_tried_again_later() -> None:
     """A login whose answer never came is no refusal."""
     world = World()
     control.add_faults(world.arena, {"method": "POST", "path": "*/login", "drop": True})
-    desk = make_login_desk(world.parts)
-    with pytest.raises(NotNowError) as caught:
+    desk = make_login_service(world.dependencies)
+    with pytest.raises(RetryLaterError) as caught:
         desk.renew("")
     world.clock.sleep(caught.value.retry_after_seconds + 1)
     assert desk.renew("")
@@ -205,16 +205,16 @@ def test_login__that_fails_does_not_bring_an_older_session_back() -> None:
     """After a failed login nothing is in force: the one before it is dead, whoever asks."""
     world = World()
     dying = DyingSecret(dict(world.session_secret.versions), world.session_secret.current)
-    first = make_login_desk(world.parts).renew("")
+    first = make_login_service(world.dependencies).renew("")
     dying.writes = True
     with pytest.raises(RuntimeError):
-        make_login_desk(replace(world.parts, session_secret=dying)).renew(first)
+        make_login_service(replace(world.dependencies, session_secret=dying)).renew(first)
     world.session_secret.versions |= dying.versions
     world.session_secret.current = second = str(dying.current)
     world.clock.sleep(LOGIN_SECONDS + 1)
-    desk = make_login_desk(world.parts)
+    desk = make_login_service(world.dependencies)
     control.add_faults(world.arena, {"method": "POST", "path": "*/login", "drop": True})
-    with pytest.raises(NotNowError):
+    with pytest.raises(RetryLaterError):
         desk.renew(second)
     world.clock.sleep(3600)
     assert desk.renew(second) not in (first, second)
@@ -226,9 +226,9 @@ def test_login__credentials_without_a_key_are_not_tried(missing: list[str]) -> N
     world = World()
     value = {"email": "a@example.com", "password": "p", "workspaceId": 1}
     world.credentials.write({k: v for k, v in value.items() if k not in missing}, "incomplete")
-    desk = make_login_desk(world.parts)
+    desk = make_login_service(world.dependencies)
     for _ in range(2):
-        with pytest.raises(NotNowError, match="login refused") as caught:
+        with pytest.raises(RetryLaterError, match="login refused") as caught:
             desk.renew("")
         assert caught.value.retry_after_seconds == 60
     assert world.logins() == 0
@@ -246,9 +246,9 @@ def test_login__without_a_credentials_secret() -> None:
     """A secret that was never filled is refused like a wrong one, until it has a version."""
     world = World()
     world.credentials.versions.clear()
-    desk = make_login_desk(world.parts)
+    desk = make_login_service(world.dependencies)
     for _ in range(2):
-        with pytest.raises(NotNowError, match="login refused"):
+        with pytest.raises(RetryLaterError, match="login refused"):
             desk.renew("")
     assert world.ledger.session.read().refused_version == "none"
     world.set_password(names.PASSWORD)
@@ -259,8 +259,8 @@ def test_fault_28__login_into_another_workspace_is_refused() -> None:
     """Nothing is submitted there; the message names both."""
     world = World()
     control.set_account(world.arena, {"answeredWorkspaceId": 666})
-    desk = make_login_desk(world.parts)
-    with pytest.raises(NotNowError, match="login refused"):
+    desk = make_login_service(world.dependencies)
+    with pytest.raises(RetryLaterError, match="login refused"):
         desk.renew("")
     assert not world.session_secret.versions
     (fields,) = [fields for message, fields in world.telemetry.lines if message == "login refused"]
@@ -272,7 +272,7 @@ def test_fault_28__login_into_another_workspace_is_refused() -> None:
 def test_login__keeps_what_it_needs_and_no_more() -> None:
     """The secret has the session and its workspace; the ledger has neither."""
     world = World()
-    version = make_login_desk(world.parts).renew("")
+    version = make_login_service(world.dependencies).renew("")
     value = world.session_secret.versions[version]
     assert sorted(value) == ["arenaSessionId", "workspaceId"]
     state = world.ledger.session.read()
@@ -287,17 +287,17 @@ def test_login__keeps_what_it_needs_and_no_more() -> None:
 def test_login__says_when_to_come_again() -> None:
     """Five seconds for a login under way, the rest of a cool-down, a minute after no answer."""
     world = World()
-    desk = make_login_desk(world.parts)
+    desk = make_login_service(world.dependencies)
     version = ""
     for _ in range(3):
         version = desk.renew(version)
     world.clock.sleep(100)
-    with pytest.raises(NotNowError, match="logins are cooling down") as caught:
+    with pytest.raises(RetryLaterError, match="logins are cooling down") as caught:
         desk.renew(version)
     assert caught.value.retry_after_seconds == 801
     world.clock.sleep(800)
     control.add_faults(world.arena, {"method": "POST", "path": "*/login", "drop": True})
-    with pytest.raises(NotNowError, match="login did not work out") as caught:
+    with pytest.raises(RetryLaterError, match="login did not work out") as caught:
         desk.renew(version)
     assert caught.value.retry_after_seconds == 60
     assert world.ledger.session.read().not_before == int(world.clock.now()) + 900
@@ -306,7 +306,7 @@ def test_login__says_when_to_come_again() -> None:
 def test_login__of_an_hour_ago_does_not_count() -> None:
     """Three within one hour cool down; a third after an hour does not."""
     world = World()
-    desk = make_login_desk(world.parts)
+    desk = make_login_service(world.dependencies)
     version = desk.renew("")
     world.clock.sleep(1800)
     version = desk.renew(version)
@@ -319,12 +319,12 @@ def test_login__of_an_hour_ago_does_not_count() -> None:
 def test_login__that_lost_the_race_waits() -> None:
     """Of two that begin at once one logs in: the record's revision decides."""
     world = World()
-    desk = make_login_desk(world.parts)
+    desk = make_login_service(world.dependencies)
     record = world.ledger.session
     stale = world.table.get(keys.SESSION)
     record.write(record.read())
     world.table.intercept("get", lambda get, key: stale if key == keys.SESSION else get(key))
-    with pytest.raises(NotNowError, match="a login is under way") as caught:
+    with pytest.raises(RetryLaterError, match="a login is under way") as caught:
         desk.renew("")
     assert caught.value.retry_after_seconds == 5
     assert world.logins() == 0
@@ -336,9 +336,9 @@ def test_login__under_way_until_its_time_is_over() -> None:
     record = world.ledger.session
     now = int(world.clock.now())
     record.write(replace(record.read(), login="token", login_expires_at=now + 10))
-    desk = make_login_desk(world.parts)
+    desk = make_login_service(world.dependencies)
     world.clock.sleep(9)
-    with pytest.raises(NotNowError, match="a login is under way") as caught:
+    with pytest.raises(RetryLaterError, match="a login is under way") as caught:
         desk.renew("")
     assert caught.value.retry_after_seconds == 5
     world.clock.sleep(1)

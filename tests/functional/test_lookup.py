@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import Stubber
 from click.testing import CliRunner
 
-from arena_exports.domain.attempts import Outcome, Result
+from arena_exports.domain.attempts import AttemptOutcome, RunResult
 from arena_exports.domain.lease import Lease
 from infra.lookup import __main__ as lookup
 from infra.simulator import control, names
@@ -240,7 +240,7 @@ def test_lookup__while_an_outcome_waits_to_be_published(world: World) -> None:
     lease = world.ledger.lease.read()
     assert lease.attempt_id
     attempt = world.ledger.lease.attempt(lease.attempt_id)
-    world.ledger.lease.ended(attempt, Result(Outcome.COMPLETE, "COMPLETE"))
+    world.ledger.lease.ended(attempt, RunResult(AttemptOutcome.COMPLETE, "COMPLETE"))
     assert "has ended and is being published." in told(request_id)
     assert "ended" in told(request_id)
     del world.table.items["SLOT"]

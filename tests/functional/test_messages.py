@@ -395,7 +395,7 @@ def test_message__property_of_intake(body: str) -> None:
     """FAULT 46: whatever a message holds it is acknowledged, and recorded or rejected, once."""
     world = World()
     records = world.record(body)
-    intake, deadline = make_intake(world.parts), Deadline(world.clock, 60)
+    intake, deadline = make_intake(world.dependencies), Deadline(world.clock, 60)
     assert intake.record(records, deadline) == []
     assert intake.record(records, deadline) == []
     pending = len(world.table.items.get("PENDING", {}))

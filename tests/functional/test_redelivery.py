@@ -11,7 +11,7 @@ import pytest
 
 from arena_exports.adapters.messaging import CALLS_AT_ONCE, in_parallel
 from arena_exports.domain.errors import DeliveryError, LedgerUnavailableError
-from arena_exports.services.intake import LONGEST_REDELIVERY_SECONDS, redelivery_seconds
+from arena_exports.services.intake import MAX_REDELIVERY_SECONDS, redelivery_seconds
 from tests.events import event
 from tests.support.translated import resources
 from tests.support.world import SUBMIT_SECONDS, World, item_guid, items
@@ -52,7 +52,7 @@ def test_wait__doubles_up_to_the_visibility_timeout() -> None:
     waits = [redelivery_seconds(receives, 1) for receives in range(1, 9)]
     assert waits == [60, 120, 240, 480, 960, 1020, 1020, 1020]
     assert redelivery_seconds(10**12, 1) == QUEUE["VisibilityTimeout"]
-    assert QUEUE["VisibilityTimeout"] == LONGEST_REDELIVERY_SECONDS
+    assert QUEUE["VisibilityTimeout"] == MAX_REDELIVERY_SECONDS
 
 
 def test_wait__is_spread() -> None:

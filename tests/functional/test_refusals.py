@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from arena_exports.domain.lease import SlotState
+from arena_exports.domain.lease import LeaseState
 from arena_exports.domain.model import ExportGuid, Lane
-from arena_exports.ledger.requests import RequestBook
+from arena_exports.ledger.requests import RequestStore
 from arena_exports.services import submission
 from infra.simulator import control, names
 from submit.handler import submit
@@ -63,7 +63,7 @@ def test_submission__all_items_refused_frees_the_slot_at_once() -> None:
     control.set_settings(world.arena, {"badGuidsNamed": "all"})
     control.set_guids(world.arena, {"bad": items(2)})
     world.send({"itemGuids": items(2)}, {"exportGuid": names.DEFINITION_EXPORT_GUID})
-    assert world.ledger.lease.read().state is SlotState.RUNNING
+    assert world.ledger.lease.read().state is LeaseState.RUNNING
     attempt = attempt_in_slot(world)
     assert attempt.group.export_guid == names.DEFINITION_EXPORT_GUID
     world.settle()
@@ -115,11 +115,11 @@ def test_submission__refused_definition_lets_others_go_at_once() -> None:
     control.add_faults(world.arena, refusal(400, 3145, "the definition is not shared"))
     world.send(item_guid(1))
     assert world.telemetry.metrics["DefinitionRefused"] == 1
-    assert world.ledger.lease.read().state is SlotState.IDLE
+    assert world.ledger.lease.read().state is LeaseState.IDLE
     known = world.ledger.definitions.read(ExportGuid(EXPORT))
     assert (known.refusals, known.not_before) == (1, int(world.clock.now()) + 60)
     world.send({"exportGuid": names.DEFINITION_EXPORT_GUID})
-    assert world.ledger.lease.read().state is SlotState.RUNNING
+    assert world.ledger.lease.read().state is LeaseState.RUNNING
     world.settle()
     known = world.ledger.definitions.read(ExportGuid(EXPORT))
     assert (known.refusals, known.not_before) == (0, 0)
@@ -132,7 +132,7 @@ def test_submission__refused_definition_leaves_the_slot_free() -> None:
     control.add_faults(world.arena, {**POST, "status": 403, "code": 403})
     world.send(item_guid(1))
     lease = world.ledger.lease.read()
-    assert (lease.state, lease.not_before, lease.busy) == (SlotState.IDLE, 0, 0)
+    assert (lease.state, lease.not_before, lease.busy) == (LeaseState.IDLE, 0, 0)
     assert world.ledger.definitions.read(ExportGuid(EXPORT)).not_before > world.clock.now()
 
 
@@ -153,11 +153,11 @@ def test_submission__too_late_for_another_post_sets_the_rest_aside() -> None:
     control.set_settings(world.arena, {"badGuidsNamed": "all"})
     control.set_guids(world.arena, {"bad": [item_guid(1)]})
     control.add_faults(world.arena, {**POST, "work": True, "delayAfterSeconds": 25})
-    submit({"Records": world.record({"itemGuids": items(4)})}, 70.0, world.parts)
+    submit({"Records": world.record({"itemGuids": items(4)})}, 70.0, world.dependencies)
     assert world.posts() == 1
     lease = world.ledger.lease.read()
-    assert (lease.state, lease.attempt_id) == (SlotState.IDLE, None)
-    (head,) = world.ledger.requests.heads()
+    assert (lease.state, lease.attempt_id) == (LeaseState.IDLE, None)
+    (head,) = world.ledger.requests.oldest_pages()
     assert (head.group.lane, head.size) == (Lane.SUSPECT, 3)
     world.settle()
     assert sorted(world.exported()) == [item_guid(n) for n in (0, 2, 3)]
@@ -171,13 +171,13 @@ def test_submission__that_dies_while_it_moves_items_moves_them_once(
     monkeypatch: pytest.MonkeyPatch, refusals: int, seconds: float
 ) -> None:
     """FAULT 50: sets written, what they were taken from not yet settled: nothing goes twice."""
-    monkeypatch.setattr(submission, "MOST_REFUSALS_OF_ITEMS", refusals)
+    monkeypatch.setattr(submission, "MAX_REFUSALS_OF_ITEMS", refusals)
     world = World()
     control.set_guids(world.arena, {"bad": [item_guid(1)]})
     control.add_faults(world.arena, {**POST, "work": True, "delayAfterSeconds": 25})
     with monkeypatch.context() as patch:
-        patch.setattr(RequestBook, "settle_slice", dies)
-        submit({"Records": world.record({"itemGuids": items(6)})}, seconds, world.parts)
-    assert len(world.ledger.requests.heads()) == 2
+        patch.setattr(RequestStore, "settle_slice", dies)
+        submit({"Records": world.record({"itemGuids": items(6)})}, seconds, world.dependencies)
+    assert len(world.ledger.requests.oldest_pages()) == 2
     world.settle(errors=1)
     assert dict(world.exported()) == {item_guid(n): 1 for n in (0, 2, 3, 4, 5)}

@@ -11,9 +11,9 @@ from botocore.session import get_session
 from botocore.stub import Stubber
 
 from arena_exports.adapters.secrets import ManagedSecret
-from arena_exports.domain.errors import NotNowError, SecretRefusedError
+from arena_exports.domain.errors import RetryLaterError, SecretRefusedError
 from arena_exports.wiring import session as wiring
-from arena_exports.wiring.session import make_login_desk
+from arena_exports.wiring.session import make_login_service
 from infra.simulator import control, names
 from tests.bench.startup import ENVIRONMENT
 from tests.support.world import World, items
@@ -64,9 +64,9 @@ def secret_of(stub: Stubber, **options: Any) -> ManagedSecret:
 def log_in(stub: Stubber) -> tuple[World, str]:
     """Try to log in; return the world, and everything that was logged."""
     world = World()
-    world.parts = replace(world.parts, credentials=secret_of(stub, must_exist=True))
-    with pytest.raises(NotNowError):
-        make_login_desk(world.parts).renew("")
+    world.dependencies = replace(world.dependencies, credentials=secret_of(stub, must_exist=True))
+    with pytest.raises(RetryLaterError):
+        make_login_service(world.dependencies).renew("")
     assert world.logins() == 0
     return world, str(world.telemetry.lines)
 
@@ -79,8 +79,8 @@ def test_fault_27__a_secret_that_stays_unreadable_is_refused_with_its_cause(
     for _ in range(2):
         stub.add_client_error("get_secret_value", code, message, http_status_code=400)
     world, _ = log_in(stub)
-    with pytest.raises(NotNowError, match="login refused"):
-        make_login_desk(world.parts).renew("")
+    with pytest.raises(RetryLaterError, match="login refused"):
+        make_login_service(world.dependencies).renew("")
     assert world.telemetry.metrics["LoginRefused"] == 2
     for said, fields in world.telemetry.lines:
         assert said == "login refused"
@@ -97,7 +97,7 @@ def test_login__credentials_that_can_be_read_again_are_tried(stub: Stubber) -> N
     stub.add_response(
         "get_secret_value", {"VersionId": "v" * 32, "SecretString": json.dumps(value)}
     )
-    assert make_login_desk(world.parts).renew("")
+    assert make_login_service(world.dependencies).renew("")
     assert world.ledger.session.read().refused_version == ""
 
 
@@ -110,9 +110,9 @@ def test_fault_27__secrets_manager_that_is_down_is_a_wait(
     world, _ = log_in(stub)
     assert world.telemetry.metrics["LoginRefused"] == 0
     stub.add_client_error("get_secret_value", code, http_status_code=status)
-    with pytest.raises(NotNowError, match=code) as caught:
+    with pytest.raises(RetryLaterError, match=code) as caught:
         secret_of(stub).read()
-    assert type(caught.value) is NotNowError
+    assert type(caught.value) is RetryLaterError
 
 
 def test_session_secret__that_cannot_be_written_raises_the_alarm(stub: Stubber) -> None:
@@ -123,7 +123,7 @@ def test_session_secret__that_cannot_be_written_raises_the_alarm(stub: Stubber) 
     )
     world.session_secret.intercept("write", lambda _real, *args: secret_of(stub).write(*args))
     with pytest.raises(SecretRefusedError):
-        make_login_desk(world.parts).renew("")
+        make_login_service(world.dependencies).renew("")
     assert world.telemetry.metrics["LoginRefused"] == 1
     (fields,) = [fields for said, fields in world.telemetry.lines if "session secret" in said]
     assert "EncryptionFailure" in str(fields["errorMessage"])
@@ -256,6 +256,6 @@ def test_wiring__reads_the_credentials_in_their_own_region(
     arn = f"arn:aws:secretsmanager:{region}:000000000000:secret:credentials-AbCdEf"
     for name, value in (ENVIRONMENT | {"ARENA_CREDENTIALS_SECRET_ARN": arn}).items():
         monkeypatch.setenv(name, value)
-    parts: Any = wiring.real_parts.__wrapped__()
+    parts: Any = wiring.deployed_dependencies.__wrapped__()
     assert parts.credentials._client.meta.region_name == region
     assert parts.session_secret._client.meta.region_name == "us-east-1"

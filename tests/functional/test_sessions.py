@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arena_exports.arena.sessions import Sessions
-from arena_exports.domain.errors import NotNowError
-from arena_exports.wiring.session import make_login_desk
+from arena_exports.arena.sessions import SessionCache
+from arena_exports.domain.errors import RetryLaterError
+from arena_exports.wiring.session import make_login_service
 from tests.support.fakes import FakeSecret
 from tests.support.world import World
 
@@ -22,7 +22,7 @@ class DownSecret(FakeSecret):
     def read(self, version: str | None = None) -> Secret | None:
         """Read, or say that Secrets Manager does not answer."""
         if self.reads:
-            raise NotNowError("down", 30)
+            raise RetryLaterError("down", 30)
         return super().read(version)
 
 
@@ -30,7 +30,7 @@ def test_fault_27__kept_session_serves_while_secrets_manager_is_down() -> None:
     """What was read before is used, however old, while nothing newer can be read."""
     world = World()
     secret = DownSecret({"v1": {"arenaSessionId": "one"}}, "v1")
-    sessions = Sessions(secret=secret, authority=world, clock=world.clock)
+    sessions = SessionCache(secret=secret, authority=world, clock=world.clock)
     assert sessions.current().session_id == "one"
     world.clock.sleep(100_000)
     assert sessions.current().session_id == "one"
@@ -40,7 +40,7 @@ def test_sessions__are_read_again_after_a_quarter_of_an_hour() -> None:
     """Kept for 900 seconds; never before the first read, whatever the clock says."""
     world = World()
     secret = FakeSecret({"v1": {"arenaSessionId": "one"}}, "v1")
-    sessions = Sessions(secret=secret, authority=world, clock=world.clock)
+    sessions = SessionCache(secret=secret, authority=world, clock=world.clock)
     assert sessions.current().session_id == "one"
     secret.write({"arenaSessionId": "two"}, "v2")
     world.clock.sleep(899)
@@ -55,7 +55,7 @@ def test_sessions__secret_without_a_session_is_renewed(value: dict[str, object])
     """A new stack's secret, or one that somebody has overwritten."""
     world = World()
     world.session_secret.write(value, "v1")
-    sessions = Sessions(secret=world.session_secret, authority=world, clock=world.clock)
+    sessions = SessionCache(secret=world.session_secret, authority=world, clock=world.clock)
     assert sessions.current().session_id
     assert world.logins() == 1
 
@@ -70,10 +70,10 @@ def test_sessions__renewed_by_somebody_else_are_taken_over() -> None:
             asked.append(dead)
             return world.renew(dead)
 
-    first = make_login_desk(world.parts).renew("")
-    sessions = Sessions(secret=world.session_secret, authority=Asked(), clock=world.clock)
+    first = make_login_service(world.dependencies).renew("")
+    sessions = SessionCache(secret=world.session_secret, authority=Asked(), clock=world.clock)
     dead = sessions.current()
-    second = make_login_desk(world.parts).renew(first)
+    second = make_login_service(world.dependencies).renew(first)
     assert sessions.renew(dead).version == second
     assert asked == []
     assert sessions.renew(sessions.current()).version not in (first, second)
@@ -90,7 +90,7 @@ def test_sessions__not_readable_yet_come_again() -> None:
 
     world = World()
     secret = FakeSecret({"v1": {"arenaSessionId": "one"}}, "v1")
-    sessions = Sessions(secret=secret, authority=Ahead(), clock=world.clock)
-    with pytest.raises(NotNowError, match="session not readable yet") as caught:
+    sessions = SessionCache(secret=secret, authority=Ahead(), clock=world.clock)
+    with pytest.raises(RetryLaterError, match="session not readable yet") as caught:
         sessions.renew(sessions.current())
     assert caught.value.retry_after_seconds == 5

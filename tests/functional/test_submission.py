@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arena_exports.domain.lease import SlotState
+from arena_exports.domain.lease import LeaseState
 from arena_exports.domain.model import AttemptId, Lane
-from arena_exports.domain.times import zulu
+from arena_exports.domain.times import format_utc
 from infra.simulator import control
 from submit.handler import submit
 from tests.support.world import RECONCILE, World, attempt_in_slot, item_guid, items
@@ -43,7 +43,7 @@ def test_submission__breathes_for_batches_and_not_for_the_schedule() -> None:
     began = world.clock.now()
     world.reconcile()
     assert world.clock.now() == began
-    assert world.ledger.lease.read().state is SlotState.RUNNING
+    assert world.ledger.lease.read().state is LeaseState.RUNNING
 
 
 def test_fault_13__busy_slot_is_tried_ever_later() -> None:
@@ -55,7 +55,7 @@ def test_fault_13__busy_slot_is_tried_ever_later() -> None:
     waits = []
     for count in range(1, 8):
         lease = world.ledger.lease.read()
-        assert (lease.state, lease.busy) == (SlotState.IDLE, count)
+        assert (lease.state, lease.busy) == (LeaseState.IDLE, count)
         waits.append(lease.not_before - world.clock.now())
         world.clock.time = lease.not_before - 1
         world.reconcile()
@@ -77,17 +77,20 @@ def test_submission__unknown_post_is_counted_and_left_to_a_look() -> None:
     world.send(item_guid(1))
     lease = world.ledger.lease.read()
     assert world.telemetry.metrics["UnknownPosts"] == 1
-    assert lease.state is SlotState.SUBMITTING
+    assert lease.state is LeaseState.SUBMITTING
     world.clock.time = lease.held_until - 1
     world.reconcile()
     assert world.ledger.lease.read() == lease
     assert world.telemetry.lines[-1] == (
         "no run now",
-        {"reason": "a submission is in progress or unresolved", "until": zulu(lease.held_until)},
+        {
+            "reason": "a submission is in progress or unresolved",
+            "until": format_utc(lease.held_until),
+        },
     )
     world.clock.time = lease.held_until
     world.reconcile()
-    assert world.ledger.lease.read().state is SlotState.RUNNING
+    assert world.ledger.lease.read().state is LeaseState.RUNNING
     assert world.telemetry.metrics["RunsAdopted"] == 1
     assert world.telemetry.metrics["ItemsPerRun"] == 1
 
@@ -98,11 +101,11 @@ def test_submission__session_not_to_be_had_comes_back_when_it_says() -> None:
     control.set_account(world.arena, {"lockedSeconds": 300})
     world.send(item_guid(1))
     lease = world.ledger.lease.read()
-    assert (lease.state, lease.attempt_id, lease.busy) == (SlotState.IDLE, None, 0)
+    assert (lease.state, lease.attempt_id, lease.busy) == (LeaseState.IDLE, None, 0)
     assert lease.not_before == pytest.approx(world.clock.now() + 330, abs=2)
     world.reconcile()
     (fields,) = (fields for _, fields in world.telemetry.lines if "until" in fields)
-    assert fields == {"reason": "backing off", "until": zulu(lease.not_before)}
+    assert fields == {"reason": "backing off", "until": format_utc(lease.not_before)}
     world.settle()
     assert world.posts() == 1
 
@@ -129,7 +132,7 @@ def test_submission__that_finds_nothing_after_its_breath_frees_the_slot() -> Non
 
     def settled_meanwhile(sleep: Callable[[float], None], seconds: float) -> None:
         sleep(seconds)
-        (head,) = world.ledger.requests.heads()
+        (head,) = world.ledger.requests.oldest_pages()
         selection = world.ledger.requests.select(head, 100)
         for part in selection.slices:
             world.ledger.requests.settle_slice(head.group, part, AttemptId("another"))
@@ -137,7 +140,7 @@ def test_submission__that_finds_nothing_after_its_breath_frees_the_slot() -> Non
     world.clock.intercept("sleep", settled_meanwhile)
     world.send(item_guid(1))
     assert world.posts() == 0
-    assert world.ledger.lease.read().state is SlotState.IDLE
+    assert world.ledger.lease.read().state is LeaseState.IDLE
     world.clock.restore("sleep")
     world.send(item_guid(2))
     assert world.posts() == 1
@@ -162,7 +165,7 @@ def test_submission__holder_that_died_before_the_attempt_is_replaced() -> None:
     world.clock.time = taken.held_until
     world.reconcile()
     assert world.posts() == 1
-    assert world.ledger.lease.read().state is SlotState.RUNNING
+    assert world.ledger.lease.read().state is LeaseState.RUNNING
 
 
 def test_submission__goes_on_in_the_lane_after_the_last() -> None:
@@ -198,7 +201,7 @@ def test_submission__starts_nothing_that_it_may_not_finish(seconds: float, posts
     taken = world.ledger.lease.take(world.ledger.lease.read())
     world.send(item_guid(1))
     world.ledger.lease.release(taken)
-    submit(RECONCILE, seconds, world.parts)
+    submit(RECONCILE, seconds, world.dependencies)
     assert world.posts() == posts
 
 
@@ -233,8 +236,8 @@ def test_submission__unknown_post_and_then_no_session_is_looked_at_when_there_is
     world.clock.time = world.ledger.lease.read().held_until
     world.reconcile()
     lease = world.ledger.lease.read()
-    assert lease.state is SlotState.SUBMITTING
-    assert attempt_in_slot(world).looks == 0
+    assert lease.state is LeaseState.SUBMITTING
+    assert attempt_in_slot(world).searches == 0
     assert lease.held_until - world.clock.now() >= 60
     world.settle()
     assert world.exported()[item_guid(1)] == 1
@@ -248,7 +251,7 @@ def test_pause__lets_no_second_post_follow_an_unknown_one() -> None:
     world.redeploy(exports_paused=True)
     world.run_for(3600)
     assert world.posts() == 1
-    assert world.ledger.lease.read().state is SlotState.IDLE
+    assert world.ledger.lease.read().state is LeaseState.IDLE
     world.redeploy(exports_paused=False)
     world.settle()
     assert (world.posts(), world.exported()) == (2, {item_guid(1): 1})

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arena_exports.domain.attempts import AttemptState, Outcome
-from arena_exports.domain.lease import SlotState
+from arena_exports.domain.attempts import AttemptOutcome, AttemptState
+from arena_exports.domain.lease import LeaseState
 from arena_exports.domain.polling import first_wait_seconds
 from arena_exports.ledger.definitions import definition_put
-from arena_exports.services.monitoring import WatchState
+from arena_exports.services.monitoring import PollState
 from infra.simulator import control
 from poll.handler import poll
 from tests.events import event
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 GET = {"method": "GET", "path": "*/runs/*"}
 
 
-def started(**plan: object) -> tuple[World, WatchState]:
+def started(**plan: object) -> tuple[World, PollState]:
     """Return a world with a run in progress, and the first state of its execution."""
     world = World()
     if plan:
         control.plan_runs(world.arena, plan)
     world.send(*[item_guid(n) for n in range(3)])
     (state,) = world.executions.started.values()
-    return world, WatchState.from_json(state)
+    return world, PollState.from_json(state)
 
 
-def look(world: World, state: WatchState) -> WatchState:
+def look(world: World, state: PollState) -> PollState:
     """Look once."""
-    return WatchState.from_json(poll(state.to_json(), world.parts))
+    return PollState.from_json(poll(state.to_json(), world.dependencies))
 
 
-def attempt_of(world: World, state: WatchState) -> Attempt:
+def attempt_of(world: World, state: PollState) -> Attempt:
     """Return the attempt that a state is of."""
     return world.ledger.lease.attempt(state.attempt_id)
 
@@ -50,21 +50,21 @@ def test_watch__first_state() -> None:
     assert list(world.executions.started) == [f"{state.run_guid}-1"]
     attempt_id = world.ledger.lease.read().attempt_id
     assert attempt_id
-    expected = WatchState(attempt_id, state.export_guid, state.run_guid, 5)
+    expected = PollState(attempt_id, state.export_guid, state.run_guid, 5)
     assert (state, state.export_guid) == (expected, EXPORT)
     assert world.telemetry.metrics["RunsSubmitted"] == 1
     assert world.telemetry.metrics["ItemsPerRun"] == 3
     world.settle()
     assert world.ledger.definitions.read(state.export_guid).durations == {"1": [300]}
     world.send(item_guid(9))
-    second = WatchState.from_json(list(world.executions.started.values())[1])
+    second = PollState.from_json(list(world.executions.started.values())[1])
     assert second.wait_seconds == first_wait_seconds([300])
 
 
 def test_watch__state_is_the_documented_event() -> None:
     """The state machine passes these keys to poll and publish, and no others."""
     documented = event("step_functions")
-    assert WatchState.from_json(documented).to_json() == documented
+    assert PollState.from_json(documented).to_json() == documented
     _, state = started()
     assert state.to_json().keys() == documented.keys()
 
@@ -162,7 +162,7 @@ def test_poll__ended_run_is_kept_for_publish() -> None:
     attempt = attempt_of(world, state)
     assert attempt.state is AttemptState.ENDED
     assert attempt.result
-    assert attempt.result.outcome is Outcome.COMPLETE
+    assert attempt.result.outcome is AttemptOutcome.COMPLETE
     assert attempt.result.status == "COMPLETE"
     assert attempt.result.criteria_results_count == 3
     assert attempt.result.creation_date_time == "2023-11-14T22:13:22Z"
@@ -204,7 +204,7 @@ def test_poll__complete_without_files_is_looked_at_three_times_more() -> None:
     assert (state.polls, state.polls_without_files) == (4, 3)
     result = attempt_of(world, state).result
     assert result
-    assert (result.outcome, result.error_code) == (Outcome.NO_FILES, "NoFiles")
+    assert (result.outcome, result.error_code) == (AttemptOutcome.NO_FILES, "NoFiles")
     assert result.error_message == "the run is complete and has results, but Arena shows no files"
     assert result.completion_date_time
 
@@ -240,7 +240,7 @@ def test_watch__ensures_that_one_execution_is_alive() -> None:
     world.reconcile()
     world.reconcile()
     assert list(world.executions.started) == [f"{state.run_guid}-1", f"{state.run_guid}-2"]
-    assert attempt_of(world, state).watch == 2
+    assert attempt_of(world, state).execution_number == 2
     world.settle()
 
 
@@ -250,7 +250,7 @@ def test_watch__does_not_follow_an_execution_that_ended_as_it_should(
     """Where the run was published between reading the slot and asking for the execution."""
     world, state = started(runningSeconds=10)
     lease = world.ledger.lease.read()
-    assert lease.state is SlotState.RUNNING
+    assert lease.state is LeaseState.RUNNING
     world.settle()
     monkeypatch.setattr(
         type(world.ledger.lease), "read", _once(lease, type(world.ledger.lease).read)

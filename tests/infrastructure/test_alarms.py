@@ -40,15 +40,15 @@ def _seconds(function: str, wait: str | None = None) -> int:
     return timeout + (DEFINITION["States"][wait]["Seconds"] if wait else 0)
 
 
-LONGEST_GAPS = {
-    "DefinitionRefusedAlarm": submission.LONGEST_DEFINITION_SECONDS,
+MAX_GAPS = {
+    "DefinitionRefusedAlarm": submission.MAX_DEFINITION_SECONDS,
     "LoginRefusedAlarm": login.REFUSED_SECONDS,
-    "RunOverdueAlarm": polling.LONGEST_GAP_SECONDS,
+    "RunOverdueAlarm": polling.MAX_GAP_SECONDS,
     "SessionDuelAlarm": login.COOL_DOWN_SECONDS,
 }
 """The longest time in which a lasting cause counts nothing."""
 HEALING = {
-    "RunFailedAlarm": definitions.LONGEST_DOUBT_SECONDS + RECONCILE_SECONDS,
+    "RunFailedAlarm": definitions.MAX_DOUBT_SECONDS + RECONCILE_SECONDS,
     "ExecutionFailedAlarm": RECONCILE_SECONDS,
     "SubmitErrorsAlarm": RECONCILE_SECONDS,
     "PollErrorsAlarm": _seconds("PollFunction", "Wait after a failed poll"),
@@ -118,14 +118,14 @@ def test_alarm__tells_somebody_what_to_do(name: str) -> None:
     assert all(cell.strip() for cell in row[1:6])
 
 
-@pytest.mark.parametrize("name", LONGEST_GAPS)
+@pytest.mark.parametrize("name", MAX_GAPS)
 def test_alarm__lasts_as_long_as_its_cause(name: str) -> None:
     """The alarm does not end between two attempts while the cause lasts."""
     alarm = ALARMS[name]
     assert alarm["Threshold"] == 0
     assert alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]) == 1
     seconds = alarm["Period"] * alarm["EvaluationPeriods"]
-    assert seconds > LONGEST_GAPS[name] + RECONCILE_SECONDS
+    assert seconds > MAX_GAPS[name] + RECONCILE_SECONDS
 
 
 @pytest.mark.parametrize("name", HEALING)

@@ -13,8 +13,8 @@ from arena_exports.adapters.executions import StepFunctionsExecutions
 from arena_exports.adapters.messaging import SnsTopic, SqsDeadLetterQueue, SqsIntakeQueue
 from arena_exports.adapters.secrets import ManagedSecret
 from arena_exports.adapters.system import SystemClock
-from arena_exports.adapters.telemetry import conceal
-from arena_exports.domain.errors import DeliveryError, NotNowError, SecretRefusedError
+from arena_exports.adapters.telemetry import redact_always
+from arena_exports.domain.errors import DeliveryError, RetryLaterError, SecretRefusedError
 from arena_exports.ports import DeadLetter, Event, SecretStore
 from infra.local.aws import REGION
 from infra.local.processes import free_port
@@ -49,7 +49,7 @@ def secret(request: pytest.FixtureRequest) -> SecretStore:
         return FakeSecret()
     aws: Clients = request.getfixturevalue(request.param)
     arn = aws.secrets.create_secret(Name=f"secret-{free_port()}")["ARN"]
-    return ManagedSecret(aws.secrets, arn, conceal)
+    return ManagedSecret(aws.secrets, arn, redact_always)
 
 
 def test_secret__versions(secret: SecretStore) -> None:
@@ -70,7 +70,7 @@ def test_secret__versions(secret: SecretStore) -> None:
 def test_secret__that_is_no_object_says_what_it_is(aws: Clients) -> None:
     """A value that is not a JSON object has no keys, and a problem that names no part of it."""
     arn = aws.secrets.create_secret(Name="not-json", SecretString="hunter2")["ARN"]
-    read = ManagedSecret(aws.secrets, arn, conceal).read()
+    read = ManagedSecret(aws.secrets, arn, redact_always).read()
     assert read is not None
     assert (read.value, "is not JSON" in read.problem, "hunter2" in read.problem) == (
         {},
@@ -256,10 +256,10 @@ def test_fault_27__secrets_manager_that_is_down_is_a_wait(aws: Clients) -> None:
 
     with (
         answered_by(aws.secrets, "secrets-manager.GetSecretValue", down),
-        pytest.raises(NotNowError, match="InternalServiceError") as caught,
+        pytest.raises(RetryLaterError, match="InternalServiceError") as caught,
     ):
-        ManagedSecret(aws.secrets, "arn", conceal).read()
-    assert type(caught.value) is NotNowError
+        ManagedSecret(aws.secrets, "arn", redact_always).read()
+    assert type(caught.value) is RetryLaterError
 
 
 def test_secret__that_was_deleted_is_refused(aws: Clients) -> None:
@@ -267,7 +267,7 @@ def test_secret__that_was_deleted_is_refused(aws: Clients) -> None:
     arn = aws.secrets.create_secret(Name="deleted", SecretString="{}")["ARN"]
     aws.secrets.delete_secret(SecretId=arn, RecoveryWindowInDays=7)
     for must_exist in (False, True):
-        secret = ManagedSecret(aws.secrets, arn, conceal, must_exist=must_exist)
+        secret = ManagedSecret(aws.secrets, arn, redact_always, must_exist=must_exist)
         with pytest.raises(SecretRefusedError, match="InvalidRequestException") as caught:
             secret.read()
         assert arn in str(caught.value)
@@ -276,9 +276,9 @@ def test_secret__that_was_deleted_is_refused(aws: Clients) -> None:
 def test_secret__that_does_not_exist(aws: Clients) -> None:
     """It reads as empty, unless it must exist."""
     arn = f"arn:aws:secretsmanager:{REGION}:000000000000:secret:nowhere-AbCdEf"
-    assert ManagedSecret(aws.secrets, arn, conceal).read() is None
+    assert ManagedSecret(aws.secrets, arn, redact_always).read() is None
     with pytest.raises(SecretRefusedError, match="ResourceNotFoundException"):
-        ManagedSecret(aws.secrets, arn, conceal, must_exist=True).read()
+        ManagedSecret(aws.secrets, arn, redact_always, must_exist=True).read()
 
 
 def test_secret__written_twice_by_a_retry_is_one_version(moto: Clients) -> None:
@@ -287,7 +287,7 @@ def test_secret__written_twice_by_a_retry_is_one_version(moto: Clients) -> None:
     As AWS documents it for ClientRequestToken. MiniStack takes another value, too.
     """
     arn = moto.secrets.create_secret(Name="twice")["ARN"]
-    secret = ManagedSecret(moto.secrets, arn, conceal)
+    secret = ManagedSecret(moto.secrets, arn, redact_always)
     for _ in range(2):
         secret.write({"arenaSessionId": "one|1"}, VERSION_1)
     with pytest.raises(SecretRefusedError, match="ResourceExistsException"):

@@ -155,7 +155,7 @@ def test_http__reads_a_bounded_answer(
 ) -> None:
     """An answer above the bound is not read to its end."""
     kept, transport = stand
-    monkeypatch.setattr("arena_exports.adapters.http.MOST_ANSWER_BYTES", 1000)
+    monkeypatch.setattr("arena_exports.adapters.http.MAX_ANSWER_BYTES", 1000)
     kept.answers.append((200, {"Content-Length": "5000"}, b"x" * 5000))
     with pytest.raises(RequestNotCompletedError, match="too large"):
         transport.send(HttpRequest("poll", "GET", "/x"))
@@ -167,7 +167,7 @@ def test_http__unpacks_a_bounded_answer(
 ) -> None:
     """A small answer that unpacks to 64 MiB takes up little more than the bound."""
     kept, transport = stand
-    monkeypatch.setattr("arena_exports.adapters.http.MOST_ANSWER_BYTES", 1_000_000)
+    monkeypatch.setattr("arena_exports.adapters.http.MAX_ANSWER_BYTES", 1_000_000)
     bomb = packed(bytes(64 * 1024 * 1024), encoding)
     headers = {"Content-Length": str(len(bomb)), "Content-Encoding": encoding}
     kept.answers.append((200, headers, bomb))
@@ -414,7 +414,7 @@ def test_http__reads_a_redirects_body_within_its_bounds(
 ) -> None:
     """`requests` would read the whole of it, to be ready for the next request."""
     kept, transport = stand
-    monkeypatch.setattr("arena_exports.adapters.http.MOST_ANSWER_BYTES", 1000)
+    monkeypatch.setattr("arena_exports.adapters.http.MAX_ANSWER_BYTES", 1000)
     kept.answers.append((302, {"Location": "/x", "Content-Length": "5000"}, b"x" * 5000))
     with pytest.raises(RequestNotCompletedError, match="too large"):
         transport.send(HttpRequest("poll", "GET", "/x"))

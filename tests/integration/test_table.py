@@ -9,7 +9,7 @@ import pytest
 
 from arena_exports.adapters.dynamodb import DynamoTable
 from arena_exports.domain.errors import ConditionFailedError
-from arena_exports.ports import Check, Delete, If, Put, Table, Update
+from arena_exports.ports import Check, Condition, Delete, Put, Table, Update
 from tests.support.canned import answered_by, canned
 from tests.support.fakes import InMemoryTable
 
@@ -104,22 +104,22 @@ def test_table__update_sets_removes_and_adds(table: Table) -> None:
 @pytest.mark.parametrize(
     ("condition", "holds"),
     [
-        (If(absent=("PK",)), False),
-        (If(present=("PK",)), True),
-        (If(absent=("other",)), True),
-        (If(present=("other",)), False),
-        (If(equals={"n": 5}), True),
-        (If(equals={"n": 6}), False),
-        (If(equals={"other": 5}), False),
-        (If(less={"n": 6}), True),
-        (If(less={"n": 5}), False),
-        (If(less={"other": 5}), False),
-        (If(present=("PK",), equals={"n": 5}, less={"n": 9}), True),
-        (If(present=("PK",), equals={"n": 5}, less={"n": 1}), False),
-        (If(equals={"nothing": None}), True),
+        (Condition(absent=("PK",)), False),
+        (Condition(present=("PK",)), True),
+        (Condition(absent=("other",)), True),
+        (Condition(present=("other",)), False),
+        (Condition(equals={"n": 5}), True),
+        (Condition(equals={"n": 6}), False),
+        (Condition(equals={"other": 5}), False),
+        (Condition(less_than={"n": 6}), True),
+        (Condition(less_than={"n": 5}), False),
+        (Condition(less_than={"other": 5}), False),
+        (Condition(present=("PK",), equals={"n": 5}, less_than={"n": 9}), True),
+        (Condition(present=("PK",), equals={"n": 5}, less_than={"n": 1}), False),
+        (Condition(equals={"nothing": None}), True),
     ],
 )
-def test_table__conditions(table: Table, condition: If, *, holds: bool) -> None:
+def test_table__conditions(table: Table, condition: Condition, *, holds: bool) -> None:
     """A write happens exactly when its condition holds."""
     table.write(Put(item("1", n=5, nothing=None)))
     if holds:
@@ -137,13 +137,13 @@ def test_table__transaction_is_all_or_nothing(table: Table) -> None:
     with pytest.raises(ConditionFailedError) as caught:
         table.write(
             Put(item("4")),
-            Put(item("1", n=9), If(absent=("PK",))),
-            Check(("A", "2"), If(equals={"n": 2})),
-            Delete(("A", "3"), If(equals={"n": 4})),
+            Put(item("1", n=9), Condition(absent=("PK",))),
+            Check(("A", "2"), Condition(equals={"n": 2})),
+            Delete(("A", "3"), Condition(equals={"n": 4})),
         )
     assert caught.value.failed == (1, 3)
     assert [i["SK"] for i in table.query("A", "!", "~")] == ["1", "2", "3"]
-    table.write(Delete(("A", "1")), Check(("A", "2"), If(equals={"n": 2})))
+    table.write(Delete(("A", "1")), Check(("A", "2"), Condition(equals={"n": 2})))
     assert [i["SK"] for i in table.query("A", "!", "~")] == ["2", "3"]
 
 
@@ -158,8 +158,8 @@ def test_table__delete_of_nothing_is_no_error(table: Table) -> None:
 def test_table__a_condition_that_fails_alone(table: Table) -> None:
     """Update and delete know conditions too."""
     for write in (
-        Update(("A", "1"), {"n": 1}, condition=If(present=("PK",))),
-        Delete(("A", "1"), If(present=("PK",))),
+        Update(("A", "1"), {"n": 1}, condition=Condition(present=("PK",))),
+        Delete(("A", "1"), Condition(present=("PK",))),
     ):
         with pytest.raises(ConditionFailedError):
             table.write(write)

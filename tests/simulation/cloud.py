@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from arena_exports.domain.errors import (
     DeliveryError,
     LedgerUnavailableError,
-    NotNowError,
     RequestNotCompletedError,
+    RetryLaterError,
 )
 from arena_exports.ports import HttpAnswer, HttpRequest
 from infra.simulator import control
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LONGEST_SLEEP_SECONDS = 10.0
+MAX_SLEEP_SECONDS = 10.0
 
 
 class Outside(Interceptable):
@@ -73,7 +73,7 @@ class SimClock(FakeClock):
         return self._scheduler.now
 
     def sleep(self, seconds: float) -> None:
-        assert seconds <= LONGEST_SLEEP_SECONDS, f"R10: a sleep of {seconds} s"
+        assert seconds <= MAX_SLEEP_SECONDS, f"R10: a sleep of {seconds} s"
         self._scheduler.pause(seconds)
 
 
@@ -119,7 +119,7 @@ class SimSecret:
     def _do(self, effect: Callable[[], T]) -> T:
         def guarded() -> T:
             if self._outside.fault_rates.occurs("secrets_down"):
-                raise NotNowError("secret could not be read", 30)
+                raise RetryLaterError("secret could not be read", 30)
             return effect()
 
         return self._outside.call(guarded)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 RULES = IntakeRules("default", EXPORT)
 HEALTHY = item_guid(10_000)
-HARMLESS = ("LedgerUnavailableError", "DeliveryError", "ConnectionError", "NotNowError")
-MOST_LOGINS_AN_HOUR = 7
+HARMLESS = ("LedgerUnavailableError", "DeliveryError", "ConnectionError", "RetryLaterError")
+MAX_LOGINS_AN_HOUR = 7
 REFUSED = 4081
 DAY_SECONDS = 86_400
 MAX_REQUESTS_FOR_NOTHING = 600  # a day
@@ -243,7 +243,7 @@ def _logins_bounded(simulation: Simulation) -> Iterator[str]:
         yield f"{len(simulation.tried_again)} logins with credentials known to be refused"
     for at in accepted:
         within = sum(1 for other in accepted if at <= other < at + 3600)
-        if within > MOST_LOGINS_AN_HOUR:
+        if within > MAX_LOGINS_AN_HOUR:
             yield f"{within} logins within an hour"
             return
 

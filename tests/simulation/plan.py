@@ -10,7 +10,7 @@ from tests.support.world import item_guid
 if TYPE_CHECKING:
     from random import Random
 
-LARGEST_SKEW_SECONDS = 3.0
+MAX_SKEW_SECONDS = 3.0
 
 
 @dataclass
@@ -69,7 +69,7 @@ def draw_plan(random: Random) -> Plan:
         breaks_logins=random.choice([0.0, 0.0, 0.0, 0.1]),
         stops_executions=random.choice([0.0, 0.0, 0.2]),
         scarce=random.random() < 0.1,
-        skew=random.choice([0.0, 0.0, LARGEST_SKEW_SECONDS]),
+        skew=random.choice([0.0, 0.0, MAX_SKEW_SECONDS]),
         most_items=most_items,
         late=random.choice([(), (), ("UNKNOWN0000000000001",), ("REFUSED0000000000001",)]),
         budget={"resetForm": random.choice(["documented", "rfc", "zulu", "garbage", "none"])},

@@ -16,7 +16,7 @@ from tests.simulation.simulation import Simulation
 
 WORKERS = 2
 CHUNK = 20
-FEWEST_CALLS = 200  # a day with fewer calls shows nothing
+MIN_CALLS = 200  # a day with fewer calls shows nothing
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def simulate(seed: int) -> Day:
         simulation = Simulation(seed)
         simulation.run()
         found = tuple(violations(simulation))
-        if simulation.outside.calls < FEWEST_CALLS:
+        if simulation.outside.calls < MIN_CALLS:
             found += (f"only {simulation.outside.calls} calls to the outside",)
         simulation.scheduler.close()
     finally:

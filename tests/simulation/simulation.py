@@ -11,8 +11,8 @@ import poll.handler
 import publish.handler
 import session.handler
 import submit.handler
-from arena_exports.domain.errors import NotNowError
-from arena_exports.wiring.dependencies import Parts
+from arena_exports.domain.errors import RetryLaterError
+from arena_exports.wiring.dependencies import Dependencies
 from arena_exports.wiring.settings import Settings
 from infra.simulator import names
 from infra.simulator.workspace import Workspace
@@ -84,7 +84,7 @@ class Simulation:
         self.refused: set[str] = set()  # versions of the credentials, as the ledger knows
         self.tried_again: list[str] = []
         self.watchers: dict[str, Task] = {}
-        self._environments: dict[str, list[Parts]] = {name: [] for name in TIMEOUTS}
+        self._environments: dict[str, list[Dependencies]] = {name: [] for name in TIMEOUTS}
         self.in_fault_phase = True
         self.fault_phase_ended_at = math.inf
         self._prepare()
@@ -113,7 +113,7 @@ class Simulation:
             submit.handler._services.cache_clear()
             poll.handler._poller.cache_clear()
             publish.handler._publication.cache_clear()
-            session.handler._login_desk.cache_clear()
+            session.handler._login_service.cache_clear()
 
     def _live(self) -> None:
         """Run the fault phase, then let everything drain."""
@@ -196,7 +196,7 @@ class Simulation:
         task.whenever_done(lambda task: self._retire(function, parts, task))
         return task
 
-    def _handle(self, function: str, payload: Any, parts: Parts, seconds: float) -> Any:
+    def _handle(self, function: str, payload: Any, parts: Dependencies, seconds: float) -> Any:
         payload = json.loads(json.dumps(payload))
         if function == "submit":
             return submit.handler.submit(payload, seconds, parts)
@@ -206,7 +206,7 @@ class Simulation:
             return publish.handler.publish(payload, parts)
         return session.handler.session(payload, parts)
 
-    def _retire(self, function: str, parts: Parts, task: Task) -> None:
+    def _retire(self, function: str, parts: Dependencies, task: Task) -> None:
         if function == "session":
             known = self.memory.items.get("SESSION", {}).get("-", {}).get("refusedVersion")
             self.refused |= {known} if known else set()
@@ -215,7 +215,7 @@ class Simulation:
         elif not isinstance(task.error, Killed):
             self.crashes.append(task.error)
 
-    def _make_parts(self) -> Parts:
+    def _make_parts(self) -> Dependencies:
         settings = Settings(
             arena_base_url="http://localhost:1/v1",
             workspace="default",
@@ -227,7 +227,7 @@ class Simulation:
             session_secret_arn="session",
         )
         skew = self.random.uniform(-self.plan.skew, self.plan.skew) / 2
-        return Parts(
+        return Dependencies(
             settings=settings,
             table=SimTable(self.memory, self.outside),
             transport=SimTransport(self, self.outside),
@@ -286,7 +286,7 @@ class Authority:
         task = self._simulation.invoke("session", {"deadVersion": dead_version})
         self._simulation.scheduler.wait_for(task)
         if task.error is not None:
-            raise NotNowError("session function failed", 30)
+            raise RetryLaterError("session function failed", 30)
         if "version" in task.result:
             return str(task.result["version"])
-        raise NotNowError(task.result["reason"], task.result["retryAfterSeconds"])
+        raise RetryLaterError(task.result["reason"], task.result["retryAfterSeconds"])

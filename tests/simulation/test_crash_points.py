@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SHARDS = 8
-LONGEST_SECONDS = 4 * 3600
+MAX_SECONDS = 4 * 3600
 BAD, POISON = item_guid(90), item_guid(91)
 BODIES = [
     item_guid(1),
@@ -72,7 +72,7 @@ class SmallDay(Simulation):
             self.queue.send(body)
         self._every(1.0, self.queue.deliver)
         self._every(60.0, lambda: self.invoke("submit", RECONCILE))
-        self.scheduler.run_until(START + LONGEST_SECONDS, idle=self.is_drained)
+        self.scheduler.run_until(START + MAX_SECONDS, idle=self.is_drained)
 
 
 def outcome(make: Callable[[], SmallDay]) -> tuple[SmallDay, list[str]]:
@@ -99,7 +99,7 @@ def test_crash_point__keeps_the_rules_at_each_moment(
     monkeypatch: pytest.MonkeyPatch, shard: int, *, double: bool, refusals: int
 ) -> None:
     """FAULT 6, 12, 16, 25, 39, 47: every rule holds at whatever moment the process dies."""
-    monkeypatch.setattr(submission, "MOST_REFUSALS_OF_ITEMS", refusals)
+    monkeypatch.setattr(submission, "MAX_REFUSALS_OF_ITEMS", refusals)
     moments = SmallDay()
     moments.run()
     broken: dict[int, Any] = {}

@@ -25,12 +25,12 @@ from arena_exports.domain.errors import (
 )
 from arena_exports.ports import (
     Check,
+    Condition,
     DeadLetter,
     Delete,
     Event,
     HttpAnswer,
     HttpRequest,
-    If,
     Item,
     Key,
     Put,
@@ -183,13 +183,15 @@ def _key(write: Write) -> Key:
     return write.key
 
 
-def _holds(condition: If, item: Item | None) -> bool:
+def _holds(condition: Condition, item: Item | None) -> bool:
     known = item or {}
     return (
         all(name not in known for name in condition.absent)
         and all(name in known for name in condition.present)
         and all(name in known and known[name] == value for name, value in condition.equals.items())
-        and all(name in known and known[name] < value for name, value in condition.less.items())
+        and all(
+            name in known and known[name] < value for name, value in condition.less_than.items()
+        )
     )
 
 
@@ -363,7 +365,7 @@ class FakeTelemetry:
         self.lines.append((message, fields))
         self.debug_lines.append(message)
 
-    def event(self, message: str, **fields: object) -> None:
+    def info(self, message: str, **fields: object) -> None:
         self.lines.append((message, fields))
 
     def warn(self, message: str, **fields: object) -> None:

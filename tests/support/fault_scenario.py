@@ -32,7 +32,7 @@ PASSWORD = f'"{CANARY}"\\\né'
 ECO = "ECO-000023"
 GUIDS = [f"ITEM{number:016}" for number in range(9)]
 WAIT_SCALE = 0.05
-LARGEST_MESSAGE_BYTES = 1024 * 1024  # SQS: body and attributes together
+MAX_MESSAGE_BYTES = 1024 * 1024  # SQS: body and attributes together
 
 
 @dataclass(slots=True)
@@ -210,7 +210,7 @@ def post_without_answer(scenario: FaultScenario) -> None:
 
 def refusal_that_does_not_fit(scenario: FaultScenario) -> None:
     """SQS refuses a dead letter as too large, so the message is delivered again soon."""
-    body = "x" * (LARGEST_MESSAGE_BYTES + 1)
+    body = "x" * (MAX_MESSAGE_BYTES + 1)
     record = sqs_record(ECO, body, time.time()) | {"receiptHandle": ECO}
     scenario.invoke("SubmitFunction", {"Records": [record]})
     assert scenario.answers[-1] == {"batchItemFailures": [{"itemIdentifier": ECO}]}

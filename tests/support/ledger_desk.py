@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from arena_exports.domain.attempts import Attempt, AttemptState, Outcome, Result
+from arena_exports.domain.attempts import Attempt, AttemptOutcome, AttemptState, RunResult
 from arena_exports.domain.model import (
     AttemptId,
     ExportGuid,
@@ -36,8 +36,14 @@ SUSPECTS = Group(Lane.SUSPECT, EXPORT, Kind.ITEMS)
 NOW = 1_700_000_000
 MONTH = "RUN#202311"
 IN_60_DAYS, IN_75_DAYS = NOW + 60 * 86_400, NOW + 75 * 86_400
-RESULT = Result(
-    Outcome.COMPLETE, "COMPLETE", 3, "2023-11-14T22:13:20Z", "2023-11-14T22:14:20Z", "code", "text"
+RESULT = RunResult(
+    AttemptOutcome.COMPLETE,
+    "COMPLETE",
+    3,
+    "2023-11-14T22:13:20Z",
+    "2023-11-14T22:14:20Z",
+    "code",
+    "text",
 )
 FULL_ATTEMPT = Attempt(
     attempt_id=AttemptId(f"{NOW * 1000:012x}0123456789ab"),
@@ -49,12 +55,12 @@ FULL_ATTEMPT = Attempt(
     sent_at=5,
     first_sent_at=6,
     refusals=7,
-    looks=8,
+    searches=8,
     rejected=frozenset({item_guid(1)}),
     run_guid=RunGuid("RUN"),
     run_number=9,
     started_at=10,
-    watch=11,
+    execution_number=11,
     result=RESULT,
 )
 
@@ -76,7 +82,7 @@ class Desk:
 
     def select(self, limit: int = 100) -> Selection:
         """Select for a run from the oldest group."""
-        return self.ledger.requests.select(self.ledger.requests.heads()[0], limit)
+        return self.ledger.requests.select(self.ledger.requests.oldest_pages()[0], limit)
 
     def begin(self, *items: ItemGuid, limit: int = 100) -> tuple[Lease, Attempt]:
         """Record a request, take the slot, and write the attempt down."""

@@ -15,10 +15,10 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.domain.definitions import Definition
-from arena_exports.domain.errors import NotNowError
+from arena_exports.domain.errors import RetryLaterError
 from arena_exports.domain.model import ExportGuid, ItemGuid
 from arena_exports.ledger.definitions import definition_put
-from arena_exports.wiring.dependencies import Parts, make_ledger
+from arena_exports.wiring.dependencies import Dependencies, make_ledger
 from arena_exports.wiring.settings import Settings
 from infra.simulator import names
 from infra.simulator.workspace import Workspace
@@ -93,15 +93,15 @@ class World:
         self.credentials = FakeSecret()
         self.set_password(names.PASSWORD)
         self.transport = SimulatedTransport(self.arena, self.clock)
-        self.parts = self.make_parts()
-        self.ledger: Ledger = make_ledger(self.parts)
+        self.dependencies = self.make_dependencies()
+        self.ledger: Ledger = make_ledger(self.dependencies)
         self.running: dict[str, Execution] = {}
         self.errors: list[Exception] = []
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._order = count()
         self._message_ids = count(1)
 
-    def make_parts(self) -> Parts:
+    def make_dependencies(self) -> Dependencies:
         """Return the functions' outer parts: the fakes of this world."""
         settings = Settings(
             **{
@@ -116,7 +116,7 @@ class World:
                 **self.settings,
             }
         )
-        return Parts(
+        return Dependencies(
             settings=settings,
             table=self.table,
             transport=self.transport,
@@ -134,14 +134,14 @@ class World:
     def redeploy(self, **settings: object) -> None:
         """Give the functions other settings, as an update of the stack does."""
         self.settings.update(settings)
-        self.parts = self.make_parts()
+        self.dependencies = self.make_dependencies()
 
     def renew(self, dead_version: str) -> str:
         """Stand in for the session function, as `ports.SessionAuthority`."""
         answer = self.call("session", {"deadVersion": dead_version})
         if "version" in answer:
             return str(answer["version"])
-        raise NotNowError(answer["reason"], answer["retryAfterSeconds"])
+        raise RetryLaterError(answer["reason"], answer["retryAfterSeconds"])
 
     def set_password(self, password: str, version: str = "") -> None:
         """Put a new version of the credentials secret."""
@@ -299,9 +299,9 @@ class World:
     def call(self, function: str, payload: Any) -> Any:
         """Invoke a function."""
         if function == "submit":
-            return submit(payload, SUBMIT_SECONDS, self.parts)
+            return submit(payload, SUBMIT_SECONDS, self.dependencies)
         others = {"poll": poll, "publish": publish, "session": session}
-        return others[function](payload, self.parts)
+        return others[function](payload, self.dependencies)
 
     # ---- what came out ---------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena_exports.domain.budget import (
-    LONGEST_BELIEVED_SECONDS,
+    MAX_BELIEVED_SECONDS,
     MAX_BURST_SECONDS,
     REMAINING_HEADER,
     RESET_HEADER,
@@ -193,7 +193,7 @@ def test_budget__property_any_header(remaining: str, reset: str, date: str, refu
         spent_budget(told, NOW, earlier),
         limited_budget(told | {"retry-after": remaining}, NOW, earlier),
     ):
-        assert 0 < budget.wait_seconds(NOW, 0) <= LONGEST_BELIEVED_SECONDS
+        assert 0 < budget.wait_seconds(NOW, 0) <= MAX_BELIEVED_SECONDS
         assert budget.refusals == refusals + 1
 
 

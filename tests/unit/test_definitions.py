@@ -70,10 +70,10 @@ def test_definition__failures_wait_once_they_are_more_than_one_bad_item_makes() 
 
 def test_definition__suspects_are_set_back_but_never_brought_forward() -> None:
     """An aborted run has suspect sets wait."""
-    definition = Definition(EXPORT).set_back(NOW, 60)
+    definition = Definition(EXPORT).delay_suspects(NOW, 60)
     assert (definition.suspects_not_before, definition.served_at) == (NOW + 60, NOW)
-    assert definition.set_back(NOW - 30, 60).suspects_not_before == NOW + 60
-    assert definition.set_back(NOW + 30, 60).suspects_not_before == NOW + 90
+    assert definition.delay_suspects(NOW - 30, 60).suspects_not_before == NOW + 60
+    assert definition.delay_suspects(NOW + 30, 60).suspects_not_before == NOW + 90
 
 
 def test_definition__failures_without_a_run_hold_ordinary_requests_too() -> None:

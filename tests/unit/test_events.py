@@ -11,12 +11,12 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena_exports.domain.attempts import Outcome, Result
+from arena_exports.domain.attempts import AttemptOutcome, RunResult
 from arena_exports.domain.events import (
-    MOST_EVENT_BYTES,
+    MAX_EVENT_BYTES,
     CarriedRequest,
+    EndedRun,
     Rejection,
-    RunOutcome,
     rejection_events,
     run_events,
 )
@@ -26,8 +26,8 @@ from tests.support.world import EXPORT, item_guid
 if TYPE_CHECKING:
     from arena_exports.ports import Event
 
-COMPLETE = Result(
-    Outcome.COMPLETE,
+COMPLETE = RunResult(
+    AttemptOutcome.COMPLETE,
     status="COMPLETE",
     criteria_results_count=1,
     creation_date_time="2023-03-08T09:32:25Z",
@@ -36,10 +36,10 @@ COMPLETE = Result(
 
 
 def outcome(
-    items: int = 2, requests: int = 1, files: int = 1, result: Result = COMPLETE
-) -> RunOutcome:
+    items: int = 2, requests: int = 1, files: int = 1, result: RunResult = COMPLETE
+) -> EndedRun:
     """Return an ended run of these sizes."""
-    return RunOutcome(
+    return EndedRun(
         workspace="default",
         export_guid=EXPORT,
         run_guid="Z8SPLFQS3K0DTYB56MW",
@@ -110,8 +110,8 @@ def test_run_completed__names_the_files() -> None:
 
 def test_run_failed__has_an_error_and_no_files() -> None:
     """A run that is given up says why."""
-    failed = Result(
-        Outcome.ABORTED, status="ABORTED", error_code="RunAborted", error_message="stopped"
+    failed = RunResult(
+        AttemptOutcome.ABORTED, status="ABORTED", error_code="RunAborted", error_message="stopped"
     )
     (event,) = run_events(outcome(result=failed))
     body = parsed(event)
@@ -164,7 +164,7 @@ def test_parts__cover_everything_exactly(items: int, requests: int, files: int) 
     """FAULT 41: parts in order, none above 256 KiB, no item and no request left out or twice."""
     whole = outcome(items, requests, files)
     events = run_events(whole)
-    assert all(size(event) <= MOST_EVENT_BYTES for event in events)
+    assert all(size(event) <= MAX_EVENT_BYTES for event in events)
     bodies = [parsed(event) for event in events]
     assert [body["data"]["part"] for body in bodies] == list(range(1, len(bodies) + 1))
     assert {body["data"]["parts"] for body in bodies} == {len(bodies)}
@@ -191,7 +191,7 @@ def test_parts__of_a_rejection_with_the_longest_texts(letter: str) -> None:
         "w" * 64, EXPORT, "r" * 36, letter * 128, items, "3011", letter * 500, 1678268400.0
     )
     events = rejection_events(rejection)
-    assert all(size(event) <= MOST_EVENT_BYTES for event in events)
+    assert all(size(event) <= MAX_EVENT_BYTES for event in events)
     bodies = [json.loads(event.body) for event in events]
     assert [g for body in bodies for g in body["data"]["itemGuids"]] == list(items)
 
@@ -202,6 +202,6 @@ def test_parts__property_any_size(items: int, requests: int, files: int) -> None
     """Whatever the sizes: each part fits, and the items are covered exactly."""
     whole = outcome(items, requests, files)
     events = run_events(whole)
-    assert all(size(event) <= MOST_EVENT_BYTES for event in events)
+    assert all(size(event) <= MAX_EVENT_BYTES for event in events)
     assert sum(len(json.loads(event.body)["data"]["itemGuids"]) for event in events) == items
     assert sum(len(json.loads(event.body)["data"]["requests"]) for event in events) == requests

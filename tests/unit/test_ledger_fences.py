@@ -30,11 +30,11 @@ def steps(desk: Desk, lease: Lease, attempt: Attempt) -> dict[str, Callable[[], 
         "begin again": lambda: book.begin_again(lease, attempt),
         "reject items": lambda: book.reject_items(lease, attempt, frozenset({item_guid(1)})),
         "started": lambda: book.started(lease, attempt, run("RUN0000000000000000C")),
-        "postpone": lambda: book.postpone(lease, attempt, not_before=1, failed_looks=1),
-        "abandon": lambda: book.abandon(lease, attempt, definition=Definition(EXPORT, 5)),
+        "postpone": lambda: book.postpone(lease, attempt, not_before=1, failed_searches=1),
+        "abandon": lambda: book.void(lease, attempt, definition=Definition(EXPORT, 5)),
         "ended": lambda: book.ended(attempt, RESULT),
         "settled": lambda: book.settled(attempt, Definition(EXPORT, 5)),
-        "put set": lambda: desk.ledger.requests.put_set(
+        "put set": lambda: desk.ledger.requests.write_suspect_set(
             GROUP, "set", desk.select().entries, SetHistory(), book.fence_of(attempt)
         ),
     }
@@ -66,16 +66,16 @@ def test_fence__against_a_second_end_and_a_second_watch() -> None:
     """An attempt ends once, and of two that watch it again one does."""
     desk = Desk()
     attempt = desk.start()
-    assert desk.ledger.lease.watch_again(attempt).watch == 2
+    assert desk.ledger.lease.restart_execution(attempt).execution_number == 2
     with pytest.raises(ConditionFailedError):
-        desk.ledger.lease.watch_again(attempt)
+        desk.ledger.lease.restart_execution(attempt)
     again = desk.ledger.lease.attempt(attempt.attempt_id)
-    assert again.watch == 2
+    assert again.execution_number == 2
     ended = desk.ledger.lease.ended(again, RESULT)
     with pytest.raises(ConditionFailedError):
         desk.ledger.lease.ended(again, RESULT)
     with pytest.raises(ConditionFailedError):
-        desk.ledger.lease.watch_again(again)
+        desk.ledger.lease.restart_execution(again)
     assert desk.ledger.lease.attempt(attempt.attempt_id) == ended
 
 
@@ -109,12 +109,12 @@ def test_started__forgets_what_went_before() -> None:
     """Busy answers, failed looks and times end with the run's start."""
     desk = Desk()
     lease, attempt = desk.begin()
-    desk.ledger.lease.abandon(lease, attempt, not_before=NOW + 5, busy=3)
+    desk.ledger.lease.void(lease, attempt, not_before=NOW + 5, busy=3)
     lease = desk.ledger.lease.take(desk.ledger.lease.read())
     lease, attempt = desk.ledger.lease.begin(lease, desk.select())
     assert (lease.busy, lease.not_before) == (3, NOW + 5)
-    desk.ledger.lease.postpone(lease, attempt, not_before=NOW, failed_looks=4)
+    desk.ledger.lease.postpone(lease, attempt, not_before=NOW, failed_searches=4)
     lease = desk.ledger.lease.take(desk.ledger.lease.read())
     desk.ledger.lease.started(lease, attempt, run())
     read = desk.ledger.lease.read()
-    assert (read.busy, read.not_before, read.failed_looks, read.held_until) == (0, 0, 0, 0)
+    assert (read.busy, read.not_before, read.failed_searches, read.held_until) == (0, 0, 0, 0)

@@ -13,7 +13,7 @@ from arena_exports.domain.attempts import AttemptState
 from arena_exports.domain.budget import Budget
 from arena_exports.domain.definitions import Definition, Trials
 from arena_exports.domain.errors import ConditionFailedError
-from arena_exports.domain.lease import Lease, SlotState
+from arena_exports.domain.lease import Lease, LeaseState
 from arena_exports.domain.model import AttemptId, Entry, Lane, RequestId
 from arena_exports.domain.runs import RunFile
 from arena_exports.domain.session_state import SessionState
@@ -21,7 +21,7 @@ from arena_exports.ledger import keys, pages
 from arena_exports.ledger.attempts import attempt_item, read_attempt
 from arena_exports.ledger.codec import to_attributes
 from arena_exports.ledger.definitions import definition_put
-from arena_exports.ledger.items import read_lease, slot_item
+from arena_exports.ledger.items import lease_item, read_lease
 from tests.support.ledger_desk import (
     EXPORT,
     FULL_ATTEMPT,
@@ -48,7 +48,7 @@ def slot(state: str, **fields: object) -> dict[str, object]:
         "notBefore": 0,
         "lane": None,
         "busy": 0,
-        "failedLooks": 0,
+        "failedSearches": 0,
         "creatorGuid": "",
         **fields,
     }
@@ -92,7 +92,7 @@ def test_form__of_a_request() -> None:
         "aborts": 0,
         "firstFailedAt": 0,
     }
-    assert desk.ledger.requests.heads()[0].recorded_at == NOW
+    assert desk.ledger.requests.oldest_pages()[0].recorded_at == NOW
 
 
 def test_form__of_an_attempt_before_its_post() -> None:
@@ -121,14 +121,14 @@ def test_form__of_an_attempt_before_its_post() -> None:
         "sentAt": NOW,
         "firstSentAt": NOW,
         "refusals": 0,
-        "looks": 0,
+        "searches": 0,
         "unanswered": 1,
         "lastStatus": 0,
-        "refusedLooks": 0,
+        "refusedSearches": 0,
         "runGuid": None,
         "runNumber": None,
         "startedAt": 0,
-        "watch": 1,
+        "executionNumber": 1,
         "result": None,
     }
 
@@ -206,18 +206,18 @@ def test_form__of_an_attempt_that_is_replaced() -> None:
     """The successor has the same contents, is sent now, and still knows of the first POST."""
     desk = Desk()
     lease, attempt = desk.begin()
-    known = replace(attempt, looks=1, last_status=503, refused_looks=2)
-    desk.ledger.lease.postpone(lease, known, not_before=NOW + 90.5, failed_looks=2)
+    known = replace(attempt, searches=1, last_status=503, refused_searches=2)
+    desk.ledger.lease.postpone(lease, known, not_before=NOW + 90.5, failed_searches=2)
     assert desk.slot()["heldUntil"] == NOW + 91
-    assert desk.slot()["failedLooks"] == 2
+    assert desk.slot()["failedSearches"] == 2
     assert desk.ledger.lease.attempt(attempt.attempt_id) == known
     desk.clock.sleep(200)
     lease = desk.ledger.lease.take(desk.ledger.lease.read())
     attached, again = desk.ledger.lease.begin_again(
         lease, desk.ledger.lease.attempt(attempt.attempt_id)
     )
-    assert (again.state, again.looks) == (AttemptState.SENDING, 0)
-    assert (again.unanswered, again.last_status, again.refused_looks) == (2, 0, 0)
+    assert (again.state, again.searches) == (AttemptState.SENDING, 0)
+    assert (again.unanswered, again.last_status, again.refused_searches) == (2, 0, 0)
     assert (again.sent_at, again.first_sent_at) == (NOW + 200, NOW)
     assert again.follows_unknown
     assert again.slices == attempt.slices
@@ -250,7 +250,7 @@ def test_form__of_an_abandoned_attempt() -> None:
     desk = Desk()
     lease, attempt = desk.begin()
     definition = Definition(EXPORT, refusals=1, not_before=NOW + 60)
-    desk.ledger.lease.abandon(lease, attempt, not_before=NOW + 22.5, busy=3, definition=definition)
+    desk.ledger.lease.void(lease, attempt, not_before=NOW + 22.5, busy=3, definition=definition)
     assert desk.slot() == slot(
         "idle", notBefore=NOW + 23, busy=3, lane="normal", heldUntil=NOW + 180
     )
@@ -275,13 +275,13 @@ def test_form__of_a_slot_that_is_released() -> None:
     assert desk.ledger.lease.read() == taken
 
 
-FULL_LEASE = Lease(SlotState.RUNNING, "token", AttemptId("a"), 1, 2, Lane.BULK, 3, 4, "USER")
+FULL_LEASE = Lease(LeaseState.RUNNING, "token", AttemptId("a"), 1, 2, Lane.BULK, 3, 4, "USER")
 
 
 @pytest.mark.parametrize("lease", [Lease(), FULL_LEASE])
 def test_form__of_the_slot_is_read_as_it_was_written(lease: Lease) -> None:
     """Every field, set or not."""
-    assert read_lease(slot_item(lease)) == lease
+    assert read_lease(lease_item(lease)) == lease
 
 
 def test_form__of_an_attempt_is_read_as_it_was_written() -> None:
@@ -292,8 +292,10 @@ def test_form__of_an_attempt_is_read_as_it_was_written() -> None:
 def test_form__of_an_older_release_is_read() -> None:
     """An attempt and a budget without the newer attributes have their defaults."""
     item = attempt_item(FULL_ATTEMPT)
-    older = {k: v for k, v in item.items() if k not in ("unanswered", "lastStatus", "refusedLooks")}
-    known = replace(FULL_ATTEMPT, unanswered=1, last_status=0, refused_looks=0)
+    older = {
+        k: v for k, v in item.items() if k not in ("unanswered", "lastStatus", "refusedSearches")
+    }
+    known = replace(FULL_ATTEMPT, unanswered=1, last_status=0, refused_searches=0)
     assert read_attempt(older) == known
     desk = Desk()
     desk.ledger.budget.write(Budget(10, 20, 30, 40, 50, 60, 70))

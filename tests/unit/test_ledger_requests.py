@@ -98,7 +98,7 @@ def test_sets__are_found_from_the_request_on() -> None:
     entries = desk.ledger.selection(attempt).entries
     fence = desk.ledger.lease.fence_of(attempt)
     history = SetHistory(2, 1, NOW)
-    (moved,) = desk.ledger.requests.put_set(GROUP, "set", entries, history, fence)
+    (moved,) = desk.ledger.requests.write_suspect_set(GROUP, "set", entries, history, fence)
     assert moved == "set#001"
     counts = desk.ledger.requests.open_counts
     requests = [RequestId("r1"), RequestId("unknown")]
@@ -110,7 +110,7 @@ def test_sets__are_found_from_the_request_on() -> None:
     assert counts(requests, []) == {"r1": 10}
     assert counts(requests, [PageSlice(PageId(moved), 0, 8, 8)]) == {"r1": 2}
     assert counts(requests, [PageSlice(part.page_id, 8, 10, 10)]) == {"r1": 8}
-    head = desk.ledger.requests.heads()[1]
+    head = desk.ledger.requests.oldest_pages()[1]
     assert (head.group, head.history) == (SUSPECTS, history)
     suspects = desk.ledger.requests.select(head, 10**9)
     assert suspects.history == history
@@ -133,7 +133,7 @@ def test_select__pages_that_befell_the_same(other: SetHistory, selected: SetHist
     desk = Desk()
     attempt = desk.start()
     fence = desk.ledger.lease.fence_of(attempt)
-    put, entries = desk.ledger.requests.put_set, desk.select().entries
+    put, entries = desk.ledger.requests.write_suspect_set, desk.select().entries
     put(GROUP, "set", entries, SetHistory(1, 2, NOW + 5), fence)
     second = Page(PageId("set#002"), SUSPECTS, entries)
     desk.table.write(*page_writes(second, other, desk.clock.now()))
@@ -179,14 +179,14 @@ def test_heads__reads_some_pointers_at_a_time() -> None:
         return query(*key, limit=limit)
 
     desk.table.intercept("query", counting)
-    heads = desk.ledger.requests.heads()
-    assert [head.group.lane for head in heads] == [Lane.BULK, Lane.NORMAL]
+    oldest_pages = desk.ledger.requests.oldest_pages()
+    assert [head.group.lane for head in oldest_pages] == [Lane.BULK, Lane.NORMAL]
     assert limits == [20, 20, 20]
     limits.clear()
     for n in range(50):
         group = Group(Lane.SUSPECT, ExportGuid(f"EXPORT{n:014}"), Kind.ITEMS)
         desk.record(f"s{n}", item_guid(n), group=group)
-    assert len(desk.ledger.requests.heads()) == 52
+    assert len(desk.ledger.requests.oldest_pages()) == 52
     assert len(limits) <= 6
 
 

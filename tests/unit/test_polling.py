@@ -54,7 +54,7 @@ def test_polling__due_is_where_the_mean_delay_is_worth_a_look() -> None:
         expected = sorted(random.lognormvariate(6, 1) for _ in range(random.randrange(1, 60)))
         due = polling._due(expected)
         delay = sum(max(0.0, due - d) / d for d in expected) / len(expected)
-        assert delay == pytest.approx(polling.PRICE_OF_A_LOOK)
+        assert delay == pytest.approx(polling.POLL_PRICE)
 
 
 def test_polling__kernel_keeps_mean_and_widens_as_silverman_says() -> None:

@@ -12,7 +12,7 @@ from botocore.session import get_session
 from botocore.stub import Stubber
 
 from arena_exports.adapters.session_function import SessionFunction
-from arena_exports.domain.errors import NotNowError
+from arena_exports.domain.errors import RetryLaterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ def test_session_function__that_has_no_session_is_a_wait(
     stub: Stubber, payload: Any, more: dict[str, object], reason: str, seconds: int
 ) -> None:
     """The reason is the function's own; of an error its type alone, because its text could tell."""
-    with pytest.raises(NotNowError) as caught:
+    with pytest.raises(RetryLaterError) as caught:
         answers(stub, payload, **more).renew("v1")
     assert reason in caught.value.reason
     assert caught.value.retry_after_seconds == seconds
@@ -85,5 +85,5 @@ def test_session_function__that_is_not_reached_is_a_wait_with_a_cause(
 ) -> None:
     """AWS's own code is in the reason, which submit logs."""
     stub.add_client_error("invoke", code)
-    with pytest.raises(NotNowError, match=code):
+    with pytest.raises(RetryLaterError, match=code):
         SessionFunction(lambda: stub.client, "session").renew("v1")

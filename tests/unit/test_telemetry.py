@@ -16,8 +16,8 @@ import pytest
 from arena_exports.adapters.telemetry import (
     PowertoolsTelemetry,
     RedactingFormatter,
-    conceal,
     logger,
+    redact_always,
 )
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ CONTEXT = SimpleNamespace(
 @pytest.fixture
 def text() -> Iterator[io.StringIO]:
     """Return what the functions' logger writes, with a password that is concealed."""
-    conceal(PASSWORD)
-    conceal("")
+    redact_always(PASSWORD)
+    redact_always("")
     written = io.StringIO()
     stream = logger.registered_handler.setStream(written)  # type: ignore[attr-defined]
     yield written
@@ -50,7 +50,7 @@ def test_line__has_the_fields_and_little_else(text: io.StringIO) -> None:
     @logger.inject_lambda_context(clear_state=True)
     def handler(_event: object, _context: Any) -> None:
         PowertoolsTelemetry().debug("not written at INFO", reason="r")
-        PowertoolsTelemetry().event("request recorded", requestId="m-1", items=2)
+        PowertoolsTelemetry().info("request recorded", requestId="m-1", items=2)
         PowertoolsTelemetry().warn("run failed", runGuid="R-1")
 
     handler({}, CONTEXT)
@@ -95,7 +95,7 @@ def test_line__names_the_trace_where_it_leads_to_one(
     """Lambda gives every invocation a trace id; routine lines show it where a trace is kept."""
     root = "1-5759e988-bd862e3fe1be46a994272793"
     monkeypatch.setenv("_X_AMZN_TRACE_ID", f"Root={root};Parent=53995c3f42cd8ad8;Sampled={sampled}")
-    PowertoolsTelemetry().event("request recorded")
+    PowertoolsTelemetry().info("request recorded")
     PowertoolsTelemetry().warn("run failed")
     routine, warning = map(json.loads, text.getvalue().splitlines())
     assert routine.get("xray_trace_id") == (root if sampled else None)
@@ -121,7 +121,7 @@ def test_other_loggers__show_no_secret() -> None:
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(RedactingFormatter(logging.Formatter("%(name)s: %(message)s")))
-    conceal(PASSWORD)
+    redact_always(PASSWORD)
     library = logging.getLogger("library")
     library.addHandler(handler)
     library.error("sent %s", PASSWORD)

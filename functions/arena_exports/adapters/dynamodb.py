@@ -10,14 +10,14 @@ from arena_exports.adapters.attributes import from_attribute, to_attribute
 from arena_exports.adapters.aws_errors import error_code
 from arena_exports.adapters.system import SystemClock
 from arena_exports.domain.errors import ConditionFailedError, LedgerUnavailableError
-from arena_exports.ports import Check, Delete, If, Item, Key, Put, Update, Write
+from arena_exports.ports import Check, Condition, Delete, Item, Key, Put, Update, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from arena_exports.ports import Clock
 
-_MOST_KEYS_IN_A_BATCH = 100
+_MAX_KEYS_IN_A_BATCH = 100
 _TRIES = 5
 _BACK_OFF_SECONDS = 0.05  # doubled with each try: 0.75 s at most, which any function has left (R10)
 _TRANSACTION_CONFLICT = "TransactionConflictException"
@@ -60,7 +60,7 @@ class DynamoTable:
         found: dict[Key, Item] = {}
         tries = 0
         while wanted:
-            batch, wanted = wanted[:_MOST_KEYS_IN_A_BATCH], wanted[_MOST_KEYS_IN_A_BATCH:]
+            batch, wanted = wanted[:_MAX_KEYS_IN_A_BATCH], wanted[_MAX_KEYS_IN_A_BATCH:]
             request = {self._table_name: {"Keys": batch, "ConsistentRead": True}}
             answer = self._call("batch_get_item", RequestItems=request)
             for item in map(_item, answer["Responses"].get(self._table_name, [])):
@@ -179,14 +179,15 @@ class _Expression:
             )
         return " ".join(parts)
 
-    def condition(self, condition: If) -> str:
+    def condition(self, condition: Condition) -> str:
         parts = [f"attribute_not_exists({self._name(name)})" for name in condition.absent]
         parts += [f"attribute_exists({self._name(name)})" for name in condition.present]
         parts += [
             f"{self._name(name)} = {self._value(value)}" for name, value in condition.equals.items()
         ]
         parts += [
-            f"{self._name(name)} < {self._value(value)}" for name, value in condition.less.items()
+            f"{self._name(name)} < {self._value(value)}"
+            for name, value in condition.less_than.items()
         ]
         return " AND ".join(parts)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 25
 WHOLE_TIMEOUT_SECONDS = 30
-MOST_ANSWER_BYTES = 32 * 1024 * 1024
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 
 
@@ -70,7 +70,7 @@ class HttpTransport:
             # slowly it fills. Compressed content is unpacked no further than a chunk either.
             while chunk := answer.raw.read1(_CHUNK_BYTES, decode_content=True):
                 body += chunk
-                if len(body) > MOST_ANSWER_BYTES:
+                if len(body) > MAX_ANSWER_BYTES:
                     message = f"{request.call}: the answer is too large ({len(body)} bytes)"
                     raise RequestNotCompletedError(message)
             headers = {name.lower(): value for name, value in answer.headers.items()}

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.adapters.aws_errors import AWS_ERRORS, error_code, is_temporary
-from arena_exports.domain.errors import NotNowError, SecretRefusedError
+from arena_exports.domain.errors import RetryLaterError, SecretRefusedError
 from arena_exports.ports import Secret
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _KINDS = {str: "text", list: "list", bool: "boolean", int: "number", float: "num
 class ManagedSecret:
     """Fulfils `ports.SecretStore`.
 
-    Its errors name the secret and AWS's code, never a value. `conceal` is told of every password
+    Its errors name the secret and AWS's code, never a value. `redact` is told of every password
     and session id that passes through.
     """
 
@@ -29,7 +29,7 @@ class ManagedSecret:
         self,
         client: Any,  # noqa: ANN401 - boto3 clients have no type
         arn: str,
-        conceal: Callable[[str], None],
+        redact: Callable[[str], None],
         *,
         must_exist: bool = False,
     ) -> None:
@@ -39,7 +39,7 @@ class ManagedSecret:
         """
         self._client = client
         self._arn = arn
-        self._conceal = conceal
+        self._redact = redact
         self._must_exist = must_exist
 
     def read(self, version: str | None = None) -> Secret | None:
@@ -54,12 +54,12 @@ class ManagedSecret:
         except AWS_ERRORS as exc:
             raise self._not_now("read", exc) from None
         value, problem = _object(answer)
-        self._conceal_in(value)
+        self._redact_in(value)
         return Secret(answer["VersionId"], value, problem)
 
     def write(self, value: Mapping[str, Any], version: str) -> None:
         """Make a new current version with the given id."""
-        self._conceal_in(value)
+        self._redact_in(value)
         try:
             self._client.put_secret_value(
                 SecretId=self._arn, ClientRequestToken=version, SecretString=json.dumps(dict(value))
@@ -67,13 +67,13 @@ class ManagedSecret:
         except AWS_ERRORS as exc:
             raise self._not_now("written", exc) from None
 
-    def _conceal_in(self, value: Mapping[str, Any]) -> None:
+    def _redact_in(self, value: Mapping[str, Any]) -> None:
         for key in _CONCEALED_KEYS:
-            self._conceal(str(value.get(key, "")))
+            self._redact(str(value.get(key, "")))
 
-    def _not_now(self, done: str, error: Exception) -> NotNowError:
+    def _not_now(self, done: str, error: Exception) -> RetryLaterError:
         reason = f"secret {self._arn} could not be {done} ({error_code(error)}{_said(done, error)})"
-        kind = NotNowError if is_temporary(error) else SecretRefusedError
+        kind = RetryLaterError if is_temporary(error) else SecretRefusedError
         return kind(reason, _RETRY_AFTER_SECONDS)
 
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.adapters.aws_errors import AWS_ERRORS, error_code
-from arena_exports.domain.errors import NotNowError
+from arena_exports.domain.errors import RetryLaterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,15 +36,15 @@ class SessionFunction:
             payload = answer["Payload"].read()
         except AWS_ERRORS as exc:
             reason = f"session function not reached ({error_code(exc)})"
-            raise NotNowError(reason, _RETRY_AFTER_SECONDS) from None
+            raise RetryLaterError(reason, _RETRY_AFTER_SECONDS) from None
         content = _object(payload)
         if answer.get("FunctionError"):
             # Not the message: an exception's text could hold what it was about (R9).
             reason = f"session function failed ({content.get('errorType') or 'no error type'})"
-            raise NotNowError(reason, _RETRY_AFTER_SECONDS)
+            raise RetryLaterError(reason, _RETRY_AFTER_SECONDS)
         if "version" in content:
             return str(content["version"])
-        raise NotNowError(
+        raise RetryLaterError(
             str(content.get("reason") or "session function gave no reason"),
             int(content.get("retryAfterSeconds") or _RETRY_AFTER_SECONDS),
         )

@@ -22,10 +22,10 @@ _TRACE_VARIABLE = "_X_AMZN_TRACE_ID"
 # Lambda's names: a level that it does not know counts as INFO, and its filter drops the line.
 _LEVELS_OF_LAMBDA = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _REDACTED = "[redacted]"
-_concealed: set[str] = set()
+_redacted_always: set[str] = set()
 
 
-def conceal(secret: str) -> None:
+def redact_always(secret: str) -> None:
     """Have no log line of this process show a secret from now on (R9).
 
     None should; this is the net below.
@@ -35,12 +35,12 @@ def conceal(secret: str) -> None:
     for spelling in (secret, repr(secret)[1:-1]):  # exceptions quote values with repr
         as_json = json.dumps(spelling)[1:-1]
         as_unicode_json = json.dumps(spelling, ensure_ascii=False)[1:-1]
-        _concealed.update((spelling, as_json, as_unicode_json))
+        _redacted_always.update((spelling, as_json, as_unicode_json))
 
 
 def redacted(text: str) -> str:
-    """Return a text without the secrets that are to be concealed."""
-    for secret in _concealed:
+    """Return a text without the secrets that are always redacted."""
+    for secret in _redacted_always:
         text = text.replace(secret, _REDACTED)
     return text
 
@@ -102,7 +102,7 @@ class PowertoolsTelemetry:
         """Log what only a search for a fault needs."""
         logger.debug(message, stacklevel=_CALLER, extra=fields)
 
-    def event(self, message: str, **fields: object) -> None:
+    def info(self, message: str, **fields: object) -> None:
         """Log one event of a request's or a run's life."""
         logger.info(message, stacklevel=_CALLER, extra=fields)
 

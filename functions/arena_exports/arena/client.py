@@ -14,9 +14,9 @@ from arena_exports.domain.budget import altered_headers, limited_budget, read_bu
 from arena_exports.domain.errors import (
     ArenaAnswerError,
     BudgetSpentError,
-    NotNowError,
     RateLimitedError,
     RequestNotCompletedError,
+    RetryLaterError,
     SessionInvalidError,
 )
 from arena_exports.domain.runs import Run, parse_run, parse_runs
@@ -25,10 +25,10 @@ from arena_exports.domain.times import parse_date
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from arena_exports.arena.sessions import Sessions
+    from arena_exports.arena.sessions import SessionCache
     from arena_exports.domain.budget import Budget
     from arena_exports.domain.model import ExportGuid, ItemGuid, Kind, RunGuid
-    from arena_exports.ledger.budget import BudgetRecord
+    from arena_exports.ledger.budget import BudgetStore
     from arena_exports.ports import Clock, HttpAnswer, HttpRequest, Telemetry, Transport
 
 _T = TypeVar("_T")
@@ -65,8 +65,8 @@ class Arena:
         self,
         *,
         transport: Transport,
-        sessions: Sessions,
-        budget: BudgetRecord,
+        sessions: SessionCache,
+        budget: BudgetStore,
         reserve: int,
         clock: Clock,
         telemetry: Telemetry,
@@ -89,11 +89,11 @@ class Arena:
         """Make sure that a new run may be started: more than the reserve is left.
 
         Raises:
-            NotNowError: not before the reset.
+            RetryLaterError: not before the reset.
         """
         wait = self._budget.read().wait_seconds(self._clock.now(), self._reserve)
         if wait:
-            raise NotNowError("request budget at its reserve", self._jittered(wait))
+            raise RetryLaterError("request budget at its reserve", self._jittered(wait))
 
     def start_run(self, export_guid: ExportGuid, kind: Kind, item_guids: Sequence[ItemGuid]) -> Run:
         """POST a run: once, and a second time only after a definite 401.
@@ -101,7 +101,7 @@ class Arena:
         Raises:
             RequestNotCompletedError: whether a run exists is not known.
             ArenaAnswerError: it was refused; no run exists.
-            NotNowError: nothing was sent, or it was refused before any work was done.
+            RetryLaterError: nothing was sent, or it was refused before any work was done.
         """
         request = protocol.start_run(export_guid, kind, item_guids)
         answer = self._send(request)
@@ -117,7 +117,7 @@ class Arena:
             RequestNotCompletedError: none of the tries brought an answer.
             RunUnreadableError: it can never be read by this user.
             ArenaAnswerError: it was refused, which says nothing about the run.
-            NotNowError: nothing was sent.
+            RetryLaterError: nothing was sent.
         """
         request = protocol.read_run(export_guid, run_guid)
 
@@ -137,7 +137,7 @@ class Arena:
         """GET a definition's runs, filtered (`{}`: all of them), with a few tries.
 
         Raises:
-            RequestNotCompletedError, ArenaAnswerError, NotNowError: as for `read_run`.
+            RequestNotCompletedError, ArenaAnswerError, RetryLaterError: as for `read_run`.
         """
         request = protocol.list_runs(export_guid, filters)
 
@@ -166,7 +166,7 @@ class Arena:
         known = self._budget.read()
         wait = known.wait_seconds(self._clock.now(), 0)
         if wait:
-            raise NotNowError("request budget spent", self._jittered(wait))
+            raise RetryLaterError("request budget spent", self._jittered(wait))
         session = self._sessions.current()
         answer = self._exchange(replace(request, session_id=session.session_id), known)
         pages = self._shows_pages(request, answer)
@@ -181,7 +181,7 @@ class Arena:
             if session.fresh:
                 break
         if _session_is_dead(request, answer):
-            raise NotNowError("session died at once", _DEAD_TWICE_SECONDS)
+            raise RetryLaterError("session died at once", _DEAD_TWICE_SECONDS)
         return answer
 
     def _shows_pages(self, request: HttpRequest, answer: HttpAnswer) -> bool:
@@ -212,7 +212,7 @@ class Arena:
         error = protocol.answer_error(request, answer) if failed else None
         budget = self._budget_of(answer, error, known)
         self._telemetry.count(f"ArenaRequestsTo{request.purpose}")
-        self._telemetry.event(
+        self._telemetry.info(
             "arena answered",
             call=request.call,
             status=answer.status,
@@ -220,9 +220,9 @@ class Arena:
         )
         wait = budget.wait_seconds(self._clock.now(), 0) if budget else 0
         if isinstance(error, BudgetSpentError):
-            raise NotNowError("request budget spent", self._jittered(wait))
+            raise RetryLaterError("request budget spent", self._jittered(wait))
         if isinstance(error, RateLimitedError):
-            raise NotNowError("too many requests at once", self._jittered(wait))
+            raise RetryLaterError("too many requests at once", self._jittered(wait))
         return answer
 
     def _budget_of(

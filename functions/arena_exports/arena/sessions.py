@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from arena_exports.arena import protocol
 from arena_exports.domain.errors import (
-    NotNowError,
+    RetryLaterError,
 )
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         Clock,
         Secret,
         SecretReader,
-        SessionAuthority,
+        SessionRenewer,
     )
 
 SESSION_KEY = "arenaSessionId"
@@ -42,10 +42,10 @@ class Session:
     fresh: bool = field(default=False, compare=False)
 
 
-class Sessions:
+class SessionCache:
     """The session as submit and poll see it: read from its secret, kept, renewed on a 401."""
 
-    def __init__(self, *, secret: SecretReader, authority: SessionAuthority, clock: Clock) -> None:
+    def __init__(self, *, secret: SecretReader, authority: SessionRenewer, clock: Clock) -> None:
         self._secret = secret
         self._authority = authority
         self._clock = clock
@@ -57,13 +57,13 @@ class Sessions:
         """Return the session in force as far as is known; a kept one where Secrets Manager is down.
 
         Raises:
-            NotNowError: there is none to be had now.
+            RetryLaterError: there is none to be had now.
         """
         if self._session.version and self._clock.now() - self._read_at < CACHE_SECONDS:
             return self._session
         try:
             session = _session(self._secret.read())
-        except NotNowError:
+        except RetryLaterError:
             if self._session.version:
                 return self._session
             raise
@@ -73,7 +73,7 @@ class Sessions:
         """Return the successor of a session that Arena calls dead.
 
         Raises:
-            NotNowError: there is none to be had now.
+            RetryLaterError: there is none to be had now.
         """
         self._session = Session()
         # More than one: where somebody wrote the secret by hand, it and the record name two.
@@ -87,7 +87,7 @@ class Sessions:
                 _session(current if fresh else self._secret.read(version)), fresh=fresh
             )
         if not session.session_id:
-            raise NotNowError("session not readable yet", BUSY_SECONDS)
+            raise RetryLaterError("session not readable yet", BUSY_SECONDS)
         return self._keep(session)
 
     def _keep(self, session: Session) -> Session:

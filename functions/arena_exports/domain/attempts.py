@@ -29,7 +29,7 @@ class AttemptState(StrEnum):
     REPLACED = "replaced"  # no run came of it after two looks: another attempt has its contents
 
 
-class Outcome(StrEnum):
+class AttemptOutcome(StrEnum):
     """What came of an ended attempt; the first four are Arena's statuses."""
 
     COMPLETE = "COMPLETE"
@@ -45,10 +45,10 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class RunResult:
     """What Arena told of an ended run; `error_code` and `error_message` are "" without an error."""
 
-    outcome: Outcome
+    outcome: AttemptOutcome
     status: str = ""
     criteria_results_count: int | None = None
     creation_date_time: str | None = None
@@ -79,16 +79,16 @@ class Attempt:
     sent_at: int
     first_sent_at: int
     refusals: int = 0
-    looks: int = 0
+    searches: int = 0
     rejected: frozenset[ItemGuid] = frozenset()
     run_guid: RunGuid | None = None
     run_number: int | None = None
     started_at: int = 0
-    watch: int = 1
-    result: Result | None = None
+    execution_number: int = 1
+    result: RunResult | None = None
     unanswered: int = 1
     last_status: int = 0
-    refused_looks: int = 0
+    refused_searches: int = 0
 
     @property
     def follows_unknown(self) -> bool:
@@ -117,8 +117,8 @@ def successor(old: Attempt, attempt_id: AttemptId, now: float) -> Attempt:
         attempt_id=attempt_id,
         state=AttemptState.SENDING,
         sent_at=int(now),
-        looks=0,
+        searches=0,
         unanswered=old.unanswered + 1,
         last_status=0,
-        refused_looks=0,
+        refused_searches=0,
     )

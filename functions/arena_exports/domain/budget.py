@@ -19,12 +19,12 @@ RESET_HEADER = "x-arena-next-request-limit-reset"
 SAFE_WAIT_SECONDS = 3600  # where nothing believable says when the budget is reset
 # Added to a reset that only our own clock can measure; it doubles with each further 429.
 MARGIN_SECONDS = 60
-LARGEST_SKEW_SECONDS = 900  # between our clock and Arena's
+MAX_SKEW_SECONDS = 900  # between our clock and Arena's
 BURST_SECONDS = 60  # after a 429 that is not about the budget and does not say how long to wait
 MAX_BURST_SECONDS = 3600
-LONGEST_BELIEVED_SECONDS = 26 * 3600  # the budget's day has 24 hours, 25 when the clocks go back
-_SHORTEST_FORECAST_SECONDS = 600
-_MOST_DIGITS = 12
+MAX_BELIEVED_SECONDS = 26 * 3600  # the budget's day has 24 hours, 25 when the clocks go back
+_MIN_FORECAST_SECONDS = 600
+_MAX_DIGITS = 12
 _NUMBER = re.compile(r"\s*(-?)([0-9]+)")
 
 
@@ -65,7 +65,7 @@ class Budget:
         """
         seconds = self.seen_at - self.first_seen_at
         used = (self.first_remaining or 0) - (self.remaining or 0)
-        if used <= 0 or seconds < _SHORTEST_FORECAST_SECONDS:
+        if used <= 0 or seconds < _MIN_FORECAST_SECONDS:
             return None
         return min((self.remaining or 0) / used * seconds / 3600, 24.0)
 
@@ -106,7 +106,7 @@ def spent_budget(headers: Mapping[str, str], now: float, earlier: Budget) -> Bud
         wait = max(resets_at - now, 0) + doubled(
             MARGIN_SECONDS, earlier.refusals, MAX_BURST_SECONDS
         )
-    until = ceil(now + min(wait, LONGEST_BELIEVED_SECONDS))
+    until = ceil(now + min(wait, MAX_BELIEVED_SECONDS))
     return Budget(0, resets_at, until, int(now), refusals=earlier.refusals + 1)
 
 
@@ -135,7 +135,7 @@ def altered_headers(headers: Mapping[str, str]) -> list[str]:
 def _count(text: str) -> int | None:
     """Return the first number of a header, a negative one as 0; None where there is none."""
     match = _NUMBER.match(text)
-    if match is None or len(match[2]) >= _MOST_DIGITS:
+    if match is None or len(match[2]) >= _MAX_DIGITS:
         return None
     return 0 if match[1] else int(match[2])
 
@@ -161,5 +161,5 @@ def _resets_at(headers: Mapping[str, str], now: float) -> int | None:
         return None
     arena_now = parse_date(headers.get("date", ""))
     seconds = reset - (now if arena_now is None else arena_now)
-    earliest = -LARGEST_SKEW_SECONDS if arena_now is None else 0
-    return ceil(now + seconds) if earliest < seconds < LONGEST_BELIEVED_SECONDS else None
+    earliest = -MAX_SKEW_SECONDS if arena_now is None else 0
+    return ceil(now + seconds) if earliest < seconds < MAX_BELIEVED_SECONDS else None

@@ -15,7 +15,7 @@ DURATIONS_KEPT = 50
 # One bad item fails at most three runs in a row: its set, the set's second try, and the first half.
 # One more, and the failures may be Arena's, not the item's.
 FAILURES_OF_ONE_ITEM = 3
-LONGEST_DOUBT_SECONDS = 3600
+MAX_DOUBT_SECONDS = 3600
 _FIRST_DOUBT_SECONDS = 60
 _FIRST_REFUSAL_SECONDS = 60
 _UNKNOWN_SECONDS = 60
@@ -111,15 +111,13 @@ class Definition:
         failures = self.failures + 1
         doubt = failures - FAILURES_OF_ONE_ITEM + (1 if alone else 0)
         seconds = (
-            0
-            if doubt <= 0
-            else int(doubled(_FIRST_DOUBT_SECONDS, doubt - 1, LONGEST_DOUBT_SECONDS))
+            0 if doubt <= 0 else int(doubled(_FIRST_DOUBT_SECONDS, doubt - 1, MAX_DOUBT_SECONDS))
         )
         until = int(now) + seconds
         failed = replace(self.served(now), failures=failures, suspects_not_before=until)
         return replace(failed, not_before=until) if without_run and not alone else failed
 
-    def set_back(self, now: float, seconds: int) -> Definition:
+    def delay_suspects(self, now: float, seconds: int) -> Definition:
         """Have suspect sets wait, because the last run of one was stopped."""
         return replace(
             self.served(now), suspects_not_before=max(self.suspects_not_before, int(now) + seconds)

@@ -12,7 +12,7 @@
     ├── ArenaError
     │   ├── RequestNotCompletedError   no answer, or one that cannot be read
     │   ├── ArenaAnswerError           Arena answered with an error (its branches: see below)
-    │   └── NotNowError                no request was sent: budget spent, or no session to be had
+    │   └── RetryLaterError            no request was sent: budget spent, or no session to be had
     │       └── SecretRefusedError     AWS refuses a secret until an operator acts
     └── LoginRefusedError              Arena, or a broken credentials secret, refuses the login
 
@@ -102,7 +102,7 @@ class RequestNotCompletedError(ArenaError):
         self.status = status
 
 
-class NotNowError(ArenaError):
+class RetryLaterError(ArenaError):
     """No request may be sent now; `reason` is a term, `retry_after_seconds` when to come again."""
 
     def __init__(self, reason: str, retry_after_seconds: int) -> None:
@@ -111,7 +111,7 @@ class NotNowError(ArenaError):
         self.retry_after_seconds = retry_after_seconds
 
 
-class SecretRefusedError(NotNowError):
+class SecretRefusedError(RetryLaterError):
     """AWS refuses to read or write a secret, and will until an operator acts.
 
     It was deleted, its policy or its KMS key denies access, or it belongs to another account. The

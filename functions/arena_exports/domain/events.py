@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.domain.model import ItemGuid, camel_case
-from arena_exports.domain.times import epoch_seconds, zulu
+from arena_exports.domain.times import epoch_seconds, format_utc
 from arena_exports.ports import Event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from arena_exports.domain.attempts import Result
+    from arena_exports.domain.attempts import RunResult
     from arena_exports.domain.model import ItemGuid
     from arena_exports.domain.runs import RunFile
 
@@ -27,13 +27,13 @@ RUN_FAILED = "arena.export.run.failed"
 REQUEST_REJECTED = "arena.export.request.rejected"
 REJECTED_STATUS = "REJECTED"
 
-MOST_EVENT_BYTES = 256 * 1024  # SNS: body and attributes together
+MAX_EVENT_BYTES = 256 * 1024  # SNS: body and attributes together
 # Everything but the lists, with room for the longest names and messages as JSON escapes them.
 _ENVELOPE_BYTES = 12 * 1024
-_ROOM_BYTES = MOST_EVENT_BYTES - _ENVELOPE_BYTES
+_ROOM_BYTES = MAX_EVENT_BYTES - _ENVELOPE_BYTES
 _WHOLE_LIST_BYTES = 64 * 1024  # a list of files below this stands in every part
 _FILE_LIFE_SECONDS = 60 * 86_400
-_LONGEST_MESSAGE = 500
+_MAX_MESSAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,14 @@ class CarriedRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class RunOutcome:
+class EndedRun:
     """An ended run, and whom it concerns."""
 
     workspace: str
     export_guid: str
     run_guid: str
     run_number: int | None
-    result: Result
+    result: RunResult
     item_guids: Sequence[ItemGuid]
     requests: Sequence[CarriedRequest]
     files: Sequence[RunFile]
@@ -75,11 +75,11 @@ class Rejection:
     time: float
 
 
-def run_events(outcome: RunOutcome) -> list[Event]:
+def run_events(outcome: EndedRun) -> list[Event]:
     """Return the parts of `run.completed`, or of `run.failed` where the result has an error."""
     result = outcome.result
     failed = bool(result.error_code)
-    error = {"code": result.error_code, "message": result.error_message[:_LONGEST_MESSAGE]}
+    error = {"code": result.error_code, "message": result.error_message[:_MAX_MESSAGE]}
     fixed = {
         "workspace": outcome.workspace,
         "exportGuid": outcome.export_guid,
@@ -127,7 +127,7 @@ def rejection_events(rejection: Rejection) -> list[Event]:
         "status": REJECTED_STATUS,
         "error": {
             "code": rejection.error_code,
-            "message": rejection.error_message[:_LONGEST_MESSAGE],
+            "message": rejection.error_message[:_MAX_MESSAGE],
         },
     }
     contents = ",".join([rejection.error_code, *rejection.item_guids]).encode()
@@ -166,7 +166,7 @@ class _Head:
             "id": event_id,
             "source": f"/arena/{self.workspace}{export}",
             "type": self.type,
-            "time": zulu(self.time),
+            "time": format_utc(self.time),
             "subject": subject,
             "datacontenttype": "application/json",
             "data": data,
@@ -177,7 +177,7 @@ class _Head:
         return Event(_json(body), attributes)
 
 
-def _file_lists(outcome: RunOutcome) -> dict[str, list[Any]]:
+def _file_lists(outcome: EndedRun) -> dict[str, list[Any]]:
     return {
         "fileGuids": [file.guid for file in outcome.files],
         "files": [
@@ -231,7 +231,7 @@ def _slices(values: Iterable[tuple[str, Any]], room: int) -> Iterator[list[tuple
 
 def _expiration(completion_date_time: str | None) -> str | None:
     completed = epoch_seconds(completion_date_time)
-    return None if completed is None else zulu(completed + _FILE_LIFE_SECONDS)
+    return None if completed is None else format_utc(completed + _FILE_LIFE_SECONDS)
 
 
 def _json(value: object) -> str:

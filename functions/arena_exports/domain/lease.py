@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     )
 
 
-class SlotState(StrEnum):
+class LeaseState(StrEnum):
     """What the one export slot is doing."""
 
     IDLE = "idle"
@@ -30,12 +30,12 @@ class Lease:
     "" until the first run; `lane` was served last.
     """
 
-    state: SlotState = SlotState.IDLE
+    state: LeaseState = LeaseState.IDLE
     token: str = ""
     attempt_id: AttemptId | None = None
     held_until: int = 0
     not_before: int = 0
     lane: Lane | None = None
     busy: int = 0
-    failed_looks: int = 0
+    failed_searches: int = 0
     creator_guid: str = ""

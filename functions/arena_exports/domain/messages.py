@@ -29,10 +29,10 @@ _GUID = re.compile(r"[A-Z0-9]{16,32}")
 _GUIDS_WITHOUT_JSON = re.compile(r"""\s*(\[\s*'?|["']?)[A-Za-z0-9]{16,32}["']?[\s,;\]]""")
 _COMMA_TOO_MANY = re.compile(r",\s*[,\]}]")
 _REQUEST_KEYS = ("exportGuid", "itemGuids", "correlationId", "workspace", "priority")
-_LONGEST_CORRELATION_ID = 128
-_LONGEST_QUOTE = 60
+_MAX_CORRELATION_ID = 128
+_MAX_QUOTE = 60
 _QUOTE_BEFORE_A_MISTAKE = 20
-_MOST_ENVELOPES = 4
+_MAX_ENVELOPES = 4
 _RECONCILE = {"action": "reconcile"}
 _BYTE_ORDER_MARK = "\ufeff"
 _UNCONFIRMED = {
@@ -125,7 +125,7 @@ def normal_guid(text: object) -> str | None:
     """Return a GUID in its normal form (upper case, no blanks around); None for what is none."""
     if not isinstance(text, str):
         return None
-    guid = text.strip().upper() if len(text) < _LONGEST_CORRELATION_ID and text.isascii() else ""
+    guid = text.strip().upper() if len(text) < _MAX_CORRELATION_ID and text.isascii() else ""
     return guid if _GUID.fullmatch(guid) else None
 
 
@@ -134,8 +134,8 @@ def _without_envelopes(body: str) -> tuple[str, Any]:
     place, content = "body", _read(body, "body")
     while inner := _without_envelope(content, place):
         place, content = inner
-        if place.count(".") > _MOST_ENVELOPES:
-            raise _invalid(f"body has more than {_MOST_ENVELOPES} envelopes, one in another")
+        if place.count(".") > _MAX_ENVELOPES:
+            raise _invalid(f"body has more than {_MAX_ENVELOPES} envelopes, one in another")
     return place, content
 
 
@@ -200,14 +200,14 @@ def _json(text: str, place: str) -> Any:  # noqa: ANN401 - JSON is anything
     except RecursionError:
         raise _invalid(f"{place} is nested too deeply") from None
     except json.JSONDecodeError as exc:
-        near = _quote(text[max(exc.pos - _QUOTE_BEFORE_A_MISTAKE, 0) :][:_LONGEST_QUOTE])
+        near = _quote(text[max(exc.pos - _QUOTE_BEFORE_A_MISTAKE, 0) :][:_MAX_QUOTE])
         hint = _hint(text, exc.pos)
         raise _invalid(f"{place} is neither a GUID nor JSON: {exc}, near {near}{hint}") from None
 
 
 def _hint(text: str, position: int) -> str:
     """Return what the sender may have got wrong at this position of what should be JSON."""
-    start, end = max(position - _QUOTE_BEFORE_A_MISTAKE, 0), position + _LONGEST_QUOTE
+    start, end = max(position - _QUOTE_BEFORE_A_MISTAKE, 0), position + _MAX_QUOTE
     commas = _COMMA_TOO_MANY.finditer(text, start, end)
     if any(comma.start() <= position < comma.end() for comma in commas):
         return "; a comma too many?"
@@ -288,9 +288,9 @@ def _correlation_id(fields: dict[str, Any]) -> str | None:
     value = fields.get("correlationId")
     if value is None:
         return None
-    if not isinstance(value, str) or len(value) > _LONGEST_CORRELATION_ID:
+    if not isinstance(value, str) or len(value) > _MAX_CORRELATION_ID:
         raise _invalid(
-            f"correlationId must be text of at most {_LONGEST_CORRELATION_ID} characters, not "
+            f"correlationId must be text of at most {_MAX_CORRELATION_ID} characters, not "
             f"{_quote(value)}"
         )
     if not value.isascii() and _has_half_a_character(value):
@@ -339,4 +339,4 @@ def _quote(value: object) -> str:
         text = json.dumps(value)
     except RecursionError:  # it could just be read, and cannot be written
         return "what is nested too deeply"
-    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
+    return text if len(text) <= _MAX_QUOTE else text[:_MAX_QUOTE] + "…"

@@ -18,23 +18,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FIRST_LOOK_SECONDS = 5  # where nothing is known yet
+FIRST_POLL_SECONDS = 5  # where nothing is known yet
 # And then shares of the time waited: with looks at 0.015 of a duration each and runs of a minute to
 # an hour equally likely on a logarithmic scale, sqrt(2 * 0.015 * log(60)).
 SHARE_WHILE_UNKNOWN = 0.35
 
-PRICE_OF_A_LOOK = 0.0085  # as a share of the run's duration
-LONGEST_SHARE = 0.165  # of the time waited: so much of a run's duration nobody waits in vain
-SHORTEST_SHARE_OF_SPREAD = 0.25  # looks closer together than that follow chance, not the runs
-ENDED_BEFORE_FIRST_LOOK = 0.08  # the share of past runs that the first look may be late for
+POLL_PRICE = 0.0085  # as a share of the run's duration
+MAX_SHARE = 0.165  # of the time waited: so much of a run's duration nobody waits in vain
+MIN_SHARE_OF_SPREAD = 0.25  # looks closer together than that follow chance, not the runs
+ENDED_BEFORE_FIRST_POLL = 0.08  # the share of past runs that the first look may be late for
 RECENT_RUNS = 3  # the shortest of them bounds the first wait: a shift to short runs costs little
 RUNS_THAT_TELL_A_SPREAD = 5
 UNKNOWN_SPREAD = 0.5  # standard deviation of the logarithm; before that many runs are known
 
-SHORTEST_GAP_SECONDS = 1  # Step Functions waits whole seconds
-LONGEST_GAP_SECONDS = 3600
-MOST_STRETCH = 4.0
-SMALLEST_RESERVE = 100  # below it the stretching of gaps begins no later
+MIN_GAP_SECONDS = 1  # Step Functions waits whole seconds
+MAX_GAP_SECONDS = 3600
+MAX_STRETCH = 4.0
+MIN_RESERVE = 100  # below it the stretching of gaps begins no later
 
 # Three points of equal weight with the mean and the variance of a normal distribution.
 _KERNEL = (-(1.5**0.5), 0.0, 1.5**0.5)
@@ -48,10 +48,10 @@ def first_wait_seconds(durations: Sequence[float]) -> int:
             first.
     """
     if not durations:
-        return FIRST_LOOK_SECONDS
+        return FIRST_POLL_SECONDS
     expected = _smoothed(durations)
-    earliest = expected[int(ENDED_BEFORE_FIRST_LOOK * len(expected))]
-    latest = min(durations[-RECENT_RUNS:]) * (1 + LONGEST_SHARE)
+    earliest = expected[int(ENDED_BEFORE_FIRST_POLL * len(expected))]
+    latest = min(durations[-RECENT_RUNS:]) * (1 + MAX_SHARE)
     return _whole(floor(min(max(_due(expected), earliest), latest)))
 
 
@@ -69,8 +69,8 @@ def next_wait_seconds(
         return _whole(waited_seconds * SHARE_WHILE_UNKNOWN * scarcity)
     expected = _smoothed(durations)
     later = expected[bisect_right(expected, waited_seconds) :]
-    longest = waited_seconds * LONGEST_SHARE
-    shortest = waited_seconds * SHORTEST_SHARE_OF_SPREAD * _spread(durations)
+    longest = waited_seconds * MAX_SHARE
+    shortest = waited_seconds * MIN_SHARE_OF_SPREAD * _spread(durations)
     gap = _due(later) - waited_seconds if later else longest
     return _whole(min(max(gap, shortest), longest) * scarcity)
 
@@ -79,8 +79,8 @@ def scarcity(remaining: int | None, reserve: int) -> float:
     """Return how much gaps are stretched: 1 with four reserves left or more, 4 with one or less."""
     if remaining is None:
         return 1.0
-    scarce = 4 * max(reserve, SMALLEST_RESERVE)
-    return min(max(scarce / max(remaining, 1), 1.0), MOST_STRETCH)
+    scarce = 4 * max(reserve, MIN_RESERVE)
+    return min(max(scarce / max(remaining, 1), 1.0), MAX_STRETCH)
 
 
 def _due(expected: Sequence[float]) -> float:
@@ -93,7 +93,7 @@ def _due(expected: Sequence[float]) -> float:
     for ended, (share, following) in enumerate(
         zip(shares, [*expected[1:], float("inf")], strict=True), start=1
     ):
-        time = (PRICE_OF_A_LOOK * len(expected) + ended) / share
+        time = (POLL_PRICE * len(expected) + ended) / share
         if time <= following:
             break
     return time
@@ -121,4 +121,4 @@ def _spread(durations: Sequence[float]) -> float:
 
 
 def _whole(seconds: float) -> int:
-    return round(min(max(seconds, SHORTEST_GAP_SECONDS), LONGEST_GAP_SECONDS))
+    return round(min(max(seconds, MIN_GAP_SECONDS), MAX_GAP_SECONDS))

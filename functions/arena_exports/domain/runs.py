@@ -13,9 +13,9 @@ from arena_exports.domain.times import duration_seconds, epoch_seconds
 
 # What Arena's answers may hold and every store takes (DynamoDB, Step Functions, SNS).
 _GUID = re.compile(r"[A-Za-z0-9]{1,64}")
-_LONGEST_TITLE = 255
-_LONGEST_TIME = 40
-_LARGEST_NUMBER = 10**12
+_MAX_TITLE = 255
+_MAX_TIME = 40
+_MAX_NUMBER = 10**12
 
 
 class RunStatus(StrEnum):
@@ -159,7 +159,7 @@ def _files(files: object) -> tuple[tuple[RunFile, ...], int]:
 
 
 def _title(entry: dict[str, Any]) -> str | None:
-    return (_text(entry.get("title")) or "")[:_LONGEST_TITLE] or None
+    return (_text(entry.get("title")) or "")[:_MAX_TITLE] or None
 
 
 def _text(value: object) -> str | None:
@@ -174,10 +174,10 @@ def _guid(value: object) -> str | None:
 def _time(value: object) -> str | None:
     """Return a time as Arena wrote it, if it has the length of one."""
     text = _text(value)
-    return text if text and len(text) <= _LONGEST_TIME else None
+    return text if text and len(text) <= _MAX_TIME else None
 
 
 def _whole_number(value: object) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool):
         return None
-    return value if 0 <= value < _LARGEST_NUMBER else None
+    return value if 0 <= value < _MAX_NUMBER else None

@@ -45,10 +45,10 @@ def _odd_date(text: str) -> datetime:
 _YEARS = range(2000, 2100)
 
 
-def epoch_seconds(zulu: str | None) -> float | None:
+def epoch_seconds(format_utc: str | None) -> float | None:
     """Read one of Arena's times, `2023-03-08T09:32:25Z`; None for none or an odd one."""
     try:
-        moment = datetime.fromisoformat(zulu or "")
+        moment = datetime.fromisoformat(format_utc or "")
     except ValueError:
         return None
     if moment.year not in _YEARS:
@@ -62,6 +62,6 @@ def duration_seconds(creation: str | None, completion: str | None) -> float | No
     return None if created is None or completed is None else max(completed - created, 0.0)
 
 
-def zulu(epoch: float) -> str:
+def format_utc(epoch: float) -> str:
     """Write epoch seconds the way Arena does."""
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

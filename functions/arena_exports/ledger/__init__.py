@@ -34,11 +34,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from arena_exports.ledger.budget import BudgetRecord
-from arena_exports.ledger.definitions import Definitions
-from arena_exports.ledger.lease import LeaseBook
-from arena_exports.ledger.requests import RequestBook
-from arena_exports.ledger.session import SessionRecord
+from arena_exports.ledger.budget import BudgetStore
+from arena_exports.ledger.definitions import DefinitionStore
+from arena_exports.ledger.lease import LeaseStore
+from arena_exports.ledger.requests import RequestStore
+from arena_exports.ledger.session import SessionStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,11 +53,11 @@ if TYPE_CHECKING:
 class Ledger:
     """The parts of the ledger, one for each question."""
 
-    requests: RequestBook
-    lease: LeaseBook
-    definitions: Definitions
-    budget: BudgetRecord
-    session: SessionRecord
+    requests: RequestStore
+    lease: LeaseStore
+    definitions: DefinitionStore
+    budget: BudgetStore
+    session: SessionStore
 
     def settle(
         self, attempt: Attempt, definition: Definition, moved_to: Sequence[str] = ()
@@ -78,7 +78,7 @@ class Ledger:
 
     def selection(self, attempt: Attempt) -> Selection:
         """Return what an attempt carries: what it took, less the items that Arena refused."""
-        return self.requests.reselect(attempt.group, attempt.slices, attempt.history).without(
+        return self.requests.load_selection(attempt.group, attempt.slices, attempt.history).without(
             attempt.rejected
         )
 
@@ -86,9 +86,9 @@ class Ledger:
 def open_ledger(table: Table, clock: Clock) -> Ledger:
     """Return the ledger that lies in a table."""
     return Ledger(
-        requests=RequestBook(table, clock),
-        lease=LeaseBook(table, clock),
-        definitions=Definitions(table),
-        budget=BudgetRecord(table),
-        session=SessionRecord(table),
+        requests=RequestStore(table, clock),
+        lease=LeaseStore(table, clock),
+        definitions=DefinitionStore(table),
+        budget=BudgetStore(table),
+        session=SessionStore(table),
     )

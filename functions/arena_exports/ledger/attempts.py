@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from arena_exports.domain.attempts import Attempt, AttemptState, Outcome, Result
+from arena_exports.domain.attempts import Attempt, AttemptOutcome, AttemptState, RunResult
 from arena_exports.domain.model import (
     AttemptId,
     ExportGuid,
@@ -49,7 +49,7 @@ def read_attempt(item: Item) -> Attempt:
     )
 
 
-def _result(values: Item | None) -> Result | None:
+def _result(values: Item | None) -> RunResult | None:
     if values is None:
         return None
-    return from_item(Result, values, outcome=Outcome(values["outcome"]))
+    return from_item(RunResult, values, outcome=AttemptOutcome(values["outcome"]))

@@ -8,13 +8,13 @@ from arena_exports.domain.budget import Budget
 from arena_exports.domain.errors import ConditionFailedError
 from arena_exports.ledger import keys
 from arena_exports.ledger.codec import from_item, to_item
-from arena_exports.ports import If, Put
+from arena_exports.ports import Condition, Put
 
 if TYPE_CHECKING:
     from arena_exports.ports import Table
 
 
-class BudgetRecord:
+class BudgetStore:
     """The budget as the last answer of Arena told it."""
 
     def __init__(self, table: Table) -> None:
@@ -30,8 +30,12 @@ class BudgetRecord:
         One that is spent is kept all the same: the later answer may be of a clock ahead.
         """
         item = to_item(keys.BUDGET, budget)
-        spent = If(less={"spentUntil": budget.spent_until})
-        for condition in (If(less={"seenAt": budget.seen_at + 1}), If(absent=("PK",)), spent):
+        spent = Condition(less_than={"spentUntil": budget.spent_until})
+        for condition in (
+            Condition(less_than={"seenAt": budget.seen_at + 1}),
+            Condition(absent=("PK",)),
+            spent,
+        ):
             try:
                 self._table.write(Put(item, condition))
             except ConditionFailedError:

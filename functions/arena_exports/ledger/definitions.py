@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from arena_exports.ports import Item, Table
 
 
-class Definitions:
+class DefinitionStore:
     """The definitions' items."""
 
     def __init__(self, table: Table) -> None:

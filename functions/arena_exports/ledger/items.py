@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from arena_exports.domain.lease import Lease, SlotState
+from arena_exports.domain.lease import Lease, LeaseState
 from arena_exports.domain.model import (
     AttemptId,
     ExportGuid,
@@ -112,7 +112,7 @@ def run_item(run_guid: str, attempt_id: AttemptId, now: float) -> Item:
     return {"PK": pk, "SK": sk, "v": keys.VERSION, "attemptId": attempt_id, "expiresAt": expiry}
 
 
-def slot_item(lease: Lease) -> Item:
+def lease_item(lease: Lease) -> Item:
     """Return the lease's item."""
     return to_item(keys.SLOT, lease)
 
@@ -120,4 +120,4 @@ def slot_item(lease: Lease) -> Item:
 def read_lease(item: Item) -> Lease:
     """Return the lease of its item."""
     lane = Lane(item["lane"]) if item["lane"] else None
-    return from_item(Lease, item, state=SlotState(item["state"]), lane=lane)
+    return from_item(Lease, item, state=LeaseState(item["state"]), lane=lane)

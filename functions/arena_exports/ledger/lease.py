@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from arena_exports.domain.attempts import Attempt, AttemptState, Result, new_attempt, successor
+from arena_exports.domain.attempts import Attempt, AttemptState, RunResult, new_attempt, successor
 from arena_exports.domain.errors import ConditionFailedError
-from arena_exports.domain.lease import Lease, SlotState
+from arena_exports.domain.lease import Lease, LeaseState
 from arena_exports.domain.model import AttemptId, ItemGuid, Selection
 from arena_exports.domain.runs import Run, RunFile
 from arena_exports.ledger import keys, pages
 from arena_exports.ledger.attempts import attempt_item, read_attempt
 from arena_exports.ledger.definitions import definition_put
-from arena_exports.ledger.items import read_lease, run_item, slot_item
-from arena_exports.ports import Check, If, Put, Update
+from arena_exports.ledger.items import lease_item, read_lease, run_item
+from arena_exports.ports import Check, Condition, Put, Update
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ LEASE_SECONDS = 180
 _FILES_ON_AN_ITEM = 250  # whatever their titles, of 255 characters at most
 
 
-class LeaseBook:
+class LeaseStore:
     """The slot and the attempts."""
 
     def __init__(self, table: Table, clock: Clock) -> None:
@@ -51,21 +51,21 @@ class LeaseBook:
         """
         held_until = int(self._clock.now()) + LEASE_SECONDS
         taken = replace(
-            seen, state=SlotState.SUBMITTING, token=self._clock.new_token(), held_until=held_until
+            seen, state=LeaseState.SUBMITTING, token=self._clock.new_token(), held_until=held_until
         )
         unchanged = (
-            If(equals={"token": seen.token, "state": seen.state.value})
+            Condition(equals={"token": seen.token, "state": seen.state.value})
             if seen.token
-            else If(absent=("PK",))
+            else Condition(absent=("PK",))
         )
-        self._table.write(Put(slot_item(taken), unchanged))
+        self._table.write(Put(lease_item(taken), unchanged))
         return taken
 
     def release(self, lease: Lease) -> None:
         """Free a slot that was taken and has no attempt; a lost one is no error."""
-        idle = replace(lease, state=SlotState.IDLE)
+        idle = replace(lease, state=LeaseState.IDLE)
         try:
-            self._table.write(Put(slot_item(idle), _held(lease)))
+            self._table.write(Put(lease_item(idle), _held(lease)))
         except ConditionFailedError:
             return
 
@@ -79,7 +79,8 @@ class LeaseBook:
         attempt = new_attempt(AttemptId(keys.new_id(now, self._clock.new_token())), selection, now)
         attached = replace(lease, attempt_id=attempt.attempt_id, lane=selection.group.lane)
         self._table.write(
-            Put(attempt_item(attempt), If(absent=("PK",))), Put(slot_item(attached), _held(lease))
+            Put(attempt_item(attempt), Condition(absent=("PK",))),
+            Put(lease_item(attached), _held(lease)),
         )
         return attached, attempt
 
@@ -91,11 +92,11 @@ class LeaseBook:
         """
         now = self._clock.now()
         attempt = successor(old, AttemptId(keys.new_id(now, self._clock.new_token())), now)
-        attached = replace(lease, attempt_id=attempt.attempt_id, failed_looks=0)
+        attached = replace(lease, attempt_id=attempt.attempt_id, failed_searches=0)
         self._table.write(
-            Put(attempt_item(attempt), If(absent=("PK",))),
+            Put(attempt_item(attempt), Condition(absent=("PK",))),
             Update(keys.attempt(old.attempt_id), _over(AttemptState.REPLACED, self._clock.now())),
-            Put(slot_item(attached), _held(lease)),
+            Put(lease_item(attached), _held(lease)),
         )
         return attached, attempt
 
@@ -137,36 +138,36 @@ class LeaseBook:
         creator = run.creator_guid or lease.creator_guid
         slot = replace(
             lease,
-            state=SlotState.RUNNING,
+            state=LeaseState.RUNNING,
             held_until=0,
             not_before=0,
             busy=0,
-            failed_looks=0,
+            failed_searches=0,
             creator_guid=creator,
         )
         known = Put(run_item(run.guid, attempt.attempt_id, self._clock.now()))
-        self._table.write(Put(attempt_item(running)), Put(slot_item(slot), _held(lease)), known)
+        self._table.write(Put(attempt_item(running)), Put(lease_item(slot), _held(lease)), known)
         return running
 
     def postpone(
-        self, lease: Lease, attempt: Attempt, *, not_before: float, failed_looks: int = 0
+        self, lease: Lease, attempt: Attempt, *, not_before: float, failed_searches: int = 0
     ) -> None:
         """Keep what is known of an attempt whose outcome is unknown, and search again later.
 
         Raises:
             ConditionFailedError: the lease was lost.
         """
-        slot = replace(lease, held_until=_ceil(not_before), failed_looks=failed_looks)
+        slot = replace(lease, held_until=_ceil(not_before), failed_searches=failed_searches)
         known = {
-            "looks": attempt.looks,
+            "searches": attempt.searches,
             "unanswered": attempt.unanswered,
             "lastStatus": attempt.last_status,
-            "refusedLooks": attempt.refused_looks,
+            "refusedSearches": attempt.refused_searches,
         }
         update = Update(keys.attempt(attempt.attempt_id), known)
-        self._table.write(update, Put(slot_item(slot), _held(lease)))
+        self._table.write(update, Put(lease_item(slot), _held(lease)))
 
-    def abandon(
+    def void(
         self,
         lease: Lease,
         attempt: Attempt,
@@ -181,16 +182,16 @@ class LeaseBook:
             ConditionFailedError: the slot belongs to another attempt.
         """
         idle = replace(
-            lease, state=SlotState.IDLE, attempt_id=None, not_before=_ceil(not_before), busy=busy
+            lease, state=LeaseState.IDLE, attempt_id=None, not_before=_ceil(not_before), busy=busy
         )
         extra = [definition_put(definition)] if definition else []
         self._table.write(
             Update(keys.attempt(attempt.attempt_id), _over(AttemptState.VOID, self._clock.now())),
-            Put(slot_item(idle), _held_by(attempt)),
+            Put(lease_item(idle), _held_by(attempt)),
             *extra,
         )
 
-    def ended(self, attempt: Attempt, result: Result, files: Sequence[RunFile] = ()) -> Attempt:
+    def ended(self, attempt: Attempt, result: RunResult, files: Sequence[RunFile] = ()) -> Attempt:
         """Keep the outcome of an attempt and its run's files, as long as the slot belongs to it.
 
         Raises:
@@ -201,7 +202,7 @@ class LeaseBook:
                 self._files_put(attempt, number, files[start : start + _FILES_ON_AN_ITEM])
             )
         changed = replace(attempt, state=AttemptState.ENDED, result=result)
-        unchanged = If(equals={"state": attempt.state.value})
+        unchanged = Condition(equals={"state": attempt.state.value})
         self._table.write(Put(attempt_item(changed), unchanged), self.fence_of(attempt))
         return changed
 
@@ -218,25 +219,27 @@ class LeaseBook:
             ConditionFailedError: the slot belongs to another attempt.
         """
         slot = self.read()
-        idle = replace(slot, state=SlotState.IDLE, attempt_id=None, held_until=0, not_before=0)
+        idle = replace(slot, state=LeaseState.IDLE, attempt_id=None, held_until=0, not_before=0)
         self._table.write(
             Update(
                 keys.attempt(attempt.attempt_id), _over(AttemptState.SETTLED, self._clock.now())
             ),
-            Put(slot_item(idle), _held_by(attempt)),
+            Put(lease_item(idle), _held_by(attempt)),
             definition_put(definition),
         )
 
-    def watch_again(self, attempt: Attempt) -> Attempt:
+    def restart_execution(self, attempt: Attempt) -> Attempt:
         """Count up the watch of a running attempt, because an execution's name can be used once.
 
         Raises:
             ConditionFailedError: somebody else did, or it does not run any more.
         """
-        unchanged = If(equals={"watch": attempt.watch, "state": attempt.state.value})
-        update = {"watch": attempt.watch + 1}
+        unchanged = Condition(
+            equals={"executionNumber": attempt.execution_number, "state": attempt.state.value}
+        )
+        update = {"executionNumber": attempt.execution_number + 1}
         self._table.write(Update(keys.attempt(attempt.attempt_id), update, condition=unchanged))
-        return replace(attempt, watch=attempt.watch + 1)
+        return replace(attempt, execution_number=attempt.execution_number + 1)
 
     def check(self, attempt: Attempt) -> None:
         """Make sure that the slot still belongs to an attempt.
@@ -279,12 +282,12 @@ class LeaseBook:
         return {pk.removeprefix("RUNGUID#") for pk, _ in found}
 
 
-def _held(lease: Lease) -> If:
-    return If(equals={"token": lease.token, "state": SlotState.SUBMITTING.value})
+def _held(lease: Lease) -> Condition:
+    return Condition(equals={"token": lease.token, "state": LeaseState.SUBMITTING.value})
 
 
-def _held_by(attempt: Attempt) -> If:
-    return If(equals={"attemptId": attempt.attempt_id})
+def _held_by(attempt: Attempt) -> Condition:
+    return Condition(equals={"attemptId": attempt.attempt_id})
 
 
 def _over(state: AttemptState, now: float) -> dict[str, object]:

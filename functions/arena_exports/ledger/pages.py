@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 # What a page may take at the worst, compressed: no correlation id packs, and GUIDs have 32 letters.
-MOST_BYTES_ON_A_PAGE = 380_000
+MAX_BYTES_ON_A_PAGE = 380_000
 BYTES_OF_AN_ITEM = 23  # usually 13
 BYTES_OF_AN_ENTRY = 40  # a request id and two numbers, without its correlation id
 # A correlation id of 128 characters, each as two JSON escapes, takes 1,538; a page is full when the
 # next entry's head may not fit, and an entry that is continued has its head on both pages.
-FILLED_BYTES_AT_LEAST = MOST_BYTES_ON_A_PAGE - 4_000
-MOST_WRITES_IN_A_BUNDLE = 100
-MOST_ITEMS_IN_A_BUNDLE = 100_000
+FILLED_BYTES_AT_LEAST = MAX_BYTES_ON_A_PAGE - 4_000
+MAX_WRITES_IN_A_BUNDLE = 100
+MAX_ITEMS_IN_A_BUNDLE = 100_000
 WRITES_FOR_A_PAGE = 2  # the page and its pending pointer
 
 
-def bundles(requests: Iterable[ExportRequest]) -> Iterator[list[ExportRequest]]:
+def transactions(requests: Iterable[ExportRequest]) -> Iterator[list[ExportRequest]]:
     """Split requests, in their order: the markers and pages of each bundle fit one transaction."""
     bundle: list[ExportRequest] = []
     items, used, groups = 0, 0, set[Group]()
@@ -47,7 +47,7 @@ def bundles(requests: Iterable[ExportRequest]) -> Iterator[list[ExportRequest]]:
 def _fits(requests: int, items: int, used: int, groups: int) -> bool:
     pages = groups + used // FILLED_BYTES_AT_LEAST
     writes = requests + WRITES_FOR_A_PAGE * pages
-    return writes <= MOST_WRITES_IN_A_BUNDLE and items <= MOST_ITEMS_IN_A_BUNDLE
+    return writes <= MAX_WRITES_IN_A_BUNDLE and items <= MAX_ITEMS_IN_A_BUNDLE
 
 
 def _entry_bytes(request: ExportRequest) -> int:
@@ -65,17 +65,17 @@ def by_group(requests: Iterable[ExportRequest]) -> dict[Group, list[Entry]]:
     return groups
 
 
-def lay_out(entries: Iterable[Entry]) -> Iterator[tuple[Entry, ...]]:
+def paginate(entries: Iterable[Entry]) -> Iterator[tuple[Entry, ...]]:
     """Yield the entries page by page; an entry that does not fit is continued on the next page."""
     page: list[Entry] = []
-    room = MOST_BYTES_ON_A_PAGE
+    room = MAX_BYTES_ON_A_PAGE
     for whole in entries:
         entry: Entry | None = whole
         while entry:
             needed = _head_bytes(entry.correlation_id)
             if room < needed + BYTES_OF_AN_ITEM:
                 yield tuple(page)
-                page, room = [], MOST_BYTES_ON_A_PAGE
+                page, room = [], MAX_BYTES_ON_A_PAGE
             head, entry = _cut(entry, (room - needed) // BYTES_OF_AN_ITEM)
             page.append(head)
             room -= needed + len(head.item_guids) * BYTES_OF_AN_ITEM

@@ -27,7 +27,7 @@ from arena_exports.domain.model import (
 )
 from arena_exports.ledger import keys, pages
 from arena_exports.ledger.items import PageState, marker_item, page_writes, read_page, read_pending
-from arena_exports.ports import Check, Delete, If, Put, Update, Write
+from arena_exports.ports import Check, Condition, Delete, Put, Update, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -40,10 +40,10 @@ _POINTERS_AT_ONCE = 100
 _POINTERS_OF_HEADS = 20  # some 4 kB: one read unit
 _POINTERS_COUNTED = 1000  # some 150 kB
 # Of one attempt: so many its item can hold, and publish can settle before its time-out.
-MOST_SLICES = 5_000
+MAX_SLICES = 5_000
 
 
-class RequestBook:
+class RequestStore:
     """Requests, their pages, and what of them is pending."""
 
     def __init__(self, table: Table, clock: Clock) -> None:
@@ -74,35 +74,35 @@ class RequestBook:
 
     def _recording(self, requests: Sequence[ExportRequest]) -> list[Write]:
         now = self._clock.now()
-        laid_out = [
+        paginated = [
             Page(PageId(keys.new_id(now, self._clock.new_token())), group, entries)
             for group, group_entries in pages.by_group(requests).items()
-            for entries in pages.lay_out(group_entries)
+            for entries in pages.paginate(group_entries)
         ]
         page_ids: dict[str, list[str]] = {}
-        for page in laid_out:
+        for page in paginated:
             for entry in page.entries:
                 page_ids.setdefault(entry.request_id, []).append(page.page_id)
         markers: list[Write] = [
             Put(
                 marker_item(request.request_id, page_ids[request.request_id], now),
-                If(absent=("PK",)),
+                Condition(absent=("PK",)),
             )
             for request in requests
         ]
         return markers + [
-            write for page in laid_out for write in page_writes(page, SetHistory(), now)
+            write for page in paginated for write in page_writes(page, SetHistory(), now)
         ]
 
-    def heads(self) -> list[Pending]:
+    def oldest_pages(self) -> list[Pending]:
         """Return the oldest pending page of each group, some at a time: a group may have many."""
-        heads: dict[Group, Pending] = {}
+        oldest_pages: dict[Group, Pending] = {}
         first = keys.FIRST
         while found := self._table.query(keys.PENDING, first, keys.LAST, limit=_POINTERS_OF_HEADS):
             for pending in map(read_pending, found):
-                heads.setdefault(pending.group, pending)
+                oldest_pages.setdefault(pending.group, pending)
             first = keys.group_prefix(pending.group) + keys.LAST
-        return list(heads.values())
+        return list(oldest_pages.values())
 
     def pending(self) -> Iterator[Pending]:
         """Yield every pending page."""
@@ -128,7 +128,7 @@ class RequestBook:
             slices.append(PageSlice(page.page_id, pending.position, stop, page.size))
             entries += page.part(pending.position, stop)
             failed_at = max(failed_at, pending.history.first_failed_at)
-            if stop < page.size or len(slices) == MOST_SLICES:
+            if stop < page.size or len(slices) == MAX_SLICES:
                 break
         history = replace(head.history, first_failed_at=failed_at)
         return Selection(head.group, tuple(slices), tuple(entries), history)
@@ -143,10 +143,10 @@ class RequestBook:
             pages = map(read_pending, found)
             waiting = [page for page in pages if page.history.is_like(head.history)]
             while waiting:
-                helping = _helping(waiting, limit)
-                waiting = waiting[len(helping) :]
-                known = self.pages([pending.page_id for pending in helping])
-                yield from ((pending, known[pending.page_id]) for pending in helping)
+                chunk = _chunk(waiting, limit)
+                waiting = waiting[len(chunk) :]
+                known = self.pages([pending.page_id for pending in chunk])
+                yield from ((pending, known[pending.page_id]) for pending in chunk)
             first = found[-1]["SK"] + keys.FIRST
 
     def pages(self, page_ids: Iterable[PageId]) -> dict[PageId, Page]:
@@ -154,7 +154,9 @@ class RequestBook:
         items = self._table.get_many([keys.page(page_id) for page_id in page_ids])
         return {page.page_id: page for page in map(read_page, items.values())}
 
-    def reselect(self, group: Group, slices: Sequence[PageSlice], history: SetHistory) -> Selection:
+    def load_selection(
+        self, group: Group, slices: Sequence[PageSlice], history: SetHistory
+    ) -> Selection:
         """Select again what an attempt has selected, whatever became of the pointers since."""
         known = self.pages([part.page_id for part in slices])
         entries = tuple(
@@ -179,7 +181,7 @@ class RequestBook:
         if part.reaches_end:
             self._table.write(Delete(pointer))
             return
-        forward = If(present=("PK",), less={"position": part.stop})
+        forward = Condition(present=("PK",), less_than={"position": part.stop})
         move = Update(
             pointer, {"position": part.stop}, add={"attempts": attempts}, condition=forward
         )
@@ -196,7 +198,7 @@ class RequestBook:
             if positions.get(keys.pointer(group, part.page_id)[1], part.stop + 1) <= part.start
         ]
 
-    def put_set(
+    def write_suspect_set(
         self, group: Group, set_id: str, entries: Iterable[Entry], history: SetHistory, fence: Check
     ) -> list[str]:
         """Write a suspect set while the fence holds; return its pages' ids, derived from `set_id`.
@@ -207,7 +209,7 @@ class RequestBook:
         now = self._clock.now()
         suspects = Group(Lane.SUSPECT, group.export_guid, group.kind)
         page_ids: list[str] = []
-        for number, part in enumerate(pages.lay_out(entries), start=1):
+        for number, part in enumerate(pages.paginate(entries), start=1):
             page = Page(PageId(f"{set_id}#{number:03}"), suspects, part)
             self._table.write(fence, *page_writes(page, history, now))
             page_ids.append(page.page_id)
@@ -260,15 +262,15 @@ def _reach(page: Page, start: int, seen: set[ItemGuid], limit: int) -> int:
     return position
 
 
-def _helping(waiting: Sequence[Pending], limit: int) -> list[Pending]:
-    helping: list[Pending] = []
+def _chunk(waiting: Sequence[Pending], limit: int) -> list[Pending]:
+    chunk: list[Pending] = []
     items = 0
     for pending in waiting:
-        if helping and items >= limit:
+        if chunk and items >= limit:
             break
-        helping.append(pending)
+        chunk.append(pending)
         items += pending.size - pending.position
-    return helping
+    return chunk
 
 
 def _count_open(page: Page, position: int, counts: dict[RequestId, int]) -> None:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from arena_exports.domain.session_state import SessionState
 from arena_exports.ledger import keys
 from arena_exports.ledger.codec import from_item, to_item
-from arena_exports.ports import If, Put
+from arena_exports.ports import Condition, Put
 
 if TYPE_CHECKING:
     from arena_exports.ports import Table
 
 
-class SessionRecord:
+class SessionStore:
     """The session's item; every write is conditional on the one that was read."""
 
     def __init__(self, table: Table) -> None:
@@ -33,7 +33,9 @@ class SessionRecord:
         """
         successor = replace(state, revision=state.revision + 1)
         condition = (
-            If(equals={"revision": state.revision}) if state.revision else If(absent=("PK",))
+            Condition(equals={"revision": state.revision})
+            if state.revision
+            else Condition(absent=("PK",))
         )
         self._table.write(Put(to_item(keys.SESSION, successor), condition))
         return successor

@@ -7,16 +7,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from arena_exports.domain.backoff import doubled
-from arena_exports.domain.budget import LARGEST_SKEW_SECONDS
+from arena_exports.domain.budget import MAX_SKEW_SECONDS
 from arena_exports.domain.errors import (
     ArenaAnswerError,
-    NotNowError,
     RequestNotCompletedError,
+    RetryLaterError,
     RunUnreadableError,
 )
 from arena_exports.domain.model import Kind, digest
 from arena_exports.domain.runs import RunStatus
-from arena_exports.domain.times import zulu
+from arena_exports.domain.times import format_utc
 
 if TYPE_CHECKING:
     from arena_exports.arena.client import Arena
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     from arena_exports.domain.runs import Run
     from arena_exports.ledger import Ledger
     from arena_exports.ports import Clock, Telemetry
-    from arena_exports.services.monitoring import Watch
+    from arena_exports.services.monitoring import RunMonitor
 
 # Arena's HTTP time-out (30 s) plus a minute: no run comes to exist later than that.
-SECONDS_BEFORE_A_LOOK = 90
-SECONDS_BETWEEN_LOOKS = 60
-LOOKS_THAT_SUFFICE = 2
-LONGEST_BACK_OFF_SECONDS = 600
+SECONDS_BEFORE_SEARCH = 90
+SECONDS_BETWEEN_SEARCHES = 60
+SEARCHES_REQUIRED = 2
+MAX_BACK_OFF_SECONDS = 600
 # Searches in a row that Arena refused, over ten minutes, until the attempt is written off.
-REFUSED_LOOKS_THAT_SUFFICE = 6
+MAX_REFUSED_SEARCHES = 6
 # The same for searches that failed in any way, over some three hours: longer than most outages.
-FAILED_LOOKS_THAT_SUFFICE = 20
-SECONDS_AFTER_A_REFUSED_LOOK = 120
+MAX_FAILED_SEARCHES = 20
+SECONDS_AFTER_REFUSED_SEARCH = 120
 # Counted from when the attempt was written: submit's time-out (120 s), and then the same again.
 LATEST_RUN_SECONDS = 220
 # Arena tells whole seconds, its Date header may be one behind, and the clocks of two functions some
 # seconds apart. An older run of ours does no harm: the ledger knows it.
 CLOCK_TOLERANCE_SECONDS = 10
-LARGEST_OFFSET_SECONDS = 86_400  # a Date beyond it is not Arena's time
+MAX_OFFSET_SECONDS = 86_400  # a Date beyond it is not Arena's time
 
 
 class Finding(StrEnum):
@@ -67,40 +67,46 @@ class Adoption:
     """Finds the run that an attempt became."""
 
     def __init__(
-        self, *, ledger: Ledger, arena: Arena, watch: Watch, clock: Clock, telemetry: Telemetry
+        self,
+        *,
+        ledger: Ledger,
+        arena: Arena,
+        monitor: RunMonitor,
+        clock: Clock,
+        telemetry: Telemetry,
     ) -> None:
         self._ledger = ledger
         self._arena = arena
-        self._watch = watch
+        self._monitor = monitor
         self._clock = clock
         self._telemetry = telemetry
 
-    def look(self, lease: Lease, attempt: Attempt) -> Finding:
+    def search(self, lease: Lease, attempt: Attempt) -> Finding:
         """Search once for the attempt's run, and adopt it.
 
         Raises:
             ConditionFailedError: the lease was lost.
         """
-        earliest = attempt.sent_at + SECONDS_BEFORE_A_LOOK
+        earliest = attempt.sent_at + SECONDS_BEFORE_SEARCH
         if earliest > self._clock.now():
             self._postpone(lease, attempt, earliest)
             return Finding.OPEN
         try:
             run = self._find(lease, attempt)
-            attempt = replace(attempt, looks=attempt.looks + 1, refused_looks=0)
-            if run is None and attempt.looks >= LOOKS_THAT_SUFFICE:
+            attempt = replace(attempt, searches=attempt.searches + 1, refused_searches=0)
+            if run is None and attempt.searches >= SEARCHES_REQUIRED:
                 self._arena.check_budget_for_run()
         except (RequestNotCompletedError, ArenaAnswerError) as exc:
             return self._failed(lease, attempt, exc)
-        except NotNowError as exc:
-            self._telemetry.event("no run now", reason=exc.reason)
+        except RetryLaterError as exc:
+            self._telemetry.info("no run now", reason=exc.reason)
             self._postpone(lease, attempt, self._clock.now() + exc.retry_after_seconds)
             return Finding.OPEN
         if run is not None:
             self._adopt(lease, attempt, run)
             return Finding.OPEN
-        if attempt.looks < LOOKS_THAT_SUFFICE:
-            self._postpone(lease, attempt, self._clock.now() + SECONDS_BETWEEN_LOOKS, wake=True)
+        if attempt.searches < SEARCHES_REQUIRED:
+            self._postpone(lease, attempt, self._clock.now() + SECONDS_BETWEEN_SEARCHES, wake=True)
             return Finding.OPEN
         return Finding.NO_RUN
 
@@ -110,47 +116,47 @@ class Adoption:
             "could not look for a run", attempt=attempt.attempt_id, error=str(error)
         )
         refused = isinstance(error, ArenaAnswerError)
-        refused_looks = attempt.refused_looks + 1 if refused else 0
-        failed_looks = lease.failed_looks + 1
-        if refused_looks >= REFUSED_LOOKS_THAT_SUFFICE or failed_looks >= FAILED_LOOKS_THAT_SUFFICE:
+        refused_searches = attempt.refused_searches + 1 if refused else 0
+        failed_searches = lease.failed_searches + 1
+        if refused_searches >= MAX_REFUSED_SEARCHES or failed_searches >= MAX_FAILED_SEARCHES:
             return Finding.REFUSED
-        growing = doubled(SECONDS_BETWEEN_LOOKS, lease.failed_looks, LONGEST_BACK_OFF_SECONDS)
-        seconds = SECONDS_AFTER_A_REFUSED_LOOK if refused else growing
-        attempt = replace(attempt, refused_looks=refused_looks)
-        self._postpone(lease, attempt, self._clock.now() + seconds, failed_looks)
+        growing = doubled(SECONDS_BETWEEN_SEARCHES, lease.failed_searches, MAX_BACK_OFF_SECONDS)
+        seconds = SECONDS_AFTER_REFUSED_SEARCH if refused else growing
+        attempt = replace(attempt, refused_searches=refused_searches)
+        self._postpone(lease, attempt, self._clock.now() + seconds, failed_searches)
         return Finding.OPEN
 
-    def look_later(self, lease: Lease, attempt: Attempt, seconds: float = 0) -> None:
+    def search_later(self, lease: Lease, attempt: Attempt, seconds: float = 0) -> None:
         """Begin to search anew: a run of an earlier POST may stand in the way of a later one.
 
         Raises:
             ConditionFailedError: the lease was lost.
         """
-        at = self._clock.now() + max(seconds, SECONDS_BETWEEN_LOOKS)
+        at = self._clock.now() + max(seconds, SECONDS_BETWEEN_SEARCHES)
         # While somebody else's export is in progress, one search is enough for each further POST.
-        looks = LOOKS_THAT_SUFFICE - 1 if lease.busy > 1 else 0
-        self._postpone(lease, replace(attempt, looks=looks), at, wake=True)
+        searches = SEARCHES_REQUIRED - 1 if lease.busy > 1 else 0
+        self._postpone(lease, replace(attempt, searches=searches), at, wake=True)
 
     def _postpone(
         self,
         lease: Lease,
         attempt: Attempt,
         at: float,
-        failed_looks: int = 0,
+        failed_searches: int = 0,
         *,
         wake: bool = False,
     ) -> None:
         """Search at a time, by the reconcile schedule; with `wake`, to the second."""
-        self._ledger.lease.postpone(lease, attempt, not_before=at, failed_looks=failed_looks)
+        self._ledger.lease.postpone(lease, attempt, not_before=at, failed_searches=failed_searches)
         if wake:
-            self._watch.wake(attempt, at - self._clock.now())
+            self._monitor.wake(attempt, at - self._clock.now())
 
     def _adopt(self, lease: Lease, attempt: Attempt, run: Run) -> None:
         self._telemetry.count("RunsAdopted")
-        self._telemetry.event("run adopted", attempt=attempt.attempt_id, runGuid=run.guid)
+        self._telemetry.info("run adopted", attempt=attempt.attempt_id, runGuid=run.guid)
         # Only the answer to a POST of ours tells who we are: a stranger's run may look like ours.
         running = self._ledger.lease.started(lease, attempt, replace(run, creator_guid=None))
-        self._watch.begin(running, attempt.item_count - len(attempt.rejected))
+        self._monitor.begin(running, attempt.item_count - len(attempt.rejected))
 
     def _find(self, lease: Lease, attempt: Attempt) -> Run | None:
         """Search what is pending and what ended since; of several runs, take the earliest.
@@ -199,13 +205,13 @@ class Adoption:
         ):
             try:
                 found = self._arena.find_runs(
-                    export_guid, filters or {"completionDateTimeFrom": zulu(window.earliest)}
+                    export_guid, filters or {"completionDateTimeFrom": format_utc(window.earliest)}
                 )
             except ArenaAnswerError:
                 found, whole = self._arena.find_runs(export_guid, {}), True
             # Read after the answer: one that took long makes the POST seem earlier, no more.
             ahead = (found.arena_now or 0) - self._clock.now()
-            if abs(ahead) <= LARGEST_OFFSET_SECONDS:
+            if abs(ahead) <= MAX_OFFSET_SECONDS:
                 window = _window(attempt, ahead)
             runs += [(run, window) for run in found.runs]
             if whole:
@@ -218,7 +224,7 @@ def _window(attempt: Attempt, ahead: float | None) -> Window:
 
     `ahead` is by how many seconds that clock is ahead of ours, None where nothing shows it.
     """
-    tolerance = LARGEST_SKEW_SECONDS if ahead is None else CLOCK_TOLERANCE_SECONDS
+    tolerance = MAX_SKEW_SECONDS if ahead is None else CLOCK_TOLERANCE_SECONDS
     return Window(
         earliest=attempt.first_sent_at + (ahead or 0) - tolerance,
         latest=attempt.sent_at + LATEST_RUN_SECONDS + (tolerance if ahead is None else ahead),

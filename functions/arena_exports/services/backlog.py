@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from arena_exports.ledger.requests import RequestBook
+    from arena_exports.ledger.requests import RequestStore
     from arena_exports.ports import Clock, Telemetry
 
 
 class Backlog:
     """What was recorded and is not settled yet, the run in progress included."""
 
-    def __init__(self, *, requests: RequestBook, clock: Clock, telemetry: Telemetry) -> None:
+    def __init__(self, *, requests: RequestStore, clock: Clock, telemetry: Telemetry) -> None:
         self._requests = requests
         self._clock = clock
         self._telemetry = telemetry

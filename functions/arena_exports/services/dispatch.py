@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from arena_exports.domain.attempts import AttemptState, Outcome
-from arena_exports.domain.errors import ConditionFailedError, NotNowError
-from arena_exports.domain.lease import SlotState
+from arena_exports.domain.attempts import AttemptOutcome, AttemptState
+from arena_exports.domain.errors import ConditionFailedError, RetryLaterError
+from arena_exports.domain.lease import LeaseState
 from arena_exports.domain.model import Lane
-from arena_exports.domain.times import zulu
+from arena_exports.domain.times import format_utc
 from arena_exports.services.adoption import Finding
-from arena_exports.services.fairness import next_head
+from arena_exports.services.fairness import next_page
 from arena_exports.services.submission import SECONDS_FOR_A_POST, may_be_too_large
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from arena_exports.ledger import Ledger
     from arena_exports.ports import Clock, Telemetry
     from arena_exports.services.adoption import Adoption
-    from arena_exports.services.monitoring import Watch
+    from arena_exports.services.monitoring import RunMonitor
     from arena_exports.services.publication import Publication
     from arena_exports.services.submission import Submission
 
-BREATH_SECONDS = 2.0
-POSTS_THAT_SUFFICE = 3  # in a row, without a run: the attempt has failed (R3)
+LINGER_SECONDS = 2.0
+MAX_UNANSWERED_POSTS = 3  # in a row, without a run: the attempt has failed (R3)
 _NO_RUN = "Arena started no run and gave no reason, each time that it was asked for these items"
 
 
@@ -47,7 +47,7 @@ class Dispatch:
         arena: Arena,
         adoption: Adoption,
         submission: Submission,
-        watch: Watch,
+        monitor: RunMonitor,
         publication: Publication,
         clock: Clock,
         telemetry: Telemetry,
@@ -58,57 +58,57 @@ class Dispatch:
         self._arena = arena
         self._adoption = adoption
         self._submission = submission
-        self._watch = watch
+        self._monitor = monitor
         self._publication = publication
         self._clock = clock
         self._telemetry = telemetry
         self._max_items = max_items
         self._paused = paused
 
-    def run(self, deadline: Deadline, *, breathe: bool) -> None:
+    def run(self, deadline: Deadline, *, linger: bool) -> None:
         """Do what the lease asks for; return where there is nothing to do, or another copy does it.
 
         Args:
             deadline: when this function must be done.
-            breathe: whether to wait for batches that are being recorded at this moment.
+            linger: whether to wait for batches that are being recorded at this moment.
         """
         try:
-            while deadline.allows(SECONDS_FOR_A_POST) and self._step(deadline, breathe=breathe):
-                breathe = False
+            while deadline.allows(SECONDS_FOR_A_POST) and self._step(deadline, linger=linger):
+                linger = False
         except ConditionFailedError:
-            self._telemetry.event("lease lost to somebody else")
+            self._telemetry.info("lease lost to somebody else")
 
-    def _step(self, deadline: Deadline, *, breathe: bool) -> bool:
+    def _step(self, deadline: Deadline, *, linger: bool) -> bool:
         """Take one step; return whether the lease may ask for another one now."""
         lease, now = self._ledger.lease.read(), self._clock.now()
-        if lease.state is SlotState.RUNNING:
-            self._watch.ensure(lease)
+        if lease.state is LeaseState.RUNNING:
+            self._monitor.ensure(lease)
             return False
-        idle = lease.state is SlotState.IDLE
+        idle = lease.state is LeaseState.IDLE
         until = lease.not_before if idle else lease.held_until
         if until > now:
             reason = "backing off" if idle else "a submission is in progress or unresolved"
-            self._telemetry.event("no run now", reason=reason, until=zulu(until))
+            self._telemetry.info("no run now", reason=reason, until=format_utc(until))
             return False
         if idle:
-            return self._start_next(lease, deadline, breathe=breathe)
+            return self._start_next(lease, deadline, linger=linger)
         return self._recover(lease, deadline)
 
-    def _start_next(self, seen: Lease, deadline: Deadline, *, breathe: bool) -> bool:
-        if next_head(self._ledger, seen.lane, self._clock.now()) is None:
+    def _start_next(self, seen: Lease, deadline: Deadline, *, linger: bool) -> bool:
+        if next_page(self._ledger, seen.lane, self._clock.now()) is None:
             return False
         if self._paused:
-            self._telemetry.event("no run now", reason="exports are paused")
+            self._telemetry.info("no run now", reason="exports are paused")
             return False
         try:
             self._arena.check_budget_for_run()
-        except NotNowError as exc:
-            self._telemetry.event("no run now", reason=exc.reason)
+        except RetryLaterError as exc:
+            self._telemetry.info("no run now", reason=exc.reason)
             return False
         lease = self._ledger.lease.take(seen)
-        if breathe:
-            self._clock.sleep(BREATH_SECONDS)
-        head = next_head(self._ledger, lease.lane, self._clock.now())
+        if linger:
+            self._clock.sleep(LINGER_SECONDS)
+        head = next_page(self._ledger, lease.lane, self._clock.now())
         if head is None:
             self._ledger.lease.release(lease)
             return False
@@ -133,7 +133,7 @@ class Dispatch:
         if attempt.state is AttemptState.ENDED:
             self._publication.conclude(attempt)
             return True
-        match self._adoption.look(lease, attempt):
+        match self._adoption.search(lease, attempt):
             case Finding.NO_RUN:
                 return self._after_no_run(lease, attempt, deadline)
             case Finding.REFUSED:
@@ -147,7 +147,7 @@ class Dispatch:
         if may_be_too_large(attempt, selection):
             return self._submission.shrink(lease, attempt, selection)
         if attempt.unanswered >= _posts_that_suffice(attempt, selection, definition):
-            return self._submission.end(attempt, Outcome.FAILED, "RunFailed", _NO_RUN)
+            return self._submission.end(attempt, AttemptOutcome.FAILED, "RunFailed", _NO_RUN)
         no_trial = not definition.proven and self._ledger.definitions.trials().spent(now)
         if self._paused or no_trial:
             self._submission.requeue(lease, attempt)
@@ -172,4 +172,4 @@ def _posts_that_suffice(attempt: Attempt, selection: Selection, definition: Defi
     One, where a failure blames no item: every attempt fails, or the set is only halved.
     """
     halved_next = bool(attempt.history.failures) and len(selection.item_guids) > 1
-    return 1 if definition.in_doubt or halved_next else POSTS_THAT_SUFFICE
+    return 1 if definition.in_doubt or halved_next else MAX_UNANSWERED_POSTS

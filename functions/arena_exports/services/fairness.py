@@ -15,15 +15,15 @@ TRIAL_PATIENCE_SECONDS = 3600
 _ORDER = tuple(Lane)
 
 
-def next_head(ledger: Ledger, last_lane: Lane | None, now: float) -> Pending | None:
+def next_page(ledger: Ledger, last_lane: Lane | None, now: float) -> Pending | None:
     """Return the pending page to begin the next run with; None where nothing may go now.
 
     Definitions of which no run has succeeded yet go after the others, or once they have waited for
     an hour, and share a few POSTs.
     """
-    heads = ledger.requests.heads()
-    known = ledger.definitions.read_many([head.group.export_guid for head in heads])
-    ready = [head for head in heads if _is_ready(head, known[head.group.export_guid], now)]
+    oldest_pages = ledger.requests.oldest_pages()
+    known = ledger.definitions.read_many([head.group.export_guid for head in oldest_pages])
+    ready = [head for head in oldest_pages if _is_ready(head, known[head.group.export_guid], now)]
     first = [head for head in ready if known[head.group.export_guid].proven]
     trials = [head for head in ready if not known[head.group.export_guid].proven]
     if trials and ledger.definitions.trials().allow(now):

@@ -16,7 +16,7 @@ from arena_exports.domain.errors import (
     LedgerUnavailableError,
 )
 from arena_exports.domain.messages import IntakeRules, parse_message
-from arena_exports.ledger.pages import bundles
+from arena_exports.ledger.pages import transactions
 from arena_exports.services.rejections import Refusal
 
 if TYPE_CHECKING:
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
     from arena_exports.domain.deadline import Deadline
     from arena_exports.domain.model import ExportRequest
-    from arena_exports.ledger.requests import RequestBook
+    from arena_exports.ledger.requests import RequestStore
     from arena_exports.ports import Clock, InParallel, IntakeQueue, Telemetry
-    from arena_exports.services.rejections import Outcomes
+    from arena_exports.services.rejections import Rejections
 
 FIRST_REDELIVERY_SECONDS = 60
-LONGEST_REDELIVERY_SECONDS = 1020  # the queue's visibility timeout
-LEAST_JITTER = 0.8  # of the seconds above
+MAX_REDELIVERY_SECONDS = 1020  # the queue's visibility timeout
+MIN_JITTER = 0.8  # of the seconds above
 # A write, an event and a dead letter each have a time-out of 20 s: two may pass before the answer.
 SECONDS_FOR_A_CALL = 45
 SECONDS_FOR_A_CHANGE = 10  # of visibility; its client waits no longer
 
 _TRIES = 3
-_BREATH_SECONDS = 0.2
-_MOST_DIGITS = 14  # of milliseconds until the year 5138
+_RETRY_BASE_SECONDS = 0.2
+_MAX_DIGITS = 14  # of milliseconds until the year 5138
 _LATE = "no time left"
 
 
@@ -47,8 +47,8 @@ class Intake:
     def __init__(  # noqa: PLR0913 - the parts that it works with
         self,
         *,
-        requests: RequestBook,
-        outcomes: Outcomes,
+        requests: RequestStore,
+        outcomes: Rejections,
         queue: IntakeQueue,
         rules: IntakeRules,
         in_parallel: InParallel,
@@ -77,7 +77,7 @@ class Intake:
         requests, refusals = self._read(oldest_first)
         failed: list[str] = [
             request.request_id
-            for bundle in bundles(requests)
+            for bundle in transactions(requests)
             if not self._record(bundle, deadline)
             for request in bundle
         ]
@@ -116,7 +116,7 @@ class Intake:
                 recorded = self._requests.record(bundle)
             except (LedgerUnavailableError, ConditionFailedError) as exc:
                 self._telemetry.warn("ledger did not record", error=str(exc), requests=len(bundle))
-                self._clock.sleep(self._clock.jitter() * _BREATH_SECONDS * 2**attempt)
+                self._clock.sleep(self._clock.jitter() * _RETRY_BASE_SECONDS * 2**attempt)
             else:
                 self._tell(recorded)
                 return True
@@ -173,7 +173,7 @@ class Intake:
     def _tell(self, recorded: Sequence[ExportRequest]) -> None:
         self._telemetry.count("RequestsRecorded", len(recorded))
         for request in recorded:
-            self._telemetry.event(
+            self._telemetry.info(
                 "request recorded",
                 requestId=request.request_id,
                 correlationId=request.correlation_id,
@@ -188,9 +188,9 @@ def redelivery_seconds(receives: int, jitter: float) -> int:
     A minute, twice as long after each receive, up to the visibility timeout; `jitter` from 0 to 1
     takes up to a fifth off it. Ten receives (`maxReceiveCount`) span 79 minutes at least.
     """
-    doublings = min(receives - 1, LONGEST_REDELIVERY_SECONDS.bit_length())
-    seconds = min(FIRST_REDELIVERY_SECONDS << doublings, LONGEST_REDELIVERY_SECONDS)
-    return round(seconds * (LEAST_JITTER + (1 - LEAST_JITTER) * jitter))
+    doublings = min(receives - 1, MAX_REDELIVERY_SECONDS.bit_length())
+    seconds = min(FIRST_REDELIVERY_SECONDS << doublings, MAX_REDELIVERY_SECONDS)
+    return round(seconds * (MIN_JITTER + (1 - MIN_JITTER) * jitter))
 
 
 def _receives(record: Mapping[str, Any]) -> int:
@@ -201,5 +201,5 @@ def _receives(record: Mapping[str, Any]) -> int:
 def _number(record: Mapping[str, Any], name: str) -> int | None:
     """Return a whole number among a record's attributes; None where it is missing or odd."""
     text = str((record.get("attributes") or {}).get(name))
-    digits = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+    digits = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
     return int(text) if digits else None

@@ -64,11 +64,11 @@ class Isolation:
     def after_abort(self, attempt: Attempt, selection: Selection) -> None:
         """Have an aborted set submitted once more, as it was, after a back-off."""
         definition = self._ledger.definitions.read(attempt.group.export_guid)
-        waiting = definition.set_back(self._clock.now(), SECONDS_AFTER_AN_ABORT)
+        waiting = definition.delay_suspects(self._clock.now(), SECONDS_AFTER_AN_ABORT)
         again = replace(attempt.history, aborts=attempt.history.aborts + 1)
         self._move(attempt, [selection.entries], again, waiting)
 
-    def set_aside(self, attempt: Attempt, selection: Selection) -> None:
+    def quarantine(self, attempt: Attempt, selection: Selection) -> None:
         """Make what is left of an attempt a suspect set of its own."""
         definition = self._ledger.definitions.read(attempt.group.export_guid)
         self._move(attempt, [selection.entries], attempt.history, definition)
@@ -90,7 +90,7 @@ class Isolation:
         moved_to = [
             page_id
             for letter, entries in zip("ab", sets, strict=False)
-            for page_id in self._ledger.requests.put_set(
+            for page_id in self._ledger.requests.write_suspect_set(
                 attempt.group, f"{attempt.attempt_id}{letter}", entries, history, fence
             )
         ]

@@ -12,8 +12,8 @@ from arena_exports.domain.errors import (
     ArenaAnswerError,
     ConditionFailedError,
     LoginRefusedError,
-    NotNowError,
     RequestNotCompletedError,
+    RetryLaterError,
     SecretRefusedError,
 )
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from arena_exports.domain.session_state import SessionState
-    from arena_exports.ledger.session import SessionRecord
+    from arena_exports.ledger.session import SessionStore
     from arena_exports.ports import (
         Clock,
         Secret,
@@ -46,7 +46,7 @@ _HOUR_SECONDS = 3600
 _KEYS = ("email", "password", "workspaceId")
 
 
-class LoginDesk:
+class LoginService:
     """The session function's work: one login at a time, for all."""
 
     def __init__(  # noqa: PLR0913 - the parts that it works with
@@ -55,7 +55,7 @@ class LoginDesk:
         transport: Transport,
         credentials: SecretReader,
         secret: SecretStore,
-        record: SessionRecord,
+        record: SessionStore,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
@@ -72,7 +72,7 @@ class LoginDesk:
         `dead_version` is "" where there was none.
 
         Raises:
-            NotNowError: another login is under way, a cool-down, refused credentials, or a secret
+            RetryLaterError: a login is under way, a cool-down, refused credentials, or a secret
                 that cannot be read or written.
         """
         try:
@@ -87,7 +87,7 @@ class LoginDesk:
         if state.version not in ("", dead_version) and self._is_in_force(state):
             return state.version
         if state.login != state.version:
-            state = self._take_up(state, dead_version)
+            state = self._resume_login(state, dead_version)
             if state.version == state.login:
                 return state.version
         credentials = self._allowed_credentials(state)
@@ -102,10 +102,10 @@ class LoginDesk:
         fresh = state.login_expires_at > self._clock.now()
         return fresh or bool(_session(self._secret.read(state.version)).version)
 
-    def _take_up(self, state: SessionState, dead_version: str) -> SessionState:
+    def _resume_login(self, state: SessionState, dead_version: str) -> SessionState:
         """Look at an unfinished login: still under way, done but for the last write, or dead."""
         if state.login_expires_at > self._clock.now():
-            raise NotNowError("a login is under way", BUSY_SECONDS)
+            raise RetryLaterError("a login is under way", BUSY_SECONDS)
         secret = self._secret.read() if state.login != dead_version else None
         if secret is None or secret.version != state.login:
             return state
@@ -125,9 +125,9 @@ class LoginDesk:
             self._telemetry.warn(
                 "login stays refused until the credentials change", errorCode=state.refused_code
             )
-            raise NotNowError("login refused", REFUSED_SECONDS)
+            raise RetryLaterError("login refused", REFUSED_SECONDS)
         if wait > 0:
-            raise NotNowError("logins are cooling down", int(wait) + 1)
+            raise RetryLaterError("logins are cooling down", int(wait) + 1)
         try:
             return _complete(credentials)
         except LoginRefusedError as exc:
@@ -163,12 +163,12 @@ class LoginDesk:
             {SESSION_KEY: login.session_id, "workspaceId": login.workspace_id}, state.login
         )
         self._write(replace(state, version=state.login))
-        self._telemetry.event("logged in", version=state.login)
+        self._telemetry.info("logged in", version=state.login)
         if state.not_before:
             self._telemetry.count("SessionDuel")
         return state.login
 
-    def _failed(self, state: SessionState, version: str, error: Exception) -> NotNowError:
+    def _failed(self, state: SessionState, version: str, error: Exception) -> RetryLaterError:
         named = refusals.login_error(error) if isinstance(error, ArenaAnswerError) else error
         if isinstance(named, LoginRefusedError):
             # The next credentials need not wait, but guesses would lock the account (4083).
@@ -178,26 +178,28 @@ class LoginDesk:
         seconds = LOCKED_SECONDS if isinstance(named, AccountLockedError) else UNCLEAR_SECONDS
         return self._unclear(state, seconds, str(named))
 
-    def _refused(self, state: SessionState, version: str, error: LoginRefusedError) -> NotNowError:
+    def _refused(
+        self, state: SessionState, version: str, error: LoginRefusedError
+    ) -> RetryLaterError:
         """Remember that these credentials do not work: they are not tried again."""
         self._telemetry.count("LoginRefused")
         self._telemetry.warn("login refused", errorCode=error.code, errorMessage=str(error))
         self._write(
             replace(state, login=state.version, refused_version=version, refused_code=error.code)
         )
-        return NotNowError("login refused", REFUSED_SECONDS)
+        return RetryLaterError("login refused", REFUSED_SECONDS)
 
-    def _unclear(self, state: SessionState, seconds: int, message: str) -> NotNowError:
+    def _unclear(self, state: SessionState, seconds: int, message: str) -> RetryLaterError:
         self._telemetry.warn("login did not work out", errorMessage=message)
         not_before = max(state.not_before, int(self._clock.now()) + seconds)
         self._write(replace(state, login=state.version, not_before=not_before))
-        return NotNowError("login did not work out", seconds)
+        return RetryLaterError("login did not work out", seconds)
 
     def _write(self, state: SessionState) -> SessionState:
         try:
             return self._record.write(state)
         except ConditionFailedError:
-            raise NotNowError("a login is under way", BUSY_SECONDS) from None
+            raise RetryLaterError("a login is under way", BUSY_SECONDS) from None
 
 
 def _complete(credentials: Secret | None) -> Secret:

@@ -1,4 +1,4 @@
-"""Watch a run: start its execution, see that one is alive, look where the run should have ended."""
+"""Monitor a run: start its execution, restart one that stopped, poll where the run should end."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.domain import polling
-from arena_exports.domain.attempts import AttemptState, Outcome, Result
+from arena_exports.domain.attempts import AttemptOutcome, AttemptState, RunResult
 from arena_exports.domain.backoff import doubled
 from arena_exports.domain.errors import (
     ArenaAnswerError,
     ConditionFailedError,
-    NotNowError,
     RequestNotCompletedError,
+    RetryLaterError,
     RunUnreadableError,
 )
 from arena_exports.domain.model import RunGuid, camel_case
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 POLLS_WITHOUT_FILES = 3
 # Asked again five times and more, over ten minutes and more, before a run is written off.
-REFUSED_POLLS_THAT_SUFFICE = 6
-REFUSED_SECONDS_THAT_SUFFICE = 600
+MIN_REFUSED_POLLS = 6
+MIN_REFUSED_SECONDS = 600
 FIRST_REFUSED_SECONDS = 15
 MAX_REFUSED_SECONDS = 240
 MAX_WAKE_SECONDS = 3600  # an execution may take a day; the reconcile schedule does the rest
@@ -42,7 +42,7 @@ SHARE_WHILE_KEPT_FROM_POLLING = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class WatchState:
+class PollState:
     """The state of an execution: names and numbers only.
 
     `wait_seconds` is how long to wait before the next poll; `polls` counts polls,
@@ -66,13 +66,13 @@ class WatchState:
         return {camel_case(name): value for name, value in asdict(self).items()}
 
     @staticmethod
-    def from_json(state: Mapping[str, Any]) -> WatchState:
+    def from_json(state: Mapping[str, Any]) -> PollState:
         """Read what `to_json` returned, also what an older release did."""
-        names = (name for name in WatchState.__slots__ if camel_case(name) in state)
-        return WatchState(**{name: state[camel_case(name)] for name in names})
+        names = (name for name in PollState.__slots__ if camel_case(name) in state)
+        return PollState(**{name: state[camel_case(name)] for name in names})
 
 
-class Watch:
+class RunMonitor:
     """Starts executions for runs, as submit does."""
 
     def __init__(self, *, ledger: Ledger, executions: Executions, telemetry: Telemetry) -> None:
@@ -84,7 +84,7 @@ class Watch:
         """Start watching a run that was just submitted or adopted."""
         self._telemetry.count("RunsSubmitted")
         self._telemetry.count("ItemsPerRun", items)
-        self._telemetry.event(
+        self._telemetry.info(
             "run submitted",
             runGuid=attempt.run_guid,
             exportGuid=attempt.group.export_guid,
@@ -102,8 +102,12 @@ class Watch:
         if status is not None:
             if self._ledger.lease.read() != lease:
                 return  # it ended in between, as it should
-            attempt = self._ledger.lease.watch_again(attempt)
-            self._telemetry.warn("run watched again", runGuid=attempt.run_guid, watch=attempt.watch)
+            attempt = self._ledger.lease.restart_execution(attempt)
+            self._telemetry.warn(
+                "run watched again",
+                runGuid=attempt.run_guid,
+                execution_number=attempt.execution_number,
+            )
         self._start(attempt)
 
     def wake(self, attempt: Attempt, seconds: float) -> None:
@@ -113,14 +117,14 @@ class Watch:
         started, the reconcile schedule does the same within a minute.
         """
         wait = min(-int(-seconds // 1), MAX_WAKE_SECONDS)
-        state = WatchState(attempt.attempt_id, attempt.group.export_guid, RunGuid(""), wait)
-        name = f"{attempt.attempt_id}-search-{attempt.looks}-{attempt.unanswered}"
+        state = PollState(attempt.attempt_id, attempt.group.export_guid, RunGuid(""), wait)
+        name = f"{attempt.attempt_id}-search-{attempt.searches}-{attempt.unanswered}"
         self._executions.start(name, state.to_json())
 
     def _start(self, attempt: Attempt) -> None:
         definition = self._ledger.definitions.read(attempt.group.export_guid)
         wait = polling.first_wait_seconds(definition.durations_for(attempt.item_count))
-        state = WatchState(attempt.attempt_id, attempt.group.export_guid, _run_guid(attempt), wait)
+        state = PollState(attempt.attempt_id, attempt.group.export_guid, _run_guid(attempt), wait)
         self._executions.start(_name(attempt), state.to_json())
 
 
@@ -144,7 +148,7 @@ class Poller:
         self._run_timeout_seconds = run_timeout_seconds
         self._reserve = reserve
 
-    def poll(self, state: WatchState) -> WatchState:
+    def poll(self, state: PollState) -> PollState:
         """Look once; return the state with how long to wait, or with `ended`."""
         attempt = self._ledger.lease.attempt(state.attempt_id)
         if attempt.state is not AttemptState.RUNNING or not state.run_guid:
@@ -152,9 +156,9 @@ class Poller:
         looked = replace(state, polls=state.polls + 1)
         try:
             run = self._arena.read_run(state.export_guid, state.run_guid)
-        except NotNowError as exc:
+        except RetryLaterError as exc:
             self._say_if_overdue(state, attempt)
-            self._telemetry.event("no poll now", runGuid=state.run_guid, reason=exc.reason)
+            self._telemetry.info("no poll now", runGuid=state.run_guid, reason=exc.reason)
             waited = self._clock.now() - attempt.started_at
             longer = int(waited * SHARE_WHILE_KEPT_FROM_POLLING)
             return replace(state, wait_seconds=max(exc.retry_after_seconds, longer))
@@ -163,7 +167,7 @@ class Poller:
             self._telemetry.warn(
                 "run cannot be read by this user", runGuid=state.run_guid, error=str(exc)
             )
-            return self._end(looked, attempt, Result(Outcome.UNREADABLE))
+            return self._end(looked, attempt, RunResult(AttemptOutcome.UNREADABLE))
         except ArenaAnswerError as exc:
             return self._refused(looked, attempt, exc)
         except RequestNotCompletedError as exc:
@@ -174,21 +178,21 @@ class Poller:
             )
         return self._classify(replace(looked, refused_polls=0, refused_since=0), attempt, run)
 
-    def _refused(self, state: WatchState, attempt: Attempt, error: ArenaAnswerError) -> WatchState:
+    def _refused(self, state: PollState, attempt: Attempt, error: ArenaAnswerError) -> PollState:
         """Poll again, ever later: "not found" says nothing about a run that was created."""
         self._say_if_overdue(state, attempt)
         self._telemetry.warn("poll was refused", runGuid=state.run_guid, error=str(error))
         now = int(self._clock.now())
         since, polls = state.refused_since or now, state.refused_polls + 1
-        if polls >= REFUSED_POLLS_THAT_SUFFICE and now - since >= REFUSED_SECONDS_THAT_SUFFICE:
+        if polls >= MIN_REFUSED_POLLS and now - since >= MIN_REFUSED_SECONDS:
             self._telemetry.count("RunsUnreadable")
             self._telemetry.warn("run is written off", runGuid=state.run_guid, polls=polls)
-            return self._end(state, attempt, Result(Outcome.UNREADABLE))
+            return self._end(state, attempt, RunResult(AttemptOutcome.UNREADABLE))
         wait = int(doubled(FIRST_REFUSED_SECONDS, state.refused_polls, MAX_REFUSED_SECONDS))
         return replace(state, refused_polls=polls, refused_since=since, wait_seconds=wait)
 
-    def _classify(self, state: WatchState, attempt: Attempt, run: Run) -> WatchState:
-        self._telemetry.event(
+    def _classify(self, state: PollState, attempt: Attempt, run: Run) -> PollState:
+        self._telemetry.info(
             "run polled", runGuid=run.guid, status=run.status_text, polls=state.polls
         )
         if run.status is RunStatus.UNKNOWN:
@@ -202,9 +206,9 @@ class Poller:
         missing = not run.files and run.criteria_results_count != 0
         if run.phase is Phase.READY and (missing or run.unreadable_files):
             return self._without_files(state, attempt, run)
-        return self._end(state, attempt, _result(run, Outcome(run.status.value)), run)
+        return self._end(state, attempt, _result(run, AttemptOutcome(run.status.value)), run)
 
-    def _say_if_overdue(self, state: WatchState, attempt: Attempt) -> None:
+    def _say_if_overdue(self, state: PollState, attempt: Attempt) -> None:
         if self._clock.now() - attempt.started_at > self._run_timeout_seconds:
             self._telemetry.count("RunOverdue")
             self._telemetry.warn("run is overdue", runGuid=state.run_guid, polls=state.polls)
@@ -217,30 +221,30 @@ class Poller:
             scarcity=polling.scarcity(self._arena.budget().remaining, self._reserve),
         )
 
-    def _without_files(self, state: WatchState, attempt: Attempt, run: Run) -> WatchState:
+    def _without_files(self, state: PollState, attempt: Attempt, run: Run) -> PollState:
         """Poll a few times more where a run is complete and its list of files is not."""
         polls = state.polls_without_files + 1
         if polls <= POLLS_WITHOUT_FILES:
             return replace(
-                state, polls_without_files=polls, wait_seconds=polling.FIRST_LOOK_SECONDS * polls
+                state, polls_without_files=polls, wait_seconds=polling.FIRST_POLL_SECONDS * polls
             )
         if not run.unreadable_files:
-            return self._end(state, attempt, _result(run, Outcome.NO_FILES), run)
+            return self._end(state, attempt, _result(run, AttemptOutcome.NO_FILES), run)
         self._telemetry.count("FilesWithoutGuid", run.unreadable_files)
         self._telemetry.warn(
             "files of the run have no guid", runGuid=run.guid, files=run.unreadable_files
         )
         some = run.files or run.criteria_results_count == 0
-        outcome = Outcome(run.status.value) if some else Outcome.NO_FILES
+        outcome = AttemptOutcome(run.status.value) if some else AttemptOutcome.NO_FILES
         return self._end(state, attempt, _result(run, outcome), run)
 
     def _end(
-        self, state: WatchState, attempt: Attempt, result: Result, run: Run | None = None
-    ) -> WatchState:
+        self, state: PollState, attempt: Attempt, result: RunResult, run: Run | None = None
+    ) -> PollState:
         try:
             self._ledger.lease.ended(attempt, result, run.files if run else ())
         except ConditionFailedError:
-            self._telemetry.event("run was ended by another copy", runGuid=state.run_guid)
+            self._telemetry.info("run was ended by another copy", runGuid=state.run_guid)
         self._telemetry.count("PollsPerRun", state.polls)
         if run and run.duration_seconds is not None:
             delay = self._clock.now() - attempt.started_at - run.duration_seconds
@@ -248,17 +252,17 @@ class Poller:
         return replace(state, ended=True)
 
 
-def _result(run: Run, outcome: Outcome) -> Result:
+def _result(run: Run, outcome: AttemptOutcome) -> RunResult:
     errors = {
-        Outcome.FAILED: ("RunFailed", "Arena ended the run as FAILED: it has no results"),
-        Outcome.ABORTED: ("RunAborted", "Arena's support stopped the run (ABORTED), twice"),
-        Outcome.NO_FILES: (
+        AttemptOutcome.FAILED: ("RunFailed", "Arena ended the run as FAILED: it has no results"),
+        AttemptOutcome.ABORTED: ("RunAborted", "Arena's support stopped the run (ABORTED), twice"),
+        AttemptOutcome.NO_FILES: (
             "NoFiles",
             "the run is complete and has results, but Arena shows no files",
         ),
     }
     code, message = errors.get(outcome, ("", ""))
-    return Result(
+    return RunResult(
         outcome=outcome,
         status=run.status.value,
         criteria_results_count=run.criteria_results_count,
@@ -271,7 +275,7 @@ def _result(run: Run, outcome: Outcome) -> Result:
 
 def _name(attempt: Attempt) -> str:
     """Return the execution's name: one for each watch, as AWS refuses a used one for 90 days."""
-    return f"{_run_guid(attempt)}-{attempt.watch}"
+    return f"{_run_guid(attempt)}-{attempt.execution_number}"
 
 
 def _run_guid(attempt: Attempt) -> RunGuid:

@@ -7,27 +7,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from arena_exports.domain.attempts import AttemptState, Outcome
-from arena_exports.domain.definitions import LONGEST_DOUBT_SECONDS
+from arena_exports.domain.attempts import AttemptOutcome, AttemptState
+from arena_exports.domain.definitions import MAX_DOUBT_SECONDS
 from arena_exports.domain.errors import ConditionFailedError
-from arena_exports.domain.events import CarriedRequest, RunOutcome, run_events
+from arena_exports.domain.events import CarriedRequest, EndedRun, run_events
 from arena_exports.domain.model import Kind
 from arena_exports.domain.times import duration_seconds, epoch_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from arena_exports.domain.attempts import Attempt, Result
+    from arena_exports.domain.attempts import Attempt, RunResult
     from arena_exports.domain.definitions import Definition
     from arena_exports.domain.model import AttemptId, Entry, RequestId, Selection
     from arena_exports.domain.runs import RunFile
     from arena_exports.ledger import Ledger
     from arena_exports.ports import Clock, Telemetry
     from arena_exports.services.isolation import Isolation
-    from arena_exports.services.rejections import Outcomes
+    from arena_exports.services.rejections import Rejections
 
 SECONDS_AFTER_AN_UNREADABLE_RUN = 60
-MOST_ABORTS = 2
+MAX_ABORTS = 2
 
 
 class Publication:
@@ -38,7 +38,7 @@ class Publication:
         *,
         ledger: Ledger,
         isolation: Isolation,
-        outcomes: Outcomes,
+        outcomes: Rejections,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
@@ -70,25 +70,25 @@ class Publication:
         try:
             self._conclude(attempt, attempt.result)
         except ConditionFailedError:
-            self._telemetry.event("slot was freed by another copy", attempt=attempt.attempt_id)
+            self._telemetry.info("slot was freed by another copy", attempt=attempt.attempt_id)
 
-    def _conclude(self, attempt: Attempt, result: Result) -> None:
+    def _conclude(self, attempt: Attempt, result: RunResult) -> None:
         """Do what each outcome asks for."""
-        actions: dict[Outcome, Callable[[Attempt, Result], None]] = {
-            Outcome.COMPLETE: self._complete,
-            Outcome.DOWNLOADED: self._complete,
-            Outcome.FAILED: self._fail,
-            Outcome.ABORTED: self._abort,
-            Outcome.NO_FILES: self._give_up,
-            Outcome.UNREADABLE: self._abandon,
-            Outcome.REJECTED: self._reject,
-            Outcome.ALL_ITEMS_REFUSED: self._settle,
-            Outcome.SET_ASIDE: self._set_aside,
-            Outcome.HALVED: self._halve,
+        actions: dict[AttemptOutcome, Callable[[Attempt, RunResult], None]] = {
+            AttemptOutcome.COMPLETE: self._complete,
+            AttemptOutcome.DOWNLOADED: self._complete,
+            AttemptOutcome.FAILED: self._fail,
+            AttemptOutcome.ABORTED: self._abort,
+            AttemptOutcome.NO_FILES: self._dead_letter,
+            AttemptOutcome.UNREADABLE: self._void,
+            AttemptOutcome.REJECTED: self._reject,
+            AttemptOutcome.ALL_ITEMS_REFUSED: self._settle,
+            AttemptOutcome.SET_ASIDE: self._quarantine,
+            AttemptOutcome.HALVED: self._halve,
         }
         actions[result.outcome](attempt, result)
 
-    def _complete(self, attempt: Attempt, result: Result) -> None:
+    def _complete(self, attempt: Attempt, result: RunResult) -> None:
         """Publish `run.completed`; a metric says where fewer items matched than were asked for."""
         selection = self._ledger.selection(attempt)
         files = self._ledger.lease.files(attempt.attempt_id)
@@ -99,9 +99,9 @@ class Publication:
         if matched is not None and matched < items:
             self._telemetry.count("ItemsNotMatched", items - matched)
         run = {"runGuid": attempt.run_guid, "exportGuid": attempt.group.export_guid}
-        self._telemetry.event("run published", **run, items=items, files=len(files))
+        self._telemetry.info("run published", **run, items=items, files=len(files))
         for request in requests:
-            self._telemetry.event(
+            self._telemetry.info(
                 "request exported",
                 requestId=request.request_id,
                 correlationId=request.correlation_id,
@@ -113,14 +113,14 @@ class Publication:
         definition = self._definition(attempt).succeeded(self._clock.now(), items, duration)
         self._ledger.settle(attempt, definition)
 
-    def _fail(self, attempt: Attempt, result: Result) -> None:
+    def _fail(self, attempt: Attempt, result: RunResult) -> None:
         """Isolate what makes the attempt fail; reject it once it is alone."""
         selection = self._ledger.selection(attempt)
         self._report_failure(attempt, len(selection.item_guids))
         if self._isolation.after_failure(attempt, selection):
             return
         if attempt.group.kind is Kind.DEFINITION:
-            self._give_up(attempt, result)
+            self._dead_letter(attempt, result)
         else:
             self._reject(attempt, result)
 
@@ -134,29 +134,29 @@ class Publication:
         if self._definition(attempt).in_doubt:
             self._telemetry.count("DefinitionRefused")
 
-    def _abort(self, attempt: Attempt, result: Result) -> None:
+    def _abort(self, attempt: Attempt, result: RunResult) -> None:
         """Submit an aborted run once more; give it up the second time."""
         self._telemetry.count("RunsAborted")
         self._telemetry.warn(
             "run aborted", runGuid=attempt.run_guid, exportGuid=attempt.group.export_guid
         )
-        if attempt.history.aborts + 1 < MOST_ABORTS:
+        if attempt.history.aborts + 1 < MAX_ABORTS:
             self._isolation.after_abort(attempt, self._ledger.selection(attempt))
         else:
-            self._give_up(attempt, result)
+            self._dead_letter(attempt, result)
 
-    def _give_up(self, attempt: Attempt, result: Result) -> None:
+    def _dead_letter(self, attempt: Attempt, result: RunResult) -> None:
         """Publish `run.failed`, and put its requests on the dead-letter queue."""
         self._telemetry.count("RunsGivenUp")
         self._publish(attempt, result, self._ledger.selection(attempt), ())
         self._settle_pages(
             attempt,
-            lambda entries: self._outcomes.give_up(
+            lambda entries: self._outcomes.dead_letter(
                 attempt.group, entries, result.error_code, result.error_message
             ),
         )
 
-    def _reject(self, attempt: Attempt, result: Result) -> None:
+    def _reject(self, attempt: Attempt, result: RunResult) -> None:
         """Publish `request.rejected` for each request, and put it on the dead-letter queue."""
         self._settle_pages(
             attempt,
@@ -165,36 +165,36 @@ class Publication:
             ),
         )
 
-    def _abandon(self, attempt: Attempt, _result: Result) -> None:
+    def _void(self, attempt: Attempt, _result: RunResult) -> None:
         """Return the requests of a run that nobody can read to pending, but for rejected items.
 
         Their definition backs off: it would start a run each minute, and others would wait.
         """
         if attempt.rejected:
-            self._isolation.set_aside(attempt, self._ledger.selection(attempt))
+            self._isolation.quarantine(attempt, self._ledger.selection(attempt))
             return
         now = self._clock.now()
-        self._ledger.lease.abandon(
+        self._ledger.lease.void(
             self._ledger.lease.read(),
             attempt,
             not_before=now + SECONDS_AFTER_AN_UNREADABLE_RUN,
-            definition=self._definition(attempt).refused(now, LONGEST_DOUBT_SECONDS),
+            definition=self._definition(attempt).refused(now, MAX_DOUBT_SECONDS),
         )
 
-    def _set_aside(self, attempt: Attempt, _result: Result) -> None:
-        self._isolation.set_aside(attempt, self._ledger.selection(attempt))
+    def _quarantine(self, attempt: Attempt, _result: RunResult) -> None:
+        self._isolation.quarantine(attempt, self._ledger.selection(attempt))
 
-    def _halve(self, attempt: Attempt, _result: Result) -> None:
+    def _halve(self, attempt: Attempt, _result: RunResult) -> None:
         self._isolation.halve(attempt, self._ledger.selection(attempt))
 
-    def _settle(self, attempt: Attempt, _result: Result) -> None:
+    def _settle(self, attempt: Attempt, _result: RunResult) -> None:
         self._ledger.settle(attempt, self._definition(attempt).served(self._clock.now()))
 
     def _settle_pages(self, attempt: Attempt, say: Callable[[Sequence[Entry]], None]) -> None:
         """Say it page by page, each settled before the next: a restart goes on from there."""
         requests, group = self._ledger.requests, attempt.group
         for part in requests.unsettled(group, attempt.slices):
-            selection = requests.reselect(group, [part], attempt.history)
+            selection = requests.load_selection(group, [part], attempt.history)
             say(selection.without(attempt.rejected).entries)
             requests.settle_slice(group, part, attempt.attempt_id)
         self._ledger.settle(attempt, self._definition(attempt).served(self._clock.now()))
@@ -203,11 +203,11 @@ class Publication:
         return self._ledger.definitions.read(attempt.group.export_guid)
 
     def _publish(
-        self, attempt: Attempt, result: Result, selection: Selection, files: Sequence[RunFile]
+        self, attempt: Attempt, result: RunResult, selection: Selection, files: Sequence[RunFile]
     ) -> list[CarriedRequest]:
         """Publish the run's events; return what they say of each request."""
         requests = self._carried(attempt, selection)
-        outcome = RunOutcome(
+        outcome = EndedRun(
             workspace=self._outcomes.workspace,
             export_guid=attempt.group.export_guid,
             run_guid=str(attempt.run_guid),

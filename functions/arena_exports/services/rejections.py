@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from arena_exports.domain.model import Entry, Group
     from arena_exports.ports import Clock, DeadLetterQueue, Telemetry, Topic
 
-MOST_LETTER_BYTES = 900_000
+MAX_LETTER_BYTES = 900_000
 _GUID_BYTES = 35  # the longest GUID with quotes and comma
 
 
@@ -34,7 +34,7 @@ class Refusal:
     sent_at: float
 
 
-class Outcomes:
+class Rejections:
     """The topic and the dead-letter queue, in their order."""
 
     def __init__(
@@ -109,9 +109,9 @@ class Outcomes:
         self.topic.publish(
             [event for rejection in rejections for event in rejection_events(rejection)]
         )
-        self.give_up(group, entries, code, message)
+        self.dead_letter(group, entries, code, message)
 
-    def give_up(self, group: Group, entries: Sequence[Entry], code: str, message: str) -> None:
+    def dead_letter(self, group: Group, entries: Sequence[Entry], code: str, message: str) -> None:
         """Put the items of each request on the dead-letter queue, in a form that can be sent again.
 
         Raises:
@@ -158,6 +158,6 @@ def _bodies(group: Group, entry: Entry) -> Iterator[str]:
     if group.kind is Kind.DEFINITION:
         yield json.dumps(fixed)
         return
-    step = MOST_LETTER_BYTES // _GUID_BYTES
+    step = MAX_LETTER_BYTES // _GUID_BYTES
     for start in range(0, len(entry.item_guids), step):
         yield json.dumps({**fixed, "itemGuids": entry.item_guids[start : start + step]})

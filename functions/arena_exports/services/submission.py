@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from arena_exports.arena import protocol
-from arena_exports.domain.attempts import Outcome, Result
+from arena_exports.domain.attempts import AttemptOutcome, RunResult
 from arena_exports.domain.backoff import doubled
 from arena_exports.domain.errors import (
     ArenaAnswerError,
@@ -14,12 +14,12 @@ from arena_exports.domain.errors import (
     DefinitionUnknownError,
     ExportInProgressError,
     ItemsRefusedError,
-    NotNowError,
     RequestNotCompletedError,
+    RetryLaterError,
     TooManyItemsError,
 )
 from arena_exports.domain.model import Lane
-from arena_exports.services.adoption import SECONDS_BEFORE_A_LOOK
+from arena_exports.services.adoption import SECONDS_BEFORE_SEARCH
 
 if TYPE_CHECKING:
     from arena_exports.arena.client import Arena
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
     from arena_exports.ledger import Ledger
     from arena_exports.ports import Clock, Telemetry
     from arena_exports.services.adoption import Adoption
-    from arena_exports.services.monitoring import Watch
+    from arena_exports.services.monitoring import RunMonitor
     from arena_exports.services.publication import Publication
-    from arena_exports.services.rejections import Outcomes
+    from arena_exports.services.rejections import Rejections
 
-MOST_REFUSALS_OF_ITEMS = 10
+MAX_REFUSALS_OF_ITEMS = 10
 ITEMS_REJECTED_AT_ONCE = 100
-MOST_ITEMS_REJECTED = 5_000  # of one attempt, whose item notes them
+MAX_ITEMS_REJECTED = 5_000  # of one attempt, whose item notes them
 # A POST may take as long as the HTTP time-out, and what follows it a little.
 SECONDS_FOR_A_POST = 45
 FIRST_BACK_OFF_SECONDS = 30
-LONGEST_BUSY_SECONDS = 600
-LONGEST_DEFINITION_SECONDS = 3600
+MAX_BUSY_SECONDS = 600
+MAX_DEFINITION_SECONDS = 3600
 # A firewall that checks bodies up to a size refuses larger ones with a page of its own.
 FIREWALL_BODY_BYTES = 8_192
 _NOT_ABOUT_SIZE = frozenset({401, 407, 408})  # no session, a proxy's login, a time-out
@@ -57,16 +57,16 @@ class Submission:
         ledger: Ledger,
         arena: Arena,
         adoption: Adoption,
-        watch: Watch,
+        monitor: RunMonitor,
         publication: Publication,
-        outcomes: Outcomes,
+        outcomes: Rejections,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
         self._ledger = ledger
         self._arena = arena
         self._adoption = adoption
-        self._watch = watch
+        self._monitor = monitor
         self._publication = publication
         self._outcomes = outcomes
         self._clock = clock
@@ -105,18 +105,18 @@ class Submission:
         except TooManyItemsError as exc:
             return self._refuse_size(lease, attempt, selection, exc)
         except CriteriaRefusedError as exc:
-            return self.end(attempt, Outcome.REJECTED, str(exc.code), exc.arena_message)
+            return self.end(attempt, AttemptOutcome.REJECTED, str(exc.code), exc.arena_message)
         except ExportInProgressError:
             return self._wait_for_other_export(lease, attempt)
         except ArenaAnswerError as exc:
             return self._refuse_definition(lease, attempt, exc)
-        except NotNowError as exc:
-            self._telemetry.event("no run now", reason=exc.reason)
+        except RetryLaterError as exc:
+            self._telemetry.info("no run now", reason=exc.reason)
             if trial:
                 self._ledger.definitions.take_back_trial()
             return self._retry_after(lease, attempt, exc.retry_after_seconds)
         running = self._ledger.lease.started(lease, attempt, run)
-        self._watch.begin(running, len(selection.item_guids))
+        self._monitor.begin(running, len(selection.item_guids))
         return False
 
     def _count_trial(self, export_guid: ExportGuid) -> bool:
@@ -134,7 +134,7 @@ class Submission:
             "whether a run was started is not known", attempt=attempt.attempt_id, error=str(error)
         )
         answered = replace(attempt, last_status=error.status)
-        self._adoption.look_later(lease, answered, SECONDS_BEFORE_A_LOOK)
+        self._adoption.search_later(lease, answered, SECONDS_BEFORE_SEARCH)
         return False
 
     def _reject_items(
@@ -142,7 +142,7 @@ class Submission:
     ) -> Attempt:
         """Publish and record rejections in batches, so that a retry resumes after the last one."""
         attempt = replace(attempt, refusals=attempt.refusals + 1)
-        item_guids = error.item_guids[: MOST_ITEMS_REJECTED - len(attempt.rejected)]
+        item_guids = error.item_guids[: MAX_ITEMS_REJECTED - len(attempt.rejected)]
         for start in range(0, len(item_guids), ITEMS_REJECTED_AT_ONCE):
             named = frozenset(item_guids[start : start + ITEMS_REJECTED_AT_ONCE])
             entries = selection.only(named)
@@ -157,7 +157,7 @@ class Submission:
         if len(selection.item_guids) > 1:
             return self.shrink(lease, attempt, selection)
         return self.end(
-            attempt, Outcome.REJECTED, str(error.code or error.status), error.arena_message
+            attempt, AttemptOutcome.REJECTED, str(error.code or error.status), error.arena_message
         )
 
     def shrink(self, lease: Lease, attempt: Attempt, selection: Selection) -> bool:
@@ -165,22 +165,24 @@ class Submission:
         items = len(selection.item_guids)
         self._telemetry.warn("run too large", items=items, attempt=attempt.attempt_id)
         if attempt.rejected or attempt.group.lane is Lane.SUSPECT:
-            return self.end(attempt, Outcome.HALVED)
+            return self.end(attempt, AttemptOutcome.HALVED)
         definition = self._ledger.definitions.read(attempt.group.export_guid).too_large(items)
-        self._ledger.lease.abandon(lease, attempt, definition=definition)
+        self._ledger.lease.void(lease, attempt, definition=definition)
         return True
 
-    def end(self, attempt: Attempt, outcome: Outcome, code: str = "", message: str = "") -> bool:
+    def end(
+        self, attempt: Attempt, outcome: AttemptOutcome, code: str = "", message: str = ""
+    ) -> bool:
         """Record the outcome of an attempt without a run, so that it can be resumed; then do it."""
-        result = Result(outcome, error_code=code, error_message=message)
+        result = RunResult(outcome, error_code=code, error_message=message)
         self._publication.conclude(self._ledger.lease.ended(attempt, result))
         return True
 
     def _wait_for_other_export(self, lease: Lease, attempt: Attempt) -> bool:
         """Wait for the export in progress (3144): ours of an unknown POST, or somebody else's."""
         self._telemetry.count("LeaseWaits")
-        self._telemetry.event("another export is in progress", attempt=attempt.attempt_id)
-        seconds = _back_off(lease.busy, LONGEST_BUSY_SECONDS, self._clock.jitter())
+        self._telemetry.info("another export is in progress", attempt=attempt.attempt_id)
+        seconds = _back_off(lease.busy, MAX_BUSY_SECONDS, self._clock.jitter())
         busy = replace(lease, busy=lease.busy + 1)
         return self._retry_after(busy, attempt, seconds)
 
@@ -188,7 +190,7 @@ class Submission:
         """Wait: nothing was started, and nothing can be for a while."""
         if attempt.follows_unknown:
             answered = replace(attempt, unanswered=attempt.unanswered - 1)
-            self._adoption.look_later(lease, answered, seconds)
+            self._adoption.search_later(lease, answered, seconds)
         else:
             self.requeue(lease, attempt, not_before=self._clock.now() + seconds, busy=lease.busy)
         return False
@@ -203,7 +205,7 @@ class Submission:
         definition = self._ledger.definitions.read(attempt.group.export_guid)
         unknown = isinstance(error, DefinitionUnknownError) and not definition.proven
         if unknown and definition.is_unknown(now):
-            return self.end(attempt, Outcome.REJECTED, str(error.code), error.arena_message)
+            return self.end(attempt, AttemptOutcome.REJECTED, str(error.code), error.arena_message)
         if unknown:
             self.requeue(lease, attempt, definition=definition.unknown(now))
         else:
@@ -213,7 +215,7 @@ class Submission:
     def back_off_definition(self, lease: Lease, attempt: Attempt) -> None:
         """Return an attempt's requests to pending; their definition backs off, up to an hour."""
         definition = self._ledger.definitions.read(attempt.group.export_guid).refused(
-            self._clock.now(), LONGEST_DEFINITION_SECONDS
+            self._clock.now(), MAX_DEFINITION_SECONDS
         )
         self.requeue(lease, attempt, definition=definition)
 
@@ -228,21 +230,23 @@ class Submission:
     ) -> None:
         """Return an attempt's requests to pending, without the items that are rejected already."""
         if attempt.rejected:
-            self.end(attempt, Outcome.SET_ASIDE)
+            self.end(attempt, AttemptOutcome.SET_ASIDE)
             return
-        self._ledger.lease.abandon(
+        self._ledger.lease.void(
             lease, attempt, not_before=not_before, busy=busy, definition=definition
         )
 
 
-def _after_refused_items(attempt: Attempt, left: Selection, deadline: Deadline) -> Outcome | None:
+def _after_refused_items(
+    attempt: Attempt, left: Selection, deadline: Deadline
+) -> AttemptOutcome | None:
     """Return how an attempt ends after a refusal of items; None where the rest may be sent now."""
     if not left.item_guids:
-        return Outcome.ALL_ITEMS_REFUSED
-    too_often = attempt.refusals >= MOST_REFUSALS_OF_ITEMS
-    if too_often or len(attempt.rejected) >= MOST_ITEMS_REJECTED:
-        return Outcome.HALVED
-    return None if deadline.allows(SECONDS_FOR_A_POST) else Outcome.SET_ASIDE
+        return AttemptOutcome.ALL_ITEMS_REFUSED
+    too_often = attempt.refusals >= MAX_REFUSALS_OF_ITEMS
+    if too_often or len(attempt.rejected) >= MAX_ITEMS_REJECTED:
+        return AttemptOutcome.HALVED
+    return None if deadline.allows(SECONDS_FOR_A_POST) else AttemptOutcome.SET_ASIDE
 
 
 def may_be_too_large(attempt: Attempt, selection: Selection) -> bool:

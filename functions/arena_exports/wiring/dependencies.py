@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         InParallel,
         IntakeQueue,
         SecretStore,
-        SessionAuthority,
+        SessionRenewer,
         Table,
         Telemetry,
         Topic,
@@ -33,7 +33,7 @@ UNUSED: Any = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Parts:
+class Dependencies:
     """The outer parts of a function; one that it does not use is left out."""
 
     settings: Settings
@@ -43,7 +43,7 @@ class Parts:
     transport: Transport = UNUSED
     session_secret: SecretStore = UNUSED
     credentials: SecretStore = UNUSED
-    authority: SessionAuthority = UNUSED
+    authority: SessionRenewer = UNUSED
     topic: Topic = UNUSED
     dead_letters: DeadLetterQueue = UNUSED
     executions: Executions = UNUSED
@@ -75,7 +75,7 @@ class Aws:
         return self._session.create_client(service, region_name=region, config=config)
 
 
-def common_parts() -> tuple[Parts, Aws]:
+def common_dependencies() -> tuple[Dependencies, Aws]:
     """Return the parts that every function has, and the way to more clients.
 
     Raises:
@@ -83,9 +83,9 @@ def common_parts() -> tuple[Parts, Aws]:
     """
     settings, aws, clock = read_settings(), Aws(), SystemClock()
     table = DynamoTable(aws.client("dynamodb"), settings.ledger_table_name, clock)
-    return Parts(settings, table, clock, PowertoolsTelemetry()), aws
+    return Dependencies(settings, table, clock, PowertoolsTelemetry()), aws
 
 
-def make_ledger(parts: Parts) -> Ledger:
+def make_ledger(dependencies: Dependencies) -> Ledger:
     """Return the ledger."""
-    return open_ledger(parts.table, parts.clock)
+    return open_ledger(dependencies.table, dependencies.clock)

@@ -9,51 +9,51 @@ from typing import TYPE_CHECKING
 from arena_exports.adapters.messaging import SnsTopic, SqsDeadLetterQueue
 from arena_exports.services.isolation import Isolation
 from arena_exports.services.publication import Publication
-from arena_exports.services.rejections import Outcomes
-from arena_exports.wiring.dependencies import Parts, common_parts, make_ledger
+from arena_exports.services.rejections import Rejections
+from arena_exports.wiring.dependencies import Dependencies, common_dependencies, make_ledger
 
 if TYPE_CHECKING:
     from arena_exports.wiring.dependencies import Aws
 
 
 @cache
-def real_parts() -> Parts:
+def deployed_dependencies() -> Dependencies:
     """Return the parts of the deployed function, made on first use from its environment.
 
     Raises:
         SettingsError: the environment is not what it must be.
     """
-    return with_outcomes(*common_parts())
+    return with_topic(*common_dependencies())
 
 
-def with_outcomes(parts: Parts, aws: Aws) -> Parts:
+def with_topic(dependencies: Dependencies, aws: Aws) -> Dependencies:
     """Add the topic and the dead-letter queue."""
-    settings = parts.settings
+    settings = dependencies.settings
     return replace(
-        parts,
+        dependencies,
         topic=SnsTopic(aws.client("sns"), settings.outcome_topic_arn),
         dead_letters=SqsDeadLetterQueue(aws.client("sqs"), settings.dead_letter_queue_url),
     )
 
 
-def make_outcomes(parts: Parts) -> Outcomes:
+def make_rejections(dependencies: Dependencies) -> Rejections:
     """Return the way to the topic and the dead-letter queue."""
-    return Outcomes(
-        topic=parts.topic,
-        dead_letters=parts.dead_letters,
-        clock=parts.clock,
-        telemetry=parts.telemetry,
-        workspace=parts.settings.workspace,
+    return Rejections(
+        topic=dependencies.topic,
+        dead_letters=dependencies.dead_letters,
+        clock=dependencies.clock,
+        telemetry=dependencies.telemetry,
+        workspace=dependencies.settings.workspace,
     )
 
 
-def make_publication(parts: Parts) -> Publication:
+def make_publication(dependencies: Dependencies) -> Publication:
     """Return what brings attempts to their end."""
-    ledger = make_ledger(parts)
+    ledger = make_ledger(dependencies)
     return Publication(
         ledger=ledger,
-        isolation=Isolation(ledger=ledger, clock=parts.clock),
-        outcomes=make_outcomes(parts),
-        clock=parts.clock,
-        telemetry=parts.telemetry,
+        isolation=Isolation(ledger=ledger, clock=dependencies.clock),
+        outcomes=make_rejections(dependencies),
+        clock=dependencies.clock,
+        telemetry=dependencies.telemetry,
     )

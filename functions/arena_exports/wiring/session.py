@@ -8,31 +8,31 @@ from typing import TYPE_CHECKING, Any
 
 from arena_exports.adapters.http import HttpTransport
 from arena_exports.adapters.secrets import ManagedSecret
-from arena_exports.adapters.telemetry import conceal
-from arena_exports.services.login import LoginDesk
-from arena_exports.wiring.dependencies import Parts, common_parts, make_ledger
+from arena_exports.adapters.telemetry import redact_always
+from arena_exports.services.login import LoginService
+from arena_exports.wiring.dependencies import Dependencies, common_dependencies, make_ledger
 
 if TYPE_CHECKING:
     from arena_exports.wiring.dependencies import Aws
 
 
 @cache
-def real_parts() -> Parts:
+def deployed_dependencies() -> Dependencies:
     """Return the parts of the deployed function, made on first use from its environment.
 
     Raises:
         SettingsError: the environment is not what it must be.
     """
-    parts, aws = common_parts()
-    settings, secrets = parts.settings, aws.client("secretsmanager")
+    dependencies, aws = common_dependencies()
+    settings, secrets = dependencies.settings, aws.client("secretsmanager")
     return replace(
-        parts,
+        dependencies,
         transport=HttpTransport(settings.arena_base_url),
-        session_secret=ManagedSecret(secrets, settings.session_secret_arn, conceal),
+        session_secret=ManagedSecret(secrets, settings.session_secret_arn, redact_always),
         credentials=ManagedSecret(
             _client_of(secrets, settings.credentials_secret_arn, aws),
             settings.credentials_secret_arn,
-            conceal,
+            redact_always,
             must_exist=True,
         ),
     )
@@ -45,13 +45,13 @@ def _client_of(secrets: Any, arn: str, aws: Aws) -> Any:  # noqa: ANN401 - boto3
     return secrets if own else aws.client("secretsmanager", region=region)
 
 
-def make_login_desk(parts: Parts) -> LoginDesk:
+def make_login_service(dependencies: Dependencies) -> LoginService:
     """Return what session logs in with."""
-    return LoginDesk(
-        transport=parts.transport,
-        credentials=parts.credentials,
-        secret=parts.session_secret,
-        record=make_ledger(parts).session,
-        clock=parts.clock,
-        telemetry=parts.telemetry,
+    return LoginService(
+        transport=dependencies.transport,
+        credentials=dependencies.credentials,
+        secret=dependencies.session_secret,
+        record=make_ledger(dependencies).session,
+        clock=dependencies.clock,
+        telemetry=dependencies.telemetry,
     )
