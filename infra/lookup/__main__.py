@@ -38,8 +38,8 @@ _UNKNOWN = (
     "(after 75 days), or it was rejected as malformed (see the dead-letter queue)."
 )
 _NO_MESSAGE_ID = (
-    " This command takes the id of an SQS message, which this is not. To find it by a correlation "
-    "id, search the logs: it is the requestId of the lines."
+    " This command takes the id of an SQS message, which this is not. To find the id by a "
+    "correlation id, search the logs: it is the requestId of the lines."
 )
 
 
@@ -157,7 +157,7 @@ def _row(attempt: Attempt, entries: list[Entry]) -> tuple[str, str, str, str, st
 
 
 def _outcome(attempt: Attempt, entries: list[Entry]) -> Iterator[str]:
-    """Yield the status with its error, and how many items Arena did not find or refused."""
+    """Yield the status with its error, and how many items were not found or refused."""
     result = attempt.result
     if result:
         status = result.status or result.outcome.value

@@ -137,12 +137,12 @@ def _of_idle_lease(budget: Budget, *, soon: bool) -> str:
     if budget.remaining is not None:
         reset = f", reset at {format_utc(budget.resets_at)}" if budget.resets_at else ""
         left = f" ({budget.remaining} at {format_utc(budget.seen_at)}{reset})"
-    starts = "the next reconcile, within a minute, starts one"
+    starts = "The next reconcile, within a minute, starts one"
     if not soon:
-        starts = "a reconcile starts one as soon as that limit permits"
+        starts = "A reconcile starts one as soon as that limit permits"
     return (
-        f"No run is in progress; {starts}, unless ExportsPaused is true or the remaining "
-        f"requests{left} are down to RequestBudgetReserve."
+        f"No run is in progress. {starts}, unless "
+        f"ExportsPaused is true or the remaining requests{left} are down to RequestBudgetReserve."
     )
 
 

@@ -65,7 +65,7 @@ def test_lookup__shows_runs_and_what_is_pending(world: World) -> None:
 
 
 def test_lookup__of_an_unknown_request(world: World) -> None:
-    """A request that was never recorded is said to be unknown, and where a malformed one lies."""
+    """An unknown request is reported, with a hint at the dead-letter queue."""
     (record,) = world.record("[]", message_ids=["3f4c1a2e-0000-4000-8000-000000000000"])
     world.deliver([record])
     result = ask(record["messageId"])
@@ -76,7 +76,7 @@ def test_lookup__of_an_unknown_request(world: World) -> None:
 
 
 def test_lookup__by_a_correlation_id(world: World) -> None:
-    """What is no message id is unknown to the ledger, too; it is said how to find the id."""
+    """For a text that is no message id, the output says how to find the id."""
     world.send({"itemGuids": items(2), "correlationId": "ECO-000023"})
     result = ask("ECO-000023")
     assert result.exit_code == 1
@@ -174,24 +174,24 @@ def test_lookup__of_items_that_arena_refused(world: World) -> None:
 
 
 def test_lookup__of_items_that_arena_did_not_find(world: World) -> None:
-    """A run may complete without all of its items."""
+    """The number of items that Arena found is shown if some are missing."""
     control.plan_runs(world.arena, {"criteriaResultsCount": 3, "files": 1})
     (request_id,) = world.send({"itemGuids": items(4)})
     world.settle()
-    assert "4 of 4     COMPLETE, 3 of 4 found\n" in told(request_id)
+    assert "4 of 4  COMPLETE, 3 of 4 found\n" in told(request_id)
 
 
 def test_lookup__while_the_limit_of_unproven_definitions_applies(world: World) -> None:
-    """Then the next reconcile starts no run, and the text does not promise one."""
+    """No run is promised for the next minute while the shared limit applies."""
     world.send(item_guid(1))
     while not world.events("completed"):
         world.run_for(1)
     (request_id,) = world.send({"exportGuid": OTHER, "itemGuids": items(2)})
     assert f"No run of export definition {OTHER} has succeeded yet." in told(request_id)
-    assert "a reconcile starts one as soon as that limit permits, unless" in told(request_id)
+    assert "A reconcile starts one as soon as that limit permits, unless" in told(request_id)
     assert "within a minute" not in told(request_id)
     world.clock.sleep(60)
-    assert "the next reconcile, within a minute, starts one" in told(request_id)
+    assert "The next reconcile, within a minute, starts one" in told(request_id)
 
 
 def test_lookup__of_a_definition_run(world: World) -> None:

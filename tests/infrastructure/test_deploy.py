@@ -1,4 +1,4 @@
-"""What `make deploy` does, with a SAM CLI and a CloudFormation that only record their calls."""
+"""`make deploy` with fakes of the SAM CLI and CloudFormation."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def refusal(code: str, message: str) -> ClientError:
 
 
 class FakeCloudFormation:
-    """Knows one stack, and its status and parameters before and after `sam deploy`."""
+    """A client with one stack, in its states before and after `sam deploy`."""
 
     def __init__(
         self, *statuses: str | None, alarm_emails: Sequence[str] = ("",), runtime: str = ""
     ) -> None:
-        """Take statuses (None for no stack) and e-mail addresses, before and after."""
+        """Store the statuses to describe (None means no stack) and the addresses, in order."""
         self._statuses = list(statuses)
         self._alarm_emails = alarm_emails
         self._runtime = runtime or deploy.BUILD_RUNTIME
@@ -84,9 +84,9 @@ class FakeCloudFormation:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Deploy; return the exit code, SAM's arguments ([] if it was not called) and the output.
+    """Deploy; return the exit code, SAM's arguments ([] if it was not called), and the output.
 
-    Without `typed` there is no terminal, and SAM is not to `confirm` the changes there.
+    Without `typed` there is no terminal. Then SAM is told not to ask, unless it shall `confirm`.
     """
 
     def deployed(
@@ -131,7 +131,7 @@ def values(arguments: list[str], option: str) -> list[str]:
 
 
 def test_first_deployment__asks(run: Run) -> None:
-    """A wrong answer is asked for again, an empty one takes the default, the rest is not asked."""
+    """Invalid answers are asked again, and empty answers keep the default."""
     typed = f"\nnonsense\n{SECRET}\n\n\n\n\nops@example.com\npython2.7\n\n"
     code, arguments, output = run(FakeCloudFormation(None, "CREATE_COMPLETE"), typed=typed)
     assert code == 0
@@ -166,7 +166,7 @@ def test_first_deployment__asks_for_nothing_that_is_named(run: Run) -> None:
 
 
 def test_first_deployment__without_a_terminal(run: Run) -> None:
-    """Nothing is asked: the defaults are taken, and what has none must be named."""
+    """Without a terminal, defaults are used, and parameters without a default are required."""
     code, arguments, output = run(FakeCloudFormation(None))
     assert (code, arguments) == (1, [])
     assert "ArenaCredentialsSecretArn has no default" in output
@@ -179,7 +179,7 @@ def test_first_deployment__without_a_terminal(run: Run) -> None:
 
 
 def test_deploy__without_a_terminal_to_confirm_in(run: Run) -> None:
-    """SAM would upload, create the change set, and only then find nobody to ask."""
+    """A missing terminal is reported before SAM uploads and creates a change set."""
     code, arguments, output = run(FakeCloudFormation(), confirm=True)
     assert (code, arguments) == (1, [])
     assert 'make deploy ARGS="--no-confirm-changeset"' in output
@@ -187,14 +187,14 @@ def test_deploy__without_a_terminal_to_confirm_in(run: Run) -> None:
 
 @pytest.mark.parametrize("option", [UNASKED, "--no-execute-changeset"])
 def test_deploy__that_asks_for_no_confirmation_needs_no_terminal(run: Run, option: str) -> None:
-    """A pipeline names one of these."""
+    """A pipeline can deploy with either of these options."""
     stack = FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE")
     code, arguments, _ = run(stack, option, confirm=True)
     assert (code, arguments[-1]) == (0, option)
 
 
 def test_asked__are_parameters_that_have_a_rule() -> None:
-    """A wrong answer is explained; and what has no default is asked for."""
+    """Each question has an error text, and each parameter without a default is asked for."""
     parameters = translated()["Parameters"]
     for name in deploy.ASKED:
         keys = parameters[name].keys()
@@ -233,7 +233,7 @@ def test_second_stack__has_a_place_of_its_own(run: Run) -> None:
 
 
 def test_region__of_the_environment_is_used(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """boto3 ignores AWS_REGION; --region comes first."""
+    """AWS_REGION, which boto3 ignores, is used unless --region is given."""
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     stack = FakeCloudFormation(None, "CREATE_COMPLETE")
     _, arguments, output = run(stack, *NAMED)
@@ -245,7 +245,7 @@ def test_region__of_the_environment_is_used(run: Run, monkeypatch: pytest.Monkey
 
 
 def test_overrides__of_every_option_are_used(run: Run) -> None:
-    """An option that is given twice adds to the first."""
+    """A second --parameter-overrides adds to the first."""
     given = ["--parameter-overrides", "MaxItemsPerRun=9", "--parameter-overrides", "LogLevel=DEBUG"]
     _, arguments, _ = run(FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE"), *given)
     assert values(arguments, "--parameter-overrides") == ["MaxItemsPerRun=9", "LogLevel=DEBUG"]
@@ -265,7 +265,7 @@ def test_overrides__of_every_option_are_used(run: Run) -> None:
     ],
 )
 def test_overrides__with_blanks_reach_sam_whole(run: Run, given: str, passed_on: str) -> None:
-    """The shell takes the quotes away, and SAM takes what follows a blank for another parameter."""
+    """A value with blanks is quoted for SAM, which would otherwise cut it at the first blank."""
     stack = FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE")
     _, arguments, _ = run(stack, "--parameter-overrides", given)
     assert values(arguments, "--parameter-overrides") == [passed_on]
@@ -275,7 +275,7 @@ def test_overrides__with_blanks_reach_sam_whole(run: Run, given: str, passed_on:
     "token", ["MaxItemPerRun=9", "LogLevel=DEBUG MaxItemPerRun=9", "ParameterKey=MaxItemPerRun,"]
 )
 def test_overrides__of_unknown_parameters_are_refused(run: Run, token: str) -> None:
-    """SAM ignores them, and ends well."""
+    """A misspelled parameter, which SAM would ignore, is refused."""
     token += "ParameterValue=9" if token.endswith(",") else ""
     code, arguments, output = run(FakeCloudFormation(), "--parameter-overrides", token)
     assert (code, arguments) == (1, [])
@@ -294,7 +294,7 @@ def test_overrides__of_unknown_parameters_are_refused(run: Run, token: str) -> N
     ],
 )
 def test_overrides__have_no_names_in_their_values(run: Run, token: str) -> None:
-    """What looks like a parameter inside a quoted value is none."""
+    """Text in a quoted value is not mistaken for a parameter."""
     stack = FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE")
     code, arguments, output = run(stack, "--parameter-overrides", token)
     assert (code, values(arguments, "--parameter-overrides")) == (0, [token]), output
@@ -302,7 +302,7 @@ def test_overrides__have_no_names_in_their_values(run: Run, token: str) -> None:
 
 @pytest.mark.parametrize("before", [None, "UPDATE_COMPLETE"])
 def test_runtime__that_does_not_match_the_build_is_warned_of(run: Run, before: str | None) -> None:
-    """Lambda would ignore the bytecode of another Python."""
+    """A build whose bytecode Lambda would ignore is deployed with a warning."""
     other = "python3.13" if deploy.BUILD_RUNTIME != "python3.13" else "python3.12"
     stack = FakeCloudFormation(before, "UPDATE_COMPLETE", runtime=other)
     named = [] if before else [*NAMED, f"Runtime={other}"]
@@ -317,7 +317,7 @@ def test_runtime__that_does_not_match_the_build_is_warned_of(run: Run, before: s
 def test_runtime__that_lambda_does_not_have_is_not_offered(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A build with a newer Python is deployed with the template's default, and a warning."""
+    """A build with a newer Python is deployed with the template's default and a warning."""
     monkeypatch.setattr(deploy, "BUILD_RUNTIME", "python3.99")
     _, arguments, output = run(FakeCloudFormation(None, "CREATE_COMPLETE"), *NAMED)
     default = translated()["Parameters"]["Runtime"]["Default"]
@@ -326,7 +326,7 @@ def test_runtime__that_lambda_does_not_have_is_not_offered(
 
 
 def test_next_steps__are_printed_after_the_first_deployment(run: Run) -> None:
-    """Confirm the alarm e-mail, or name an address; log in without sending a message."""
+    """The next steps are to confirm or set the alarm's e-mail address, and to test the login."""
     stack = FakeCloudFormation(None, "CREATE_COMPLETE", alarm_emails=["ops@example.com"])
     _, _, output = run(stack, *NAMED)
     assert "Open the link in the e-mail that AWS sent to ops@example.com" in output
@@ -336,7 +336,7 @@ def test_next_steps__are_printed_after_the_first_deployment(run: Run) -> None:
 
 
 def test_update__says_no_more_than_what_is_new(run: Run) -> None:
-    """The steps of a first deployment are not repeated; a new address must be confirmed."""
+    """An update does not repeat the first steps, but a new address must be confirmed."""
     complete = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
     _, _, output = run(FakeCloudFormation(*complete, alarm_emails=["ops@example.com"]))
     assert output == "The stack arena-exports is updated.\n"
@@ -345,7 +345,7 @@ def test_update__says_no_more_than_what_is_new(run: Run) -> None:
 
 
 def test_declined_changes__are_no_deployment(run: Run) -> None:
-    """SAM ends well when its user says no; after a first deployment, an empty stack is left."""
+    """SAM succeeds if its user declines, and an empty stack is left of a first deployment."""
     stack = FakeCloudFormation(None, "REVIEW_IN_PROGRESS")
     code, _, output = run(stack, *NAMED, "--region", "r")
     assert code == 0
@@ -358,7 +358,7 @@ def test_declined_changes__are_no_deployment(run: Run) -> None:
 
 
 def test_interrupted_first_deployment__leaves_an_empty_stack(run: Run) -> None:
-    """SAM fails between creating the change set and executing it."""
+    """A failure before the change set is executed leaves an empty stack, which is reported."""
     stack = FakeCloudFormation(None, "REVIEW_IN_PROGRESS")
     code, _, output = run(stack, *NAMED, code=1)
     assert code == 1
@@ -366,7 +366,7 @@ def test_interrupted_first_deployment__leaves_an_empty_stack(run: Run) -> None:
 
 
 def test_failed_first_deployment__is_told_how_to_clear_up(run: Run) -> None:
-    """The ledger's table is protected and stays; the stack must go before the next attempt."""
+    """The protected table of the ledger stays; both must be removed before the next attempt."""
     stack = FakeCloudFormation(None, "ROLLBACK_COMPLETE")
     code, _, output = run(stack, *NAMED, "--region", "r", code=1)
     commands = [line.strip() for line in output.splitlines() if line.startswith("  aws ")]
@@ -406,7 +406,7 @@ def test_error_of_aws__is_one_sentence(run: Run) -> None:
 def test_error_without_credentials__ends_with_a_full_stop(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It names where credentials come from."""
+    """The error is a sentence, and is followed by where credentials come from."""
     monkeypatch.setattr(FakeCloudFormation, "describe_stacks", refuse_without_credentials)
     code, _, output = run(FakeCloudFormation())
     assert code == 1

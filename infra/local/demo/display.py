@@ -19,7 +19,7 @@ from infra.local.demo.wording import plural
 _COLOURS = {"Arena": "cyan", "Queue": "yellow", "Topic": "green", "Clock": "magenta"}
 
 STATE_SECONDS = 5.0
-"""How often the state is printed, if it has changed, without a terminal."""
+"""How often a changed state is printed without a terminal."""
 
 
 class Display(AbstractContextManager["Display"]):

@@ -84,7 +84,7 @@ def test_empty_message__is_refused_in_words(stack: Stack, monkeypatch: pytest.Mo
 
 
 def test_down__says_at_once_what_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The processes take some seconds to end."""
+    """The command prints a line before it waits for the processes to end."""
     shown: list[str] = []
     monkeypatch.setattr("click.echo", shown.append)
     running = SimpleNamespace(stop=lambda: shown.append("(stop)"))

@@ -112,7 +112,7 @@ def test_tally__checks_the_rejection(
 
 
 def test_display__prints_the_state_only_if_it_changed() -> None:
-    """Where there is no terminal, the same line does not come again."""
+    """Without a terminal, the state is not printed again while it is the same."""
     console = Console(width=200, record=True, file=io.StringIO())
     arena = ArenaState({"login": 1}, {}, [], 9_997)
     with Display(console) as display:
@@ -125,10 +125,10 @@ def test_display__prints_the_state_only_if_it_changed() -> None:
 
 
 class FakeStack:
-    """A stack on which everything that is waited for has just happened."""
+    """A stack that accepts every message and never makes its caller wait."""
 
     def __init__(self) -> None:
-        """Count the messages."""
+        """Start to number the messages."""
         self._message_ids = map(str, count(1))
 
     def send(self, *bodies: object) -> list[str]:
@@ -136,7 +136,7 @@ class FakeStack:
         return [next(self._message_ids) for _ in bodies]
 
     def wait_until(self, *_arguments: object) -> None:
-        """Wait for nothing."""
+        """Return at once."""
 
     def dead_letters(self) -> list[DeadLetter]:
         """Return nothing."""
@@ -147,7 +147,7 @@ class FakeStack:
 def test_demo__says_that_it_waits_for_the_scheduled_run(
     tally: Tally, *, scheduled_run: bool
 ) -> None:
-    """It comes up to a minute after everything else."""
+    """The demo names the scheduled run, which may start a minute after the others ended."""
     if scheduled_run:
         run = completed("R1", [], "3")
         run.event["data"]["exportGuid"] = DEFINITION_EXPORT_GUID
