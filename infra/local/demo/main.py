@@ -20,7 +20,8 @@ from infra.simulator.names import DEFINITION_EXPORT_GUID
 SEED = 20230308  # the date of the vendor's sample run; every demo sends the same messages
 FIRST_WAVE = 150
 SECOND_WAVE = 50
-LIMIT_SECONDS = 90.0
+LIMIT_SECONDS = 150.0
+"""The scheduled definition may wait a minute for its first POST, and then for a reconcile."""
 MAX_SHOWN = 10
 RUN_SECONDS = 2.0
 """How long a run stays RUNNING in the simulator."""
