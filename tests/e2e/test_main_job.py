@@ -108,7 +108,8 @@ def test_every_form__is_exported(case: Case) -> None:
 def test_definition_run__has_no_items(case: Case) -> None:
     """A request without itemGuids runs the definition with its own criteria."""
     (request_id,) = case.stack.send({"exportGuid": DEFINITION_EXPORT_GUID})
-    (received,) = case.wait_for_events(1)
+    # A new definition may wait a minute for its first POST, and then for a reconcile.
+    (received,) = case.wait_for_events(1, 150)
     assert received.data["exportGuid"] == DEFINITION_EXPORT_GUID
     assert received.data["itemGuids"] == []
     assert [request["requestId"] for request in received.data["requests"]] == [request_id]

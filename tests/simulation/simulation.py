@@ -189,7 +189,7 @@ class Simulation:
         """Invoke a function with its time-out, in a warm environment if one is free."""
         self.invocations += 1
         free = self._environments[function]
-        parts = free.pop() if free and self.random.random() < 0.9 else self._make_parts()
+        parts = free.pop() if free and self.random.random() < 0.9 else self._make_dependencies()
         deadline = TIMEOUTS[function]
         task = self.scheduler.spawn(lambda: self._handle(function, payload, parts, deadline))
         self.scheduler.after(deadline, lambda: self.scheduler.kill(task))
@@ -215,7 +215,7 @@ class Simulation:
         elif not isinstance(task.error, Killed):
             self.crashes.append(task.error)
 
-    def _make_parts(self) -> Dependencies:
+    def _make_dependencies(self) -> Dependencies:
         settings = Settings(
             arena_base_url="http://localhost:1/v1",
             workspace="default",

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 
-from arena_exports.domain.definitions import SECONDS_BETWEEN_TRIALS
 from infra.local.demo import samples, tables
 from infra.local.demo.display import Display
 from infra.local.demo.samples import MALFORMED, Sample
@@ -22,7 +21,8 @@ SEED = 20230308  # the date of the vendor's sample run; every demo sends the sam
 FIRST_WAVE = 150
 SECOND_WAVE = 50
 LIMIT_SECONDS = 150.0
-"""Definitions that never ran share one POST a minute: the second waits for it and a reconcile."""
+"""The scheduled definition may wait a minute for its first POST, and then for a reconcile."""
+SECONDS_BETWEEN_NEW_DEFINITIONS = 61.0
 MAX_SHOWN = 10
 RUN_SECONDS = 2.0
 """How long a run stays RUNNING in the simulator."""
@@ -93,7 +93,7 @@ class Demo:
         self.tally.check_rejection(malformed_id, MALFORMED, self.stack.dead_letters())
 
     def _minute_is_over(self, snapshot: Snapshot) -> bool:
-        return snapshot.seconds >= self._first_run_at + SECONDS_BETWEEN_TRIALS + 1
+        return snapshot.seconds >= self._first_run_at + SECONDS_BETWEEN_NEW_DEFINITIONS
 
     def problems(self) -> list[str]:
         """Return what is wrong; empty if every GUID is accounted for."""
