@@ -29,7 +29,7 @@ NewGuids = Callable[[int], list[str]]
 
 NAME = "beside"
 EARLIER_RELEASE = Path(__file__).parent / "earlier_release.tar.xz"
-"""Made by `git archive 8059f64 template.yaml functions infra/state_machine.asl.json | xz -9e`.
+"""Made by `git archive 78d0252 template.yaml functions infra/state_machine.asl.json | xz -9e`.
 
 A file and not that commit itself, because a shallow clone has no earlier commits.
 """
