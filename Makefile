@@ -48,7 +48,7 @@ test: setup ## Run every test (ARGS=tests/unit or ARGS="-k name" for some of the
 
 # Functions in the deployed stack and in AWS's runtime are other processes, and are not measured.
 .PHONY: coverage
-coverage: setup ## Measure what the tests cover of functions/, and fail below the gate (3 minutes)
+coverage: setup ## Measure what the tests cover of functions/, and fail below the gate (4 minutes)
 	@mkdir -p .cache
 	@PROFILE=quick .venv/dev/bin/python -m pytest --numprocesses 2 --no-loadscope-reorder --cov --cov-report= \
 	  tests/unit tests/functional tests/integration

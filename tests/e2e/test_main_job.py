@@ -30,7 +30,7 @@ COMPLETED_DATA = {
 def test_request__becomes_an_event_with_a_file_that_can_be_fetched(
     case: Case, new_guids: NewGuids
 ) -> None:
-    """One request leads to one run and one CloudEvent, whose file the session's holder can get."""
+    """One request leads to one run and one CloudEvent, whose file can be fetched."""
     item_guids = new_guids(3)
     body = {"itemGuids": item_guids, "correlationId": "ECO-000023"}
     (request_id,) = case.stack.send(body)
@@ -55,10 +55,8 @@ def test_request__becomes_an_event_with_a_file_that_can_be_fetched(
     assert zipfile.is_zipfile(io.BytesIO(_fetch(case, data["files"][0]["contentPath"])))
 
 
-def test_requests_during_a_run__leave_together_in_the_next_one(
-    case: Case, new_guids: NewGuids
-) -> None:
-    """What arrives while a run is in progress leaves in one run after it, an equal GUID too."""
+def test_requests_during_a_run__share_the_next_one(case: Case, new_guids: NewGuids) -> None:
+    """Requests that arrive during a run share the next one, even for the same GUID."""
     early, late = new_guids(1)[0], new_guids(5)
     case.stack.arena.plan(runningSeconds=4)
     case.stack.send(early)
@@ -70,8 +68,8 @@ def test_requests_during_a_run__leave_together_in_the_next_one(
     assert [run.items for run in case.runs] == [1, 6]
 
 
-def test_burst__leaves_in_few_runs_and_without_a_refusal(case: Case, new_guids: NewGuids) -> None:
-    """A burst of 1,000 messages, a tenth of them doubles, needs at most 4 runs and no 3144."""
+def test_burst__is_exported_in_few_runs_without_a_3144(case: Case, new_guids: NewGuids) -> None:
+    """A burst of 1,000 messages, a tenth of them duplicates, needs at most 4 runs."""
     distinct = new_guids(900)
     doubles = random.Random(1000).sample(distinct, 100)
     message_ids = case.stack.send(*distinct, *doubles)
@@ -90,7 +88,7 @@ def test_burst__leaves_in_few_runs_and_without_a_refusal(case: Case, new_guids: 
 
 
 def test_every_form__is_exported(case: Case) -> None:
-    """A message of every accepted form, enveloped or not, is exported."""
+    """A message of every accepted form is exported, with or without an envelope."""
     messages = [samples.documented(), *samples.of_every_form(random.Random(2), 20)]
     message_ids = case.stack.send(*(message.body for message in messages))
     tally = Tally()
@@ -116,7 +114,7 @@ def test_definition_run__has_no_items(case: Case) -> None:
 
 
 def test_large_message__is_published_in_parts_that_fit(case: Case, new_guids: NewGuids) -> None:
-    """20,000 GUIDs in one message come out in numbered parts, none left out and none twice."""
+    """20,000 GUIDs in one message are published in numbered parts, each GUID once."""
     item_guids = new_guids(MAX_ITEMS_PER_RUN)
     case.stack.send({"itemGuids": item_guids})
     events = case.wait_for(
@@ -131,7 +129,7 @@ def test_large_message__is_published_in_parts_that_fit(case: Case, new_guids: Ne
 
 
 def test_downloaded_run__counts_as_completed(case: Case, new_guids: NewGuids) -> None:
-    """A run whose file somebody fetched between two polls is published all the same."""
+    """A run whose file was fetched between two polls is published."""
     steps = [{"status": "CREATED", "seconds": 0.5}, {"status": "DOWNLOADED"}]
     case.stack.arena.plan(steps=steps)
     case.stack.send(*new_guids(1))
@@ -140,8 +138,8 @@ def test_downloaded_run__counts_as_completed(case: Case, new_guids: NewGuids) ->
     assert received.attributes["status"] == received.data["status"] == "DOWNLOADED"
 
 
-def test_reconcile_message__asks_for_nothing(case: Case) -> None:
-    """An operator's call to look at what is pending is no request: no run, no event."""
+def test_reconcile_message__is_no_request(case: Case) -> None:
+    """An operator's reconcile message leads to no run and no event."""
     case.stack.send({"action": "reconcile"})
     case.stack.wait_until_idle()
     assert case.wait_for_events(0) == []

@@ -33,8 +33,8 @@ class ClientsOfAccount(Clients):
         return boto3.Session(self.account, "test", region_name=REGION)
 
 
-def test_sender__in_a_named_account_is_heard(case: Case, new_guids: NewGuids) -> None:
-    """A named account sends to the intake queue, and its request is exported; another may not."""
+def test_sender__in_a_named_account_is_accepted(case: Case, new_guids: NewGuids) -> None:
+    """A named account may send to the intake queue; another account may not."""
     (item_guid,) = new_guids(1)
     queue_url = case.stack.outputs["IntakeQueueUrl"]
     with pytest.raises(ClientError, match="AccessDenied"):
@@ -44,10 +44,10 @@ def test_sender__in_a_named_account_is_heard(case: Case, new_guids: NewGuids) ->
     assert event.data["itemGuids"] == [item_guid]
 
 
-def test_subscriber__in_a_named_account_receives_what_it_asked_for(
+def test_subscriber__in_a_named_account_receives_what_it_filters_for(
     case: Case, new_guids: NewGuids
 ) -> None:
-    """With the README's attributes it receives completed runs and no rejections; others nothing."""
+    """With the README's attributes it receives completed runs and no rejections."""
     with pytest.raises(ClientError, match="AuthorizationError"):
         _subscribe(case, STRANGER)
     partner = _subscribe(case, PARTNER)

@@ -1,4 +1,4 @@
-"""Each function is granted just what it calls, on the deployed stack.
+"""On the deployed stack, each function is granted exactly what it calls.
 
 In the scenario (`tests/support/fault_scenario.py`), every function makes every call that it can
 make. The permissions of the state machine and the schedules are compared with their definitions
@@ -75,7 +75,7 @@ def test_calls__none_is_denied(fault_scenario: FaultScenario) -> None:
 def test_function__is_granted_what_it_calls_and_no_more(
     fault_scenario: FaultScenario, logical_id: str
 ) -> None:
-    """Action by action and resource by resource, in both directions."""
+    """Actions and resources are compared in both directions."""
     function = HANDLERS[logical_id].partition(".")[0]
     place = ":".join(fault_scenario.stack.outputs["OutcomeTopicArn"].split(":")[3:5])
     called = {
@@ -90,12 +90,12 @@ def test_function__is_granted_what_it_calls_and_no_more(
 
 
 def test_calls__name_the_function_that_makes_them(fault_scenario: FaultScenario) -> None:
-    """So that none escapes the comparison, here and in an account's CloudTrail."""
+    """The user agent names the function, here and in an account's CloudTrail."""
     functions = {handler.partition(".")[0] for handler in HANDLERS.values()}
     assert {call.function for call in fault_scenario.calls} == functions
 
 
 def test_calls_by_aws__are_all_granted(fault_scenario: FaultScenario) -> None:
-    """No entry of the list stays behind when its grant is gone."""
+    """Each entry of the list has a grant."""
     actions = {g[0] for logical_id in HANDLERS for g in grants(fault_scenario.stack, logical_id)}
     assert actions >= CALLED_BY_AWS.keys()

@@ -1,4 +1,4 @@
-"""Passwords and session ids stand in Secrets Manager, and nowhere else (R9).
+"""Passwords and session ids are in Secrets Manager, and nowhere else (R9).
 
 Looked for after a day at log level DEBUG on which most things went wrong
 (`tests/support/fault_scenario.py`), in whatever came out of the functions.
@@ -34,7 +34,7 @@ SECRET = re.compile(rf"{CANARY}|[A-Z0-9]{{20}}(\||%7C){names.WORKSPACE_ID}")
 
 @pytest.fixture(scope="module")
 def places(fault_scenario: FaultScenario) -> dict[str, str]:
-    """All that came out of the functions, as text, by the name of the place."""
+    """All output of the functions as text, by the name of the place."""
     stack, clients = fault_scenario.stack, fault_scenario.stack.clients
     machine = stack.outputs["StateMachineArn"]
     table = clients.dynamodb.get_paginator("scan").paginate(
@@ -59,14 +59,14 @@ def places(fault_scenario: FaultScenario) -> dict[str, str]:
     }
 
 
-def test_secrets__stand_in_secrets_manager_alone(places: dict[str, str]) -> None:
+def test_secrets__are_only_in_secrets_manager(places: dict[str, str]) -> None:
     """The search finds them there, and in no other place."""
     found = {name for name, text in places.items() if SECRET.search(text)}
     assert found == {"calls of Secrets Manager", "credentials", "session"}
 
 
-def test_session_ids__that_were_in_force_stand_nowhere_else(places: dict[str, str]) -> None:
-    """No half of an id either: neither of those that were kept, nor of those that died."""
+def test_session_ids__that_were_used_are_nowhere_else(places: dict[str, str]) -> None:
+    """Not even half of an id is found, whether the session is alive or dead."""
     kept = places["calls of Secrets Manager"]
     ids = re.findall(rf"([A-Z0-9]{{20}})\|{names.WORKSPACE_ID}\|([a-z0-9]{{20}})=", kept)
     assert len(set(ids)) >= 3
@@ -75,10 +75,10 @@ def test_session_ids__that_were_in_force_stand_nowhere_else(places: dict[str, st
     assert found == {"calls of Secrets Manager", "session"}
 
 
-def test_places__are_read_to_the_ground(
+def test_places__are_searched_completely(
     places: dict[str, str], fault_scenario: FaultScenario
 ) -> None:
-    """In each stands what must stand there: the search did not look past it."""
+    """The search finds in each place what must be there."""
     run_guid = fault_scenario.stack.arena.state().runs[0].guid
     known = {
         "log of SubmitLogGroup": run_guid,

@@ -1,4 +1,4 @@
-"""A run whose answer was lost is found, whatever stands beside it (R3)."""
+"""A run whose answer was lost is found, whatever other runs exist (R3)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOST = {"method": "POST", "path": "*/runs", "work": True, "drop": True}
 
 
 def known_world() -> World:
-    """Return a world in which one run was made, so that our user is known."""
+    """Return a world in which one run has succeeded, so that our user is known."""
     world = World()
     world.send(item_guid(99))
     world.settle()
@@ -29,7 +29,7 @@ def known_world() -> World:
 
 
 def exported_once(world: World) -> bool:
-    """Tell whether each of the items was exported exactly once."""
+    """Return whether each of the items was exported exactly once."""
     return all(world.exported()[guid] == 1 for guid in ITEMS)
 
 
@@ -39,8 +39,8 @@ def ours(world: World) -> int:
 
 
 @pytest.mark.parametrize("seconds", [1, 120, 2000])
-def test_adoption__of_a_run_at_any_stage(seconds: int) -> None:
-    """A run that has ended already, ends meanwhile, or runs on, is adopted all the same."""
+def test_adoption__finds_a_run_at_any_stage(seconds: int) -> None:
+    """A run is adopted whether it has ended, ends meanwhile, or is still running."""
     world = known_world()
     control.plan_runs(world.arena, {"runningSeconds": seconds})
     control.add_faults(world.arena, LOST)
@@ -50,8 +50,8 @@ def test_adoption__of_a_run_at_any_stage(seconds: int) -> None:
     assert ours(world) == 2
 
 
-def test_adoption__as_soon_as_no_run_can_come_to_exist_any_more() -> None:
-    """A submit that lives to see its answer lost does not leave the slot to the lease's end."""
+def test_adoption__searches_as_soon_as_no_run_can_appear_any_more() -> None:
+    """A submit that notices the lost answer shortens the lease."""
     world = known_world()
     control.plan_runs(world.arena, {"runningSeconds": 2000})
     control.add_faults(world.arena, LOST)
@@ -64,8 +64,8 @@ def test_adoption__as_soon_as_no_run_can_come_to_exist_any_more() -> None:
     assert world.telemetry.metrics["RunsAdopted"] == 1
 
 
-def test_adoption__of_a_run_that_does_not_say_when_it_was_created() -> None:
-    """Its items tell, and that we can read it."""
+def test_adoption__finds_a_run_without_a_creation_time() -> None:
+    """The items and the creator identify it."""
     world = known_world()
     control.plan_runs(world.arena, {"runningSeconds": 2000})
     control.add_faults(world.arena, LOST)
@@ -82,8 +82,8 @@ def test_adoption__of_a_run_that_does_not_say_when_it_was_created() -> None:
     assert world.answers(3144) == 0
 
 
-def test_adoption__not_of_a_stranger_s_run_with_the_same_items() -> None:
-    """A run of somebody else with the same items, at the same time, is not taken for ours."""
+def test_adoption__ignores_another_user_s_run_with_the_same_items() -> None:
+    """Another user's run with the same items at the same time is not taken for ours."""
     world = known_world()
     control.add_faults(world.arena, {**LOST, "work": False})
     world.send(*ITEMS)
@@ -113,8 +113,8 @@ def test_adoption__not_of_a_stranger_s_run_while_nobody_knows_who_we_are(*, own:
     assert world.telemetry.metrics["RunsUnreadable"] == 0
 
 
-def test_adoption__not_of_an_older_run_of_ours_with_the_same_items() -> None:
-    """The same items exported a moment ago are not taken for the answer that was lost."""
+def test_adoption__ignores_our_older_run_with_the_same_items() -> None:
+    """An earlier run with the same items is not taken for the one whose answer was lost."""
     world = known_world()
     world.send(*ITEMS)
     world.settle()
@@ -127,8 +127,8 @@ def test_adoption__not_of_an_older_run_of_ours_with_the_same_items() -> None:
 
 @pytest.mark.parametrize("skew", [-600, 600])
 @pytest.mark.parametrize("shape", ["array", "groups"])
-def test_adoption__with_a_clock_that_is_off(skew: int, shape: str) -> None:
-    """Arena's clock ten minutes off, and either shape of criteria, do not matter."""
+def test_adoption__works_with_a_clock_that_is_off(skew: int, shape: str) -> None:
+    """A run is found although Arena's clock is ten minutes off, in either form of criteria."""
     world = known_world()
     control.set_settings(world.arena, {"clockSkewSeconds": skew, "criteriaShape": shape})
     control.add_faults(world.arena, LOST)
@@ -139,8 +139,8 @@ def test_adoption__with_a_clock_that_is_off(skew: int, shape: str) -> None:
 
 
 @pytest.mark.parametrize("skew", [-600, 600])
-def test_fault_92__adoption_with_a_clock_that_is_off_and_not_shown(skew: int) -> None:
-    """Where no Date header can be read, a run may have been created a quarter of an hour off."""
+def test_fault_92__adoption_works_with_a_clock_that_is_off_and_not_shown(skew: int) -> None:
+    """Without a readable Date header, a creation time may be a quarter of an hour off."""
     world = known_world()
     control.set_settings(world.arena, {"clockSkewSeconds": skew, "dateForm": "none"})
     control.add_faults(world.arena, LOST)
@@ -150,8 +150,8 @@ def test_fault_92__adoption_with_a_clock_that_is_off_and_not_shown(skew: int) ->
     assert ours(world) == 2
 
 
-def test_adoption__looks_at_what_is_new_and_not_at_the_whole_list() -> None:
-    """The list of runs may be long: it is asked by status and by time, never whole."""
+def test_adoption__searches_recent_runs_and_not_the_whole_list() -> None:
+    """The list of runs may be long, so it is filtered by status and by time."""
     world = known_world()
     for n in range(30):
         world.send(item_guid(1000 + n))
@@ -172,8 +172,8 @@ def test_adoption__looks_at_what_is_new_and_not_at_the_whole_list() -> None:
     assert all("status=" in path or "completionDateTimeFrom=" in path for path in lists)
 
 
-def test_adoption__goes_on_when_the_slot_is_taken_in_between() -> None:
-    """A 3144 after an unknown POST means to look again, not to give up."""
+def test_adoption__continues_when_another_run_starts_in_between() -> None:
+    """A 3144 after an unknown POST leads to another search, not to giving up."""
     world = known_world()
     control.add_faults(world.arena, {**LOST, "work": False})
     world.send(*ITEMS)
@@ -184,8 +184,8 @@ def test_adoption__goes_on_when_the_slot_is_taken_in_between() -> None:
     assert ours(world) == 2
 
 
-def test_adoption__looks_are_ninety_seconds_and_a_minute_after() -> None:
-    """First look 90 s after the POST was sent, second 60 s later; then it is sent again."""
+def test_adoption__searches_after_ninety_seconds_and_a_minute_later() -> None:
+    """The searches follow 90 s after the POST and 60 s later; then the POST is sent again."""
     world = known_world()
     control.add_faults(world.arena, {**LOST, "work": False})
     world.send(*ITEMS)
@@ -204,7 +204,7 @@ def test_adoption__looks_are_ninety_seconds_and_a_minute_after() -> None:
 
 
 def test_fault_15__second_post_follows_as_soon_as_it_may() -> None:
-    """An execution wakes submit for each search: the next POST is sent 150 s after the first."""
+    """An execution wakes submit for each search, so the next POST follows after 150 s."""
     world = known_world()
     control.add_faults(world.arena, {**LOST, "work": False})
     world.send(*ITEMS)
@@ -214,8 +214,8 @@ def test_fault_15__second_post_follows_as_soon_as_it_may() -> None:
     assert exported_once(world)
 
 
-def test_fault_87__refused_filter_is_left_out() -> None:
-    """The whole list is read, and the run is found in it."""
+def test_fault_87__refused_filter_is_omitted() -> None:
+    """The whole list is read instead, and the run is found in it."""
     world = known_world()
     control.plan_runs(world.arena, {"runningSeconds": 2000})
     filtered = {"method": "GET", "path": "*/runs", "parameters": ["*"], "code": 3002, "times": 50}
@@ -229,7 +229,7 @@ def test_fault_87__refused_filter_is_left_out() -> None:
 
 @pytest.mark.parametrize("code", [404, 3011, 3012, 3024])
 def test_fault_87__refused_list_never_counts_as_empty(code: int) -> None:
-    """Whatever refuses the list for some minutes, no second POST is sent before it was read."""
+    """While the list is refused, for whatever reason, no second POST is sent."""
     world = known_world()
     control.plan_runs(world.arena, {"runningSeconds": 3000})
     refused = {"method": "GET", "path": "*/runs", "code": code, "times": 8}
@@ -240,8 +240,8 @@ def test_fault_87__refused_list_never_counts_as_empty(code: int) -> None:
     assert world.posts() == 2
 
 
-def test_fault_87__list_that_stays_refused_holds_the_slot_for_minutes_only() -> None:
-    """After six refusals over ten minutes the requests are pending again, and others go on."""
+def test_fault_87__list_that_stays_refused_holds_the_lease_only_for_minutes() -> None:
+    """After six refusals over ten minutes the requests are pending again, and others continue."""
     world = known_world()
     world.prove()
     refused = {"method": "GET", "path": f"*/{EXPORT}/runs", "code": 3012, "times": 1000}
@@ -255,8 +255,8 @@ def test_fault_87__list_that_stays_refused_holds_the_slot_for_minutes_only() -> 
     assert world.telemetry.metrics["RunsUnreadable"] == 1
 
 
-def test_adoption__does_not_look_before_ninety_seconds() -> None:
-    """Whoever has the lease earlier comes back when a run could not come to be any more."""
+def test_adoption__does_not_search_before_ninety_seconds() -> None:
+    """A holder of the lease that comes earlier waits until no run can appear any more."""
     world = known_world()
     control.add_faults(world.arena, LOST)
     world.send(*ITEMS)
@@ -272,8 +272,8 @@ def test_adoption__does_not_look_before_ninety_seconds() -> None:
     assert world.telemetry.metrics["RunsAdopted"] == 1
 
 
-def test_adoption__looks_that_bring_no_answer_come_ever_later() -> None:
-    """From a minute to ten; none of them counts as a look that found nothing."""
+def test_adoption__backs_off_after_searches_without_an_answer() -> None:
+    """The back-off grows from one minute to ten, and none of them counts as an empty search."""
     world = known_world()
     control.add_faults(world.arena, LOST)
     world.send(*ITEMS)
@@ -296,7 +296,7 @@ def test_adoption__looks_that_bring_no_answer_come_ever_later() -> None:
 
 
 def test_adoption__waits_for_the_budget() -> None:
-    """A look that the budget forbids is made after the reset, and nothing is counted."""
+    """A search that the budget forbids is made after the reset, and nothing is counted."""
     world = known_world()
     control.add_faults(world.arena, LOST)
     world.send(*ITEMS)
@@ -313,7 +313,7 @@ def test_adoption__waits_for_the_budget() -> None:
 
 
 def test_adoption__does_not_post_again_below_the_reserve() -> None:
-    """Two looks that found nothing allow a POST, and the budget must allow it too."""
+    """After two empty searches, the budget must still allow another POST."""
     world = known_world()
     control.add_faults(world.arena, {**LOST, "work": False})
     world.send(*ITEMS)
@@ -326,8 +326,8 @@ def test_adoption__does_not_post_again_below_the_reserve() -> None:
     assert exported_once(world)
 
 
-def test_adoption__after_a_busy_slot_looks_anew() -> None:
-    """A 3144 after an unknown POST: a minute later, and with two looks again before a POST."""
+def test_adoption__searches_again_after_a_3144() -> None:
+    """After a 3144 to the second POST, two new searches follow before the next one."""
     world = known_world()
     control.add_faults(world.arena, {**LOST, "work": False})
     world.send(*ITEMS)
@@ -342,8 +342,8 @@ def test_adoption__after_a_busy_slot_looks_anew() -> None:
     assert world.telemetry.metrics["LeaseWaits"] == 1
 
 
-def test_adoption__locked_account_is_waited_out() -> None:
-    """A second POST that finds no session comes back when the lock is over, and looks anew."""
+def test_adoption__waits_for_a_locked_account() -> None:
+    """A second POST without a session waits until the account is unlocked, then searches again."""
     world = known_world()
     control.add_faults(world.arena, {**LOST, "work": False})
     world.send(*ITEMS)
@@ -362,8 +362,8 @@ def test_adoption__locked_account_is_waited_out() -> None:
     assert ours(world) == 2
 
 
-def test_adoption__of_what_is_left_of_a_run() -> None:
-    """Items that Arena refused by name are not part of the run that is looked for."""
+def test_adoption__leaves_out_the_items_that_arena_refused() -> None:
+    """Items that Arena refused by name are not expected in the run."""
     world = known_world()
     control.set_settings(world.arena, {"badGuidsNamed": "all"})
     control.set_guids(world.arena, {"bad": [ITEMS[0]]})
@@ -376,8 +376,8 @@ def test_adoption__of_what_is_left_of_a_run() -> None:
     assert ours(world) == 2
 
 
-def test_adoption__needs_no_more_of_the_budget_than_the_look() -> None:
-    """A run that a later look finds is adopted below the reserve, where none may be started."""
+def test_adoption__needs_no_more_of_the_budget_than_the_search() -> None:
+    """A run found by a later search is adopted below the reserve, where no run may start."""
     world = known_world()
     control.add_faults(world.arena, {"method": "POST", "path": "*/runs", "lateSeconds": 100})
     world.send(*ITEMS)
@@ -390,8 +390,8 @@ def test_adoption__needs_no_more_of_the_budget_than_the_look() -> None:
     assert world.telemetry.metrics["RunsAdopted"] == 1
 
 
-def test_adoption__does_not_tell_who_we_are() -> None:
-    """Only the answer to a POST of ours does: a stranger's run may look like ours."""
+def test_adoption__does_not_reveal_our_user() -> None:
+    """Only the answer to our own POST does, because another user's run may look like ours."""
     world = World()
     control.add_faults(world.arena, LOST)
     world.send(*ITEMS)

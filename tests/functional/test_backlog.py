@@ -1,4 +1,4 @@
-"""The gauges of what is pending."""
+"""The metrics of what is pending."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from tests.support.world import World, item_guid
 
 
 def measured(world: World) -> tuple[float, float]:
-    """Reconcile; return the pending items and the age of the oldest as that measures them."""
+    """Reconcile, and return the measured number of pending items and the age of the oldest."""
     world.telemetry.metrics.clear()
     world.reconcile()
     metrics = world.telemetry.metrics
     return metrics.get("PendingItems", 0), metrics["OldestPendingAge"]
 
 
-def test_backlog__empty() -> None:
-    """The alarm on the age needs a zero to end; no other metric costs an idle stack anything."""
+def test_backlog__that_is_empty_costs_one_metric() -> None:
+    """An idle stack sends only the age, because its alarm needs a zero to end."""
     world = World()
     assert measured(world) == (0, 0)
     assert world.telemetry.metrics.keys() == {"OldestPendingAge"}
 
 
-def test_backlog__counts_what_is_not_settled_and_how_long_the_oldest_waits() -> None:
-    """The run in progress counts; a definition run counts as one; a settled item does not."""
+def test_backlog__counts_unsettled_items_and_the_age_of_the_oldest() -> None:
+    """The run in progress counts, a definition run counts as one, and settled items do not."""
     world = World()
     world.send([item_guid(n) for n in range(3)])
     world.clock.sleep(100)
@@ -34,8 +34,8 @@ def test_backlog__counts_what_is_not_settled_and_how_long_the_oldest_waits() -> 
     assert measured(world) == (0, 0)
 
 
-def test_backlog__of_a_run_that_failed_does_not_grow_young() -> None:
-    """Its items wait since the first failure, however often they were moved since."""
+def test_backlog__keeps_the_age_of_a_failed_run() -> None:
+    """Items count from their first failure, however often they were moved since."""
     world = World()
     control.plan_runs(world.arena, {"status": "FAILED", "count": 500})
     world.send([item_guid(n) for n in range(4)])
@@ -46,15 +46,15 @@ def test_backlog__of_a_run_that_failed_does_not_grow_young() -> None:
 
 @pytest.mark.parametrize("pages", [999, 1000, 1001])
 def test_backlog__counts_every_page(pages: int) -> None:
-    """However many pointers the ledger gives at once."""
+    """The number is right, however many pointers the ledger returns at once."""
     world = World(settings={"exports_paused": True})
     for n in range(pages):
         world.send(item_guid(n))
     assert measured(world)[0] == pages
 
 
-def test_pause__keeps_what_arrives_and_starts_nothing() -> None:
-    """A run in progress is watched to its end; what waits leaves once exports are resumed."""
+def test_pause__keeps_requests_and_starts_no_run() -> None:
+    """A run in progress is polled to its end, and waiting requests leave after the pause."""
     world = World()
     world.send(item_guid(1))
     world.redeploy(exports_paused=True)

@@ -1,4 +1,4 @@
-"""What the ledger's table makes of DynamoDB's errors, below botocore's own retries and above."""
+"""How the ledger's table handles DynamoDB's errors, with and without botocore's own retries."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ DONE: tuple[int, dict[str, Any]] = (200, {})
 
 
 def error(code: str, status: int = 400, **more: object) -> tuple[int, dict[str, Any]]:
-    """Return an answer of DynamoDB's."""
+    """Return an error of DynamoDB."""
     return status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "x", **more}
 
 
 def cancelled(*reasons: str) -> tuple[int, dict[str, Any]]:
-    """Return the answer to a transaction that was cancelled."""
+    """Return the answer to a cancelled transaction."""
     return error("TransactionCanceledException", CancellationReasons=[{"Code": r} for r in reasons])
 
 
 class Dynamo:
-    """A client of botocore's whose answers are written down; the last one is given for ever."""
+    """A botocore client with canned answers, the last of which is repeated for ever."""
 
     def __init__(self, *answers: tuple[int, dict[str, Any]]) -> None:
         self.answers = list(answers)
@@ -79,10 +79,10 @@ class Dynamo:
         (PAIR, cancelled("ProvisionedThroughputExceeded", "TransactionConflict")),
     ],
 )
-def test_write__that_meets_a_transaction_is_tried_again(
+def test_write__that_conflicts_with_a_transaction_is_retried(
     writes: tuple[Write, ...], busy: tuple[int, dict[str, Any]]
 ) -> None:
-    """A conflict is not throttling to botocore: the table retries it, with jitter, for a second."""
+    """Botocore does not retry a conflict, so the table does, with jitter, for a second."""
     dynamo = Dynamo(busy, busy, DONE)
     dynamo.table.write(*writes)
     assert len(dynamo.calls) == 3
@@ -104,10 +104,10 @@ def test_write__that_meets_a_transaction_is_tried_again(
         (("ConditionalCheckFailed", "ThrottlingError"), (0,)),
     ],
 )
-def test_transaction__whose_condition_failed_is_not_tried_again(
+def test_transaction__whose_condition_failed_is_not_retried(
     reasons: tuple[str, ...], failed: tuple[int, ...]
 ) -> None:
-    """Each reason is of one item: a condition did not hold, however busy the others are."""
+    """Each reason is about one item: a failed condition counts, however busy the others are."""
     dynamo = Dynamo(cancelled(*reasons))
     with pytest.raises(ConditionFailedError) as caught:
         dynamo.table.write(*PAIR)
@@ -129,10 +129,10 @@ def test_transaction__whose_condition_failed_is_not_tried_again(
         error("IdempotentParameterMismatchException"),
     ],
 )
-def test_transaction__that_cannot_succeed_is_not_tried_again(
+def test_transaction__that_cannot_succeed_is_not_retried(
     answer: tuple[int, dict[str, Any]],
 ) -> None:
-    """A defect or a missing right is raised at once, with its code and its reasons."""
+    """A defect or a missing permission is raised at once, with its code and its reasons."""
     dynamo = Dynamo(answer)
     code = answer[1]["__type"].partition("#")[2]
     with pytest.raises(LedgerUnavailableError, match=code) as caught:
@@ -155,8 +155,8 @@ def botocore_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
     "code",
     ["ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"],
 )
-def test_write__that_is_throttled_is_retried_by_botocore_alone(code: str) -> None:
-    """Four tries in all, not four for each of five."""
+def test_write__that_is_throttled_is_retried_only_by_botocore(code: str) -> None:
+    """There are four tries in all, not four for each of five."""
     dynamo = Dynamo(error(code))
     with pytest.raises(LedgerUnavailableError, match=code):
         dynamo.table.write(PUT)
@@ -164,8 +164,8 @@ def test_write__that_is_throttled_is_retried_by_botocore_alone(code: str) -> Non
 
 
 @pytest.mark.usefixtures("botocore_sleeps")
-def test_transaction__whose_answer_was_lost_is_told_as_done() -> None:
-    """A retry of botocore's has the same token, by which DynamoDB knows the transaction."""
+def test_transaction__whose_answer_was_lost_succeeds() -> None:
+    """Botocore retries with the same token, by which DynamoDB recognises the transaction."""
     in_progress = error("TransactionInProgressException")
     dynamo = Dynamo(error("InternalServerError", 500), in_progress, DONE)
     dynamo.table.write(*PAIR)
@@ -173,7 +173,7 @@ def test_transaction__whose_answer_was_lost_is_told_as_done() -> None:
 
 
 def stored(**changes: object) -> dict[str, Any]:
-    """Return our item as DynamoDB has it, changed."""
+    """Return our item, with changes, as DynamoDB stores it."""
     return {name: _as_json(to_attribute(value)) for name, value in {**ITEM, **changes}.items()}
 
 
@@ -182,15 +182,15 @@ def _as_json(attribute: dict[str, Any]) -> dict[str, Any]:
 
 
 def failed(**changes: object) -> tuple[int, dict[str, Any]]:
-    """Return the answer to a put whose condition failed, with the item that is there."""
+    """Return the answer to a put whose condition failed, with the existing item."""
     return error("ConditionalCheckFailedException", Item=stored(**changes))
 
 
 @pytest.mark.usefixtures("botocore_sleeps")
-def test_put__whose_answer_was_lost_is_told_as_done() -> None:
-    """A retry of botocore's that finds the very item there has found its own: no failed condition.
+def test_put__whose_answer_was_lost_succeeds() -> None:
+    """A retry that finds the same item there has found its own, so the condition did not fail.
 
-    Else a lease that was taken would look like somebody else's until it expires.
+    Otherwise a lease that was taken would look like somebody else's until it expires.
     """
     dynamo = Dynamo(error("InternalServerError", 500), failed())
     dynamo.table.write(PUT)
@@ -207,16 +207,16 @@ def test_put__whose_answer_was_lost_is_told_as_done() -> None:
     ],
     ids=["first try", "another item", "no item"],
 )
-def test_put__whose_condition_failed_is_told_as_failed(answers: list[Any]) -> None:
-    """At the first try it cannot have been ours, and another item is somebody else's."""
+def test_put__whose_condition_failed_is_reported(answers: list[Any]) -> None:
+    """On the first try the item cannot be ours, and a different item is somebody else's."""
     dynamo = Dynamo(*answers)
     with pytest.raises(ConditionFailedError):
         dynamo.table.write(PUT)
 
 
 @pytest.mark.parametrize("at", range(12))
-def test_conflict__that_outlasts_the_tries_loses_nothing(at: int) -> None:
-    """Whichever write it meets: the functions fail or wait, and take it up again (R11)."""
+def test_conflict__that_outlasts_the_retries_loses_nothing(at: int) -> None:
+    """Whichever write conflicts, the functions fail or wait, and resume later (R11)."""
     world = World()
     guids = items(3)
     world.at(at * 2, lambda: setattr(world.table, "conflicts", 1 + at % 4))
@@ -230,14 +230,14 @@ def test_conflict__that_outlasts_the_tries_loses_nothing(at: int) -> None:
 
 
 def deliver_until_safe(world: World, guid: str) -> None:
-    """Deliver a message as SQS does: until it is acknowledged."""
+    """Deliver a message until it is acknowledged, as SQS does."""
     records = world.record(guid)
     while world.deliver(records):
         pass
 
 
-def test_batch__that_brings_nothing_backs_off() -> None:
-    """Keys that DynamoDB leaves unprocessed because it is throttled are asked for more slowly."""
+def test_batch__without_results_backs_off() -> None:
+    """Keys that throttling left unprocessed are requested again after a back-off."""
     keys = {"ledger": {"Keys": [{"PK": {"S": "A"}, "SK": {"S": "1"}}]}}
     throttled = (200, {"Responses": {}, "UnprocessedKeys": keys})
     dynamo = Dynamo(throttled, throttled, (200, {"Responses": {"ledger": [stored()]}}))

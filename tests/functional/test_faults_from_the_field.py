@@ -1,7 +1,7 @@
-"""The faults 19, 30, 32, 83, 86 to 88, 92 of the table in tests/README.md, as the field has them.
+"""Faults 19, 30, 32, 83, 86 to 88 and 92 of the table in tests/README.md, as seen in the field.
 
-They come from public reports of teams that do the same job: broken definitions, firewalls, replicas
-that lag, login pages, burst limits, altered headers.
+They come from public reports of teams with the same task: broken definitions, firewalls, lagging
+replicas, login pages, burst limits and altered headers.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ def requests_to(world: World, export_guid: str, purpose: str = "") -> list[Recor
 
 
 @without_a_run
-def test_fault_86__definition_that_never_works_leaves_the_others_alone(
+def test_fault_86__definition_that_never_works_does_not_disturb_the_others(
     answer: dict[str, Any],
 ) -> None:
-    """It costs fewer than 600 requests a day; others are exported; nothing of it is rejected."""
+    """It costs fewer than 600 requests a day, others are exported, and nothing is rejected."""
     world = World()
     control.put_definition(world.arena, BROKEN, {})
     control.add_faults(world.arena, {**EVERY_POST, "path": f"*/{BROKEN}/runs", **answer})
@@ -78,7 +78,7 @@ def test_fault_86__definition_that_never_works_leaves_the_others_alone(
 
 @without_a_run
 def test_fault_86__item_that_breaks_every_post_is_found(answer: dict[str, Any]) -> None:
-    """One bad item of a hundred costs 2·log2(n) + 2 more attempts; the others are exported."""
+    """One bad item in a hundred costs at most 2·log2(n) + 2 more attempts."""
     world = World()
     bad = item_guid(37)
     control.add_faults(world.arena, {**EVERY_POST, "itemGuids": [bad], **answer})
@@ -94,8 +94,8 @@ def test_fault_86__item_that_breaks_every_post_is_found(answer: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("status", [400, 403, 413])
-def test_fault_86__firewall_that_lets_small_bodies_pass(status: int) -> None:
-    """A page for each body above 8 KB counts as too large: fewer items pass."""
+def test_fault_86__firewall_against_large_bodies_leads_to_smaller_runs(status: int) -> None:
+    """A page in answer to each body above 8 KB counts as too large."""
     world = World()
     firewall = {**EVERY_POST, "bodyAboveBytes": 8192, "status": status, "body": PAGE}
     control.add_faults(world.arena, firewall)
@@ -108,7 +108,7 @@ def test_fault_86__firewall_that_lets_small_bodies_pass(status: int) -> None:
 
 @without_a_run
 def test_fault_86__bad_day_rejects_nothing(answer: dict[str, Any]) -> None:
-    """No POST of any definition leads to a run for a day; then everything is exported once."""
+    """After a day on which no POST leads to a run, everything is exported once."""
     world = World()
     control.add_faults(world.arena, {**EVERY_POST, **answer})
     world.send({"itemGuids": items(10)}, item_guid(20), {"itemGuids": items(3, 30)})
@@ -122,8 +122,8 @@ def test_fault_86__bad_day_rejects_nothing(answer: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("code", [404, 3011, 3012])
-def test_fault_87__run_that_is_not_found_at_first(code: int) -> None:
-    """A replica that lags does not know the run yet: it is asked again, and no other run starts."""
+def test_fault_87__run_that_is_not_found_at_first_is_polled_again(code: int) -> None:
+    """A lagging replica does not know the run yet, so it is polled again and no other starts."""
     world = World()
     control.plan_runs(world.arena, {"runningSeconds": 1800})
     young = {"method": "GET", "path": "*/runs/*", "runsYoungerThanSeconds": 240, "code": code}
@@ -136,8 +136,8 @@ def test_fault_87__run_that_is_not_found_at_first(code: int) -> None:
 
 @pytest.mark.parametrize("code", [404, 3011, 3012])
 @pytest.mark.parametrize("at", [60, 900, 1795])
-def test_fault_87__run_that_is_not_found_for_a_while(code: int, at: int) -> None:
-    """At any time: some minutes of "not found" are no answer about a run that was created."""
+def test_fault_87__run_that_is_not_found_for_a_while_is_polled_again(code: int, at: int) -> None:
+    """At any time, some minutes of "not found" do not mean that the run does not exist."""
     world = World()
     control.plan_runs(world.arena, {"runningSeconds": 1800})
     world.send(*items(10))
@@ -150,10 +150,10 @@ def test_fault_87__run_that_is_not_found_for_a_while(code: int, at: int) -> None
 
 @pytest.mark.parametrize("answer", [{"code": 400}, {"code": 3011, "message": "Not an option."}])
 @pytest.mark.parametrize("parameter", ["status", "completionDateTimeFrom", "*"])
-def test_fault_87__list_that_takes_no_filter_is_read_without(
+def test_fault_87__list_that_accepts_no_filter_is_read_without(
     answer: dict[str, Any], parameter: str
 ) -> None:
-    """The run of a POST whose answer was lost is found in the whole list, and adopted."""
+    """The run of a lost answer is found in the whole list and adopted."""
     world = World()
     control.add_faults(
         world.arena, [LOST_ANSWER, {**EVERY_LIST, "parameters": [parameter], **answer}]
@@ -169,8 +169,8 @@ def test_fault_87__list_that_takes_no_filter_is_read_without(
     [{"code": 404}, {"code": 3011}, {"code": 3012}, {"code": 400}, {"status": 403, "code": 3024}],
     ids=["404", "3011", "3012", "400", "3024"],
 )
-def test_fault_87__refused_search_is_no_empty_one(answer: dict[str, Any]) -> None:
-    """Ten minutes in which searches are refused permit no second POST; the run is adopted then."""
+def test_fault_87__refused_search_does_not_count_as_empty(answer: dict[str, Any]) -> None:
+    """Ten minutes of refused searches permit no second POST, and the run is adopted later."""
     world = World()
     control.plan_runs(world.arena, {"runningSeconds": 3})
     refused = {"method": "GET", "path": "*/runs", **answer, "lastsSeconds": 600}
@@ -183,7 +183,7 @@ def test_fault_87__refused_search_is_no_empty_one(answer: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("form", ["redirect", "page"])
 def test_fault_88__login_page_leads_to_one_renewal(form: str) -> None:
-    """A session that ends in mid-run shows as a login page: one login, an alarm, one run."""
+    """A session that ends during a run shows as a login page, which leads to one login."""
     world = World()
     control.set_settings(world.arena, {"deadSessionForm": form})
     control.plan_runs(world.arena, {"runningSeconds": 1800})
@@ -198,8 +198,8 @@ def test_fault_88__login_page_leads_to_one_renewal(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["redirect", "page"])
-def test_fault_88__session_that_somebody_wrote_by_hand_shows_as_a_login_page(form: str) -> None:
-    """Two sessions are dead, the one in the secret and ours: both are renewed away."""
+def test_fault_88__session_written_by_hand_is_replaced(form: str) -> None:
+    """Both dead sessions, the one in the secret and ours, are replaced."""
     world = World()
     control.set_settings(world.arena, {"deadSessionForm": form})
     control.plan_runs(world.arena, {"runningSeconds": 1800})
@@ -215,8 +215,8 @@ def test_fault_88__session_that_somebody_wrote_by_hand_shows_as_a_login_page(for
     assert world.telemetry.metrics["Logins"] <= 3
 
 
-def test_fault_88__two_pages_are_no_dead_session() -> None:
-    """A page now and then is a gateway's: no login, and the answer after it counts."""
+def test_fault_88__two_pages_do_not_mean_a_dead_session() -> None:
+    """A page from time to time is a gateway's, and leads to no login."""
     world = World()
     control.plan_runs(world.arena, {"runningSeconds": 1800})
     world.send(*items(3))
@@ -227,8 +227,8 @@ def test_fault_88__two_pages_are_no_dead_session() -> None:
     assert world.telemetry.metrics["Logins"] == 1
 
 
-def test_fault_88__hours_of_pages_lead_to_no_duel_of_logins() -> None:
-    """Pages that a new session does not end are waited out, with few logins."""
+def test_fault_88__hours_of_pages_lead_to_few_logins() -> None:
+    """Pages that a new session does not end are waited out with few logins."""
     world = World()
     control.plan_runs(world.arena, {"runningSeconds": 3})
     world.send(*items(3))
@@ -242,7 +242,7 @@ def test_fault_88__hours_of_pages_lead_to_no_duel_of_logins() -> None:
 
 @pytest.mark.parametrize("code", [3011, 3012])
 def test_fault_83__many_unknown_definitions_share_one_post_a_minute(code: int) -> None:
-    """A good request leaves in the next run; the others cost 200 POSTs a day, and are rejected."""
+    """A good request is in the next run; the others cost 200 POSTs a day and are rejected."""
     world = World()
     control.set_settings(world.arena, {"unknownDefinitionCode": code})
     world.send(item_guid(1))
@@ -264,7 +264,7 @@ def test_fault_83__many_unknown_definitions_share_one_post_a_minute(code: int) -
 
 @pytest.mark.parametrize("code", [3011, 3012])
 def test_fault_83__definition_that_has_worked_is_not_unknown(code: int) -> None:
-    """Ten minutes in which Arena does not know it reject nothing."""
+    """Ten minutes in which Arena does not find the definition reject nothing."""
     world = World()
     world.send(item_guid(1))
     world.settle()
@@ -279,7 +279,7 @@ def test_fault_83__definition_that_has_worked_is_not_unknown(code: int) -> None:
 
 @pytest.mark.parametrize("code", [3011, 3012])
 def test_fault_19__unknown_definition_is_tried_twice_and_rejected(code: int) -> None:
-    """Arena does not know the definition, a minute or more later neither: two POSTs, one event."""
+    """Two POSTs, a minute or more apart, lead to one event."""
     world = World()
     control.set_settings(world.arena, {"unknownDefinitionCode": code})
     world.send({"exportGuid": UNKNOWN[0], "itemGuids": items(2), "correlationId": "ECO-1"})
@@ -295,8 +295,8 @@ def test_fault_19__unknown_definition_is_tried_twice_and_rejected(code: int) -> 
 
 
 @pytest.mark.parametrize("code", [3011, 3012])
-def test_fault_19__definition_that_comes_to_be_known_is_exported(code: int) -> None:
-    """One "not found" may be a replica's: the second try is the one that counts."""
+def test_fault_19__definition_that_becomes_known_is_used(code: int) -> None:
+    """One "not found" may come from a replica, so the second try decides."""
     world = World()
     runs = f"/v1/exports/{EXPORT}/runs"
     control.add_faults(world.arena, {"method": "POST", "path": runs, "code": code})
@@ -308,8 +308,8 @@ def test_fault_19__definition_that_comes_to_be_known_is_exported(code: int) -> N
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("skew", [-600, 0, 600])
-def test_fault_30__reset_by_arenas_clock_is_waited_for_exactly(skew: int, seed: int) -> None:
-    """Twenty seconds to the reset by Arena's Date: that, and 1 to 30 s of jitter."""
+def test_fault_30__reset_is_waited_for_exactly_by_arena_s_clock(skew: int, seed: int) -> None:
+    """The wait is the time to the reset by Arena's Date header, plus 1 to 30 s of jitter."""
     world = World(seed=seed)
     control.set_settings(world.arena, {"clockSkewSeconds": skew})
     control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 20})
@@ -324,8 +324,8 @@ def test_fault_30__reset_by_arenas_clock_is_waited_for_exactly(skew: int, seed: 
     assert world.answers(4084) == 1
 
 
-def test_fault_30__reset_by_our_clock_has_a_margin() -> None:
-    """Without a Date header the reset is waited for with a minute to spare."""
+def test_fault_30__reset_has_a_margin_by_our_own_clock() -> None:
+    """Without a Date header, a minute is added to the wait."""
     world = World()
     control.set_settings(world.arena, {"dateForm": "none"})
     control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 20, "resetForm": "rfc"})
@@ -339,8 +339,10 @@ def test_fault_30__reset_by_our_clock_has_a_margin() -> None:
 @pytest.mark.parametrize("form", ["seconds", "date"])
 @pytest.mark.parametrize("skew", [-600, 600])
 @pytest.mark.parametrize("purpose", ["POST", "GET"])
-def test_fault_30__burst_limit_is_waited_for_as_it_says(form: str, skew: int, purpose: str) -> None:
-    """A 429 with thousands of requests left: nothing until Retry-After, then all goes on."""
+def test_fault_30__burst_limit_is_waited_for_as_retry_after_says(
+    form: str, skew: int, purpose: str
+) -> None:
+    """After a 429 with thousands of requests left, nothing is sent until Retry-After."""
     world = World()
     control.set_settings(world.arena, {"clockSkewSeconds": skew})
     began = world.clock.now()
@@ -355,8 +357,8 @@ def test_fault_30__burst_limit_is_waited_for_as_it_says(form: str, skew: int, pu
     assert records[met + 1].at - records[met].at >= 40
 
 
-def test_fault_30__burst_limit_that_lasts_is_met_ever_less_often() -> None:
-    """Ten minutes of 429 with Retry-After 5: the waits grow, and are over soon after it."""
+def test_fault_30__lasting_burst_limit_is_retried_with_back_off() -> None:
+    """During ten minutes of 429 with Retry-After 5 the waits grow, and end soon after it."""
     world = World()
     began = world.clock.now()
     control.add_faults(world.arena, _burst(retryAfterSeconds=5, lastsSeconds=600))
@@ -373,8 +375,8 @@ def _burst(**more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("reset_form", ["zone", "joined", "none"])
-def test_fault_32__reset_that_cannot_be_read_leads_to_a_safe_wait(reset_form: str) -> None:
-    """A zone that nobody knows, or two dates in one: waited out safely, in no hot loop."""
+def test_fault_32__unreadable_reset_leads_to_a_safe_wait(reset_form: str) -> None:
+    """An unknown time zone or two joined dates lead to a safe wait, not to a tight loop."""
     world = World()
     control.set_budget(
         world.arena, {"remaining": 0, "resetSeconds": 4 * 3600, "resetForm": reset_form}
@@ -389,7 +391,7 @@ def test_fault_32__reset_that_cannot_be_read_leads_to_a_safe_wait(reset_form: st
 
 @pytest.mark.parametrize("form", ["joined", "decimals"])
 def test_fault_92__first_number_of_an_altered_header_counts(form: str) -> None:
-    """Fewer requests than the reserve are left, as the altered header says: no new run."""
+    """No run starts, because the altered header says that less than the reserve is left."""
     world = World()
     world.send(item_guid(1))
     world.settle()
@@ -409,7 +411,7 @@ def test_fault_92__first_number_of_an_altered_header_counts(form: str) -> None:
 
 
 def test_fault_92__negative_number_counts_as_none_left() -> None:
-    """After -1, no request is sent before the reset."""
+    """After -1 no request is sent before the reset."""
     world = World()
     control.set_budget(
         world.arena, {"remaining": 1, "remainingForm": "negative", "resetSeconds": 7200}
@@ -426,8 +428,8 @@ def test_fault_92__negative_number_counts_as_none_left() -> None:
 
 
 @pytest.mark.parametrize("form", ["zone", "joined", "none"])
-def test_fault_92__date_that_cannot_be_read_counts_as_missing(form: str) -> None:
-    """Not as a time in another zone: a run is adopted, and the reset waited for by our clock."""
+def test_fault_92__unreadable_date_counts_as_missing(form: str) -> None:
+    """It is not taken for a time in another zone, so a run is still adopted."""
     world = World()
     control.set_settings(world.arena, {"dateForm": form})
     control.add_faults(world.arena, LOST_ANSWER)

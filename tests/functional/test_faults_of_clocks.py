@@ -1,4 +1,4 @@
-"""What is off or changed once must not hold up everything for ever: clocks, users, sessions."""
+"""Clocks that are off, and users and sessions that change, must not block everything for ever."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ UNKNOWN_EXPORT = "NOSUCHDEFINITION0001"
 
 
 @pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT"])
-def test_look__with_a_date_that_cannot_be(date: str) -> None:
-    """FAULT 32: a proxy's absurd clock neither stops the looks nor hides the run."""
+def test_search__survives_an_impossible_date(date: str) -> None:
+    """FAULT 32: a proxy's absurd clock neither stops the searches nor hides the run."""
     world = World()
 
     def absurd(send: Send, request: HttpRequest) -> HttpAnswer:
@@ -42,8 +42,8 @@ def test_look__with_a_date_that_cannot_be(date: str) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-5, 5])
-def test_look__by_a_function_whose_clock_is_off(seconds: float) -> None:
-    """FAULT 14: who looks may have a clock some seconds apart from that of who sent."""
+def test_search__by_a_function_whose_clock_is_off_finds_the_run(seconds: float) -> None:
+    """FAULT 14: the clocks of the sender and the searcher may differ by some seconds."""
     world = World()
     control.add_faults(world.arena, LOST)
     world.send(item_guid(1))
@@ -53,8 +53,8 @@ def test_look__by_a_function_whose_clock_is_off(seconds: float) -> None:
     assert world.posts() == 1
 
 
-def test_spent_budget__told_to_a_function_whose_clock_is_behind() -> None:
-    """FAULT 30: an answer that was noted by a clock ahead does not hide a 429."""
+def test_spent_budget__is_noted_by_a_function_whose_clock_is_behind() -> None:
+    """FAULT 30: an answer recorded by a clock that is ahead does not hide a 429."""
     world = World()
     control.plan_runs(world.arena, {"runningSeconds": 100})
     world.send(item_guid(1))
@@ -68,8 +68,8 @@ def test_spent_budget__told_to_a_function_whose_clock_is_behind() -> None:
     assert len(world.arena.request_log.records) == before
 
 
-def test_look__after_the_machine_user_was_changed() -> None:
-    """FAULT 14: the run of the new user is ours too, although the last one was by the old user."""
+def test_search__finds_a_run_after_the_machine_user_was_changed() -> None:
+    """FAULT 14: the run of the new user is ours, although the last run was the old user's."""
     world = World()
     world.send(item_guid(0))
     world.settle()
@@ -87,8 +87,8 @@ def test_look__after_the_machine_user_was_changed() -> None:
     assert len(list(world.arena.exports.runs)) == 2
 
 
-def test_look__at_a_definition_that_arena_does_not_know() -> None:
-    """FAULT 87: a lost answer for an unknown definition holds up others for minutes only."""
+def test_search__for_a_run_of_an_unknown_definition_ends_soon() -> None:
+    """FAULT 87: a lost answer for an unknown definition delays others only for minutes."""
     world = World()
     control.add_faults(world.arena, {**POST, "work": False, "drop": True})
     world.send({"exportGuid": UNKNOWN_EXPORT, "itemGuids": items(1)})
@@ -100,8 +100,8 @@ def test_look__at_a_definition_that_arena_does_not_know() -> None:
     assert rejection["data"]["error"]["code"] in ("3011", "3012")
 
 
-def test_sessions__secret_that_was_overwritten_by_hand() -> None:
-    """FAULT 22: where the secret and the record name different dead sessions, a login follows."""
+def test_session__is_renewed_after_its_secret_was_overwritten_by_hand() -> None:
+    """FAULT 22: if the secret and the ledger name different dead sessions, a login follows."""
     world = World()
     world.send(item_guid(0))
     world.settle()
@@ -113,8 +113,8 @@ def test_sessions__secret_that_was_overwritten_by_hand() -> None:
     assert world.telemetry.metrics["Logins"] == 2
 
 
-def test_overdue_run__that_cannot_be_read_is_said() -> None:
-    """FAULT 36: past its time-out a run is overdue, whether or not Arena answers."""
+def test_overdue_run__that_cannot_be_read_is_reported() -> None:
+    """FAULT 36: a run past its time-out is overdue, whether or not Arena answers."""
     world = World(settings={"run_timeout_seconds": 60})
     control.plan_runs(world.arena, {"runningSeconds": 10})
     world.send(item_guid(1))

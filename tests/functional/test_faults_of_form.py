@@ -1,4 +1,4 @@
-"""What has an odd form once must not hold up everything for ever: values that no store takes."""
+"""Odd values that no store accepts must not block everything for ever."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RANDOM = Random(1)
 
 
 def title() -> str:
-    """Return a title that hardly packs."""
+    """Return a title that hardly compresses."""
     return random_text(RANDOM, FOUR_BYTE_LETTERS, 400)
 
 
@@ -47,8 +47,8 @@ def title() -> str:
     ],
 )
 @pytest.mark.parametrize("call", ["start an export run", "poll an export run"])
-def test_run__with_an_odd_value_is_published_all_the_same(call: str, odd: dict[str, Any]) -> None:
-    """FAULT 20: a number, a time, or a text that no store takes does not hold up the slot."""
+def test_run__with_an_odd_value_is_published(call: str, odd: dict[str, Any]) -> None:
+    """FAULT 20: a number, a time or a text that no store accepts does not block the lease."""
     world = World()
     world.transport.rewrite(
         call, lambda run: {**run, **(odd if run["status"] != "RUNNING" else {})}
@@ -60,15 +60,15 @@ def test_run__with_an_odd_value_is_published_all_the_same(call: str, odd: dict[s
 
 
 @pytest.mark.parametrize("guid", ["x" * 3000, "R/../../login", "a b", "R\n", "Ä" * 20, "R?x=1"])
-def test_run__with_an_odd_guid_is_no_run(guid: str) -> None:
-    """FAULT 20: a 201 whose GUID could not be one is an answer that says nothing."""
+def test_run__with_an_impossible_guid_is_refused(guid: str) -> None:
+    """FAULT 20: a 201 whose GUID cannot be one counts as no answer."""
     with pytest.raises(RequestNotCompletedError):
         parse_run({"guid": guid, "status": "CREATED"})
 
 
 @pytest.mark.parametrize("message", ["a\x00b", "\ud800", "\uffff", "\x1b[31m"])
-def test_error__of_arena_is_told_in_printable_text(message: str) -> None:
-    """FAULT 46: what Arena says of an item can stand in a message attribute of SQS."""
+def test_error__of_arena_is_published_as_printable_text(message: str) -> None:
+    """FAULT 46: Arena's message about an item fits into a message attribute of SQS."""
     world = World()
     control.add_faults(world.arena, {**POST, "code": 3142, "message": "M"})
 
@@ -85,8 +85,8 @@ def test_error__of_arena_is_told_in_printable_text(message: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["code", "message"])
-def test_error__nested_as_deep_as_can_be_is_still_read(field: str) -> None:
-    """FAULT 20: JSON that can just be read must not be too deep to be shown."""
+def test_error__nested_as_deep_as_possible_can_be_read(field: str) -> None:
+    """FAULT 20: JSON that can just be read is not too deep to be shown."""
     request = protocol.start_run(ExportGuid(EXPORT), Kind.ITEMS, [item_guid(1)])
     for depth in range(200, 1000, 5):
         nested = "[" * depth + "]" * depth
@@ -96,8 +96,8 @@ def test_error__nested_as_deep_as_can_be_is_still_read(field: str) -> None:
 
 
 @pytest.mark.parametrize("session_id", ["a\nb", " a", "ä", "x" * 100_000, "a b", "\x7f"])
-def test_login__that_answers_with_what_is_no_session_id(session_id: str) -> None:
-    """FAULT 20: an id that no header and no secret can hold is not kept; another login follows."""
+def test_login__without_a_usable_session_id_is_repeated(session_id: str) -> None:
+    """FAULT 20: an id that no header or secret can hold is not stored; another login follows."""
     world = World()
     once = iter([session_id])
 
@@ -111,7 +111,7 @@ def test_login__that_answers_with_what_is_no_session_id(session_id: str) -> None
     assert dict(world.exported()) == {item_guid(1): 1}
 
 
-def test_login__that_a_gateway_finds_too_large_refuses_no_password() -> None:
+def test_login__that_a_gateway_finds_too_large_is_no_refusal() -> None:
     """FAULT 24: a 413 says nothing about the credentials."""
     world = World()
     control.add_faults(

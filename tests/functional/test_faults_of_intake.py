@@ -1,4 +1,4 @@
-"""The faults 1 to 11, 91 and 94 of the table in tests/README.md: intake."""
+"""Faults 1 to 11, 91 and 94 of the table in tests/README.md: intake."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _request(record: dict[str, str]) -> ExportRequest | None:
 
 
 def test_fault_01__same_message_twice_is_one_request() -> None:
-    """A message that is delivered twice is recorded once, and acknowledged both times."""
+    """A message that is delivered twice is recorded once and acknowledged both times."""
     world = World()
     records = world.record(item_guid(1), item_guid(2))
     assert world.deliver(records) == []
@@ -64,7 +64,7 @@ def test_fault_01__same_message_twice_is_one_request() -> None:
 
 
 def test_fault_01__same_message_in_two_functions_at_once_is_one_request() -> None:
-    """Both record, one transaction is refused: one request, and both acknowledge it."""
+    """Both functions record it, one transaction is refused, and both acknowledge it."""
     world = World()
     records = world.record(item_guid(1), item_guid(2))
     others = []
@@ -83,7 +83,7 @@ def test_fault_01__same_message_in_two_functions_at_once_is_one_request() -> Non
 
 
 def test_fault_02__same_item_twice_in_a_batch_is_one_item() -> None:
-    """Doubles in one batch are merged, each message acknowledged, each request told of its item."""
+    """Duplicates in a batch are merged, and the event names the item for each request."""
     world = World()
     doubles = {"itemGuids": [item_guid(1), item_guid(1)]}
     assert world.deliver(world.record(item_guid(1), item_guid(1), doubles)) == []
@@ -94,7 +94,7 @@ def test_fault_02__same_item_twice_in_a_batch_is_one_item() -> None:
 
 
 def test_fault_03__malformed_body_alone_is_rejected() -> None:
-    """A body that cannot be understood is rejected on topic and DLQ; the others are exported."""
+    """A malformed body is rejected on topic and DLQ, and the others are exported."""
     world = World()
     ids = world.send(item_guid(1), {"itemGuids": "no list"}, item_guid(2))
     world.settle()
@@ -108,8 +108,8 @@ def test_fault_03__malformed_body_alone_is_rejected() -> None:
     assert letter.error_code == "InvalidMessage"
 
 
-def test_fault_03__rejection_names_what_could_be_read() -> None:
-    """A message of another workspace is rejected with its own definition and correlation id."""
+def test_fault_03__rejection_contains_what_could_be_read() -> None:
+    """A message for another workspace is rejected with its own definition and correlation id."""
     world = World()
     world.send(
         {"exportGuid": EXPORT, "itemGuids": items(1), "workspace": "x", "correlationId": "E"}
@@ -120,8 +120,8 @@ def test_fault_03__rejection_names_what_could_be_read() -> None:
     assert rejected["source"] == f"/arena/default/exports/{EXPORT}"
 
 
-def test_fault_03__refusal_that_cannot_be_delivered_is_not_acknowledged() -> None:
-    """Event, entry, acknowledgement: without the event there is no acknowledgement."""
+def test_fault_03__rejection_that_cannot_be_published_is_not_acknowledged() -> None:
+    """The event comes before the dead letter, and both before the acknowledgement."""
     world = World()
 
     def refuse(*_args: object) -> None:
@@ -133,8 +133,8 @@ def test_fault_03__refusal_that_cannot_be_delivered_is_not_acknowledged() -> Non
     assert not world.dead_letters.letters
 
 
-def test_fault_04__all_bodies_malformed() -> None:
-    """Each body is rejected by itself; nothing is delivered again, and no run is started."""
+def test_fault_04__batch_of_malformed_bodies_is_rejected_one_by_one() -> None:
+    """Each body is rejected, none is delivered again, and no run is started."""
     world = World()
     bodies = [" ", "{", "[]", '{"itemGuids": 5}']
     records = world.record(*bodies)
@@ -146,8 +146,8 @@ def test_fault_04__all_bodies_malformed() -> None:
     assert world.posts() == 0
 
 
-def test_fault_05__ledger_that_throttles_is_asked_again() -> None:
-    """A throttled record is tried again at once; nothing fails."""
+def test_fault_05__throttled_write_is_retried() -> None:
+    """A throttled write is retried at once, and no message fails."""
     world = World()
     world.table.intercept("write", failing(2, LedgerUnavailableError()))
     assert world.deliver(world.record(*items(3))) == []
@@ -155,8 +155,8 @@ def test_fault_05__ledger_that_throttles_is_asked_again() -> None:
     assert sorted(world.exported()) == items(3)
 
 
-def test_fault_05__ledger_that_is_down_fails_only_what_is_not_recorded() -> None:
-    """What could not be recorded is delivered again, and then recorded once."""
+def test_fault_05__unavailable_ledger_fails_only_unrecorded_messages() -> None:
+    """Messages that could not be recorded are delivered again, and then recorded once."""
     world = World()
     records = world.record(*items(150))
     world.table.intercept("write", failing(3, LedgerUnavailableError()))
@@ -167,8 +167,8 @@ def test_fault_05__ledger_that_is_down_fails_only_what_is_not_recorded() -> None
     assert dict(world.exported()) == dict.fromkeys(items(150), 1)
 
 
-def test_fault_06__redelivery_after_a_kill_is_a_no_op() -> None:
-    """A batch that was recorded before its function died is recorded once, and makes one run."""
+def test_fault_06__redelivery_after_a_crash_changes_nothing() -> None:
+    """A batch that was recorded before its function died is recorded once and makes one run."""
     world = World()
     records = world.record(*items(3))
     world.ledger.requests.record(
@@ -181,7 +181,7 @@ def test_fault_06__redelivery_after_a_kill_is_a_no_op() -> None:
 
 
 def test_fault_08__old_messages_are_accepted() -> None:
-    """A message of four days ago comes after a newer one for the same item: both are answered."""
+    """A message that is four days old and a newer one for the same item are both answered."""
     world = World()
     old = world.record({"itemGuids": items(2), "correlationId": "old"})
     old[0]["attributes"]["SentTimestamp"] = str(int((world.clock.now() - 4 * 86_400) * 1000))
@@ -196,7 +196,7 @@ def test_fault_08__old_messages_are_accepted() -> None:
 
 
 def test_fault_09__item_that_arrives_during_its_run_is_exported_again_once() -> None:
-    """An item that arrives while its own run is in progress goes into the next run."""
+    """An item that arrives during its own run is in the next run again."""
     world = World()
     world.send(item_guid(1))
     world.send(item_guid(1))
@@ -205,8 +205,8 @@ def test_fault_09__item_that_arrives_during_its_run_is_exported_again_once() -> 
     assert world.posts() == 2
 
 
-def test_fault_10__burst_of_many_messages_leaves_in_few_runs() -> None:
-    """Ten thousand messages need at most one run more than the limit asks for, each within it."""
+def test_fault_10__burst_of_messages_is_exported_in_few_runs() -> None:
+    """Ten thousand messages need at most one run more than the size limit requires."""
     world = World(settings={"max_items_per_run": 1000})
     guids = items(10_000)
     for start in range(0, 10_000, 500):
@@ -219,8 +219,8 @@ def test_fault_10__burst_of_many_messages_leaves_in_few_runs() -> None:
     assert max(len(json.dumps(state)) for state in world.executions.started.values()) < 1024
 
 
-def test_fault_11__schedule_that_fires_twice_makes_one_run_while_pending() -> None:
-    """Requests for a definition run share one while they wait; a later one makes another."""
+def test_fault_11__schedule_that_fires_twice_makes_one_run() -> None:
+    """Definition requests share a run while they are pending; a later one makes another run."""
     world = World()
     body = {"exportGuid": names.DEFINITION_EXPORT_GUID}
     world.send(body, body)
@@ -249,7 +249,7 @@ OURS = [
 def test_fault_91__own_event_that_comes_back_leads_to_no_event(
     kind: str, envelopes: tuple[Callable[..., object], ...]
 ) -> None:
-    """Whatever envelope it comes in, it ends in a dead letter with a reason, and makes no loop."""
+    """In whatever envelope it comes, it becomes a dead letter with a reason and makes no loop."""
     world = World()
     world.send("junk", item_guid(1))
     world.settle()
@@ -276,7 +276,7 @@ def test_fault_91__own_event_that_comes_back_leads_to_no_event(
 def test_fault_91__own_event_that_is_garbled_leads_to_no_event(
     change: Callable[[str], str],
 ) -> None:
-    """What is no JSON any more is known by its text."""
+    """An event that is no longer JSON is recognised by its text."""
     world = World()
     world.send("junk")
     world.send(change(world.topic.events[0].body))
@@ -284,8 +284,8 @@ def test_fault_91__own_event_that_is_garbled_leads_to_no_event(
     assert len(world.dead_letters.letters) == 2
 
 
-def test_fault_91__own_event_of_another_stack_or_release() -> None:
-    """Two stacks do not answer each other, nor an older release a newer one's events."""
+def test_fault_91__event_of_another_stack_or_release_leads_to_no_event() -> None:
+    """Two stacks do not answer each other, and an older release does not answer a newer one."""
     world = World()
     world.send(
         {
@@ -312,7 +312,7 @@ def test_fault_91__own_event_of_another_stack_or_release() -> None:
     ],
 )
 def test_fault_91__request_that_only_resembles_an_event_is_answered(body: object) -> None:
-    """What a sender may have written is rejected with an event."""
+    """A message that a sender may have written is rejected with an event."""
     world = World()
     world.send(body)
     assert len(world.events("rejected")) == len(world.dead_letters.letters) == 1
@@ -330,8 +330,8 @@ def test_fault_91__request_that_only_resembles_an_event_is_answered(body: object
         {"SentTimestamp": "1.5e12", "ApproximateReceiveCount": "many"},
     ],
 )
-def test_fault_94__record_without_attributes(attributes: object) -> None:
-    """The time of receipt is taken as the time of sending, and the receive as the first."""
+def test_fault_94__record_without_attributes_is_accepted(attributes: object) -> None:
+    """The time of sending defaults to the time of receipt, and the receive count to one."""
     world = World()
     records = world.record("junk", item_guid(1), item_guid(2))
     for record in records:
@@ -347,8 +347,8 @@ def test_fault_94__record_without_attributes(attributes: object) -> None:
     assert 48 <= world.intake_queue.delays[records[2]["receiptHandle"]] <= 60
 
 
-def test_fault_94__attributes_that_are_null_or_absent_altogether() -> None:
-    """A record that has an id and a body is enough."""
+def test_fault_94__record_needs_only_an_id_and_a_body() -> None:
+    """Attributes may be null or absent."""
     world = World()
     records: list[dict[str, Any]] = [
         {"messageId": "one", "body": "junk", "attributes": None},

@@ -1,7 +1,7 @@
-"""Whatever Arena answers, to whatever call: a documented error, few requests, and a wait.
+"""Whatever Arena answers, the result is a documented error, few requests and a wait.
 
-A thousand answers each for login, POST, poll and list, through the real client and the functions
-around it. No answer ends in a crash, in a hot loop, or in a request to another address.
+There are a thousand answers each for login, POST, poll and list, through the real client and the
+functions around it. No answer leads to a crash, a tight loop or a request to another address.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from tests.support.fakes import Send
 
 LOST = {"method": "POST", "path": "*/runs", "work": True, "drop": True}
-# Ten refusals of items, five halvings of the size, each of them once more after a 401.
+# Ten refusals of items and five halvings of the size, each of them repeated after a 401.
 MAX_POSTS = 32
-MAX_GETS = 6  # three tries, each once more after a 401
+MAX_GETS = 6  # three tries, each repeated after a 401
 MAX_LISTS = 3 * MAX_GETS
 PATHS = re.compile(r"/login|/exports/[A-Z0-9]+/runs(/[A-Za-z0-9]{1,64})?(\?[A-Za-z]+=[\w%:.-]+)?")
 CODES = [400, 401, 404, 405, 409, 415, 503, 3000, 3011, 3012, 3024, 3140, 3142, 3144, 3145, 3146]
@@ -46,7 +46,7 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats() | texts
 json_values = st.recursive(
     scalars, lambda inner: st.lists(inner) | st.dictionaries(texts, inner), max_leaves=4
 )
-# What is JSON all right, and yet more than some store, header, path or calendar can hold.
+# Valid JSON, but more than some store, header, path or calendar can hold.
 TEXTS = ["", "x" * 3000, "R/../../login", "a b", "R\n", "a\x00b", "\ud800", "\uffff", "ä" * 20]
 TIMES = ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "9999-12-31", "x" * 500_000, 0]
 NUMBERS = [0, -1, True, 1.5, 10**12, 10**60]
@@ -97,7 +97,7 @@ headers = st.fixed_dictionaries(
 
 @dataclass(frozen=True)
 class Oddity:
-    """What becomes of a true answer: other values in it, another body, cut, with other headers."""
+    """How an answer is changed: other values, another body, a shorter one, other headers."""
 
     status: int | None
     changes: dict[str, Any]
@@ -106,7 +106,7 @@ class Oddity:
     headers: dict[str, str]
 
     def of(self, answer: HttpAnswer) -> HttpAnswer:
-        """Return the odd answer."""
+        """Return the changed answer."""
         body = answer.body if self.body is None else self.body
         if self.changes and self.body is None:
             body = json.dumps(_changed(json.loads(body), self.changes)).encode()
@@ -115,7 +115,7 @@ class Oddity:
 
 
 def _changed(content: Any, changes: dict[str, Any]) -> Any:
-    """Change an object, or each of a list of runs."""
+    """Change an object, or each run of a list."""
     if not isinstance(content, dict):
         return content
     if "results" in content:
@@ -141,7 +141,7 @@ def _changed_field(field: str) -> st.SearchStrategy[tuple[str, Any]]:
 
 
 def oddities(*fields: str) -> st.SearchStrategy[Oddity]:
-    """Return what may become of an answer with these fields."""
+    """Return the possible changes of an answer with these fields."""
     return st.builds(
         Oddity,
         st.none() | st.none() | statuses,
@@ -153,9 +153,9 @@ def oddities(*fields: str) -> st.SearchStrategy[Oddity]:
 
 
 class OddArena:
-    """The way to Arena, with an oddity for one kind of call; notes what is sent.
+    """Changes the answers to one kind of call, and records what is sent.
 
-    Refuses to send what could not be sent: another path, or a header that is none.
+    Fails for a request that could not be sent: another path, or an invalid header.
     """
 
     def __init__(self, world: World, call: str, oddity: Oddity) -> None:
@@ -165,7 +165,7 @@ class OddArena:
         world.transport.intercept("send", self.send)
 
     def send(self, send: Send, request: HttpRequest) -> HttpAnswer:
-        """Send, and make the answer odd where it is of the kind."""
+        """Send a request, and change the answer if it is of that kind."""
         self.sent.append(request.call)
         assert PATHS.fullmatch(request.path), request.path
         assert re.fullmatch("[!-~]*", request.session_id), request.session_id
@@ -174,12 +174,12 @@ class OddArena:
 
 
 def dispatch(world: World) -> None:
-    """Do what one invocation of submit does; what it raises is a mistake."""
+    """Do what one invocation of submit does, without catching errors."""
     make_dispatch(world.dependencies).run(Deadline(world.clock, 115), linger=False)
 
 
 def waiting() -> World:
-    """Return a world with items pending and nothing under way."""
+    """Return a world with pending items and no run in progress."""
     world = World()
     world.prove()
     world.dependencies = replace(
@@ -191,7 +191,7 @@ def waiting() -> World:
 
 
 def seconds_to_wait(world: World) -> Iterator[float]:
-    """Yield for how long nothing is sent: until the slot, or the definition, may be tried again."""
+    """Yield how long nothing is sent: until the lease or the definition may be tried again."""
     lease, now = world.ledger.lease.read(), world.clock.now()
     if lease.state is LeaseState.SUBMITTING:
         yield lease.held_until - now
@@ -208,8 +208,8 @@ def seconds_to_wait(world: World) -> Iterator[float]:
 @given(oddities(*RUN_FIELDS))
 @example(Oddity(201, {"guid": "R" * 3000}, None, None, {}))
 @example(Oddity(400, {}, b'{"errors": [{"code": 3011, "message": "x"}]}', None, {}))
-def test_post__whatever_is_answered(oddity: Oddity) -> None:
-    """FAULT 20: few POSTs, and then a run, an end, or a wait; a second invocation sends nothing."""
+def test_post__is_safe_whatever_is_answered(oddity: Oddity) -> None:
+    """FAULT 20: a few POSTs lead to a run, an end or a wait; the next invocation sends nothing."""
     world = waiting()
     arena = OddArena(world, "start an export run", oddity)
     dispatch(world)
@@ -228,8 +228,8 @@ def test_post__whatever_is_answered(oddity: Oddity) -> None:
 @example(Oddity(None, {"completionDateTime": "\udfff"}, None, None, {}))
 @example(Oddity(None, {"status": "\ud800"}, None, None, {}))
 @example(Oddity(None, {"files": [{"guid": "F" * 20, "title": "\ud800"}]}, None, None, {}))
-def test_poll__whatever_is_answered(oddity: Oddity) -> None:
-    """FAULT 20: a few GETs, and then an end that is published, or a wait of a second at least."""
+def test_poll__is_safe_whatever_is_answered(oddity: Oddity) -> None:
+    """FAULT 20: a few GETs lead to an end that is published, or a wait of at least a second."""
     world = World()
     world.send({"itemGuids": items(3)})
     (state,) = world.executions.started.values()
@@ -247,8 +247,8 @@ def test_poll__whatever_is_answered(oddity: Oddity) -> None:
 @given(oddities("results", *RUN_FIELDS))
 @example(Oddity(None, {}, None, None, {"date": "Fri, 31 Dec 9999 23:59:59 GMT"}))
 @example(Oddity(None, {"criteria": [{"attribute": "guid", "value": ["\ud800"]}]}, None, None, {}))
-def test_look__whatever_is_answered(oddity: Oddity) -> None:
-    """FAULT 20: a few GETs, and then a run that is adopted, or another look; no POST."""
+def test_search__is_safe_whatever_is_answered(oddity: Oddity) -> None:
+    """FAULT 20: a few GETs lead to a run that is adopted or another search, and to no POST."""
     world = waiting()
     control.add_faults(world.arena, LOST)
     dispatch(world)
@@ -266,8 +266,8 @@ def test_look__whatever_is_answered(oddity: Oddity) -> None:
 
 @thorough()
 @given(oddities("arenaSessionId", "workspaceId", "errors"))
-def test_login__whatever_is_answered(oddity: Oddity) -> None:
-    """FAULT 24: one login, and then a session, or a wait in which no other is tried."""
+def test_login__is_safe_whatever_is_answered(oddity: Oddity) -> None:
+    """FAULT 24: one login leads to a session, or to a wait in which no other is tried."""
     world = World()
     arena = OddArena(world, "log in", oddity)
     desk = make_login_service(world.dependencies)

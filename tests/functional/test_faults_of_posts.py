@@ -1,4 +1,4 @@
-"""The faults 12 to 16, 20 of the table in tests/README.md: the POST of a run."""
+"""Faults 12 to 16 and 20 of the table in tests/README.md: the POST of a run."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ POST = {"method": "POST", "path": "*/runs"}
 
 
 def dies(*_args: object) -> None:
-    """Die, as a process does."""
+    """Raise an error, as a process that dies does."""
     raise RuntimeError
 
 
 def test_fault_12__two_submitters_race_for_one_post() -> None:
-    """Who comes while another gathers records its batch and leaves: one POST takes both along."""
+    """A submit that meets another one lingering records its batch; one POST serves both."""
     world = World()
     others = []
 
@@ -43,8 +43,8 @@ def test_fault_12__two_submitters_race_for_one_post() -> None:
     assert world.posts() == 1
 
 
-def test_fault_12__who_saw_the_slot_idle_and_comes_second_posts_nothing() -> None:
-    """The lease is taken under a condition: of two that saw it idle, one gets it."""
+def test_fault_12__submit_that_loses_the_race_for_the_lease_posts_nothing() -> None:
+    """The lease is taken conditionally: of two functions that saw it idle, one gets it."""
     world = World()
     seen = world.ledger.lease.read()
     world.ledger.lease.take(seen)
@@ -54,8 +54,8 @@ def test_fault_12__who_saw_the_slot_idle_and_comes_second_posts_nothing() -> Non
     assert world.posts() == 0
 
 
-def test_fault_13__export_of_somebody_else_is_waited_for() -> None:
-    """A 3144 is a wait: messages are acknowledged, requests stay, and few requests are spent."""
+def test_fault_13__another_user_s_export_is_waited_for() -> None:
+    """A 3144 is waited out: messages are acknowledged, and few Arena requests are spent."""
     world = World()
     control.start_foreign_run(world.arena, {"seconds": 900})
     assert world.deliver(world.record(*items(5))) == []
@@ -67,8 +67,8 @@ def test_fault_13__export_of_somebody_else_is_waited_for() -> None:
     assert not world.dead_letters.letters
 
 
-def test_fault_13__waits_are_spread_by_chance() -> None:
-    """Two stacks that met the same 3144 do not come back at the same time."""
+def test_fault_13__waits_have_jitter() -> None:
+    """Stacks that met the same 3144 do not all retry at the same time."""
     waits = set()
     for seed in range(5):
         world = World(seed=seed)
@@ -80,7 +80,7 @@ def test_fault_13__waits_are_spread_by_chance() -> None:
 
 @pytest.mark.parametrize("late", [0, 20, 55])
 def test_fault_14__run_whose_answer_was_lost_is_adopted(late: int) -> None:
-    """A run whose POST's answer never came is found and adopted; none is made twice."""
+    """A run whose answer was lost is found and adopted, and no second run is started."""
     world = World()
     fault = {**POST, "drop": True, **({"lateSeconds": late} if late else {"work": True})}
     control.add_faults(world.arena, fault)
@@ -91,8 +91,8 @@ def test_fault_14__run_whose_answer_was_lost_is_adopted(late: int) -> None:
     assert world.telemetry.metrics["RunsAdopted"] == 1
 
 
-def test_fault_15__post_that_came_to_nothing_is_sent_once_more_after_two_looks() -> None:
-    """Where no run comes to exist, exactly one new POST follows after two empty looks."""
+def test_fault_15__post_without_a_run_is_sent_again_after_two_empty_searches() -> None:
+    """If no run appears, exactly one new POST follows after two empty searches."""
     world = World()
     control.add_faults(world.arena, {**POST, "drop": True})
     world.send(*items(5))
@@ -105,7 +105,7 @@ def test_fault_15__post_that_came_to_nothing_is_sent_once_more_after_two_looks()
 
 
 def test_fault_16__crash_between_the_answer_and_the_ledger() -> None:
-    """The run that was not written down is found when the lease has run out; no second POST."""
+    """A run that was not recorded is found after the lease expires, without a second POST."""
     world = World()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LeaseStore, "started", dies)
@@ -133,8 +133,8 @@ def test_fault_16__crash_between_the_answer_and_the_ledger() -> None:
         {"truncate": True},
     ],
 )
-def test_fault_20__garbage_for_an_answer_means_unknown(answer: dict[str, object]) -> None:
-    """Whatever is no definite answer to the POST leads to looks, not to a second POST at once."""
+def test_fault_20__garbled_answer_means_unknown(answer: dict[str, object]) -> None:
+    """An indefinite answer to the POST leads to searches, not to a second POST at once."""
     world = World()
     control.add_faults(world.arena, {**POST, **answer, "work": True})
     world.send(*items(5))
@@ -144,8 +144,8 @@ def test_fault_20__garbage_for_an_answer_means_unknown(answer: dict[str, object]
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
-def test_fault_20__get_that_brings_no_answer_is_tried_again(status: int) -> None:
-    """A poll is an idempotent GET: a few tries with chance between, then it waits a minute."""
+def test_fault_20__get_without_an_answer_is_retried(status: int) -> None:
+    """A poll is an idempotent GET: it is retried a few times with jitter, then after a minute."""
     world = World()
     fault = {"method": "GET", "path": "*/runs/*", "status": status, "body": "<h1>", "times": 5}
     control.add_faults(world.arena, fault)

@@ -1,4 +1,4 @@
-"""The faults 38 to 42, 47, 48 of the table in tests/README.md: publishing and watching."""
+"""Faults 38 to 42, 47 and 48 of the table in tests/README.md: publishing and monitoring."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 
 def dies(*_args: object) -> None:
-    """Die, as a process does."""
+    """Raise an error, as a process that dies does."""
     raise RuntimeError
 
 
-def test_fault_38__topic_that_refuses_is_asked_again() -> None:
-    """A run is published only when all is accepted; its poll is not repeated for it."""
+def test_fault_38__refused_event_is_published_again() -> None:
+    """A run is published once every event is accepted, and is not polled again for it."""
     world = World()
     world.topic.intercept("publish", failing(2, DeliveryError()))
     world.send(*items(3))
@@ -44,8 +44,8 @@ def test_fault_38__topic_that_refuses_is_asked_again() -> None:
     assert sum(1 for r in world.arena.request_log.records if r.purpose == "poll") == 1
 
 
-def test_fault_38__topic_that_refuses_one_of_several_is_asked_again() -> None:
-    """Of several parts one is refused: the run counts as published when all were accepted."""
+def test_fault_38__refused_part_is_published_again() -> None:
+    """If one of several parts is refused, the run is published once all are accepted."""
     world = World(settings={"max_items_per_run": 20_000})
     refusals = [DeliveryError(), DeliveryError()]
 
@@ -66,8 +66,8 @@ def test_fault_38__topic_that_refuses_one_of_several_is_asked_again() -> None:
     assert sum(1 for r in world.arena.request_log.records if r.purpose == "poll") == 1
 
 
-def test_fault_39__publish_again_has_the_same_ids(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A publish that dies after publishing makes doubles that are the same to the letter."""
+def test_fault_39__second_publish_has_the_same_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A publish that dies after publishing leads to identical copies of its events."""
     world = World()
     world.send(*items(3))
     with monkeypatch.context() as patch:
@@ -82,7 +82,7 @@ def test_fault_39__publish_again_has_the_same_ids(monkeypatch: pytest.MonkeyPatc
 
 
 def test_fault_40__two_executions_of_one_run_publish_it_once() -> None:
-    """A second execution that polls and publishes the same run changes nothing."""
+    """A second execution of the same run changes nothing."""
     world = World()
     world.send(*items(3))
     ((name, state),) = world.executions.started.items()
@@ -95,8 +95,8 @@ def test_fault_40__two_executions_of_one_run_publish_it_once() -> None:
     assert len(world.executions.started) == 1
 
 
-def test_fault_40__poll_that_is_retried_changes_nothing() -> None:
-    """Step Functions calls the poll again although it had answered: same state, one publication."""
+def test_fault_40__retried_poll_changes_nothing() -> None:
+    """If Step Functions repeats a poll that had answered, the run is still published once."""
     world = World()
     world.send(*items(3))
     ((name, state),) = world.executions.started.items()
@@ -110,10 +110,10 @@ def test_fault_40__poll_that_is_retried_changes_nothing() -> None:
     assert len(world.events("completed")) == 1
 
 
-def test_fault_47__copy_that_publishes_late_says_nothing_new(
+def test_fault_47__late_copy_of_publish_publishes_nothing_new(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What a copy worked out after its successor went on would differ from what was published."""
+    """A copy that is overtaken would compute other counts than were published."""
     world = World(settings={"max_items_per_run": 4})
     world.send({"itemGuids": items(10)})
     (state,) = world.executions.started.values()
@@ -133,8 +133,8 @@ def test_fault_47__copy_that_publishes_late_says_nothing_new(
     assert [e["data"]["requests"][0]["openCount"] for e in events.values()] == [6, 2, 0]
 
 
-def test_fault_42_48__stopped_execution_is_watched_again() -> None:
-    """An execution that is stopped by hand, twice, is started again under a new name each time."""
+def test_fault_42_48__stopped_execution_is_restarted() -> None:
+    """An execution that is stopped by hand twice is restarted under a new name each time."""
     world = World()
     control.plan_runs(world.arena, {"runningSeconds": 600})
     world.send(item_guid(1))
@@ -148,8 +148,8 @@ def test_fault_42_48__stopped_execution_is_watched_again() -> None:
     assert world.posts() == 1
 
 
-def test_fault_47__publish_that_was_thought_dead_harms_nobody() -> None:
-    """An old copy that goes on while the next run is in progress leaves that run alone."""
+def test_fault_47__publish_that_was_thought_dead_does_no_harm() -> None:
+    """An old copy that continues during the next run does not change that run."""
     world = World(settings={"max_items_per_run": 4})
     world.send({"itemGuids": items(10)})
     (state,) = world.executions.started.values()

@@ -1,4 +1,4 @@
-"""The faults 17 to 19, 49, 50 of the table in tests/README.md: runs that Arena refuses."""
+"""Faults 17 to 19, 49 and 50 of the table in tests/README.md: runs that Arena refuses."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def test_fault_17__single_item_that_is_too_large_alone_is_rejected() -> None:
 @pytest.mark.parametrize(
     "answer", [{"status": 413, "body": "<h1>"}, {"code": 3148}, {"code": 3149}]
 )
-def test_fault_17__each_way_to_say_too_large_halves(answer: dict[str, object]) -> None:
-    """3148, 3149 and a 413: two runs of half the size."""
+def test_fault_17__every_form_of_too_large_halves_the_run(answer: dict[str, object]) -> None:
+    """3148, 3149 and 413 each lead to two runs of half the size."""
     world = World()
     control.add_faults(world.arena, {**POST, **answer})
     world.send({"itemGuids": items(100)})
@@ -63,8 +63,8 @@ def test_fault_17__each_way_to_say_too_large_halves(answer: dict[str, object]) -
     assert sizes == [50, 50]
 
 
-def test_fault_17__a_400_for_the_syntax_of_a_very_large_body_halves() -> None:
-    """How large a body may be is not documented: code 400 on one above 100 kB may mean its size."""
+def test_fault_17__syntax_error_for_a_very_large_body_halves_the_run() -> None:
+    """The largest body is not documented, so code 400 for one above 100 kB may mean its size."""
     world = World()
     control.add_faults(world.arena, {**POST, "code": 400})
     world.send({"itemGuids": items(5000)})
@@ -73,8 +73,8 @@ def test_fault_17__a_400_for_the_syntax_of_a_very_large_body_halves() -> None:
     assert [len(run.item_guids) for run in world.arena.exports.runs] == [2500, 2500]
 
 
-def test_fault_18__item_that_matches_nothing_is_published_all_the_same() -> None:
-    """A run that matched fewer items than asked is published, with the shortfall in it."""
+def test_fault_18__item_that_matches_nothing_is_published() -> None:
+    """A run that matched fewer items than requested is published with the number that matched."""
     world = World()
     control.set_guids(world.arena, {"unknown": [item_guid(3)]})
     world.send(*items(5))
@@ -87,7 +87,7 @@ def test_fault_18__item_that_matches_nothing_is_published_all_the_same() -> None
 
 
 def test_fault_19__definition_of_the_wrong_kind_rejects_the_requests() -> None:
-    """Items for a definition with criteria are rejected with Arena's code, after one POST."""
+    """Items for a definition with its own criteria are rejected with Arena's code."""
     world = World()
     ids = world.send({"exportGuid": names.DEFINITION_EXPORT_GUID, "itemGuids": items(3)})
     world.settle()
@@ -100,7 +100,7 @@ def test_fault_19__definition_of_the_wrong_kind_rejects_the_requests() -> None:
 
 @pytest.mark.parametrize("code", [3145, 3024])
 def test_fault_19__definition_that_is_refused_keeps_its_requests(code: int) -> None:
-    """A definition that Arena refuses keeps its requests until it is mended; others go on."""
+    """Requests of a refused definition wait until it is repaired; others continue."""
     world = World()
     control.put_definition(
         world.arena, "BROKENDEFINITION0001", {"views": ["SPECS"], "refusal": code}
@@ -117,7 +117,7 @@ def test_fault_19__definition_that_is_refused_keeps_its_requests(code: int) -> N
 
 @pytest.mark.parametrize("code", [3140, 3294])
 def test_fault_19__criteria_that_the_definition_forbids_reject_the_requests(code: int) -> None:
-    """One POST, one rejection for each request with Arena's code, nothing left pending."""
+    """One POST leads to a rejection for each request, with Arena's code."""
     world = World()
     control.add_faults(world.arena, {**POST, "code": code})
     ids = world.send({"itemGuids": items(2)}, item_guid(5))
@@ -127,7 +127,7 @@ def test_fault_19__criteria_that_the_definition_forbids_reject_the_requests(code
     assert world.posts() == 1
 
 
-def test_fault_49__3011_that_names_no_item_is_the_definition() -> None:
+def test_fault_49__3011_without_an_item_is_about_the_definition() -> None:
     """A value that is not valid for an attribute rejects no item."""
     world = World()
     message = 'The specified value "Changes" is not a valid option for the attribute "world".'
@@ -140,7 +140,7 @@ def test_fault_49__3011_that_names_no_item_is_the_definition() -> None:
 
 @pytest.mark.parametrize("named", ["first", "all"])
 def test_fault_50__many_bad_guids_do_not_cost_a_post_each(named: str) -> None:
-    """Two hundred GUIDs that Arena does not know are taken out, and the rest is exported."""
+    """Two hundred unknown GUIDs are removed, and the rest is exported."""
     world = World()
     control.set_settings(world.arena, {"badGuidsNamed": named, "badGuidBlanks": True})
     bad = items(200, 1000)
@@ -153,8 +153,8 @@ def test_fault_50__many_bad_guids_do_not_cost_a_post_each(named: str) -> None:
     assert {letter.error_code for letter in world.dead_letters.letters} == {"3011"}
 
 
-def test_fault_50__a_different_bad_guid_each_time_ends_a_gather_after_ten_posts() -> None:
-    """No attempt is POSTed more than ten times; what is left is set aside and halved."""
+def test_fault_50__different_bad_guid_each_time_ends_an_attempt_after_ten_posts() -> None:
+    """No attempt sends more than ten POSTs; the remaining items are set aside and halved."""
     world = World()
     bad = items(200, 1000)
     control.set_guids(world.arena, {"bad": bad})
@@ -175,8 +175,8 @@ def test_fault_50__a_different_bad_guid_each_time_ends_a_gather_after_ten_posts(
 
 
 @pytest.mark.parametrize("code", [3144, 3145, 3148, 4084])
-def test_rejected_item__is_rejected_once_whatever_the_next_post_meets(code: int) -> None:
-    """What is said is said: the item does not pend again with the rest of its attempt."""
+def test_rejected_item__is_rejected_once_whatever_the_next_answer(code: int) -> None:
+    """A rejected item does not become pending again with the rest of its attempt."""
     world, bad = World(), item_guid(3)
     refusal = {**POST, "code": 3011, "message": f'The guid "{bad}" is not valid.'}
     control.add_faults(world.arena, [refusal, {**POST, "code": code}])
@@ -190,8 +190,8 @@ def test_rejected_item__is_rejected_once_whatever_the_next_post_meets(code: int)
 
 
 @pytest.mark.parametrize("code", [3011, 3012])
-def test_fault_19__unknown_definition_is_rejected_at_the_second_try(code: int) -> None:
-    """A 3011 or 3012 that names the export definition is tried again once, a minute later."""
+def test_fault_19__unknown_definition_is_rejected_on_the_second_try(code: int) -> None:
+    """After a 3011 or 3012 that names the export definition, it is tried once more."""
     world = World()
     control.set_settings(world.arena, {"unknownDefinitionCode": code})
     world.send({"exportGuid": "NOSUCHDEFINITION0001", "itemGuids": items(3)})
@@ -206,8 +206,8 @@ def test_fault_19__unknown_definition_is_rejected_at_the_second_try(code: int) -
     assert [letter.error_code for letter in world.dead_letters.letters] == [str(code)]
 
 
-def test_fault_19__definition_that_is_unknown_for_a_moment_is_used() -> None:
-    """A lagging replica at the first try costs a minute."""
+def test_fault_19__definition_that_is_briefly_unknown_is_used() -> None:
+    """A lagging replica on the first try costs a minute."""
     world, late = World(), "NOSUCHDEFINITION0001"
     world.send({"exportGuid": late, "itemGuids": items(3)})
     control.put_definition(world.arena, late, {})
@@ -216,8 +216,8 @@ def test_fault_19__definition_that_is_unknown_for_a_moment_is_used() -> None:
     assert world.ledger.definitions.read(ExportGuid(late)).unknown_at == 0
 
 
-def test_fault_83__definition_that_worked_before_rejects_nobody() -> None:
-    """A definition of which a run has succeeded waits, with the alarm, however long it takes."""
+def test_fault_83__definition_that_worked_before_rejects_nothing() -> None:
+    """Requests of a definition that has worked wait, with the alarm, however long it takes."""
     world = World()
     world.prove()
     refusal = {**POST, "code": 3012, "message": f'The guid "{EXPORT}" is not found.', "times": 6}
@@ -231,7 +231,7 @@ def test_fault_83__definition_that_worked_before_rejects_nobody() -> None:
 
 
 def test_fault_83__unknown_definitions_share_one_post_a_minute_and_200_a_day() -> None:
-    """A definition that worked before leaves at once beside hundreds that Arena does not know."""
+    """Requests of a definition that has worked leave at once beside hundreds of unknown ones."""
     world = World()
     world.prove(EXPORT)
     world.send(*({"exportGuid": f"UNKNOWN{n:013}"} for n in range(300)), item_guid(1))

@@ -16,7 +16,7 @@ FIRST, SECOND = {"guid": "F" * 20, "title": "a.csv"}, {"guid": "G" * 20, "title"
 NAMELESS = {"guid": None, "title": "b.csv"}
 
 
-def test_fault_33__downloaded_is_a_success() -> None:
+def test_fault_33__downloaded_run_is_a_success() -> None:
     """A run that was downloaded between two polls is published like any other."""
     world = World()
     control.plan_runs(world.arena, {"status": "DOWNLOADED"})
@@ -27,8 +27,8 @@ def test_fault_33__downloaded_is_a_success() -> None:
     assert event["data"]["fileGuids"]
 
 
-def test_fault_34__run_that_fails_once_is_submitted_once_more() -> None:
-    """One FAILED run is tried again as it was; nobody is rejected."""
+def test_fault_34__run_that_fails_once_is_submitted_again() -> None:
+    """A run that failed once is retried unchanged, and nothing is rejected."""
     world = World()
     control.plan_runs(world.arena, {"status": "FAILED"})
     world.send(*items(8))
@@ -40,7 +40,7 @@ def test_fault_34__run_that_fails_once_is_submitted_once_more() -> None:
 
 @pytest.mark.parametrize("bad", [[3], [0], [63], [3, 40], [1, 2, 62]])
 def test_fault_34__bad_items_are_found_and_the_rest_is_exported(bad: list[int]) -> None:
-    """Items that make runs fail are found by halving, within the bound for one of them."""
+    """Items that make runs fail are found by halving, in a bounded number of runs."""
     world = World()
     control.set_guids(world.arena, {"poison": [item_guid(n) for n in bad]})
     world.send({"itemGuids": items(64)})
@@ -52,8 +52,8 @@ def test_fault_34__bad_items_are_found_and_the_rest_is_exported(bad: list[int]) 
         assert world.posts() - 1 <= 2 * 6 + 2
 
 
-def test_fault_34__bad_day_rejects_nobody() -> None:
-    """A day on which every run fails rejects nothing and spends ever less; then all is exported."""
+def test_fault_34__bad_day_rejects_nothing() -> None:
+    """A day on which every run fails rejects nothing, backs off, and exports everything later."""
     world = World()
     control.plan_runs(world.arena, {"status": "FAILED", "count": 1000})
     world.send({"itemGuids": items(16)})
@@ -68,8 +68,8 @@ def test_fault_34__bad_day_rejects_nobody() -> None:
     assert not world.dead_letters.letters
 
 
-def test_fault_34__ordinary_runs_go_in_between() -> None:
-    """While a failed set is being halved, requests that come meanwhile are not held up."""
+def test_fault_34__ordinary_runs_alternate_with_suspect_sets() -> None:
+    """Requests that arrive while a failed set is halved are not delayed."""
     world = World()
     world.prove()
     control.set_guids(world.arena, {"poison": [item_guid(5)]})
@@ -85,8 +85,8 @@ def test_fault_34__ordinary_runs_go_in_between() -> None:
     assert len(world.exported()) == 63 + 3
 
 
-def test_fault_35__aborted_run_is_submitted_once_more() -> None:
-    """One ABORTED run is tried again after a back-off."""
+def test_fault_35__aborted_run_is_submitted_again() -> None:
+    """A run that was aborted once is retried after a back-off."""
     world = World()
     control.plan_runs(world.arena, {"status": "ABORTED"})
     world.send(*items(4))
@@ -95,7 +95,7 @@ def test_fault_35__aborted_run_is_submitted_once_more() -> None:
 
 
 def test_fault_35__run_that_is_aborted_twice_is_given_up() -> None:
-    """ABORTED again: an event, dead-letter entries, and a free slot."""
+    """A second ABORTED leads to an event and dead letters, and frees the lease."""
     world = World()
     control.plan_runs(world.arena, {"status": "ABORTED", "count": 2})
     ids = world.send(*items(4))
@@ -111,8 +111,8 @@ def test_fault_35__run_that_is_aborted_twice_is_given_up() -> None:
     assert_exported(world, items(4))
 
 
-def test_fault_35__definition_run_is_not_given_up_for_another_s_aborts() -> None:
-    """Requests for a definition's own criteria share a run with others stopped as often."""
+def test_fault_35__definition_run_is_not_given_up_for_another_run_s_aborts() -> None:
+    """Definition requests share a run only with requests that were aborted as often."""
     world = World()
     body = {"exportGuid": names.DEFINITION_EXPORT_GUID}
     control.plan_runs(world.arena, {"status": "FAILED"})
@@ -129,8 +129,8 @@ def test_fault_35__definition_run_is_not_given_up_for_another_s_aborts() -> None
     assert sorted(given_up + exported) == sorted([first, second])
 
 
-def test_fault_36__overdue_run_is_watched_to_its_end() -> None:
-    """A run past its time-out raises a metric, keeps the lease, and is published when it ends."""
+def test_fault_36__overdue_run_is_polled_to_its_end() -> None:
+    """An overdue run raises a metric, keeps the lease, and is published when it ends."""
     world = World(settings={"run_timeout_seconds": 60})
     control.plan_runs(world.arena, {"runningSeconds": 30_000})
     world.send(item_guid(1))
@@ -147,8 +147,8 @@ def test_fault_36__overdue_run_is_watched_to_its_end() -> None:
     assert gaps[:-1] == sorted(gaps[:-1])
 
 
-def test_fault_37__complete_without_files() -> None:
-    """No files and no results: completed. No files and yet results: given up after a few polls."""
+def test_fault_37__complete_run_without_files_depends_on_its_results() -> None:
+    """Without files and results a run is completed; with results it fails after a few polls."""
     world = World()
     control.plan_runs(world.arena, {"files": 0, "criteriaResultsCount": 0})
     world.send(item_guid(1))
@@ -164,8 +164,8 @@ def test_fault_37__complete_without_files() -> None:
     assert world.telemetry.metrics["RunsGivenUp"] == 1
 
 
-def test_fault_37__unknown_status_is_pending() -> None:
-    """A status that nobody knows is waited out, with a warning and a metric."""
+def test_fault_37__unknown_status_means_pending() -> None:
+    """An unknown status is waited out, with a warning and a metric."""
     world = World()
     steps = [{"status": "ARCHIVING", "seconds": 30}, {"status": "COMPLETE"}]
     control.plan_runs(world.arena, {"steps": steps})
@@ -176,8 +176,8 @@ def test_fault_37__unknown_status_is_pending() -> None:
 
 
 @pytest.mark.parametrize("unfinished", [[FIRST, NAMELESS], [FIRST, "b.csv"], [{}], {"file": "F"}])
-def test_fault_37__list_of_files_that_is_not_complete_yet_is_read_again(unfinished: Any) -> None:
-    """An entry that cannot be read is a file that is still being written."""
+def test_fault_37__incomplete_list_of_files_is_read_again(unfinished: Any) -> None:
+    """An entry that cannot be read means that the file is still being written."""
     world = World()
     lists = iter([unfinished])
     world.transport.rewrite(POLL, lambda run: with_files(run, next(lists, [FIRST, SECOND])))
@@ -187,8 +187,8 @@ def test_fault_37__list_of_files_that_is_not_complete_yet_is_read_again(unfinish
     assert event["data"]["fileGuids"] == [FIRST["guid"], SECOND["guid"]]
 
 
-def test_fault_37__file_without_a_guid_is_told_and_the_others_are_published() -> None:
-    """After three more polls, what can be read is published, with a warning and a metric."""
+def test_fault_37__file_without_a_guid_is_reported_and_the_others_are_published() -> None:
+    """After three more polls the readable files are published, with a warning and a metric."""
     world = World()
     world.transport.rewrite(POLL, lambda run: with_files(run, [FIRST, NAMELESS, FIRST]))
     world.send(item_guid(1))
@@ -200,7 +200,7 @@ def test_fault_37__file_without_a_guid_is_told_and_the_others_are_published() ->
     assert len(ended) >= 4
 
 
-def test_fault_37__files_none_of_which_has_a_guid_fail_the_run() -> None:
+def test_fault_37__run_whose_files_have_no_guids_fails() -> None:
     """A run whose files cannot be named is not a success."""
     world = World()
     world.transport.rewrite(POLL, lambda run: with_files(run, [NAMELESS]))
@@ -211,5 +211,5 @@ def test_fault_37__files_none_of_which_has_a_guid_fail_the_run() -> None:
 
 
 def with_files(run: dict[str, Any], files: Any) -> dict[str, Any]:
-    """Return a run with other files, once it has ended."""
+    """Return a run with these files once it has ended."""
     return {**run, "files": files} if run["status"] == "COMPLETE" else run

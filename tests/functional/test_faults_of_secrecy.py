@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def test_fault_44__no_secret_at_debug(monkeypatch: pytest.MonkeyPatch) -> None:
-    """R9: with everything logged, neither password nor session id is printed."""
+    """R9: even at level DEBUG, no password or session id is printed."""
     printed = StringIO()
     monkeypatch.setattr(logger.registered_handler, "stream", printed)
     world = World()

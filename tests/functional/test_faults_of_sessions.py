@@ -1,4 +1,4 @@
-"""The faults 21 to 29 of the table in tests/README.md: sessions."""
+"""Faults 21 to 29 of the table in tests/README.md: sessions."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ GET = {"method": "GET", "path": "*/runs/*"}
 
 
 def down(*_args: object) -> NoReturn:
-    """Answer as a Secrets Manager that is down."""
+    """Fail as Secrets Manager does when it is down."""
     raise RetryLaterError("secret could not be read", 30)
 
 
 @pytest.mark.parametrize("how", ["killed", "idle"])
 def test_fault_21__session_that_dies_is_renewed_once(how: str) -> None:
-    """A session that died during the polls is renewed by one login, and the run goes on."""
+    """A session that dies between polls is renewed by one login, and the run continues."""
     world = World()
     control.plan_runs(world.arena, {"runningSeconds": 100})
     world.send(*items(3))
@@ -41,8 +41,8 @@ def test_fault_21__session_that_dies_is_renewed_once(how: str) -> None:
     assert world.posts() == 1
 
 
-def test_fault_22__twenty_functions_that_notice_at_once_make_one_login() -> None:
-    """Of twenty that meet the dead session none logs in twice: all go on in the same new one."""
+def test_fault_22__twenty_functions_with_a_dead_session_make_one_login() -> None:
+    """Twenty functions that meet the dead session continue with the same new one."""
     world = World()
     first = make_login_service(world.dependencies).renew("")
     functions = [
@@ -59,7 +59,7 @@ def test_fault_22__twenty_functions_that_notice_at_once_make_one_login() -> None
 
 
 def test_fault_23__duel_with_another_login_is_bounded() -> None:
-    """Somebody who logs in as the same user every minute does not draw us into a duel."""
+    """Another login of the same user every minute does not make us log in as often."""
     world = World()
     control.plan_runs(world.arena, {"runningSeconds": 7200})
     world.send(*items(3))
@@ -73,7 +73,7 @@ def test_fault_23__duel_with_another_login_is_bounded() -> None:
 
 
 def test_fault_24__wrong_password_is_tried_once_until_it_changes() -> None:
-    """A refused password is tried once; requests are kept until the secret has a new version."""
+    """Requests wait until the secret has a new version."""
     world = World()
     world.set_password("wrong")
     world.send(*items(3))
@@ -85,7 +85,7 @@ def test_fault_24__wrong_password_is_tried_once_until_it_changes() -> None:
 
 
 def test_fault_24__secret_without_its_keys_keeps_the_requests() -> None:
-    """A credentials secret without a password is named in the log, and nothing is lost."""
+    """The log says that the credentials secret has no password, and nothing is lost."""
     world = World()
     world.credentials.write({"email": "x"}, "broken")
     world.send(*items(3))
@@ -98,8 +98,8 @@ def test_fault_24__secret_without_its_keys_keeps_the_requests() -> None:
     assert_exported(world, items(3))
 
 
-def test_fault_26__login_under_way_lets_the_run_go_on() -> None:
-    """A poll that meets a dead session while another logs in waits, and logs in never itself."""
+def test_fault_26__login_in_progress_is_waited_for() -> None:
+    """A poll that meets a dead session during another login waits for that login."""
     world = World()
     control.plan_runs(world.arena, {"runningSeconds": 100})
     world.send(*items(3))
@@ -119,7 +119,7 @@ def test_fault_26__login_under_way_lets_the_run_go_on() -> None:
 
 
 def test_fault_27__messages_survive_while_secrets_manager_is_down() -> None:
-    """Without a session nothing is sent to Arena; what was recorded leaves when there is one."""
+    """Without a session nothing is sent to Arena; recorded requests leave once there is one."""
     world = World()
     world.session_secret.intercept("read", down)
     assert world.deliver(world.record(*items(3))) == []
@@ -131,8 +131,8 @@ def test_fault_27__messages_survive_while_secrets_manager_is_down() -> None:
     assert not world.dead_letters.letters
 
 
-def test_fault_28__login_that_lands_elsewhere_submits_nothing() -> None:
-    """A login into another workspace is refused: nothing is submitted there."""
+def test_fault_28__login_into_another_workspace_submits_nothing() -> None:
+    """A login that reaches another workspace is refused, and no run is started there."""
     world = World()
     control.set_account(world.arena, {"answeredWorkspaceId": 1})
     world.send(*items(3))
@@ -141,10 +141,10 @@ def test_fault_28__login_that_lands_elsewhere_submits_nothing() -> None:
     assert world.telemetry.metrics["Logins"] == 1
 
 
-def test_fault_29__run_that_cannot_be_read_pends_again() -> None:
-    """A run of ours that nobody may read any more is left.
+def test_fault_29__items_of_an_unreadable_run_are_exported_again() -> None:
+    """A run that can no longer be read is given up.
 
-    Its items wait until it is over (3144), and are exported by another.
+    Its items wait until it is over (3144), and are exported by another run.
     """
     world = World()
     control.plan_runs(world.arena, {"runningSeconds": 600})

@@ -1,4 +1,4 @@
-"""What is large once must not hold up everything for ever: an item of the ledger holds 400 KB."""
+"""Large contents must not block everything for ever: a ledger item holds 400 KB."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.support.world import FOUR_BYTE_LETTERS, World, items, random_text
 RANDOM = Random(1)
 
 
-def test_failed_set__of_many_requests_with_long_correlation_ids() -> None:
-    """FAULT 34: what failed is set aside on pages that fit, whatever stands in its requests."""
+def test_failed_set__fits_its_pages_with_long_correlation_ids() -> None:
+    """FAULT 34: a failed set is stored on pages that fit, whatever its requests contain."""
     world = World()
     control.plan_runs(world.arena, {"status": "FAILED"})
     control.start_foreign_run(world.arena, {"seconds": 60})
@@ -29,8 +29,8 @@ def test_failed_set__of_many_requests_with_long_correlation_ids() -> None:
     assert sorted(world.exported()) == items(1500)
 
 
-def test_schedule__of_a_definition_that_was_refused_for_weeks() -> None:
-    """FAULT 11: what piled up, a page each, leaves in runs that the ledger can note and settle."""
+def test_schedule__of_a_definition_that_was_refused_for_weeks_drains() -> None:
+    """FAULT 11: hundreds of pages are exported in runs that the ledger can record and settle."""
     world = World(settings={"max_items_per_run": 20_000, "exports_paused": True})
     body = {"exportGuid": names.DEFINITION_EXPORT_GUID}
     ids = [world.send(body)[0] for _ in range(MAX_SLICES + 10)]
@@ -41,8 +41,8 @@ def test_schedule__of_a_definition_that_was_refused_for_weeks() -> None:
     assert world.posts() == 2
 
 
-def test_attempt__with_everything_refused_fits_its_item() -> None:
-    """FAULT 50: Arena names each of 20,000 items, of the longest GUIDs, one message each."""
+def test_attempt__whose_items_are_all_refused_fits_its_ledger_item() -> None:
+    """FAULT 50: Arena refuses each of 20,000 items with the longest GUIDs by name."""
     random = Random(1)
     world = World(settings={"max_items_per_run": 20_000})
     letters = string.ascii_uppercase + string.digits

@@ -1,4 +1,4 @@
-"""The faults 30 to 32 of the table in tests/README.md: the request budget."""
+"""Faults 30 to 32 of the table in tests/README.md: the request budget."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.world import World, assert_exported, item_guid, items
 
 @pytest.mark.parametrize("call", ["POST", "GET"])
 def test_fault_30__spent_budget_means_no_request_until_the_reset(call: str) -> None:
-    """After a 429 nothing is sent until the budget's reset; then all goes on by itself."""
+    """After a 429 nothing is sent until the budget's reset; then everything continues."""
     world = World()
     world.send(item_guid(1))
     if call == "POST":
@@ -30,8 +30,8 @@ def test_fault_30__spent_budget_means_no_request_until_the_reset(call: str) -> N
     assert not world.dead_letters.letters
 
 
-def test_fault_30__resumption_is_spread_by_chance() -> None:
-    """Stacks that share a budget do not all come back in the second of its reset."""
+def test_fault_30__resumption_has_jitter() -> None:
+    """Stacks that share a budget do not all resume in the second of its reset."""
     waits = set()
     for seed in range(5):
         world = World(seed=seed)
@@ -42,8 +42,8 @@ def test_fault_30__resumption_is_spread_by_chance() -> None:
     assert min(waits) >= world.clock.now() + 19_990
 
 
-def test_fault_31__new_runs_stop_at_the_reserve_and_the_run_is_still_watched() -> None:
-    """With the reserve reached, no run is started; the one in progress is watched to its end."""
+def test_fault_31__reserve_stops_new_runs_and_not_the_polls() -> None:
+    """At the reserve no run is started, but the run in progress is polled to its end."""
     world = World()
     control.plan_runs(world.arena, {"runningSeconds": 300})
     world.send(item_guid(1))
@@ -59,7 +59,7 @@ def test_fault_31__new_runs_stop_at_the_reserve_and_the_run_is_still_watched() -
 @pytest.mark.parametrize("skew", [-600, 600])
 @pytest.mark.parametrize("form", ["garbage", "none", "past", "rfc", "zulu", "documented"])
 def test_fault_32__odd_reset_header_leads_to_a_safe_wait(form: str, skew: int) -> None:
-    """Whatever the header holds, and ten minutes off: the budget is waited out, in no hot loop."""
+    """Whatever the header says, the budget is waited out without a tight loop."""
     world = World()
     control.set_settings(world.arena, {"clockSkewSeconds": skew})
     control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 8 * 3600, "resetForm": form})

@@ -1,4 +1,4 @@
-"""Faults that last must not hold up what is well (FAULTS 19, 29, 83, 86 to 88)."""
+"""Lasting faults must not delay what works (FAULTS 19, 29, 83, 86 to 88)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_fault_83__post_that_was_not_sent_costs_no_trial() -> None:
 
 
 def test_fault_83__definitions_that_are_refused_take_turns_with_new_ones() -> None:
-    """A dozen definitions that stay refused do not use up what a new one needs."""
+    """A dozen definitions that stay refused do not use up the POSTs of a new one."""
     world = World()
     for n in range(12):
         broken = f"EXPREFUSED{n:010}"
@@ -57,7 +57,7 @@ def test_fault_83__definitions_that_are_refused_take_turns_with_new_ones() -> No
 
 
 def test_fault_83__new_definition_goes_after_the_others_until_it_has_waited_an_hour() -> None:
-    """Where requests of definitions that work never end, a new one takes its turn all the same."""
+    """A new definition has its turn even if requests of working definitions never end."""
     world = World()
     world.prove(EXPORT)
     control.plan_runs(world.arena, {"runningSeconds": 900, "count": 100})
@@ -74,7 +74,7 @@ def test_fault_83__new_definition_goes_after_the_others_until_it_has_waited_an_h
 
 
 def test_fault_86__trials_that_are_spent_free_the_slot() -> None:
-    """A new definition whose POST led to no run waits for the next day's POSTs, not in the slot."""
+    """A new definition whose POST led to no run waits without the lease for the next day."""
     world = World()
     world.prove(EXPORT)
     control.add_faults(
@@ -93,7 +93,7 @@ def test_fault_86__trials_that_are_spent_free_the_slot() -> None:
 def test_fault_87__list_that_never_answers_holds_the_slot_for_hours_only(
     answer: dict[str, object],
 ) -> None:
-    """The lost POST of one definition whose list of runs never answers is given up at last."""
+    """A lost POST is given up in the end if the definition's list of runs never answers."""
     world = World()
     world.prove(EXPORT, BROKEN)
     control.put_definition(world.arena, BROKEN, {})
@@ -115,7 +115,7 @@ def test_fault_87__list_that_never_answers_holds_the_slot_for_hours_only(
 def test_fault_29__definition_whose_runs_cannot_be_read_backs_off(
     refusal: dict[str, object],
 ) -> None:
-    """It starts no run each minute, and others go on."""
+    """It does not start a run each minute, and others continue."""
     world = World()
     world.prove(EXPORT, BROKEN)
     control.put_definition(world.arena, BROKEN, {})
@@ -164,7 +164,7 @@ def test_fault_88__pages_that_stay_renew_the_session_once_an_hour() -> None:
 
 
 def test_fault_87__list_that_is_cut_off_never_counts_as_empty() -> None:
-    """Where the whole list is read and Arena shows only a part of it, ours may be in the rest."""
+    """If Arena shows only a part of the whole list, our run may be in the rest."""
     world = World()
     for n in range(3):
         world.send(item_guid(100 + n))
@@ -179,7 +179,7 @@ def test_fault_87__list_that_is_cut_off_never_counts_as_empty() -> None:
 
 
 def test_fault_86__definition_run_is_never_blamed_for_posts_without_a_run() -> None:
-    """Its own criteria worked since: the next POST is the same, and nothing is rejected."""
+    """Its own criteria have worked since, so the POST is repeated and nothing is rejected."""
     world = World()
     world.prove(OTHER)
     group = Group(Lane.SUSPECT, ExportGuid(OTHER), Kind.DEFINITION)
@@ -195,7 +195,7 @@ def test_fault_86__definition_run_is_never_blamed_for_posts_without_a_run() -> N
 
 
 def test_fault_86__item_that_failed_twice_without_a_run_is_not_rejected_yet() -> None:
-    """An item that is alone is blamed only after four failed attempts."""
+    """A single item is blamed only after four failed attempts."""
     world = World()
     world.prove()
     unlucky = {**POST, "itemGuids": [item_guid(1)], "drop": True, "work": False, "times": 9}
@@ -209,7 +209,7 @@ def test_fault_86__item_that_failed_twice_without_a_run_is_not_rejected_yet() ->
 
 
 def test_fault_86__failures_of_a_bad_day_do_not_count_against_an_item() -> None:
-    """While every attempt fails, each failure counts anew: a success after it blames nobody."""
+    """While every attempt fails, a later success does not blame the item."""
     world = World()
     world.prove()
     every_post = {**POST, "drop": True, "work": False, "times": None, "lastsSeconds": 6 * HOUR}
@@ -225,7 +225,7 @@ def test_fault_86__failures_of_a_bad_day_do_not_count_against_an_item() -> None:
 
 
 def test_fault_30__burst_limits_that_are_not_in_a_row_do_not_grow() -> None:
-    """A good answer, also one without Arena's headers, ends a row of burst limits."""
+    """A good answer, even without Arena's headers, ends a series of burst limits."""
     world = World()
     limited = {"status": 429, "body": "x", "retryAfterSeconds": 5, "counts": False}
     bare = {"headers": {"X-Arena-Requests-Remaining": ""}}

@@ -1,4 +1,4 @@
-"""What the ledger costs, and how it looks requests up again."""
+"""What the ledger costs, and how it finds requests again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
 def messages(count: int, random: Random) -> tuple[list[object], list[str]]:
-    """Return one-GUID bodies with correlation ids, and message ids, none of which compress well."""
+    """Return one-GUID bodies with correlation ids, and message ids; none compress well."""
     bodies: list[object] = [
         {"itemGuids": ["".join(random.choices(LETTERS, k=20))], "correlationId": f"ECO-{n:06d}"}
         for n in range(count)
@@ -25,7 +25,7 @@ def messages(count: int, random: Random) -> tuple[list[object], list[str]]:
 
 
 def test_ledger__write_units_of_one_guid_messages() -> None:
-    """Recording and settling a message in full batches takes at most 2.2 write units."""
+    """Recording and settling a message in full batches costs at most 2.2 write units."""
     world, random, batch = World(settings={"max_items_per_run": 20_000}), Random(1), 980
     for _ in range(10):
         bodies, ids = messages(batch, random)
@@ -37,7 +37,7 @@ def test_ledger__write_units_of_one_guid_messages() -> None:
 
 @pytest.mark.parametrize("count", [1_000, 2_000, 4_000])
 def test_ledger__calls_grow_no_faster_than_messages(count: int) -> None:
-    """Nothing is quadratic: calls for each message stay the same."""
+    """The number of calls for each message does not grow with the number of messages."""
     world, random = World(settings={"max_items_per_run": 1_000}), Random(2)
     for _ in range(count // 500):
         bodies, ids = messages(500, random)
@@ -46,8 +46,8 @@ def test_ledger__calls_grow_no_faster_than_messages(count: int) -> None:
     assert sum(world.table.calls.values()) / count < 0.25
 
 
-def test_ledger__one_message_of_a_mebibyte() -> None:
-    """Forty-five thousand GUIDs in one message are recorded, spread over runs, and all exported."""
+def test_ledger__holds_a_message_of_a_mebibyte() -> None:
+    """Forty-five thousand GUIDs in one message are all exported, spread over several runs."""
     world = World(settings={"max_items_per_run": 20_000})
     guids = [item_guid(n) for n in range(45_000)]
     (request_id,) = world.send({"itemGuids": guids})
@@ -63,8 +63,8 @@ def test_ledger__one_message_of_a_mebibyte() -> None:
     }
 
 
-def test_ledger__looks_up_which_runs_served_a_request() -> None:
-    """From a request to the attempts that took its items, over pages and suspect sets."""
+def test_ledger__finds_the_runs_that_served_a_request() -> None:
+    """A request leads to its attempts, across pages and suspect sets."""
     world = World(settings={"max_items_per_run": 10})
     (request_id,) = world.send({"itemGuids": [item_guid(n) for n in range(25)]})
     assert attempts_of(world.ledger, request_id) == []
@@ -73,7 +73,7 @@ def test_ledger__looks_up_which_runs_served_a_request() -> None:
     assert world.ledger.requests.trace(RequestId("unknown")) is None
 
 
-def test_ledger__expires_what_is_settled_and_nothing_that_is_pending() -> None:
+def test_ledger__expires_settled_pages_and_no_pending_ones() -> None:
     """A pending page never expires; a settled one does, 60 days after it was settled."""
     world = World()
     world.send(item_guid(1))
@@ -84,8 +84,8 @@ def test_ledger__expires_what_is_settled_and_nothing_that_is_pending() -> None:
     assert page["expiresAt"] == pytest.approx(world.clock.now() + 60 * 86_400, abs=60)
 
 
-def test_ledger__holds_no_session_and_no_password() -> None:
-    """R9: neither password nor session id stands in the ledger, in an event, or in a log line."""
+def test_ledger__holds_no_session_id_and_no_password() -> None:
+    """R9: no password or session id is in the ledger, an event or a log line."""
     world = World()
     world.send(*[item_guid(n) for n in range(3)])
     world.settle()

@@ -1,4 +1,4 @@
-"""One function logs in, once for all, and never twice with what was refused (R5)."""
+"""One function logs in for all, and never twice with refused credentials (R5)."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def test_login__first_one_writes_the_secret() -> None:
-    """Without any session there is a login; the id stands in the secret, under that version."""
+def test_login__writes_the_secret() -> None:
+    """Without a session there is a login, which stores the id under the returned version."""
     world = World()
     version = make_login_service(world.dependencies).renew("")
     assert world.session_secret.current == version
     assert world.session_secret.versions[version]["arenaSessionId"]
 
 
-def test_fault_22__many_that_notice_make_one_login() -> None:
-    """Twenty functions that name the same dead session cause one login and get the same session."""
+def test_fault_22__functions_with_the_same_dead_session_make_one_login() -> None:
+    """Twenty functions that name the same dead session cause one login and get one session."""
     world = World()
     desk = make_login_service(world.dependencies)
     dead = desk.renew("")
@@ -37,8 +37,8 @@ def test_fault_22__many_that_notice_make_one_login() -> None:
     assert world.logins() == 2
 
 
-def test_fault_26__login_under_way_is_waited_for() -> None:
-    """While a login is under way nobody else logs in."""
+def test_fault_26__login_in_progress_is_waited_for() -> None:
+    """During a login nobody else logs in."""
     world = World()
     record = world.ledger.session
     now = int(world.clock.now())
@@ -48,8 +48,8 @@ def test_fault_26__login_under_way_is_waited_for() -> None:
     assert world.logins() == 0
 
 
-def test_login__when_the_session_in_force_is_gone_from_its_secret() -> None:
-    """A secret that was made anew, or a ledger that was restored, ends in one login."""
+def test_login__follows_when_the_current_session_is_gone_from_its_secret() -> None:
+    """A recreated secret or a restored ledger leads to one login."""
     world = World()
     desk = make_login_service(world.dependencies)
     gone = desk.renew("")
@@ -64,8 +64,8 @@ def test_login__when_the_session_in_force_is_gone_from_its_secret() -> None:
     assert world.exported() == {item_guid(1): 1}
 
 
-def test_login__in_force_is_told_to_whoever_comes_late() -> None:
-    """The version that the record names is read by its name; another one does not stand for it."""
+def test_login__returns_the_current_session_to_latecomers() -> None:
+    """The version that the ledger names is read; no other version replaces it."""
     world = World()
     desk = make_login_service(world.dependencies)
     first = desk.renew("")
@@ -80,20 +80,22 @@ def test_login__in_force_is_told_to_whoever_comes_late() -> None:
 
 
 class DyingSecret(FakeSecret):
-    """A session secret whose writer dies before, or right after, the write."""
+    """A session secret whose writer dies before or right after the write."""
 
     writes = False
 
     def write(self, value: Mapping[str, Any], version: str) -> None:
-        """Write, perhaps, and die."""
+        """Write if so configured, and die."""
         if self.writes:
             super().write(value, version)
         raise RuntimeError
 
 
 @pytest.mark.parametrize(("writes", "expected"), [(False, 2), (True, 1)])
-def test_fault_25__session_that_dies_around_the_write(*, writes: bool, expected: int) -> None:
-    """A login that died before the write is done once more; one that had written is taken over."""
+def test_fault_25__login_that_dies_around_the_write_is_recovered(
+    *, writes: bool, expected: int
+) -> None:
+    """A login that died before the write is repeated; one that had written is used."""
     world = World()
     dying = DyingSecret()
     dying.writes = writes
@@ -111,8 +113,8 @@ def test_fault_25__session_that_dies_around_the_write(*, writes: bool, expected:
     assert desk.renew(version) != version
 
 
-def test_login__cool_down_after_the_third_within_an_hour() -> None:
-    """Three logins within an hour, then one in a quarter of an hour."""
+def test_login__cools_down_after_the_third_within_an_hour() -> None:
+    """After three logins within an hour, one is allowed each quarter of an hour."""
     world = World()
     desk = make_login_service(world.dependencies)
     version = ""
@@ -127,7 +129,7 @@ def test_login__cool_down_after_the_third_within_an_hour() -> None:
 
 @pytest.mark.parametrize("code", [4001, 4079, 4081, 4082])
 def test_fault_24__refused_credentials_are_tried_once(code: int) -> None:
-    """Each refusal closes the door until the secret has a new version."""
+    """After a refusal, no login is tried until the secret has a new version."""
     world = World()
     control.set_account(world.arena, {"refusal": code})
     desk = make_login_service(world.dependencies)
@@ -142,7 +144,7 @@ def test_fault_24__refused_credentials_are_tried_once(code: int) -> None:
 
 
 def test_fault_24__new_password_is_tried_at_once() -> None:
-    """A refused login is no duel: credentials that are mended need not wait for it to cool down."""
+    """Refused logins do not count for the cool-down, so repaired credentials need not wait."""
     world = World()
     desk = make_login_service(world.dependencies)
     version = desk.renew(desk.renew(""))
@@ -163,7 +165,7 @@ def test_fault_24__new_password_is_tried_at_once() -> None:
 
 
 def test_fault_24__guessed_passwords_do_not_lock_the_account() -> None:
-    """One new version after the other, all of them wrong: from the fourth on they cool down."""
+    """From the fourth wrong version within an hour on, logins cool down."""
     world = World()
     desk = make_login_service(world.dependencies)
     for guess in range(20):
@@ -175,8 +177,8 @@ def test_fault_24__guessed_passwords_do_not_lock_the_account() -> None:
     assert world.logins() == 5
 
 
-def test_fault_24__locked_account_is_waited_out() -> None:
-    """4083 waits more than Arena's five minutes, and does not refuse the password."""
+def test_fault_24__locked_account_is_waited_for() -> None:
+    """After a 4083 the wait is longer than Arena's five minutes, and the password stays valid."""
     world = World()
     control.set_account(world.arena, {"lockedSeconds": 300})
     desk = make_login_service(world.dependencies)
@@ -190,8 +192,8 @@ def test_fault_24__locked_account_is_waited_out() -> None:
     assert desk.renew("")
 
 
-def test_login__that_brings_no_answer_is_tried_again_later() -> None:
-    """A login whose answer never came is no refusal."""
+def test_login__without_an_answer_is_retried_later() -> None:
+    """A login without an answer is no refusal."""
     world = World()
     control.add_faults(world.arena, {"method": "POST", "path": "*/login", "drop": True})
     desk = make_login_service(world.dependencies)
@@ -201,8 +203,8 @@ def test_login__that_brings_no_answer_is_tried_again_later() -> None:
     assert desk.renew("")
 
 
-def test_login__that_fails_does_not_bring_an_older_session_back() -> None:
-    """After a failed login nothing is in force: the one before it is dead, whoever asks."""
+def test_login__that_fails_does_not_revive_an_older_session() -> None:
+    """After a failed login no session is current, because the previous one is dead."""
     world = World()
     dying = DyingSecret(dict(world.session_secret.versions), world.session_secret.current)
     first = make_login_service(world.dependencies).renew("")
@@ -222,7 +224,7 @@ def test_login__that_fails_does_not_bring_an_older_session_back() -> None:
 
 @pytest.mark.parametrize("missing", [["email"], ["password"], ["email", "password"]])
 def test_login__credentials_without_a_key_are_not_tried(missing: list[str]) -> None:
-    """The message names what is missing; the next version is tried."""
+    """The log names what is missing, and the next version is tried."""
     world = World()
     value = {"email": "a@example.com", "password": "p", "workspaceId": 1}
     world.credentials.write({k: v for k, v in value.items() if k not in missing}, "incomplete")
@@ -242,8 +244,8 @@ def test_login__credentials_without_a_key_are_not_tried(missing: list[str]) -> N
     assert desk.renew("")
 
 
-def test_login__without_a_credentials_secret() -> None:
-    """A secret that was never filled is refused like a wrong one, until it has a version."""
+def test_login__without_a_value_in_the_credentials_secret_is_refused() -> None:
+    """An empty secret is refused like a wrong one until it has a version."""
     world = World()
     world.credentials.versions.clear()
     desk = make_login_service(world.dependencies)
@@ -256,7 +258,7 @@ def test_login__without_a_credentials_secret() -> None:
 
 
 def test_fault_28__login_into_another_workspace_is_refused() -> None:
-    """Nothing is submitted there; the message names both."""
+    """No run is started there, and the log names both workspaces."""
     world = World()
     control.set_account(world.arena, {"answeredWorkspaceId": 666})
     desk = make_login_service(world.dependencies)
@@ -269,8 +271,8 @@ def test_fault_28__login_into_another_workspace_is_refused() -> None:
     assert str(names.WORKSPACE_ID) in str(fields["errorMessage"])
 
 
-def test_login__keeps_what_it_needs_and_no_more() -> None:
-    """The secret has the session and its workspace; the ledger has neither."""
+def test_login__stores_only_what_is_needed() -> None:
+    """The secret holds the session id and its workspace; the ledger holds neither."""
     world = World()
     version = make_login_service(world.dependencies).renew("")
     value = world.session_secret.versions[version]
@@ -284,8 +286,8 @@ def test_login__keeps_what_it_needs_and_no_more() -> None:
     assert world.telemetry.metrics["LoginRefused"] == 0
 
 
-def test_login__says_when_to_come_again() -> None:
-    """Five seconds for a login under way, the rest of a cool-down, a minute after no answer."""
+def test_login__says_when_to_retry() -> None:
+    """The wait is the rest of a cool-down, or a minute after a login without an answer."""
     world = World()
     desk = make_login_service(world.dependencies)
     version = ""
@@ -303,8 +305,8 @@ def test_login__says_when_to_come_again() -> None:
     assert world.ledger.session.read().not_before == int(world.clock.now()) + 900
 
 
-def test_login__of_an_hour_ago_does_not_count() -> None:
-    """Three within one hour cool down; a third after an hour does not."""
+def test_login__from_an_hour_ago_does_not_count() -> None:
+    """A third login counts only if the first was less than an hour ago."""
     world = World()
     desk = make_login_service(world.dependencies)
     version = desk.renew("")
@@ -317,7 +319,7 @@ def test_login__of_an_hour_ago_does_not_count() -> None:
 
 
 def test_login__that_lost_the_race_waits() -> None:
-    """Of two that begin at once one logs in: the record's revision decides."""
+    """Of two logins that begin at once, the revision of the ledger item allows one."""
     world = World()
     desk = make_login_service(world.dependencies)
     record = world.ledger.session
@@ -330,8 +332,8 @@ def test_login__that_lost_the_race_waits() -> None:
     assert world.logins() == 0
 
 
-def test_login__under_way_until_its_time_is_over() -> None:
-    """To the second."""
+def test_login__in_progress_ends_with_its_time() -> None:
+    """A login in progress is waited for until its last second."""
     world = World()
     record = world.ledger.session
     now = int(world.clock.now())

@@ -1,4 +1,4 @@
-"""Intake bodies: every accepted form, and a reason that names the field for every other."""
+"""Intake bodies: every accepted form, and for every other a reason that names the field."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ json_values = st.recursive(
 
 
 def wrapped(content: object, *envelopes: Callable[..., object]) -> str:
-    """Return content as a body in envelopes, the innermost first."""
+    """Return content as a body in envelopes, innermost first."""
     for envelope in envelopes:
         content = envelope(json.dumps(content) if envelope is sns else content)
     return json.dumps(content)
@@ -74,8 +74,8 @@ def wrapped(content: object, *envelopes: Callable[..., object]) -> str:
         (f'{{"\\u0069temGuids": ["{A}"]}}', [A]),
     ],
 )
-def test_message__accepted_forms(body: str, items: list[str]) -> None:
-    """Each form of the contract, alone or in an envelope, is read into the same request."""
+def test_message__is_read_in_every_accepted_form(body: str, items: list[str]) -> None:
+    """Each form of the contract, alone or in an envelope, leads to the same request."""
     request = parse_message("id", body, RULES)
     assert request is not None
     assert list(request.item_guids) == items
@@ -86,8 +86,8 @@ def test_message__accepted_forms(body: str, items: list[str]) -> None:
     )
 
 
-def test_message__full_form() -> None:
-    """Definition, items, correlation id, workspace and priority are taken over."""
+def test_message__in_the_full_form_is_read() -> None:
+    """Definition, items, correlation id, workspace and priority are read."""
     body = {
         "exportGuid": OTHER.lower(),
         "itemGuids": [A],
@@ -102,7 +102,7 @@ def test_message__full_form() -> None:
     assert request.correlation_id == "ECO-000023"
 
 
-def test_message__definition_run() -> None:
+def test_message__without_items_is_a_definition_run() -> None:
     """Without the key itemGuids, the definition runs with its own criteria."""
     request = parse_message("id", json.dumps({"exportGuid": OTHER}), RULES)
     assert request is not None
@@ -110,8 +110,8 @@ def test_message__definition_run() -> None:
     assert request.item_guids == ()
 
 
-def test_message__reconcile() -> None:
-    """A reconcile is no request, alone or in an envelope."""
+def test_message__reconcile_is_no_request() -> None:
+    """A reconcile leads to no request, alone or in an envelope."""
     body = {"action": "reconcile"}
     for wrapped in (body, sns(json.dumps(body)), event_bridge(body)):
         assert parse_message("id", json.dumps(wrapped), RULES) is None
@@ -180,10 +180,10 @@ def test_message__reconcile() -> None:
         (f'["{A}", 1e999]', "InvalidMessage", "body[1]"),
     ],
 )
-def test_message__rejected_with_a_reason_that_names_the_field(
+def test_message__is_rejected_with_a_reason_that_names_the_field(
     body: str, code: str, field: str
 ) -> None:
-    """A message that could never be exported says what is wrong, and with which field."""
+    """The reason says what is wrong, and with which field."""
     with pytest.raises(InvalidMessageError) as caught:
         parse_message("id", body, RULES)
     assert caught.value.code == code
@@ -193,7 +193,7 @@ def test_message__rejected_with_a_reason_that_names_the_field(
 
 
 def refused(body: str) -> str:
-    """Return the reason for which a body is refused: a short line of printable ASCII."""
+    """Return the reason why a body is refused: a short line of printable ASCII."""
     with pytest.raises(InvalidMessageError) as caught:
         parse_message("id", body, RULES)
     shown = str(caught.value)
@@ -204,8 +204,8 @@ def refused(body: str) -> str:
 
 
 @pytest.mark.parametrize("form", ["{}", '{{"exportGuid": {}}}', '{{"priority": {}}}'])
-def test_message__nested_as_deep_as_can_just_be_read_is_refused(form: str) -> None:
-    """What the reader of JSON still takes, and the writer of the reason does not, is refused."""
+def test_message__nested_as_deep_as_possible_is_refused(form: str) -> None:
+    """JSON that can just be read, but not written into the reason, is refused."""
     deepest = sys.getrecursionlimit()
     for depth in range(deepest - 200, deepest + 1):
         with pytest.raises(InvalidMessageError):
@@ -245,10 +245,10 @@ ENVELOPES = [
         ({"exportGuid": "?"}, "exportGuid could not be a GUID"),
     ],
 )
-def test_message__reason_names_the_place_in_the_envelopes(
+def test_message__reason_names_the_place_within_envelopes(
     envelopes: tuple[Callable[..., object], ...], place: str, content: object, reason: str
 ) -> None:
-    """A reason says in which envelope the field is."""
+    """The reason says in which envelope the field is."""
     shown = refused(wrapped(content, *envelopes))
     assert reason in shown
     assert place == "body" or place in shown
@@ -266,7 +266,7 @@ def test_message__reason_names_the_place_in_the_envelopes(
     ],
 )
 def test_message__reason_names_the_place_of_broken_json(text: str, reason: str) -> None:
-    """What is wrong with the JSON inside an envelope is reported with its own position."""
+    """An error in the JSON inside an envelope is reported with its own position."""
     for body in (json.dumps(sns(text)), wrapped(sns(text), event_bridge, sns)):
         assert re.search(r"body\.Message", refused(body))
         assert reason in refused(body)
@@ -296,8 +296,8 @@ def test_message__reason_has_a_hint(text: str, hint: str) -> None:
     assert hint in shown if hint else not re.search("; (several|a comma)", shown)
 
 
-def test_message__mistake_far_inside_is_located() -> None:
-    """A comma too many after 5,000 GUIDs is reported with its position and what is around it."""
+def test_message__mistake_in_a_large_body_is_located() -> None:
+    """A comma too many after 5,000 GUIDs is reported with its position and its surroundings."""
     text = '{"itemGuids": [' + ",".join(f'"{guid}"' for guid in items(5000)) + ",]}"
     shown = refused(text)
     (position,) = re.findall(r"char (\d+)", shown)
@@ -318,34 +318,34 @@ def test_message__mistake_far_inside_is_located() -> None:
     ],
 )
 def test_fault_89__key_that_occurs_twice_is_refused(text: str) -> None:
-    """A key that occurs twice, at any depth and in any envelope, is named; no value is dropped."""
+    """The reason names the key, at any depth and in any envelope."""
     assert 'key "itemGuids" occurs more than once in body' in refused(text)
 
 
 @pytest.mark.parametrize("key", ["exportGuid", "results", "Message", "detail", "action"])
-def test_fault_89__every_key_counts(key: str) -> None:
-    """Whichever key it is, it is named."""
+def test_fault_89__every_key_is_checked(key: str) -> None:
+    """The reason names the key, whichever it is."""
     assert f'key "{key}" occurs more than once' in refused(f'{{"{key}": "{A}", "{key}": "{A}"}}')
 
 
-def test_fault_89__key_that_occurs_twice_among_many() -> None:
-    """A key that occurs twice is found among 50,000."""
+def test_fault_89__key_that_occurs_twice_among_many_is_found() -> None:
+    """A key that occurs twice is found among 50,000 keys."""
     keys = ",".join(f'"{n:06}": 0' for n in range(50_000))
     assert 'key "049999"' in refused(f'{{{keys}, "049999": 1}}')
 
 
-def test_message__too_many_envelopes() -> None:
-    """Envelopes without end are refused."""
+def test_message__in_too_many_envelopes_is_refused() -> None:
+    """More than four envelopes are refused."""
     assert "more than 4 envelopes" in refused(wrapped([A], *[event_bridge] * 5))
     assert "more than 4 envelopes" in refused(wrapped([A], *[event_bridge] * 100))
 
 
 @pytest.mark.parametrize("kind", ["SubscriptionConfirmation", "UnsubscribeConfirmation"])
 @pytest.mark.parametrize("envelopes", [(), (sns,), (event_bridge, sns)])
-def test_message__subscription_that_waits_to_be_confirmed(
+def test_message__subscription_confirmation_is_refused_with_instructions(
     kind: str, envelopes: tuple[Callable[..., object], ...]
 ) -> None:
-    """SNS's own messages are refused with what to do; the token is not in the reason."""
+    """The reason for SNS's own messages says what to do, without the token."""
     confirmation = event("sns_subscription_confirmation") | {"Type": kind}
     shown = refused(wrapped(confirmation, *envelopes))
     for part in (kind, "subscription", "SubscribeURL", "confirm-subscription", "3333:items"):
@@ -353,8 +353,8 @@ def test_message__subscription_that_waits_to_be_confirmed(
     assert confirmation["Token"] not in shown
 
 
-def test_message__without_any_definition() -> None:
-    """A stack without a default definition needs one in each message."""
+def test_message__needs_a_definition_if_the_stack_has_no_default() -> None:
+    """In a stack without a default definition, each message must name one."""
     with pytest.raises(InvalidMessageError) as caught:
         parse_message("id", A, IntakeRules("default", ""))
     assert caught.value.code == "NoExportDefinition"
@@ -365,7 +365,7 @@ def test_message__without_any_definition() -> None:
 def test_message__property_keeps_every_guid_once(
     items: list[str], correlation_id: str | None
 ) -> None:
-    """Whatever GUIDs go in come out, each once, in their order."""
+    """All GUIDs are kept, each once, in their order."""
     body = json.dumps(
         {"itemGuids": [f" {guid.lower()} " for guid in items], "correlationId": correlation_id}
     )
@@ -391,8 +391,8 @@ def test_message__property_never_crashes(body: str) -> None:
 
 @thorough()
 @given(json_values.map(json.dumps) | sqs_texts | st.sampled_from([A, sns(A)]).map(str))
-def test_message__property_of_intake(body: str) -> None:
-    """FAULT 46: whatever a message holds it is acknowledged, and recorded or rejected, once."""
+def test_message__property_is_recorded_or_rejected_once(body: str) -> None:
+    """FAULT 46: any message is acknowledged, and either recorded or rejected once."""
     world = World()
     records = world.record(body)
     intake, deadline = make_intake(world.dependencies), Deadline(world.clock, 60)

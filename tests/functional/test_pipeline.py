@@ -1,11 +1,11 @@
-"""The whole way, in one process on virtual time."""
+"""The whole pipeline, in one process on virtual time."""
 
 from infra.simulator import control, names
 from tests.support.world import EXPORT, World, item_guid
 
 
-def test_happy_way__one_run_for_one_batch() -> None:
-    """A batch of requests leaves in one run, and one event names its files."""
+def test_batch__is_exported_in_one_run() -> None:
+    """A batch of requests is exported in one run, and one event names its files."""
     world = World()
     world.send(*[item_guid(n) for n in range(50)])
     world.settle()
@@ -17,8 +17,8 @@ def test_happy_way__one_run_for_one_batch() -> None:
     assert not world.errors
 
 
-def test_requests_during_a_run__leave_in_the_next_one() -> None:
-    """What arrives during a run leaves together in the next one, the same item again."""
+def test_requests_during_a_run__are_exported_in_the_next_one() -> None:
+    """Requests that arrive during a run share the next one, even for the same item."""
     world = World()
     world.send(item_guid(1))
     for n in range(20):
@@ -29,8 +29,8 @@ def test_requests_during_a_run__leave_in_the_next_one() -> None:
     assert world.answers(3144) == 0
 
 
-def test_poison__is_found_by_halving() -> None:
-    """One item that makes runs fail is rejected in the end, and the others are exported."""
+def test_item_that_fails_its_runs__is_found_by_halving() -> None:
+    """One item that makes runs fail is rejected, and the others are exported."""
     world = World()
     control.set_guids(world.arena, {"poison": [item_guid(13)]})
     world.send({"exportGuid": EXPORT, "itemGuids": [item_guid(n) for n in range(64)]})
@@ -41,8 +41,8 @@ def test_poison__is_found_by_halving() -> None:
     assert len(world.exported()) == 63 + 10
 
 
-def test_definition_run__with_its_own_criteria() -> None:
-    """A request without items runs the definition."""
+def test_definition_run__uses_the_criteria_of_the_definition() -> None:
+    """A request without items runs the definition with its own criteria."""
     world = World()
     world.send(
         {"exportGuid": names.DEFINITION_EXPORT_GUID}, {"exportGuid": names.DEFINITION_EXPORT_GUID}

@@ -1,4 +1,4 @@
-"""What could not be recorded or refused in time is delivered again soon, and given up late."""
+"""Messages that were not recorded or rejected in time are redelivered soon and given up late."""
 
 from __future__ import annotations
 
@@ -48,26 +48,26 @@ def make_ledger_unavailable(world: World, seconds: float = 0) -> None:
 
 
 def test_wait__doubles_up_to_the_visibility_timeout() -> None:
-    """A minute first, then twice as long each time, up to what the queue would wait by itself."""
+    """The wait starts at a minute and doubles up to the queue's visibility timeout."""
     waits = [redelivery_seconds(receives, 1) for receives in range(1, 9)]
     assert waits == [60, 120, 240, 480, 960, 1020, 1020, 1020]
     assert redelivery_seconds(10**12, 1) == QUEUE["VisibilityTimeout"]
     assert QUEUE["VisibilityTimeout"] == MAX_REDELIVERY_SECONDS
 
 
-def test_wait__is_spread() -> None:
-    """Jitter takes a fifth at most, so that a batch does not come back all at once."""
+def test_wait__has_jitter() -> None:
+    """Jitter shortens the wait by up to a fifth, so that a batch does not return all at once."""
     assert [redelivery_seconds(1, jitter) for jitter in (0, 0.5, 1)] == [48, 54, 60]
 
 
-def test_wait__all_together_outlive_an_hour() -> None:
-    """Between the first receive and the last that SQS allows there is more than an hour."""
+def test_wait__adds_up_to_more_than_an_hour() -> None:
+    """More than an hour passes between the first receive and the last that SQS allows."""
     shortest = sum(redelivery_seconds(receives, 0) for receives in range(1, MAX_RECEIVES))
     assert shortest > HOUR
 
 
-def test_message__that_was_not_recorded_is_visible_again_soon() -> None:
-    """Only what failed comes back early, by how often it was received."""
+def test_message__that_was_not_recorded_is_redelivered_soon() -> None:
+    """Only failed messages return early, after a wait that depends on their receive count."""
     world = World()
     make_ledger_unavailable(world)
     records = world.record(item_guid(1), item_guid(2), {"action": "reconcile"}, "junk")
@@ -80,8 +80,8 @@ def test_message__that_was_not_recorded_is_visible_again_soon() -> None:
     assert 96 <= world.intake_queue.delays["message-000001/2"] <= 120
 
 
-def test_message__whose_refusal_was_not_delivered_is_visible_again_soon() -> None:
-    """A topic that is down keeps a refusal as it keeps nothing else."""
+def test_message__whose_rejection_was_not_published_is_redelivered_soon() -> None:
+    """While the topic is down, only the rejected message is redelivered."""
     world = World()
 
     def refuse(*_args: object) -> None:
@@ -95,10 +95,10 @@ def test_message__whose_refusal_was_not_delivered_is_visible_again_soon() -> Non
 
 
 @pytest.mark.parametrize(("handle", "lines"), [(None, 0), ("", 0), ("of an earlier receive", 1)])
-def test_message__whose_visibility_cannot_be_changed_comes_back_by_itself(
+def test_message__whose_visibility_cannot_be_changed_is_redelivered_by_sqs(
     handle: str | None, lines: int
 ) -> None:
-    """It is returned as a failure all the same; the log says so at the level DEBUG alone."""
+    """It is still returned as a failure, and only a DEBUG line says why."""
     world = World()
     make_ledger_unavailable(world)
     (record,) = world.record(item_guid(1))
@@ -112,7 +112,7 @@ def test_message__whose_visibility_cannot_be_changed_comes_back_by_itself(
 
 
 def test_fault_90__foreign_messages_and_a_good_one_while_aws_is_slow() -> None:
-    """The good one is recorded at once; each foreign one is refused once, none is given up."""
+    """The good message is recorded at once; each foreign one is rejected once, and none is lost."""
     world = World()
     slow_down(world, 0.07)
     left = world.record(*FOREIGN, item_guid(1))
@@ -135,8 +135,8 @@ def test_fault_90__foreign_messages_and_a_good_one_while_aws_is_slow() -> None:
     assert len(refused) == len(world.events("rejected")) == 979
 
 
-def test_fault_90__good_messages_are_recorded_before_any_refusal() -> None:
-    """Where they stand in the batch makes no difference."""
+def test_fault_90__good_messages_are_recorded_before_any_rejection() -> None:
+    """Their position in the batch makes no difference."""
     world = World()
     pending: list[int] = []
 
@@ -150,7 +150,7 @@ def test_fault_90__good_messages_are_recorded_before_any_refusal() -> None:
 
 
 def test_fault_90__event_comes_before_the_dead_letter_of_each_message() -> None:
-    """A refusal whose event is not accepted has no dead letter; the others have both."""
+    """A rejection whose event is not accepted has no dead letter; the others have both."""
     world = World()
     order: list[str] = []
 
@@ -176,8 +176,8 @@ def test_fault_90__event_comes_before_the_dead_letter_of_each_message() -> None:
     ]
 
 
-def test_fault_90__what_was_received_most_often_comes_first() -> None:
-    """Where there is no time for all, the next that SQS would give up is refused."""
+def test_fault_90__messages_received_most_often_are_rejected_first() -> None:
+    """If there is no time for all, the message that SQS would give up next is rejected."""
     world = World()
     slow_down(world, 30)
     records = world.record("a", "b", "c")
@@ -187,7 +187,7 @@ def test_fault_90__what_was_received_most_often_comes_first() -> None:
 
 
 def test_fault_90__ledger_that_hangs_does_not_outlast_the_function() -> None:
-    """No write begins that may not end in time; what is left comes back soon."""
+    """No write begins that may not end in time, and the remaining messages return soon."""
     world = World()
     make_ledger_unavailable(world, 25)
     began = world.clock.now()
@@ -197,8 +197,8 @@ def test_fault_90__ledger_that_hangs_does_not_outlast_the_function() -> None:
     assert len(world.intake_queue.delays) == 301
 
 
-def test_calls__are_made_several_at_a_time() -> None:
-    """As many as botocore keeps connections for, with the results in the order of the values."""
+def test_calls__are_made_in_parallel() -> None:
+    """As many calls run at once as botocore has connections; results keep the values' order."""
     barrier = Barrier(CALLS_AT_ONCE)
 
     def work(value: int) -> int:

@@ -1,4 +1,4 @@
-"""A POST refused for its items, their number or its definition, and what becomes of the rest."""
+"""A POST refused for its items, their number or its definition, and what happens to the rest."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def refusal(status: int, code: int, message: str) -> dict[str, object]:
 
 
 def dies(*_args: object) -> None:
-    """Die, as a process does."""
+    """Raise an error, as a process that dies does."""
     raise RuntimeError
 
 
-def test_fault_50__named_items_are_taken_out_and_the_rest_is_sent_at_once() -> None:
-    """One refusal, one rejection for each request, one more POST, all in one invocation."""
+def test_fault_50__named_items_are_removed_and_the_rest_is_sent_at_once() -> None:
+    """One refusal leads to a rejection for each request and one more POST, in one invocation."""
     world = World()
     control.set_settings(world.arena, {"badGuidsNamed": "all"})
     control.set_guids(world.arena, {"bad": [item_guid(1), item_guid(3)]})
@@ -44,8 +44,8 @@ def test_fault_50__named_items_are_taken_out_and_the_rest_is_sent_at_once() -> N
     ]
 
 
-def test_submission__after_ten_refusals_halves() -> None:
-    """Where Arena names one item at a time, and another each time, the rest is halved."""
+def test_submission__halves_after_ten_refusals() -> None:
+    """If Arena names a different item each time, the remaining items are halved."""
     world = World()
     named = items(11)
     control.set_guids(world.arena, {"bad": named})
@@ -56,8 +56,8 @@ def test_submission__after_ten_refusals_halves() -> None:
     assert len(world.events("run.completed")) == 2
 
 
-def test_submission__all_items_refused_frees_the_slot_at_once() -> None:
-    """Nothing is left to send: the next group's run starts in the same invocation."""
+def test_submission__frees_the_lease_at_once_if_all_items_are_refused() -> None:
+    """Nothing is left to send, so the next group's run starts in the same invocation."""
     world = World()
     world.prove()
     control.set_settings(world.arena, {"badGuidsNamed": "all"})
@@ -72,8 +72,8 @@ def test_submission__all_items_refused_frees_the_slot_at_once() -> None:
 
 
 @pytest.mark.parametrize(("most", "runs"), [(100, 1), (99, 2), (60, 2), (30, 5)])
-def test_fault_17__run_too_large_is_halved_until_it_passes(most: int, runs: int) -> None:
-    """The definition remembers the size, and grows it by a quarter after each run."""
+def test_fault_17__run_too_large_is_halved_until_it_is_accepted(most: int, runs: int) -> None:
+    """The size is remembered for the definition, and grows by a quarter after each run."""
     world = World()
     control.put_definition(world.arena, EXPORT, {"maxItems": most})
     world.send({"itemGuids": items(100)})
@@ -84,8 +84,8 @@ def test_fault_17__run_too_large_is_halved_until_it_passes(most: int, runs: int)
     assert all(len(event["data"]["itemGuids"]) <= most for event in completed)
 
 
-def test_submission__single_item_that_is_too_large_is_rejected() -> None:
-    """Half of one item is none."""
+def test_submission__rejects_a_single_item_that_is_too_large() -> None:
+    """A single item cannot be halved."""
     world = World()
     control.add_faults(world.arena, {**refusal(400, 3148, "too many"), "times": 2})
     world.send({"itemGuids": items(2)})
@@ -96,8 +96,8 @@ def test_submission__single_item_that_is_too_large_is_rejected() -> None:
     assert "too many" in rejected["data"]["error"]["message"]
 
 
-def test_submission__suspect_set_that_is_too_large_is_halved_as_a_set() -> None:
-    """Suspects stay suspects, and no limit is learned from them."""
+def test_submission__halves_a_suspect_set_that_is_too_large() -> None:
+    """The halves stay suspect, and no limit is learned from them."""
     world = World()
     control.plan_runs(world.arena, {"status": "FAILED", "count": 1})
     world.send({"itemGuids": items(10)})
@@ -108,8 +108,8 @@ def test_submission__suspect_set_that_is_too_large_is_halved_as_a_set() -> None:
     assert world.ledger.definitions.read(ExportGuid(EXPORT)).limit == 0
 
 
-def test_submission__refused_definition_lets_others_go_at_once() -> None:
-    """Its requests wait; another definition's leave in the same invocation."""
+def test_submission__refused_definition_does_not_delay_others() -> None:
+    """Its requests wait, while those of another definition leave in the same invocation."""
     world = World()
     world.prove()
     control.add_faults(world.arena, refusal(400, 3145, "the definition is not shared"))
@@ -126,8 +126,8 @@ def test_submission__refused_definition_lets_others_go_at_once() -> None:
     assert len(world.events("run.completed")) == 2
 
 
-def test_submission__refused_definition_leaves_the_slot_free() -> None:
-    """Only the definition waits, and nothing counts as busy."""
+def test_submission__refused_definition_leaves_the_lease_free() -> None:
+    """Only the definition waits, and Arena does not count as busy."""
     world = World()
     control.add_faults(world.arena, {**POST, "status": 403, "code": 403})
     world.send(item_guid(1))
@@ -136,8 +136,8 @@ def test_submission__refused_definition_leaves_the_slot_free() -> None:
     assert world.ledger.definitions.read(ExportGuid(EXPORT)).not_before > world.clock.now()
 
 
-def test_submission__criteria_refused_rejects_the_requests_with_arena_s_words() -> None:
-    """A definition with criteria of its own takes no items, ever."""
+def test_submission__refused_criteria_reject_the_requests_with_arena_s_words() -> None:
+    """A definition with its own criteria never accepts items."""
     world = World()
     control.add_faults(world.arena, refusal(400, 3140, "criteria are not allowed"))
     world.send({"itemGuids": items(2)}, item_guid(5))
@@ -147,8 +147,8 @@ def test_submission__criteria_refused_rejects_the_requests_with_arena_s_words() 
     assert world.posts() == 1
 
 
-def test_submission__too_late_for_another_post_sets_the_rest_aside() -> None:
-    """Where the refusal took long, what is left waits as a set of its own."""
+def test_submission__sets_the_rest_aside_if_it_is_too_late_for_another_post() -> None:
+    """If the refusal took long, the remaining items wait as a set of their own."""
     world = World()
     control.set_settings(world.arena, {"badGuidsNamed": "all"})
     control.set_guids(world.arena, {"bad": [item_guid(1)]})
@@ -167,10 +167,10 @@ def test_submission__too_late_for_another_post_sets_the_rest_aside() -> None:
 @pytest.mark.parametrize(
     ("refusals", "seconds"), [(1, 115.0), (10, 70.0)], ids=["halving", "setting aside"]
 )
-def test_submission__that_dies_while_it_moves_items_moves_them_once(
+def test_submission__that_dies_while_moving_items_moves_them_once(
     monkeypatch: pytest.MonkeyPatch, refusals: int, seconds: float
 ) -> None:
-    """FAULT 50: sets written, what they were taken from not yet settled: nothing goes twice."""
+    """FAULT 50: a crash between writing sets and settling their source exports nothing twice."""
     monkeypatch.setattr(submission, "MAX_REFUSALS_OF_ITEMS", refusals)
     world = World()
     control.set_guids(world.arena, {"bad": [item_guid(1)]})

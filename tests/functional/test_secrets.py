@@ -1,4 +1,4 @@
-"""Secrets Manager's answers, and what the session function makes of them."""
+"""Secrets Manager's answers, and what the session function does with them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TEMPORARY = [
 
 @pytest.fixture
 def stub() -> Iterator[Stubber]:
-    """A client of Secrets Manager whose answers are written down beforehand."""
+    """A client of Secrets Manager with stubbed answers."""
     client = get_session().create_client(
         "secretsmanager", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="y"
     )
@@ -57,12 +57,12 @@ def stub() -> Iterator[Stubber]:
 
 
 def secret_of(stub: Stubber, **options: Any) -> ManagedSecret:
-    """Return the secret behind the stub."""
+    """Return the stubbed secret."""
     return ManagedSecret(stub.client, ARN, lambda _text: None, **options)
 
 
 def log_in(stub: Stubber) -> tuple[World, str]:
-    """Try to log in; return the world, and everything that was logged."""
+    """Try to log in without success; return the world and everything that was logged."""
     world = World()
     world.dependencies = replace(world.dependencies, credentials=secret_of(stub, must_exist=True))
     with pytest.raises(RetryLaterError):
@@ -75,7 +75,7 @@ def log_in(stub: Stubber) -> tuple[World, str]:
 def test_fault_27__a_secret_that_stays_unreadable_is_refused_with_its_cause(
     stub: Stubber, code: str, message: str
 ) -> None:
-    """A deleted secret, a policy or a key needs an operator: there is an alarm, and a cause."""
+    """A deleted secret, a policy or a key needs an operator: the alarm's log names the cause."""
     for _ in range(2):
         stub.add_client_error("get_secret_value", code, message, http_status_code=400)
     world, _ = log_in(stub)
@@ -89,8 +89,8 @@ def test_fault_27__a_secret_that_stays_unreadable_is_refused_with_its_cause(
             assert word in str(fields["errorMessage"])
 
 
-def test_login__credentials_that_can_be_read_again_are_tried(stub: Stubber) -> None:
-    """After the operator has acted nothing remains of the refusal."""
+def test_login__tries_credentials_that_can_be_read_again(stub: Stubber) -> None:
+    """After the operator's repair, the refusal is forgotten."""
     stub.add_client_error("get_secret_value", "AccessDeniedException", http_status_code=400)
     world, _ = log_in(stub)
     value = {"email": names.MACHINE_EMAIL, "password": names.PASSWORD}
@@ -105,7 +105,7 @@ def test_login__credentials_that_can_be_read_again_are_tried(stub: Stubber) -> N
 def test_fault_27__secrets_manager_that_is_down_is_a_wait(
     stub: Stubber, code: str, status: int
 ) -> None:
-    """It passes by itself: nothing is counted as a refused login, and nobody is woken."""
+    """A temporary error is no refused login, so there is no alarm."""
     stub.add_client_error("get_secret_value", code, http_status_code=status)
     world, _ = log_in(stub)
     assert world.telemetry.metrics["LoginRefused"] == 0
@@ -115,8 +115,8 @@ def test_fault_27__secrets_manager_that_is_down_is_a_wait(
     assert type(caught.value) is RetryLaterError
 
 
-def test_session_secret__that_cannot_be_written_raises_the_alarm(stub: Stubber) -> None:
-    """A login whose session cannot be kept is lost: the log says why, without the session."""
+def test_session_secret__that_cannot_be_written_raises_an_alarm(stub: Stubber) -> None:
+    """A login whose session cannot be stored is lost: the log says why, without the session."""
     world = World()
     stub.add_client_error(
         "put_secret_value", "EncryptionFailure", f"value {PASSWORD}", http_status_code=400
@@ -130,8 +130,8 @@ def test_session_secret__that_cannot_be_written_raises_the_alarm(stub: Stubber) 
     assert PASSWORD not in str(fields)
 
 
-def test_session_secret__without_a_version_is_empty_yet(stub: Stubber) -> None:
-    """A new stack's secret has no value: that is no error, and leads to the first login."""
+def test_session_secret__without_a_version_is_empty(stub: Stubber) -> None:
+    """The secret of a new stack has no value, which is no error but leads to the first login."""
     stub.add_client_error(
         "get_secret_value", "ResourceNotFoundException", "... staging label: AWSCURRENT"
     )
@@ -158,10 +158,10 @@ def test_session_secret__without_a_version_is_empty_yet(stub: Stubber) -> None:
         ({"SecretString": "[" * 60_000}, "is not JSON that can be read"),
     ],
 )
-def test_login__credentials_that_are_no_json_object(
+def test_login__refuses_credentials_that_are_not_a_json_object(
     stub: Stubber, answer: dict[str, Any], said: str
 ) -> None:
-    """The reason says what is wrong with the secret, and holds no part of it."""
+    """The reason says what is wrong with the secret, and reveals no part of it."""
     stub.add_response("get_secret_value", {"VersionId": "v" * 32, **answer})
     world, shown = log_in(stub)
     assert said in shown
@@ -188,10 +188,10 @@ def test_login__credentials_that_are_no_json_object(
         ({"workspaceId": 1.5}, "has a workspaceId that is not text"),
     ],
 )
-def test_login__credentials_with_a_wrong_value(
+def test_login__refuses_credentials_with_a_wrong_value(
     stub: Stubber, change: dict[str, Any], said: str
 ) -> None:
-    """Missing, empty, of another type, with white space around it: said, and never tried."""
+    """A value that is missing, empty, padded or of another type is named and never tried."""
     value = json.dumps(CREDENTIALS | change)
     stub.add_response("get_secret_value", {"VersionId": "v" * 32, "SecretString": value})
     world, shown = log_in(stub)
@@ -202,8 +202,8 @@ def test_login__credentials_with_a_wrong_value(
 
 
 @pytest.mark.parametrize("name", ["Email", "PASSWORD", "workspaceID", "email "])
-def test_login__credentials_with_a_key_in_other_letters(stub: Stubber, name: str) -> None:
-    """A workspaceId that nobody reads would let a login land anywhere (FAULT 28)."""
+def test_login__refuses_credentials_with_a_misspelled_key(stub: Stubber, name: str) -> None:
+    """A misspelled workspaceId would let a login reach any workspace (FAULT 28)."""
     keys = {key.lower(): key for key in CREDENTIALS}
     value = {k: v for k, v in CREDENTIALS.items() if k != keys[name.strip().lower()]}
     text = json.dumps(value | {name: "x"})
@@ -222,8 +222,8 @@ def test_login__credentials_with_a_key_in_other_letters(stub: Stubber, name: str
         json.dumps(CREDENTIALS | {"workspaceId": None}),
     ],
 )
-def test_login__credentials_that_are_good_enough(stub: Stubber, text: str) -> None:
-    """A byte order mark, white space around the JSON, and other keys do not matter."""
+def test_login__accepts_credentials_with_harmless_differences(stub: Stubber, text: str) -> None:
+    """A byte order mark, white space around the JSON, and other keys are accepted."""
     stub.add_response("get_secret_value", {"VersionId": "v" * 32, "SecretString": text})
     read = secret_of(stub).read()
     assert read is not None
@@ -231,8 +231,8 @@ def test_login__credentials_that_are_good_enough(stub: Stubber, text: str) -> No
 
 
 @pytest.mark.parametrize("name", ["credentials", "session_secret"])
-def test_secret__that_is_refused_for_a_day_costs_no_message_and_no_login(name: str) -> None:
-    """R7, R11: requests wait, each reconcile looks again, and all leave once it is mended."""
+def test_secret__that_is_refused_for_a_day_loses_no_message(name: str) -> None:
+    """R7, R11: requests wait without a login, and are exported once the secret is readable."""
     world = World()
     control.kill_sessions(world.arena)
     secret: FakeSecret = getattr(world, name)
@@ -249,10 +249,10 @@ def test_secret__that_is_refused_for_a_day_costs_no_message_and_no_login(name: s
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
-def test_wiring__reads_the_credentials_in_their_own_region(
+def test_wiring__reads_the_credentials_in_their_region(
     monkeypatch: pytest.MonkeyPatch, region: str
 ) -> None:
-    """Secrets Manager knows the secrets of its own region alone."""
+    """Secrets Manager knows only the secrets of its own region."""
     arn = f"arn:aws:secretsmanager:{region}:000000000000:secret:credentials-AbCdEf"
     for name, value in (ENVIRONMENT | {"ARENA_CREDENTIALS_SECRET_ARN": arn}).items():
         monkeypatch.setenv(name, value)

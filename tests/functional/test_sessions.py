@@ -1,4 +1,4 @@
-"""The session as submit and poll use it: kept, read again, renewed by somebody else (R5)."""
+"""The session as submit and poll use it: cached, read again, renewed by another function (R5)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 class DownSecret(FakeSecret):
-    """A secret that can be read once, then no more."""
+    """A secret that can be read only once."""
 
     def read(self, version: str | None = None) -> Secret | None:
-        """Read, or say that Secrets Manager does not answer."""
+        """Read the secret the first time; later, Secrets Manager does not answer."""
         if self.reads:
             raise RetryLaterError("down", 30)
         return super().read(version)
 
 
-def test_fault_27__kept_session_serves_while_secrets_manager_is_down() -> None:
-    """What was read before is used, however old, while nothing newer can be read."""
+def test_fault_27__cached_session_serves_while_secrets_manager_is_down() -> None:
+    """The cached session is used, however old, while nothing newer can be read."""
     world = World()
     secret = DownSecret({"v1": {"arenaSessionId": "one"}}, "v1")
     sessions = SessionCache(secret=secret, authority=world, clock=world.clock)
@@ -37,7 +37,7 @@ def test_fault_27__kept_session_serves_while_secrets_manager_is_down() -> None:
 
 
 def test_sessions__are_read_again_after_a_quarter_of_an_hour() -> None:
-    """Kept for 900 seconds; never before the first read, whatever the clock says."""
+    """A session is cached for 900 seconds from its first read."""
     world = World()
     secret = FakeSecret({"v1": {"arenaSessionId": "one"}}, "v1")
     sessions = SessionCache(secret=secret, authority=world, clock=world.clock)
@@ -52,7 +52,7 @@ def test_sessions__are_read_again_after_a_quarter_of_an_hour() -> None:
 
 @pytest.mark.parametrize("value", [{}, {"arenaSessionId": ""}, {"arenaSessionId": 5}])
 def test_sessions__secret_without_a_session_is_renewed(value: dict[str, object]) -> None:
-    """A new stack's secret, or one that somebody has overwritten."""
+    """The secret of a new stack, or an overwritten one, leads to a login."""
     world = World()
     world.session_secret.write(value, "v1")
     sessions = SessionCache(secret=world.session_secret, authority=world, clock=world.clock)
@@ -60,8 +60,8 @@ def test_sessions__secret_without_a_session_is_renewed(value: dict[str, object])
     assert world.logins() == 1
 
 
-def test_sessions__renewed_by_somebody_else_are_taken_over() -> None:
-    """A newer version in the secret means that somebody did, and that nobody need be asked."""
+def test_sessions__renewed_by_another_function_are_used() -> None:
+    """A newer version of the secret is used without asking the session function."""
     world = World()
     asked: list[str] = []
 
@@ -81,7 +81,7 @@ def test_sessions__renewed_by_somebody_else_are_taken_over() -> None:
     assert world.logins() == 3
 
 
-def test_sessions__not_readable_yet_come_again() -> None:
+def test_sessions__that_are_not_readable_yet_are_a_wait() -> None:
     """The session function's answer may be ahead of Secrets Manager."""
 
     class Ahead:

@@ -1,4 +1,4 @@
-"""Each answer to a POST, and what the slot does next."""
+"""Each answer to a POST, and what happens to the lease."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ START = 1_700_000_000
 
 
 class Steady(World):
-    """A world in which chance is always one half."""
+    """A world in which jitter is always one half."""
 
     def __post_init__(self) -> None:
-        """Take chance away."""
+        """Fix the jitter."""
         super().__post_init__()
         self.clock.intercept("jitter", lambda _jitter: 0.5)
 
 
-def test_submission__breathes_for_batches_and_not_for_the_schedule() -> None:
-    """A batch lets its neighbours catch up for two seconds; what pends already goes at once."""
+def test_submission__lingers_for_batches_and_not_for_the_schedule() -> None:
+    """A batch waits two seconds for others; requests that are pending leave at once."""
     world = World()
     world.send(item_guid(1))
     assert world.clock.now() == START + 2
@@ -46,8 +46,8 @@ def test_submission__breathes_for_batches_and_not_for_the_schedule() -> None:
     assert world.ledger.lease.read().state is LeaseState.RUNNING
 
 
-def test_fault_13__busy_slot_is_tried_ever_later() -> None:
-    """From 30 s on, doubled up to ten minutes, half of it by chance; a run starts it anew."""
+def test_fault_13__3144_is_retried_with_back_off() -> None:
+    """The back-off doubles from 30 s to ten minutes, half of it jitter; a run resets it."""
     world = Steady()
     world.prove()
     control.start_foreign_run(world.arena, {"seconds": 3000})
@@ -70,8 +70,8 @@ def test_fault_13__busy_slot_is_tried_ever_later() -> None:
     assert world.posts() == world.telemetry.metrics["LeaseWaits"] + 1
 
 
-def test_submission__unknown_post_is_counted_and_left_to_a_look() -> None:
-    """The lease stays, and nobody POSTs before it has been looked."""
+def test_submission__unknown_post_is_counted_and_searched_for() -> None:
+    """The lease is kept, and no POST is sent before a search."""
     world = World()
     control.add_faults(world.arena, {**POST, "work": True, "drop": True})
     world.send(item_guid(1))
@@ -95,8 +95,8 @@ def test_submission__unknown_post_is_counted_and_left_to_a_look() -> None:
     assert world.telemetry.metrics["ItemsPerRun"] == 1
 
 
-def test_submission__session_not_to_be_had_comes_back_when_it_says() -> None:
-    """Nothing was sent: the attempt is void, and the slot waits as long as the login does."""
+def test_submission__without_a_session_waits_as_long_as_the_login_says() -> None:
+    """Nothing was sent, so the attempt is void and the lease waits as long as the login."""
     world = World()
     control.set_account(world.arena, {"lockedSeconds": 300})
     world.send(item_guid(1))
@@ -110,8 +110,8 @@ def test_submission__session_not_to_be_had_comes_back_when_it_says() -> None:
     assert world.posts() == 1
 
 
-def test_submission__session_not_to_be_had_leaves_the_back_off_as_it_was() -> None:
-    """What was learned of a busy Arena is not forgotten while nobody can log in."""
+def test_submission__without_a_session_keeps_the_back_off() -> None:
+    """The back-off of a busy Arena is not reset while nobody can log in."""
     world = World()
     world.prove()
     control.start_foreign_run(world.arena, {"seconds": 3000})
@@ -126,8 +126,8 @@ def test_submission__session_not_to_be_had_leaves_the_back_off_as_it_was() -> No
     assert lease.busy == 1
 
 
-def test_submission__that_finds_nothing_after_its_breath_frees_the_slot() -> None:
-    """What pended was settled by somebody else: no POST, and the next request goes at once."""
+def test_submission__that_finds_nothing_after_lingering_frees_the_lease() -> None:
+    """If the requests were settled meanwhile, no POST is sent."""
     world = World()
 
     def settled_meanwhile(sleep: Callable[[float], None], seconds: float) -> None:
@@ -146,8 +146,8 @@ def test_submission__that_finds_nothing_after_its_breath_frees_the_slot() -> Non
     assert world.posts() == 1
 
 
-def test_submission__suspect_set_goes_as_the_whole_that_it_is() -> None:
-    """However small runs have to be meanwhile: only a run of all of them tells of them."""
+def test_submission__suspect_set_is_never_split_by_the_size_limit() -> None:
+    """Only a run of the whole set says something about the set."""
     world = World()
     control.plan_runs(world.arena, {"status": "FAILED"})
     world.send(items(4))
@@ -157,7 +157,7 @@ def test_submission__suspect_set_goes_as_the_whole_that_it_is() -> None:
 
 
 def test_submission__holder_that_died_before_the_attempt_is_replaced() -> None:
-    """A lease without an attempt promises nothing: it is freed, and the run leaves at once."""
+    """A lease without an attempt is freed once it expires, and the run starts at once."""
     world = World()
     taken = world.ledger.lease.take(world.ledger.lease.read())
     world.send(item_guid(1))
@@ -168,8 +168,8 @@ def test_submission__holder_that_died_before_the_attempt_is_replaced() -> None:
     assert world.ledger.lease.read().state is LeaseState.RUNNING
 
 
-def test_submission__goes_on_in_the_lane_after_the_last() -> None:
-    """The slot remembers which lane was served, so that they take turns."""
+def test_submission__alternates_after_a_bulk_request() -> None:
+    """The lease remembers the lane that was served, so that lanes alternate."""
     world = World()
     world.send({"itemGuids": items(1), "priority": "bulk"})
     assert world.ledger.lease.read().lane is Lane.BULK
@@ -181,8 +181,8 @@ def test_submission__goes_on_in_the_lane_after_the_last() -> None:
     assert order == [item_guid(0), item_guid(10), item_guid(20)]
 
 
-def test_submission__goes_on_in_the_other_lane() -> None:
-    """After a live request a backfill has its turn, though another live one waits."""
+def test_submission__alternates_after_a_live_request() -> None:
+    """After a live request comes a backfill, although another live request is waiting."""
     world = World()
     world.send(*items(1))
     world.send(
@@ -194,8 +194,8 @@ def test_submission__goes_on_in_the_other_lane() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "posts"), [(49.9, 0), (50.0, 1)])
-def test_submission__starts_nothing_that_it_may_not_finish(seconds: float, posts: int) -> None:
-    """A POST may take 45 seconds, the answer five: with less left, the next invocation does it."""
+def test_submission__starts_nothing_that_it_cannot_finish(seconds: float, posts: int) -> None:
+    """A POST and its answer may take 50 seconds; with less left, the next invocation sends it."""
     world = World()
     world.send("junk")
     taken = world.ledger.lease.take(world.ledger.lease.read())
@@ -205,8 +205,8 @@ def test_submission__starts_nothing_that_it_may_not_finish(seconds: float, posts
     assert world.posts() == posts
 
 
-def test_submission__no_run_below_the_reserve() -> None:
-    """Polls may spend the reserve; runs may not, and the slot is not even taken."""
+def test_submission__starts_no_run_below_the_reserve() -> None:
+    """Polls may spend the reserve; for a run, the lease is not even taken."""
     world = World()
     world.send(item_guid(0))
     world.settle()
@@ -222,8 +222,8 @@ def test_submission__no_run_below_the_reserve() -> None:
     assert len(world.exported()) == 3
 
 
-def test_submission__unknown_post_and_then_no_session_is_looked_at_when_there_is_one() -> None:
-    """The second POST found no session: the first one's run may still come, so it is looked for."""
+def test_submission__unknown_post_without_a_session_is_searched_for_later() -> None:
+    """If the second POST finds no session, the first one's run is still searched for."""
     world = World()
     world.send(item_guid(9))
     world.settle()
@@ -243,8 +243,8 @@ def test_submission__unknown_post_and_then_no_session_is_looked_at_when_there_is
     assert world.exported()[item_guid(1)] == 1
 
 
-def test_pause__lets_no_second_post_follow_an_unknown_one() -> None:
-    """What came of the first is found out; the requests pend until exports are resumed."""
+def test_pause__allows_no_second_post_after_an_unknown_one() -> None:
+    """The first POST is searched for, and the requests are pending until exports resume."""
     world = World()
     control.add_faults(world.arena, {**POST, "work": False, "drop": True})
     world.send(item_guid(1))

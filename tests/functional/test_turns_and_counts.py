@@ -1,4 +1,4 @@
-"""Lanes take turns, and requests of several runs are told what is left of them."""
+"""Lanes alternate, and events say how much of a request is still open."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from infra.simulator import control
 from tests.support.world import World, assert_exported, item_guid, items
 
 
-def test_lanes__take_turns() -> None:
-    """While a backfill waits, a live request is in the next run or the one after."""
+def test_lanes__alternate() -> None:
+    """During a backfill, a live request is in the next run or the one after."""
     world = World(settings={"max_items_per_run": 10})
     for start in range(0, 200, 50):
         world.send({"itemGuids": items(50, start), "priority": "bulk"})
@@ -24,8 +24,8 @@ def test_lanes__take_turns() -> None:
     assert_exported(world, [*items(200), item_guid(999)])
 
 
-def test_open_count__says_what_is_left_of_a_request() -> None:
-    """A request of several runs is told how much of it is still open after each."""
+def test_open_count__is_the_number_of_open_items() -> None:
+    """After each run of a request, the event says how many of its items are still open."""
     world = World(settings={"max_items_per_run": 10})
     (request_id,) = world.send({"itemGuids": items(35), "correlationId": "ECO-1"})
     world.settle()
@@ -38,8 +38,8 @@ def test_open_count__says_what_is_left_of_a_request() -> None:
     assert counts == [(10, 25), (10, 15), (10, 5), (5, 0)]
 
 
-def test_open_count__of_a_halved_set() -> None:
-    """The last event of a request that was halved says that nothing of it is open."""
+def test_open_count__reaches_zero_for_a_halved_set() -> None:
+    """The last event of a request that was halved says that no item is open."""
     world = World()
     control.set_guids(world.arena, {"poison": [item_guid(5)]})
     world.send({"itemGuids": items(16)})

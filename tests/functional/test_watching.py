@@ -1,4 +1,4 @@
-"""One look at a run, and what follows from it."""
+"""One poll of a run, and what follows from it."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def started(**plan: object) -> tuple[World, PollState]:
 
 
 def look(world: World, state: PollState) -> PollState:
-    """Look once."""
+    """Poll once."""
     return PollState.from_json(poll(state.to_json(), world.dependencies))
 
 
 def attempt_of(world: World, state: PollState) -> Attempt:
-    """Return the attempt that a state is of."""
+    """Return the attempt of a state."""
     return world.ledger.lease.attempt(state.attempt_id)
 
 
-def test_watch__first_state() -> None:
-    """Names and numbers, and the wait that the definition's past suggests."""
+def test_first_state__waits_as_the_history_suggests() -> None:
+    """The first state holds names and numbers, and a wait from the definition's history."""
     world, state = started(runningSeconds=300)
     assert list(world.executions.started) == [f"{state.run_guid}-1"]
     attempt_id = world.ledger.lease.read().attempt_id
@@ -61,7 +61,7 @@ def test_watch__first_state() -> None:
     assert second.wait_seconds == first_wait_seconds([300])
 
 
-def test_watch__state_is_the_documented_event() -> None:
+def test_state__is_the_documented_event() -> None:
     """The state machine passes these keys to poll and publish, and no others."""
     documented = event("step_functions")
     assert PollState.from_json(documented).to_json() == documented
@@ -69,8 +69,8 @@ def test_watch__state_is_the_documented_event() -> None:
     assert state.to_json().keys() == documented.keys()
 
 
-def test_watch__of_another_size_starts_anew() -> None:
-    """What is known of small runs says nothing about large ones."""
+def test_first_state__learns_each_size_separately() -> None:
+    """The history of small runs says nothing about large ones."""
     world, state = started()
     world.settle()
     known = world.ledger.definitions.read(state.export_guid)
@@ -83,8 +83,8 @@ def test_watch__of_another_size_starts_anew() -> None:
     assert waits == [302, 907, 5]
 
 
-def test_poll__pending_run_waits_as_the_policy_says() -> None:
-    """Each look counts, and the gap follows from the time waited since the start."""
+def test_poll__waits_for_a_pending_run_as_the_policy_says() -> None:
+    """Each poll is counted, and the wait follows from the time since the start."""
     world, state = started(runningSeconds=1000)
     world.clock.sleep(100)
     looked = look(world, state)
@@ -93,8 +93,8 @@ def test_poll__pending_run_waits_as_the_policy_says() -> None:
     assert look(world, looked) == replace(state, wait_seconds=70, polls=2)
 
 
-def test_poll__gaps_follow_what_is_known_of_the_definition_and_size() -> None:
-    """A known definition is looked at by its history."""
+def test_poll__waits_follow_the_history_of_the_definition_and_size() -> None:
+    """A known definition is polled according to its history."""
     world, state = started(runningSeconds=10_000)
     known = world.ledger.definitions.read(state.export_guid)
     world.table.write(definition_put(replace(known, durations={"1": [300] * 9, "2": [5000] * 9})))
@@ -104,16 +104,16 @@ def test_poll__gaps_follow_what_is_known_of_the_definition_and_size() -> None:
     assert look(world, state).wait_seconds == 13
 
 
-def test_fault_31__scarce_budget_stretches_the_gaps() -> None:
-    """With one reserve left, looks come a quarter as often."""
+def test_fault_31__scarce_budget_stretches_the_waits() -> None:
+    """When only the reserve is left, polls are a quarter as frequent."""
     world, state = started(runningSeconds=1000)
     control.set_budget(world.arena, {"remaining": 101})
     world.clock.sleep(100)
     assert look(world, state).wait_seconds == 140
 
 
-def test_poll__no_answer_is_asked_again_after_a_minute_or_the_gap() -> None:
-    """Whichever is longer; a look that was sent counts."""
+def test_poll__without_an_answer_is_repeated_after_a_minute_or_the_wait() -> None:
+    """The longer of the two applies, and a poll that was sent is counted."""
     world, state = started(runningSeconds=10_000)
     for waited, expected in ((10, 60), (1000, 355)):
         control.add_faults(world.arena, {**GET, "drop": True, "times": 3})
@@ -123,8 +123,8 @@ def test_poll__no_answer_is_asked_again_after_a_minute_or_the_gap() -> None:
         assert looked.wait_seconds == pytest.approx(expected, abs=4)
 
 
-def test_poll__no_request_now_is_no_look() -> None:
-    """Where the budget forbids it nothing is sent, and nothing counts."""
+def test_poll__that_is_not_allowed_is_not_counted() -> None:
+    """If the budget forbids a poll, nothing is sent and nothing is counted."""
     world, state = started(runningSeconds=1000)
     control.set_budget(world.arena, {"remaining": 0})
     before = len(world.arena.request_log.records)
@@ -135,8 +135,8 @@ def test_poll__no_request_now_is_no_look() -> None:
     assert len(world.arena.request_log.records) == before + 1
 
 
-def test_poll__waits_a_hundredth_of_the_time_waited_while_it_may_not_look() -> None:
-    """A day without a request is some hundred steps of the execution, and no more."""
+def test_poll__that_is_not_allowed_waits_a_hundredth_of_the_time_waited() -> None:
+    """A day without a request takes the execution only some hundred steps."""
     world, state = started(runningSeconds=100_000)
     control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 20_050})
     look(world, state)
@@ -144,8 +144,8 @@ def test_poll__waits_a_hundredth_of_the_time_waited_while_it_may_not_look() -> N
     assert look(world, state).wait_seconds == 200
 
 
-def test_poll__attempt_that_is_over_ends_the_execution() -> None:
-    """A copy that comes late does nothing."""
+def test_poll__of_a_finished_attempt_ends_the_execution() -> None:
+    """A late copy of poll does nothing."""
     world, state = started()
     world.settle()
     before = len(world.arena.request_log.records)
@@ -153,8 +153,8 @@ def test_poll__attempt_that_is_over_ends_the_execution() -> None:
     assert len(world.arena.request_log.records) == before
 
 
-def test_poll__ended_run_is_kept_for_publish() -> None:
-    """Outcome, times and files stand in the ledger; the number of looks is counted."""
+def test_poll__stores_an_ended_run_for_publish() -> None:
+    """The ledger holds outcome, times and files, and the polls are counted."""
     world, state = started(runningSeconds=50)
     world.clock.sleep(100)
     ended = look(world, replace(state, polls=4))
@@ -181,8 +181,8 @@ def test_poll__ended_run_is_kept_for_publish() -> None:
         ("ABORTED", "RunAborted", "Arena's support stopped the run (ABORTED), twice"),
     ],
 )
-def test_poll__lost_run_says_why(status: str, code: str, message: str) -> None:
-    """In the words that subscribers read."""
+def test_poll__of_a_failed_run_stores_the_reason(status: str, code: str, message: str) -> None:
+    """The reason is in the words that subscribers read."""
     world, state = started(runningSeconds=10, status=status)
     world.clock.sleep(100)
     assert look(world, state).ended
@@ -191,8 +191,8 @@ def test_poll__lost_run_says_why(status: str, code: str, message: str) -> None:
     assert (result.outcome, result.error_code, result.error_message) == (status, code, message)
 
 
-def test_poll__complete_without_files_is_looked_at_three_times_more() -> None:
-    """After 5, 10 and 15 seconds; then it ends as having none."""
+def test_poll__of_a_complete_run_without_files_is_repeated_three_times() -> None:
+    """The polls follow after 5, 10 and 15 seconds; then the run ends without files."""
     world, state = started(runningSeconds=10, files=0)
     waits = []
     world.clock.sleep(100)
@@ -209,8 +209,8 @@ def test_poll__complete_without_files_is_looked_at_three_times_more() -> None:
     assert result.completion_date_time
 
 
-def test_fault_36__overdue_run_is_said_and_watched_on() -> None:
-    """From an hour on, at each look; not before, and not at an hour sharp."""
+def test_fault_36__overdue_run_is_reported_and_polled_on() -> None:
+    """Each poll after more than an hour reports it; a poll at exactly an hour does not."""
     world, state = started(runningSeconds=100_000)
     for seconds, expected in ((3600, 0), (1, 1), (1000, 2)):
         world.clock.sleep(seconds)
@@ -218,8 +218,8 @@ def test_fault_36__overdue_run_is_said_and_watched_on() -> None:
         assert world.telemetry.metrics["RunOverdue"] == expected
 
 
-def test_poll__unknown_status_is_pending_and_counted() -> None:
-    """Whatever Arena may call a run tomorrow."""
+def test_poll__counts_an_unknown_status_as_pending() -> None:
+    """A status that Arena may add later is treated as pending."""
     world, state = started(runningSeconds=1000)
     control.add_faults(
         world.arena,
@@ -231,8 +231,8 @@ def test_poll__unknown_status_is_pending_and_counted() -> None:
     assert world.telemetry.metrics["UnknownStatus"] == 1
 
 
-def test_watch__ensures_that_one_execution_is_alive() -> None:
-    """A stopped one is followed by the next number; a live one is left alone."""
+def test_reconcile__ensures_that_one_execution_is_running() -> None:
+    """A stopped execution is followed by the next number; a running one is left alone."""
     world, state = started(runningSeconds=1000)
     world.reconcile()
     assert len(world.executions.started) == 1
@@ -244,10 +244,10 @@ def test_watch__ensures_that_one_execution_is_alive() -> None:
     world.settle()
 
 
-def test_watch__does_not_follow_an_execution_that_ended_as_it_should(
+def test_reconcile__does_not_restart_an_execution_that_succeeded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where the run was published between reading the slot and asking for the execution."""
+    """This holds even if the run was published between reading lease and execution."""
     world, state = started(runningSeconds=10)
     lease = world.ledger.lease.read()
     assert lease.state is LeaseState.RUNNING
@@ -260,7 +260,7 @@ def test_watch__does_not_follow_an_execution_that_ended_as_it_should(
 
 
 def _once(first: object, real: Any) -> Any:
-    """Return a method that answers with `first` once, and then as it really does."""
+    """Return a method that first returns `first`, and then what the real one returns."""
     left = [first]
 
     def read(self: object) -> object:
@@ -269,8 +269,8 @@ def _once(first: object, real: Any) -> Any:
     return read
 
 
-def test_poll__measures_the_delay_of_the_detection() -> None:
-    """From the end of the run, by Arena's own times, to the look that saw it."""
+def test_poll__measures_the_detection_delay() -> None:
+    """The delay is from the end of the run, by Arena's times, to the poll that saw it."""
     world, state = started(runningSeconds=100)
     world.clock.sleep(130)
     assert look(world, state).ended
@@ -278,7 +278,7 @@ def test_poll__measures_the_delay_of_the_detection() -> None:
 
 
 def test_arena_requests__are_counted_by_purpose() -> None:
-    """The sum, and each of its parts."""
+    """Each purpose has a metric of its own."""
     world, state = started(runningSeconds=1)
     world.clock.sleep(100)
     look(world, state)
@@ -286,8 +286,8 @@ def test_arena_requests__are_counted_by_purpose() -> None:
     assert counted == {"ArenaRequestsToSubmit": 1, "ArenaRequestsToPoll": 1}
 
 
-def test_request_s_life__in_log_lines() -> None:
-    """Each line bears the keys by which it can be followed."""
+def test_log_lines__trace_a_request() -> None:
+    """Each line has the keys by which the request can be traced."""
     world = World()
     guids = [item_guid(n) for n in range(2)]
     world.send({"exportGuid": EXPORT, "itemGuids": guids, "correlationId": "ECO-7"})
@@ -302,8 +302,8 @@ def test_request_s_life__in_log_lines() -> None:
     assert about_run[-2:] == ["run published", "request exported"]
 
 
-def test_rejection__in_log_lines() -> None:
-    """A message that is refused, and an item that Arena refuses."""
+def test_log_lines__trace_a_rejection() -> None:
+    """A rejected message and an item that Arena refuses each have a line."""
     world = World()
     control.set_guids(world.arena, {"bad": [item_guid(1)]})
     world.send({"itemGuids": "broken", "correlationId": "ECO-8"}, item_guid(1))

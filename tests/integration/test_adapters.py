@@ -1,4 +1,4 @@
-"""The adapters of AWS services, and their fakes, under one contract."""
+"""The adapters of AWS services and their fakes fulfil one contract."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def secret(request: pytest.FixtureRequest) -> SecretStore:
     return ManagedSecret(aws.secrets, arn, redact_always)
 
 
-def test_secret__versions(secret: SecretStore) -> None:
-    """A secret has no session first; then the version that was written is the current one."""
+def test_secret__returns_its_versions(secret: SecretStore) -> None:
+    """A secret is empty at first; then the version that was written is the current one."""
     empty = secret.read()
     assert empty is None or empty.value == {}  # MiniStack, unlike AWS, makes an empty version
     secret.write({"arenaSessionId": "one|1"}, VERSION_1)
@@ -67,8 +67,8 @@ def test_secret__versions(secret: SecretStore) -> None:
     assert secret.read("c" * 32) is None
 
 
-def test_secret__that_is_no_object_says_what_it_is(aws: Clients) -> None:
-    """A value that is not a JSON object has no keys, and a problem that names no part of it."""
+def test_secret__that_is_no_json_object_has_a_problem(aws: Clients) -> None:
+    """A value that is not a JSON object has no keys, and its problem reveals no part of it."""
     arn = aws.secrets.create_secret(Name="not-json", SecretString="hunter2")["ARN"]
     read = ManagedSecret(aws.secrets, arn, redact_always).read()
     assert read is not None
@@ -120,7 +120,7 @@ def dead_letters(request: pytest.FixtureRequest) -> Inbox:
 
 
 def test_topic__carries_bodies_and_attributes(topic: Inbox) -> None:
-    """Each event reaches a subscriber once, whole, with its attributes; none is none."""
+    """Each event reaches a subscriber once, complete and with its attributes."""
     topic.target.publish([])
     events = [Event(json.dumps({"type": "t", "n": n}), {"type": "t"}) for n in (1, 2)]
     topic.target.publish(events)
@@ -128,7 +128,7 @@ def test_topic__carries_bodies_and_attributes(topic: Inbox) -> None:
 
 
 def test_dead_letters__carry_bodies_and_reasons(dead_letters: Inbox) -> None:
-    """Each letter lies in the queue with its reason; an empty one is shown as a dash."""
+    """Each letter is in the queue with its reason; an empty reason is shown as a dash."""
     dead_letters.target.send([])
     dead_letters.target.send(
         [DeadLetter("one", "id-1", "3011", "not valid"), DeadLetter("two", "id-2", "3012", "")]
@@ -163,8 +163,8 @@ def deliveries(request: pytest.FixtureRequest) -> Deliveries:
     return Deliveries(SqsIntakeQueue(aws.sqs, url), receive)
 
 
-def test_intake_queue__delivers_again_when_it_is_told(deliveries: Deliveries) -> None:
-    """A message is hidden for so long as was asked for last; another handle is refused."""
+def test_intake_queue__delivers_again_after_the_visibility_timeout(deliveries: Deliveries) -> None:
+    """A message is hidden for the time that was requested last; another handle is refused."""
     (handle,) = deliveries.receive()
     deliveries.target.change_visibility(handle, 3600)
     assert deliveries.receive() == []
@@ -175,7 +175,7 @@ def test_intake_queue__delivers_again_when_it_is_told(deliveries: Deliveries) ->
 
 
 def test_topic__that_does_not_exist_is_a_delivery_error(aws: Clients) -> None:
-    """What cannot be delivered raises after a bounded number of tries."""
+    """A failed delivery raises an error after a bounded number of tries."""
     arn = "arn:aws:sns:us-east-1:000000000000:nowhere"
     with pytest.raises(DeliveryError, match="topic"):
         SnsTopic(aws.sns, arn).publish([Event("{}", {"type": "t"})])
@@ -216,8 +216,8 @@ def executions(request: pytest.FixtureRequest) -> Watchers:
     return Watchers(StepFunctionsExecutions(aws.stepfunctions, arn), stop, inputs)
 
 
-def test_executions__a_name_is_used_once(executions: Watchers) -> None:
-    """Started twice, with whatever input, or after it was stopped, is started once.
+def test_executions__use_each_name_once(executions: Watchers) -> None:
+    """An execution that is started again, with any input, even after it was stopped, runs once.
 
     With the same input, while it runs, AWS and moto answer as if it had been started anew.
     MiniStack says that it exists, as AWS does with another input. Nothing is started either way.
@@ -249,7 +249,7 @@ def aws_role(aws: Clients) -> str:
 
 
 def test_fault_27__secrets_manager_that_is_down_is_a_wait(aws: Clients) -> None:
-    """Secrets Manager that is down is a wait, without a value in the text."""
+    """If Secrets Manager is down, the error is a wait and shows no value."""
 
     def down(request: Any, **_more: Any) -> AWSResponse:
         return canned(request, 500, b'{"__type": "InternalServiceError"}')
@@ -263,7 +263,7 @@ def test_fault_27__secrets_manager_that_is_down_is_a_wait(aws: Clients) -> None:
 
 
 def test_secret__that_was_deleted_is_refused(aws: Clients) -> None:
-    """Marked for deletion, it can be read no more: the reason says which secret, and why."""
+    """A secret that is marked for deletion cannot be read; the reason names secret and cause."""
     arn = aws.secrets.create_secret(Name="deleted", SecretString="{}")["ARN"]
     aws.secrets.delete_secret(SecretId=arn, RecoveryWindowInDays=7)
     for must_exist in (False, True):
@@ -273,8 +273,8 @@ def test_secret__that_was_deleted_is_refused(aws: Clients) -> None:
         assert arn in str(caught.value)
 
 
-def test_secret__that_does_not_exist(aws: Clients) -> None:
-    """It reads as empty, unless it must exist."""
+def test_secret__that_does_not_exist_is_empty(aws: Clients) -> None:
+    """A missing secret reads as empty, unless it must exist."""
     arn = f"arn:aws:secretsmanager:{REGION}:000000000000:secret:nowhere-AbCdEf"
     assert ManagedSecret(aws.secrets, arn, redact_always).read() is None
     with pytest.raises(SecretRefusedError, match="ResourceNotFoundException"):
@@ -297,6 +297,6 @@ def test_secret__written_twice_by_a_retry_is_one_version(moto: Clients) -> None:
     assert (read.version, read.value) == (VERSION_1, {"arenaSessionId": "one|1"})
 
 
-def test_secret__versions_have_a_length_that_aws_takes() -> None:
-    """ClientRequestToken has 32 to 64 characters. MiniStack takes any length."""
+def test_secret__versions_have_a_valid_length() -> None:
+    """ClientRequestToken has 32 to 64 characters; MiniStack accepts any length."""
     assert 32 <= len(SystemClock().new_token()) <= 64

@@ -1,4 +1,4 @@
-"""The way to Arena over HTTP, against a server that answers whatever it is told."""
+"""The HTTP transport to Arena, against a server with canned answers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.integration
 
 
 class Stand(BaseHTTPRequestHandler):
-    """Answers as it was told, and keeps what it was asked."""
+    """Gives canned answers, and keeps the requests."""
 
     answers: list[tuple[int, dict[str, str], bytes]]
     asked: list[tuple[str, str, dict[str, str], bytes]]
@@ -59,7 +59,7 @@ class Stand(BaseHTTPRequestHandler):
     do_GET = do_POST = _serve  # noqa: N815 - the base class looks for these names
 
     def log_message(self, *_args: Any) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -75,8 +75,10 @@ def stand() -> Iterator[tuple[type[Stand], HttpTransport]]:
     thread.join()
 
 
-def test_http__sends_what_arena_wants(stand: tuple[type[Stand], HttpTransport]) -> None:
-    """Session and content type go along, a GET's too; header names come back in lower case."""
+def test_http__sends_the_headers_that_arena_requires(
+    stand: tuple[type[Stand], HttpTransport],
+) -> None:
+    """Session and content type are sent, even with a GET; answers' header names are lower case."""
     kept, transport = stand
     kept.answers.append((200, {"X-Arena-Requests-Remaining": "7", "Content-Length": "2"}, b"{}"))
     request = protocol.read_run(ExportGuid("E" * 20), RunGuid("R" * 20))
@@ -100,7 +102,7 @@ def test_http__sends_what_arena_wants(stand: tuple[type[Stand], HttpTransport]) 
 def test_http__follows_no_redirect(
     stand: tuple[type[Stand], HttpTransport], method: str, status: int
 ) -> None:
-    """FAULT 43: a redirect is an answer; nobody else gets to see the session id."""
+    """FAULT 43: a redirect is returned, and no other host sees the session id."""
     kept, transport = stand
     elsewhere = transport._base_url.replace("127.0.0.1", "localhost") + "/elsewhere"
     kept.answers.append((status, {"Location": elsewhere, "Content-Length": "0"}, b""))
@@ -112,7 +114,7 @@ def test_http__follows_no_redirect(
 def test_http__ignores_proxies_and_netrc(
     stand: tuple[type[Stand], HttpTransport], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    """What the environment says of proxies and passwords does not matter."""
+    """The environment's proxies and passwords are ignored."""
     kept, transport = stand
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     netrc = tmp_path / "netrc"
@@ -123,10 +125,10 @@ def test_http__ignores_proxies_and_netrc(
     assert "Authorization" not in kept.asked[0][2]
 
 
-def test_http__dropped_connection_says_nothing_secret(
+def test_http__error_of_a_dropped_connection_shows_no_secret(
     stand: tuple[type[Stand], HttpTransport],
 ) -> None:
-    """R9: the error names the call and the kind of trouble, never a header or a body."""
+    """R9: the error names the call and the kind of error, never a header or a body."""
     kept, transport = stand
     kept.answers.append((0, {}, b""))
     with pytest.raises(RequestNotCompletedError) as caught:
@@ -142,7 +144,7 @@ def test_http__dropped_connection_says_nothing_secret(
 def test_http__bad_session_id_is_not_sent_nor_shown(
     stand: tuple[type[Stand], HttpTransport],
 ) -> None:
-    """A session id that cannot stand in a header is refused without being quoted."""
+    """A session id that is no valid header is refused without being quoted."""
     kept, transport = stand
     with pytest.raises(RequestNotCompletedError) as caught:
         transport.send(HttpRequest("poll", "GET", "/x", session_id="a\r\nb: canary"))
@@ -153,7 +155,7 @@ def test_http__bad_session_id_is_not_sent_nor_shown(
 def test_http__reads_a_bounded_answer(
     stand: tuple[type[Stand], HttpTransport], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An answer above the bound is not read to its end."""
+    """An answer above the limit is not read to its end."""
     kept, transport = stand
     monkeypatch.setattr("arena_exports.adapters.http.MAX_ANSWER_BYTES", 1000)
     kept.answers.append((200, {"Content-Length": "5000"}, b"x" * 5000))
@@ -165,7 +167,7 @@ def test_http__reads_a_bounded_answer(
 def test_http__unpacks_a_bounded_answer(
     stand: tuple[type[Stand], HttpTransport], monkeypatch: pytest.MonkeyPatch, encoding: str
 ) -> None:
-    """A small answer that unpacks to 64 MiB takes up little more than the bound."""
+    """A small answer that unpacks to 64 MiB takes little more memory than the limit."""
     kept, transport = stand
     monkeypatch.setattr("arena_exports.adapters.http.MAX_ANSWER_BYTES", 1_000_000)
     bomb = packed(bytes(64 * 1024 * 1024), encoding)
@@ -182,7 +184,7 @@ def test_http__unpacks_a_bounded_answer(
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_http__unpacks_an_answer(stand: tuple[type[Stand], HttpTransport], encoding: str) -> None:
-    """What was packed comes out whole, though it comes in many chunks."""
+    """A compressed answer is unpacked completely, although it arrives in many chunks."""
     kept, transport = stand
     text = random.Random(7).randbytes(300_000).hex().encode()
     body = packed(text, encoding)
@@ -192,7 +194,7 @@ def test_http__unpacks_an_answer(stand: tuple[type[Stand], HttpTransport], encod
 
 
 def test_http__puts_chunks_together(stand: tuple[type[Stand], HttpTransport]) -> None:
-    """An answer without a length comes in chunks, of whatever size."""
+    """An answer without a length arrives in chunks of any size."""
     kept, transport = stand
     pieces = [b"[", b"1," * 50_000, b"2]"]
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in [*pieces, b""])
@@ -217,7 +219,7 @@ def packed(content: bytes, encoding: str) -> bytes:
 def test_http__garbled_answer_is_no_answer(
     stand: tuple[type[Stand], HttpTransport], headers: dict[str, str], content: bytes
 ) -> None:
-    """What cannot be unpacked or put together leaves the outcome unknown."""
+    """An answer that cannot be unpacked or joined leaves the outcome unknown."""
     kept, transport = stand
     kept.answers.append((200, headers, content))
     with pytest.raises(RequestNotCompletedError, match="start"):
@@ -259,7 +261,7 @@ class Proxy:
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
-    """Somebody between us and Arena who writes answers as it likes."""
+    """A proxy between us and Arena that sends arbitrary answers."""
     proxy = Proxy()
     yield proxy
     proxy.close()
@@ -286,7 +288,7 @@ HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
     ids=["100", "102", "103", "199", "many"],
 )
 def test_fault_93__interim_answers_are_skipped(proxy: Proxy, interim: list[bytes]) -> None:
-    """However many come before it, and with whatever headers: the real answer is read."""
+    """The real answer is read after any number of interim answers with any headers."""
     proxy.answers(*interim, REAL)
     answer = ask(proxy)
     assert (answer.status, answer.body) == (201, b"{}")
@@ -294,7 +296,7 @@ def test_fault_93__interim_answers_are_skipped(proxy: Proxy, interim: list[bytes
 
 
 def test_fault_93__interim_answers_without_end_are_given_up(proxy: Proxy) -> None:
-    """An answer that never comes is no answer, whatever comes instead of it."""
+    """An answer that never comes is given up, whatever arrives instead."""
     proxy.answers(HINTS, ends=False)
     give_up(proxy)
 
@@ -302,7 +304,7 @@ def test_fault_93__interim_answers_without_end_are_given_up(proxy: Proxy) -> Non
 def test_fault_93__interim_answers_are_skipped_over_tls(
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As Arena is reached; an answer of many TLS records comes whole."""
+    """Arena is reached over TLS, and an answer of many TLS records arrives whole."""
     proxy.tls = certified(tmp_path / "localhost.pem")
     monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(tmp_path / "localhost.pem"))
     proxy.url = proxy.url.replace("http://127.0.0.1", "https://localhost")
@@ -331,7 +333,7 @@ def certified(path: Path) -> ssl.SSLContext:
 
 
 def test_http__headers_without_end_are_given_up(proxy: Proxy) -> None:
-    """Headers that come letter by letter keep nobody busy for longer than a body would."""
+    """Headers that arrive letter by letter are given up as soon as a body would be."""
     proxy.answers(b"HTTP/1.1 200 OK\r\nX: ", b"x", ends=False)
     give_up(proxy)
 
@@ -391,7 +393,7 @@ PACKED = gzip.compress(b'{"guid": "R"}' * 50)
 def test_http__whatever_a_proxy_sends_is_an_answer_or_none(
     proxy: Proxy, raw: bytes, body: bytes | None
 ) -> None:
-    """Either there is an answer with the bytes that came, or the outcome is unknown: no third."""
+    """The result is an answer with the bytes that arrived, or an unknown outcome."""
     proxy.answers(raw)
     if body is None:
         with pytest.raises(RequestNotCompletedError, match="start"):
@@ -401,7 +403,7 @@ def test_http__whatever_a_proxy_sends_is_an_answer_or_none(
 
 
 def test_http__packed_answer_that_is_cut_short_is_no_answer_of_arena(proxy: Proxy) -> None:
-    """Its length may fit, as a proxy wrote it anew: what is left of it is no JSON."""
+    """Even if a proxy corrected its length, the rest of the answer is not JSON."""
     cut = PACKED[:-20]
     proxy.answers(OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(cut), cut)
     request = HttpRequest("start", "POST", "/x", b"{}")
@@ -412,7 +414,7 @@ def test_http__packed_answer_that_is_cut_short_is_no_answer_of_arena(proxy: Prox
 def test_http__reads_a_redirects_body_within_its_bounds(
     stand: tuple[type[Stand], HttpTransport], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`requests` would read the whole of it, to be ready for the next request."""
+    """`requests` would read all of it to prepare for the next request."""
     kept, transport = stand
     monkeypatch.setattr("arena_exports.adapters.http.MAX_ANSWER_BYTES", 1000)
     kept.answers.append((302, {"Location": "/x", "Content-Length": "5000"}, b"x" * 5000))
@@ -421,7 +423,7 @@ def test_http__reads_a_redirects_body_within_its_bounds(
 
 
 def test_http__waits_a_bounded_time(stand: tuple[type[Stand], HttpTransport]) -> None:
-    """An answer that comes byte by byte is given up, though each byte comes in time."""
+    """An answer that arrives byte by byte is given up, although each byte is in time."""
     kept, transport = stand
     seconds = chain([0, 0], repeat(WHOLE_TIMEOUT_SECONDS + 1))
     transport = HttpTransport(transport._base_url, lambda: next(seconds))

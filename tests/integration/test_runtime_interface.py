@@ -54,7 +54,7 @@ RECONCILE = event("scheduler")
 
 @dataclass(frozen=True)
 class Functions:
-    """What the functions are started with: their folders, and the values of their variables."""
+    """How the functions are started: their folders, and the values of their variables."""
 
     artifact: Path
     runtime: Path
@@ -62,7 +62,7 @@ class Functions:
     values: Mapping[str, str]
 
     def start(self, name: str, log_format: str = "JSON", *, without: str = "") -> Function:
-        """Start a function as the template has it, but for one of its variables."""
+        """Start a function as in the template, without one of its variables."""
         function = properties(name)
         variables = {
             variable: value if isinstance(value, str) else self.values[variable]
@@ -148,7 +148,7 @@ def functions(
 def test_runtime__exports_an_item_from_the_queue_to_the_topic(
     functions: Functions, ministack: Clients
 ) -> None:
-    """Each function, in the order in which a request meets them: session, submit, poll, publish."""
+    """The functions run in the order of a request: session, submit, poll, publish."""
     subscriber = Subscriber.subscribe(
         ministack, functions.values["OUTCOME_TOPIC_ARN"], "runtime-events"
     )
@@ -172,7 +172,7 @@ def test_runtime__exports_an_item_from_the_queue_to_the_topic(
 
 
 def record(body: str) -> dict[str, Any]:
-    """Return a record as Lambda's poller of SQS makes it."""
+    """Return the record that Lambda makes of an SQS message."""
     return sqs_record("059f36b4-87a3-44ab-83d2-661975830a7d", body, time.time())
 
 
@@ -186,7 +186,7 @@ def started(aws: Clients, machine: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("log_format", FORMATS)
 def test_runtime__log_lines_are_json_in_both_formats(functions: Functions, log_format: str) -> None:
-    """Each line is an object. Ours have time and level as Lambda's filter reads them."""
+    """Each line is an object; ours have time and level in the form that Lambda's filter reads."""
     with functions.start("submit", log_format) as submit:
         submit.invoke({"Records": [record("no GUID")]})
         lines = [json.loads(line) for line in submit.log()]
@@ -199,10 +199,10 @@ def test_runtime__log_lines_are_json_in_both_formats(functions: Functions, log_f
 
 
 @pytest.mark.parametrize("log_format", FORMATS)
-def test_runtime__an_error_names_its_type_and_ends_nothing(
+def test_runtime__error_has_a_type_and_does_not_end_the_process(
     functions: Functions, log_format: str
 ) -> None:
-    """The state machine gets type and message, the log has them too; the next event is served."""
+    """State machine and log get type and message, and the next event is handled."""
     with functions.start("publish", log_format) as publish:
         for _ in range(2):
             report = publish.invoke({})
@@ -213,8 +213,8 @@ def test_runtime__an_error_names_its_type_and_ends_nothing(
         assert sum("KeyError" in line for line in publish.log()) == 2
 
 
-def test_runtime__a_ledger_out_of_reach_has_a_name_of_ours(functions: Functions) -> None:
-    """Errors of the ledger come out under their own name."""
+def test_runtime__unreachable_ledger_has_an_error_of_our_own(functions: Functions) -> None:
+    """An error of the ledger keeps its own name."""
     values = {**functions.values, "LEDGER_TABLE_NAME": "no-such-table"}
     elsewhere = Functions(functions.artifact, functions.runtime, functions.endpoint, values)
     with elsewhere.start("publish") as publish:
@@ -224,10 +224,10 @@ def test_runtime__a_ledger_out_of_reach_has_a_name_of_ours(functions: Functions)
 
 @pytest.mark.parametrize("log_format", FORMATS)
 @pytest.mark.parametrize("name", ["submit", "poll", "publish", "session"])
-def test_runtime__a_missing_variable_fails_the_init_phase(
+def test_runtime__missing_variable_fails_the_init_phase(
     functions: Functions, name: str, log_format: str
 ) -> None:
-    """The function reports the variable before any event, and ends."""
+    """The function reports the variable before any event, and exits."""
     with functions.start(name, log_format, without="LEDGER_TABLE_NAME") as function:
         report = function.report()
         assert function.exit_code() != 0
@@ -239,7 +239,7 @@ def test_runtime__a_missing_variable_fails_the_init_phase(
 
 @pytest.mark.parametrize("name", ["submit", "poll", "publish", "session"])
 def test_runtime__memory_is_far_below_the_limit(functions: Functions, name: str) -> None:
-    """A function that has answered once has taken less than half of what it is given."""
+    """After one answer, a function has used less than half of its memory."""
     with functions.start(name) as function:
         function.invoke(RECONCILE)
         assert function.peak_megabytes() < properties(name)["MemorySize"] / 2

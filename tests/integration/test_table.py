@@ -1,4 +1,4 @@
-"""One contract for the ledger's table: the fake in memory and DynamoDB must both keep it."""
+"""One contract for the ledger's table, which the in-memory fake and DynamoDB must fulfil."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def item(sk: str, **values: object) -> dict[str, object]:
     return {"PK": "A", "SK": sk, **values}
 
 
-def test_table__gives_back_what_was_put(table: Table) -> None:
-    """Every type that the ledger uses comes back as it was."""
+def test_table__returns_what_was_put(table: Table) -> None:
+    """Every type that the ledger uses is returned unchanged."""
     values = {
         "text": "ä|\n",
         "number": -7,
@@ -73,8 +73,8 @@ def test_table__gives_back_what_was_put(table: Table) -> None:
     assert table.get(("A", "2")) is None
 
 
-def test_table__get_many_leaves_out_what_is_missing(table: Table) -> None:
-    """More keys than one batch holds, some of them twice and some of nothing."""
+def test_table__get_many_skips_missing_items(table: Table) -> None:
+    """The keys exceed one batch, some are repeated, and some have no item."""
     for n in range(120):
         table.write(Put(item(f"{n:03}", n=n)))
     keys = [("A", f"{n:03}") for n in range(0, 240, 2)] * 2
@@ -82,8 +82,8 @@ def test_table__get_many_leaves_out_what_is_missing(table: Table) -> None:
     assert sorted(value["n"] for value in found.values()) == list(range(0, 120, 2))
 
 
-def test_table__query_gives_a_range_in_order(table: Table) -> None:
-    """From first to last, both included, at most as many as asked for."""
+def test_table__query_returns_a_range_in_order(table: Table) -> None:
+    """The range includes both ends, and has at most the requested number of items."""
     for name in ("b#2", "a#1", "b#1", "c#1", "b~"):
         table.write(Put(item(name)))
     assert [i["SK"] for i in table.query("A", "b#", "b#~")] == ["b#1", "b#2"]
@@ -93,7 +93,7 @@ def test_table__query_gives_a_range_in_order(table: Table) -> None:
 
 
 def test_table__update_sets_removes_and_adds(table: Table) -> None:
-    """An update changes what it names, and makes an item where there is none."""
+    """An update changes what it names, and creates an item if there is none."""
     table.write(Put(item("1", a=1, b=2, names={"x"})))
     table.write(Update(("A", "1"), {"a": 3}, remove=("b",), add={"names": {"y"}}))
     assert table.get(("A", "1")) == item("1", a=3, names={"x", "y"})
@@ -119,7 +119,9 @@ def test_table__update_sets_removes_and_adds(table: Table) -> None:
         (Condition(equals={"nothing": None}), True),
     ],
 )
-def test_table__conditions(table: Table, condition: Condition, *, holds: bool) -> None:
+def test_table__writes_if_the_condition_holds(
+    table: Table, condition: Condition, *, holds: bool
+) -> None:
     """A write happens exactly when its condition holds."""
     table.write(Put(item("1", n=5, nothing=None)))
     if holds:

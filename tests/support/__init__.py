@@ -1,1 +1,1 @@
-"""What several kinds of tests share: fakes of the outer parts, and a small world made of them."""
+"""Shared by several kinds of tests: fakes of the ports, and a small world made of them."""

@@ -22,7 +22,7 @@ _EXPRESSION = re.compile(r"\{%\s*\$states\.(input|result)((?:\.\w+)*)\s*%\}")
 
 
 class TaskFailedError(Exception):
-    """What a function that died looks like to the state machine."""
+    """How the state machine sees a function that died."""
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Execution:
     path: list[str] = field(default_factory=list)
 
     def step(self) -> float:
-        """Do one state; return the seconds until the next one."""
+        """Execute one state; return the seconds until the next one."""
         name, state = self.state, DEFINITION["States"][self.state]
         self.path.append(name)
         if state["Type"] == "Succeed":
@@ -71,7 +71,7 @@ class Execution:
 
 
 def resolve(value: Any, states: Mapping[str, Any]) -> Any:
-    """Put what an expression refers to in its place."""
+    """Replace an expression by the value that it refers to."""
     if isinstance(value, dict):
         return {name: resolve(inner, states) for name, inner in value.items()}
     if not isinstance(value, str) or not value.startswith("{%"):

@@ -67,7 +67,7 @@ FULL_ATTEMPT = Attempt(
 
 @dataclass
 class Desk:
-    """A ledger on a table in memory, and shorthands for the first steps of a run."""
+    """A ledger on an in-memory table, with shortcuts for the first steps of a run."""
 
     table: InMemoryTable = field(default_factory=InMemoryTable)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
@@ -81,17 +81,17 @@ class Desk:
         self.ledger.requests.record([ExportRequest(RequestId(name), group, items, f"ECO-{name}")])
 
     def select(self, limit: int = 100) -> Selection:
-        """Select for a run from the oldest group."""
+        """Select requests of the oldest group for a run."""
         return self.ledger.requests.select(self.ledger.requests.oldest_pages()[0], limit)
 
     def begin(self, *items: ItemGuid, limit: int = 100) -> tuple[Lease, Attempt]:
-        """Record a request, take the slot, and write the attempt down."""
+        """Record a request, take the lease, and write the attempt."""
         self.record("r1", *(items or [item_guid(n) for n in range(3)]))
         lease = self.ledger.lease.take(self.ledger.lease.read())
         return self.ledger.lease.begin(lease, self.select(limit))
 
     def start(self, *items: ItemGuid, limit: int = 100) -> Attempt:
-        """Do all that, and have Arena answer with a run."""
+        """Do all that, and record the run that Arena answers with."""
         return self.ledger.lease.started(*self.begin(*items, limit=limit), run())
 
     def at(self, key: Key) -> Item:
@@ -101,7 +101,7 @@ class Desk:
         return item
 
     def slot(self) -> Item:
-        """Return the slot's item without its token, which is random."""
+        """Return the lease item without its random token."""
         return {name: value for name, value in self.at(keys.SLOT).items() if name != "token"}
 
     def pointers(self) -> dict[str, Item]:
@@ -110,7 +110,7 @@ class Desk:
 
 
 def run(guid: str = "RUN0000000000000000A", creator: str | None = "USER") -> Run:
-    """Return a run as Arena tells it."""
+    """Return a run as Arena reports it."""
     return Run(RunGuid(guid), 7, RunStatus.CREATED, "CREATED", None, None, creator, None, None, ())
 
 

@@ -1,4 +1,4 @@
-"""Say what `mutmut run` found: how many mutants died, and each that lived, as a diff."""
+"""Report what `mutmut run` found: how many mutants died, and each survivor as a diff."""
 
 from __future__ import annotations
 

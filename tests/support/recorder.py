@@ -1,7 +1,7 @@
-"""Stands between the functions and the embedded AWS, and writes down every call.
+"""A proxy between the functions and the embedded AWS that records every call.
 
-The functions say who they are in the user agent (AWS_SDK_UA_APP_ID in template.yaml), as they do in
-an account's CloudTrail.
+The functions identify themselves in the user agent (AWS_SDK_UA_APP_ID in template.yaml), as in an
+account's CloudTrail.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class Call:
 
     @property
     def operation(self) -> str:
-        """What AWS calls it."""
+        """The operation's name in AWS."""
         if self.service == "lambda":
             return "Invoke" if self.path.endswith("/invocations") else self.path
         return self.target.rpartition(".")[2] or self.arguments["Action"]
 
     @property
     def arguments(self) -> Any:
-        """The arguments: JSON, or a form where the service speaks that."""
+        """The arguments, from JSON or from a form."""
         if self.target:
             return json.loads(self.body)
         return {name: values[-1] for name, values in parse_qs(self.body).items()}
@@ -83,7 +83,7 @@ class Call:
         return {(f"{self.service}:{self.operation}", arguments[key])}
 
     def _tables(self) -> list[tuple[str, str]]:
-        """Return what is done to which tables: a transaction is granted by what is inside it."""
+        """Return the operations on each table; a transaction needs permission for its parts."""
         arguments = self.arguments
         if "TransactItems" in arguments:
             parts = [part for item in arguments["TransactItems"] for part in item.items()]
@@ -95,7 +95,7 @@ class Call:
 
 @contextmanager
 def recorded(stack: Stack) -> Iterator[list[Call]]:
-    """Lead the calls of a stack's functions through here; give the list that they are put on."""
+    """Route the calls of a stack's functions through the proxy; yield the list of calls."""
     calls: list[Call] = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(stack.endpoint, calls))
     Thread(target=server.serve_forever, daemon=True).start()
@@ -119,7 +119,7 @@ def _lead(stack: Stack, function_name: str, endpoint: str) -> None:
 
 
 def _handler(endpoint: str, calls: list[Call]) -> type[BaseHTTPRequestHandler]:
-    """Return what answers a request: it is written down, and passed on as it was signed."""
+    """Return the handler of a request, which is recorded and passed on as it was signed."""
     address = urlsplit(endpoint).netloc
 
     class Handler(BaseHTTPRequestHandler):
@@ -148,7 +148,7 @@ def _handler(endpoint: str, calls: list[Call]) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     return Handler
 

@@ -1,4 +1,4 @@
-"""Runs a built function under AWS's own runtime interface client, with a Runtime API of ours.
+"""Runs a built function under AWS's runtime interface client, with a Runtime API of our own.
 
 What Lambda does around a handler, https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html:
 the client imports the handler (the init phase), asks for the next event, and posts the answer, or
@@ -49,7 +49,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What is run: the folders of the artifact and of the runtime, the handler, its seconds."""
+    """The command to run: folders of artifact and runtime, handler, and time-out in seconds."""
 
     artifact: Path
     runtime: Path
@@ -63,7 +63,7 @@ class Command:
 
 
 class RuntimeApi:
-    """The half of Lambda that hands out events and takes the answers."""
+    """The part of Lambda that hands out events and receives the answers."""
 
     def __init__(self) -> None:
         self.reports: queue.Queue[Report] = queue.Queue()
@@ -84,7 +84,7 @@ class RuntimeApi:
         self._thread.join()
 
     def hand_out(self, event: object, seconds: float) -> None:
-        """Give the next event, for which the function has so many seconds."""
+        """Hand out the next event, for which the function has so many seconds."""
         self._events.put((json.dumps(event).encode(), time.time() + seconds))
 
     def _handler(api) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - `self` is the handler below
@@ -113,13 +113,13 @@ class RuntimeApi:
                 api.reports.put(Report("init" if where == "init" else what, json.loads(content)))
 
             def log_message(self, *_: object) -> None:
-                """Keep quiet."""
+                """Log nothing."""
 
         return Handler
 
 
 class Function:
-    """A function of the artifact in a process of its own, from its cold start on."""
+    """A function of the artifact in its own process, from its cold start on."""
 
     def __init__(self, command: Command, environment: Mapping[str, str]) -> None:
         self._api = RuntimeApi()
@@ -148,7 +148,7 @@ class Function:
         self._log.close()
 
     def invoke(self, event: object) -> Report:
-        """Hand the function an event and return what it answers."""
+        """Send the function an event and return its answer."""
         self._api.hand_out(event, self._command.timeout)
         return self.report()
 

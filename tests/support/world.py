@@ -60,7 +60,7 @@ def item_guid(number: int) -> ItemGuid:
 
 
 def items(count: int, start: int = 0) -> list[str]:
-    """Return so many made-up item GUIDs, from a number on."""
+    """Return so many made-up item GUIDs, starting from a number."""
     return [item_guid(number) for number in range(start, start + count)]
 
 
@@ -132,12 +132,12 @@ class World:
         )
 
     def redeploy(self, **settings: object) -> None:
-        """Give the functions other settings, as an update of the stack does."""
+        """Change the functions' settings, as an update of the stack does."""
         self.settings.update(settings)
         self.dependencies = self.make_dependencies()
 
     def renew(self, dead_version: str) -> str:
-        """Stand in for the session function, as `ports.SessionAuthority`."""
+        """Renew the session, as the session function does."""
         answer = self.call("session", {"deadVersion": dead_version})
         if "version" in answer:
             return str(answer["version"])
@@ -155,7 +155,7 @@ class World:
         )
 
     def prove(self, *export_guids: str) -> None:
-        """Note that a run of each definition succeeded yesterday."""
+        """Record that a run of each definition succeeded yesterday."""
         yesterday = self.clock.now() - 86_400
         for guid in export_guids or (EXPORT, names.DEFINITION_EXPORT_GUID):
             known = Definition(ExportGuid(guid), last_success_at=int(yesterday))
@@ -164,7 +164,7 @@ class World:
     # ---- what the outside does -------------------------------------------------------------------
 
     def record(self, *bodies: object, message_ids: Iterable[str] = ()) -> list[dict[str, Any]]:
-        """Return SQS records for bodies, as they are received first."""
+        """Return SQS records for bodies that are received for the first time."""
         ids = list(message_ids) or [f"message-{next(self._message_ids):06d}" for _ in bodies]
         texts = [body if isinstance(body, str) else json.dumps(body) for body in bodies]
         return [
@@ -178,7 +178,7 @@ class World:
     def receive_again(
         self, records: Iterable[dict[str, Any]], message_ids: Iterable[str]
     ) -> list[dict[str, Any]]:
-        """Return the records of these messages as they are received the next time."""
+        """Return the records of these messages for their next receive."""
         wanted = set(message_ids)
         again = []
         for record in (record for record in records if record["messageId"] in wanted):
@@ -228,7 +228,7 @@ class World:
         assert self.is_idle(), f"still pending after {seconds} s"
 
     def run_for(self, seconds: float) -> None:
-        """Let time run for so long, with the reconcile schedule."""
+        """Let so many seconds pass, with the reconcile schedule."""
         end = self.clock.now() + seconds
         self._schedule_reconcile()
         while self._events and self._events[0][0] <= end:
@@ -236,7 +236,7 @@ class World:
         self.clock.time = max(self.clock.time, end)
 
     def is_idle(self) -> bool:
-        """Tell whether nothing is pending, running or being watched."""
+        """Return whether nothing is pending, running or monitored."""
         return (
             not self.table.items.get("PENDING")
             and self.ledger.lease.read().state == "idle"
@@ -253,7 +253,7 @@ class World:
         self.at(60, self._reconcile_and_again)
 
     def at(self, seconds: float, action: Callable[[], object]) -> None:
-        """Do something so many seconds from now."""
+        """Schedule an action in so many seconds."""
         heapq.heappush(self._events, (self.clock.now() + seconds, next(self._order), action))
 
     def _next_event(self) -> None:
@@ -330,13 +330,13 @@ class World:
 
 
 def assert_exported(world: World, expected: Iterable[str], times: int = 1) -> None:
-    """Make sure that exactly these items were exported, so many times each."""
+    """Assert that exactly these items were exported, so many times each."""
     assert dict(world.exported()) == dict.fromkeys(expected, times)
     assert not world.errors
 
 
 def attempt_in_slot(world: World) -> Attempt:
-    """Return the attempt that has the slot."""
+    """Return the attempt that holds the lease."""
     attempt_id = world.ledger.lease.read().attempt_id
     assert attempt_id
     return world.ledger.lease.attempt(attempt_id)

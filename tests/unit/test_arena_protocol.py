@@ -1,4 +1,4 @@
-"""The pure half of the Arena client: every code a named error, every odd answer survived."""
+"""The pure half of the Arena client: every code is a named error, and no odd answer breaks it."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ def answer(status: int, *codes: object, message: str = "text") -> HttpAnswer:
 
 
 def test_start_run__body_has_one_guid_criterion() -> None:
-    """The criteria are an array of groups, with the guid criterion alone."""
+    """The criteria are an array of groups, with a single guid criterion."""
     criterion = {"attribute": "guid", "operator": "IS_IN", "value": [A, B]}
     assert json.loads(POST.body) == {"criteria": [[criterion]]}
     assert (POST.method, POST.path) == ("POST", f"/exports/{EXPORT}/runs")
     assert protocol.start_run(EXPORT, Kind.DEFINITION, []).body == b"{}"
 
 
-def test_headers__of_every_call() -> None:
-    """A content type on a GET too; the session id only where there is one."""
+def test_headers__are_sent_with_every_call() -> None:
+    """A GET has a content type too; the session id is sent only if there is one."""
     assert GET.headers["Content-Type"] == "application/json"
     assert "arena_session_id" not in GET.headers
     assert HttpRequest("poll", "GET", "/x", session_id="a|b").headers["arena_session_id"] == "a|b"
 
 
 def test_request__does_not_show_its_secrets() -> None:
-    """R9: a request that lands in a log has no session id and no password in it."""
+    """R9: a request that is logged shows no session id and no password."""
     assert "canary" not in repr(HttpRequest("poll", "GET", "/x", session_id="canary"))
     assert "canary" not in repr(protocol.login({"email": "e", "password": "canary"}))
 
 
 def test_answer_error__does_not_show_the_request_s_secrets() -> None:
-    """R9: whatever Arena shows of what it was told, also where its text is cut."""
+    """R9: the error hides whatever Arena repeats of the request, even where its text is cut."""
     login = protocol.login({"email": "e", "password": 'ca"na\nry'})
     poll = HttpRequest("poll", "GET", "/x", session_id="A|b=")
     for request, shown in ((login, 'ca"na\nry'), (poll, "A|b=")):
@@ -94,13 +94,13 @@ def test_answer_error__does_not_show_the_request_s_secrets() -> None:
     ],
 )
 def test_answer_error__names_each_code(status: int, code: int, expected: type[Exception]) -> None:
-    """Each documented code is one named error; 5xx says nothing, whatever its code."""
+    """Each documented code is one named error; a 5xx means unknown, whatever its code."""
     named = protocol.answer_error(POST, answer(status, code))
     assert type(named) is expected
 
 
 def test_answer_error__one_unknown_code_among_several_makes_it_unknown() -> None:
-    """Several errors in one answer: a code that leaves the outcome open wins."""
+    """Of several errors in one answer, a code that leaves the outcome open wins."""
     assert type(protocol.answer_error(POST, answer(400, 3011, 3000))) is UNKNOWN
     assert (
         type(protocol.answer_error(POST, answer(400, 3011, 3144))) is errors.ExportInProgressError
@@ -116,8 +116,8 @@ def test_answer_error__that_is_not_arena_s_leaves_it_open(status: int, body: byt
     assert type(protocol.answer_error(POST, HttpAnswer(status, {}, body))) is UNKNOWN
 
 
-def test_answer_error__of_a_very_large_body() -> None:
-    """Of a very large body only 413, and a 400 for its syntax, ask for fewer items."""
+def test_answer_error__asks_for_fewer_items_if_the_body_was_very_large() -> None:
+    """For a very large body, only 413 and a 400 for its syntax ask for fewer items."""
     large = protocol.start_run(EXPORT, Kind.ITEMS, [A] * 10_000)
     assert (
         type(protocol.answer_error(POST, HttpAnswer(413, {}, b"<h1>"))) is errors.TooManyItemsError
@@ -141,10 +141,10 @@ def test_answer_error__of_a_very_large_body() -> None:
         ('The specified value "Changes" is not a valid option for the attribute "world".', None),
     ],
 )
-def test_start_run_error__items_or_definition(
+def test_start_run_error__is_about_items_or_the_definition(
     message: str, expected: tuple[str, ...] | None
 ) -> None:
-    """Items of ours that are named are refused; anything else is the definition's matter."""
+    """Our items that are named are refused; any other error is about the definition."""
     refusal = answer(400, 3011, message=message)
     error = protocol.answer_error(POST, refusal)
     assert isinstance(error, errors.ArenaAnswerError)
@@ -157,7 +157,7 @@ def test_start_run_error__items_or_definition(
 
 
 def test_start_run_error__definition_that_arena_does_not_know() -> None:
-    """FAULT 19: a 3011 or 3012 that names the export definition, and no item of ours."""
+    """FAULT 19: a 3011 or 3012 that names the definition and no item of ours makes it unknown."""
     refusal = answer(400, 3012, message=f'guid "{EXPORT}" and guid "{B}" are not found')
     error = protocol.answer_error(POST, refusal)
     assert isinstance(error, errors.ArenaAnswerError)
@@ -184,15 +184,15 @@ def test_start_run_error__items_come_before_the_definition(items: tuple[str, ...
 
 
 @pytest.mark.parametrize(("status", "code"), [(404, 404), (400, 3012), (400, 3011), (400, 3002)])
-def test_read_run_error__says_nothing(status: int, code: int) -> None:
-    """FAULT 87: any refusal but 403 and 3024 says nothing about a run that was created."""
+def test_read_run_error__leaves_the_run_unknown(status: int, code: int) -> None:
+    """FAULT 87: only 403 and 3024 say anything about a run that was created."""
     error = protocol.answer_error(GET, answer(status, code))
     assert isinstance(error, errors.ArenaAnswerError)
     assert refusals.read_run_error(error) is error
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, 3024), (400, 3024), (403, 1)])
-def test_read_run_error__unreadable(status: int, code: int) -> None:
+def test_read_run_error__means_unreadable(status: int, code: int) -> None:
     """FAULT 29: a run that this user may not read can never be read."""
     error = protocol.answer_error(GET, answer(status, code))
     assert isinstance(error, errors.ArenaAnswerError)
@@ -200,27 +200,27 @@ def test_read_run_error__unreadable(status: int, code: int) -> None:
 
 
 @pytest.mark.parametrize("key", ["arenaSessionId", "arena_session_id"])
-def test_login__both_spellings(key: str) -> None:
-    """The session id's key is spelled in two ways."""
+def test_login__accepts_both_spellings(key: str) -> None:
+    """The key of the session id is spelled in two ways."""
     login = protocol.read_login({key: "a|b:c", "workspaceId": 898698})
     assert (login.session_id, login.workspace_id) == ("a|b:c", "898698")
     assert "a|b:c" not in repr(login)
 
 
 @pytest.mark.parametrize("content", [None, [], {}, {"arenaSessionId": 5}, {"arenaSessionId": ""}])
-def test_login__without_an_id(content: object) -> None:
+def test_login__needs_a_session_id(content: object) -> None:
     """An answer without a session id is no login."""
     with pytest.raises(UNKNOWN):
         protocol.read_login(content)
 
 
-def test_login__sends_what_the_secret_has() -> None:
-    """The workspace is optional; nothing else of the secret is sent."""
+def test_login__sends_only_the_credentials_of_the_secret() -> None:
+    """The workspace is optional, and nothing else of the secret is sent."""
     secret = {"email": "e", "password": "p", "workspaceId": None, "note": "x"}
     assert json.loads(protocol.login(secret).body) == {"email": "e", "password": "p"}
 
 
-def test_run__the_vendor_s_samples() -> None:
+def test_run__is_read_from_the_vendor_s_samples() -> None:
     """Both documented samples are read, with criteria in one array and a null title."""
     running, complete = parse_run(sample("run-running")), parse_run(sample("run-complete"))
     assert running.status is RunStatus.RUNNING
@@ -233,8 +233,8 @@ def test_run__the_vendor_s_samples() -> None:
     assert complete.creator_guid == "ASCV96ACN4L4N6P6BG6H"
 
 
-def test_errors__the_vendor_s_samples() -> None:
-    """The three documented refusals are the definition's matter: none names an item."""
+def test_errors__are_read_from_the_vendor_s_samples() -> None:
+    """The three documented refusals are about the definition, because none names an item."""
     for name in ("error-not-creatable", "error-value", "error-required"):
         refusal = HttpAnswer(400, {}, json.dumps(sample(name)).encode())
         error = protocol.answer_error(POST, refusal)
@@ -249,16 +249,16 @@ def test_samples__are_all_used() -> None:
     assert set(SAMPLES) == used
 
 
-def test_run__criteria_in_groups() -> None:
-    """An array of arrays is read like one array, keys in any order."""
+def test_run__is_read_with_criteria_in_groups() -> None:
+    """An array of arrays is read like one array, with keys in any order."""
     criterion = {"value": [A.lower(), f" {B} "], "operator": "IS_IN", "attribute": "guid"}
     assert parse_run({"guid": "R", "criteria": [[criterion]]}).item_guids == frozenset({A, B})
     assert parse_run({"guid": "R", "criteria": [[{"attribute": "number"}]]}).item_guids is None
     assert parse_run({"guid": "R"}).item_guids is None
 
 
-def test_run__status_of_tomorrow() -> None:
-    """A status that nobody knows is kept as text."""
+def test_run__keeps_an_unknown_status() -> None:
+    """An unknown status is kept as text."""
     run = parse_run({"guid": "R", "status": "ARCHIVING"})
     assert (run.status, run.status_text) == (RunStatus.UNKNOWN, "ARCHIVING")
 
@@ -279,7 +279,7 @@ run_like = st.fixed_dictionaries(
 @thorough()
 @given(run_like | json_values)
 def test_run__property_any_json(content: Any) -> None:
-    """Whatever JSON an answer holds, it is read as a run or is no run; nothing else happens."""
+    """Whatever JSON an answer holds, it is read as a run or refused as none."""
     for parse in (parse_run, parse_runs, protocol.read_login):
         try:
             parse(content)

@@ -1,4 +1,4 @@
-"""The request budget: headers of every form, and waits that are never a hot loop."""
+"""The request budget: headers of every form, and waits that never become a tight loop."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def format_date(at: float) -> str:
         "Fri, 02-May-2014 14:22:13 GMT-07:00",
     ],
 )
-def test_date__forms(text: str) -> None:
-    """Arena's own odd form, the three of RFC 9110 and ISO 8601 name the same moment."""
+def test_date__is_read_in_every_form(text: str) -> None:
+    """Arena's own form, the three of RFC 9110 and ISO 8601 denote the same moment."""
     assert parse_date(text) == NOW
 
 
@@ -65,8 +65,8 @@ def test_date__forms(text: str) -> None:
         "2014-05-02T21:22:13",
     ],
 )
-def test_date__odd_ones_are_none(text: str) -> None:
-    """FAULT 92: what is no date, or has a zone that cannot be read, is None."""
+def test_date__is_none_if_it_cannot_be_read(text: str) -> None:
+    """FAULT 92: text that is no date, or has an unreadable time zone, is None."""
     assert parse_date(text) is None
 
 
@@ -79,15 +79,15 @@ def headers(
 
 
 def test_budget__is_read_from_every_answer() -> None:
-    """The number left, and the reset measured on Arena's own clock."""
+    """The budget holds the number left, and the reset by Arena's own clock."""
     told = headers("42", "Fri, 02 May 2014 22:22:13 GMT", "Fri, 02 May 2014 21:12:13 GMT")
     budget = read_budget(told, NOW)
     assert budget == Budget(42, int(NOW) + 4200, 0, int(NOW))
 
 
 @pytest.mark.parametrize("remaining", [None, "", "many", "٣", "9" * 30])
-def test_budget__without_a_number_says_nothing(remaining: str | None) -> None:
-    """An answer that names no number leaves what was known."""
+def test_budget__is_unchanged_without_a_number(remaining: str | None) -> None:
+    """An answer without a number changes nothing."""
     assert read_budget(headers(remaining), NOW) is None
 
 
@@ -103,8 +103,8 @@ def test_fault_92__altered_number_is_read(remaining: str, count: int) -> None:
     assert none_remaining(headers(remaining)) is (count == 0)
 
 
-def test_fault_92__altered_headers_are_named() -> None:
-    """A header that a proxy altered is reported; one that is missing, or as usual, is not."""
+def test_fault_92__altered_headers_are_reported() -> None:
+    """An altered header is reported; a missing or usual one is not."""
     usual = headers("9000", "Sat, 03 May 2014 07:00:00 GMT", "Fri, 02 May 2014 21:22:13 GMT")
     assert altered_headers(usual) == []
     assert altered_headers({}) == []
@@ -114,14 +114,14 @@ def test_fault_92__altered_headers_are_named() -> None:
 
 @pytest.mark.parametrize("seconds", [1, 20, 899, 36_000])
 def test_fault_30__reset_by_arena_s_own_clock_is_waited_for_exactly(seconds: int) -> None:
-    """Where the Date header shows Arena's clock, no margin is added, however short the wait."""
+    """If the Date header shows Arena's clock, no margin is added, however short the wait."""
     at = NOW - 300  # Arena's clock is five minutes behind ours
     told = headers("0", f"{format_date(at + seconds)}", format_date(at))
     assert spent_budget(told, NOW, Budget()).wait_seconds(NOW, 0) == seconds
 
 
 def test_fault_30__reset_without_arena_s_clock_gets_a_growing_margin() -> None:
-    """A minute, and twice as much with each further 429: our clock may be ahead of Arena's."""
+    """Our clock may be ahead of Arena's, so the margin of a minute doubles with each 429."""
     told = headers("0", format_date(NOW + 100))
     budget, waits = Budget(), []
     for _ in range(4):
@@ -144,7 +144,7 @@ def test_fault_30__reset_without_arena_s_clock_gets_a_growing_margin() -> None:
     ],
 )
 def test_budget__odd_reset_is_a_safe_wait(reset: str | None, date: str | None, wait: int) -> None:
-    """FAULT 32: missing, unreadable, past, or too far away: a wait that is safe in each case."""
+    """FAULT 32: a reset that is missing, unreadable, past or far away leads to a safe wait."""
     budget = spent_budget(headers("0", reset, date), NOW, Budget())
     assert budget.wait_seconds(NOW, 0) == wait
 
@@ -162,7 +162,7 @@ def test_budget__odd_reset_is_a_safe_wait(reset: str | None, date: str | None, w
     ],
 )
 def test_fault_30__burst_limit_is_waited_for(retry_after: str | None, waits: list[int]) -> None:
-    """A 429 that leaves requests waits as Retry-After says, twice as long each time, bounded."""
+    """After a 429 with requests left, the wait follows Retry-After and doubles up to a bound."""
     told = headers("9000") | ({} if retry_after is None else {"retry-after": retry_after})
     budget, found = Budget(), []
     for _ in waits:
@@ -173,8 +173,8 @@ def test_fault_30__burst_limit_is_waited_for(retry_after: str | None, waits: lis
     assert budget.wait_seconds(NOW + waits[-1], 500) == 0
 
 
-def test_budget__reserve() -> None:
-    """At the reserve nothing new may start; above it, and after the reset, it may."""
+def test_budget__allows_no_run_at_the_reserve() -> None:
+    """At the reserve no run may start; above it and after the reset, one may."""
     budget = Budget(100, int(NOW) + 60, 0, int(NOW))
     assert budget.wait_seconds(NOW, 99) == 0
     assert budget.wait_seconds(NOW, 100) == 60
@@ -185,7 +185,7 @@ def test_budget__reserve() -> None:
 @thorough()
 @given(st.text() | st.sampled_from(["0", "5"]), st.text(), st.text(), st.integers(0, 10**6))
 def test_budget__property_any_header(remaining: str, reset: str, date: str, refusals: int) -> None:
-    """Whatever the headers hold: no exception, and after a 429 a wait between bounds."""
+    """Whatever the headers hold, there is no exception, and after a 429 a bounded wait."""
     told, earlier = headers(remaining, reset, date), Budget(refusals=refusals)
     read_budget(told, NOW)
     altered_headers(told)
@@ -197,8 +197,8 @@ def test_budget__property_any_header(remaining: str, reset: str, date: str, refu
         assert budget.refusals == refusals + 1
 
 
-def test_forecast__from_the_day_s_first_answer() -> None:
-    """The rate of the day so far, at most 24 hours; a day begins when more is left than before."""
+def test_forecast__starts_from_the_day_s_first_answer() -> None:
+    """The rate covers the day so far; a day begins when more is left than before."""
     first = Budget(remaining=1000, seen_at=0).following(Budget())
     assert first.hours_left() is None
     assert replace(first, seen_at=7200).hours_left() is None, "nothing was spent"

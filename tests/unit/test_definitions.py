@@ -1,4 +1,4 @@
-"""What is known of an export definition."""
+"""What is known about an export definition."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.ledger_desk import EXPORT, NOW
 
 
 def test_definition__limit_grows_by_a_quarter() -> None:
-    """At least by one; without a limit none comes to be; halved by what was too large."""
+    """The limit grows by at least one, and is half the size that was too large."""
     definition = Definition(EXPORT)
     assert definition.succeeded(NOW, 5, None).limit == 0
     assert definition.too_large(9).limit == 4
@@ -20,7 +20,7 @@ def test_definition__limit_grows_by_a_quarter() -> None:
 
 
 def test_definition__keeps_the_last_durations_by_size() -> None:
-    """The last 50 of each class; another class says nothing about this one."""
+    """The last 50 durations of each size class are kept, separately for each class."""
     definition = Definition(EXPORT)
     assert definition.durations_for(7) == []
     for seconds in range(55):
@@ -33,7 +33,7 @@ def test_definition__keeps_the_last_durations_by_size() -> None:
 
 
 def test_definition__success_forgets_every_failure() -> None:
-    """All but the durations starts anew."""
+    """A success resets everything except the durations."""
     troubled = Definition(EXPORT, 5, 4, 3, NOW + 9, NOW + 9, 2)
     assert troubled.succeeded(NOW + 0.7, 5, None) == Definition(
         EXPORT, last_success_at=NOW, served_at=NOW
@@ -43,8 +43,8 @@ def test_definition__success_forgets_every_failure() -> None:
     )
 
 
-def test_definition__refusals_wait_twice_as_long_each_time() -> None:
-    """From a minute on, up to the longest."""
+def test_definition__refusals_double_the_wait() -> None:
+    """The wait starts at a minute and doubles up to the longest."""
     definition, waits = Definition(EXPORT), []
     for _ in range(8):
         definition = definition.refused(NOW + 0.5, 3600)
@@ -53,8 +53,8 @@ def test_definition__refusals_wait_twice_as_long_each_time() -> None:
     assert definition.refusals == 8
 
 
-def test_definition__failures_wait_once_they_are_more_than_one_bad_item_makes() -> None:
-    """Three in a row are one item's doing; what comes after waits, twice as long each time."""
+def test_definition__more_failures_than_one_bad_item_causes_lead_to_a_wait() -> None:
+    """One item may cause three failures in a row; each further failure doubles the wait."""
 
     def waits(*, alone: bool) -> list[int]:
         definition, found = Definition(EXPORT), []
@@ -68,16 +68,16 @@ def test_definition__failures_wait_once_they_are_more_than_one_bad_item_makes() 
     assert waits(alone=True) == [0, 0, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
 
 
-def test_definition__suspects_are_set_back_but_never_brought_forward() -> None:
-    """An aborted run has suspect sets wait."""
+def test_definition__suspects_are_delayed_and_never_brought_forward() -> None:
+    """An aborted run delays suspect sets."""
     definition = Definition(EXPORT).delay_suspects(NOW, 60)
     assert (definition.suspects_not_before, definition.served_at) == (NOW + 60, NOW)
     assert definition.delay_suspects(NOW - 30, 60).suspects_not_before == NOW + 60
     assert definition.delay_suspects(NOW + 30, 60).suspects_not_before == NOW + 90
 
 
-def test_definition__failures_without_a_run_hold_ordinary_requests_too() -> None:
-    """FAULT 86: unless one suspect was alone, the whole definition waits, up to an hour."""
+def test_definition__failures_without_a_run_delay_ordinary_requests_too() -> None:
+    """FAULT 86: unless the suspect was a single item, the whole definition waits up to an hour."""
     definition, waits = Definition(EXPORT), []
     for _ in range(11):
         definition = definition.failed(NOW + 0.5, alone=False, without_run=True)
@@ -88,8 +88,8 @@ def test_definition__failures_without_a_run_hold_ordinary_requests_too() -> None
     assert definition.failed(NOW, alone=False).not_before == 0
 
 
-def test_definition__is_in_doubt_once_more_failed_than_one_item_can_make_fail() -> None:
-    """FAULT 86: from the third failure in a row on, until a run succeeds."""
+def test_definition__is_in_doubt_after_more_failures_than_one_item_causes() -> None:
+    """FAULT 86: the doubt lasts from the third failure in a row until a run succeeds."""
     definition = Definition(EXPORT, failures=2)
     assert not definition.in_doubt
     definition = definition.failed(NOW, alone=True, without_run=True)
@@ -97,8 +97,8 @@ def test_definition__is_in_doubt_once_more_failed_than_one_item_can_make_fail() 
     assert not definition.succeeded(NOW, 5, None).in_doubt
 
 
-def test_fault_19__definition_is_unknown_at_the_second_refusal() -> None:
-    """A minute or more after the first, while no run has succeeded; a run of it forgets that."""
+def test_fault_19__definition_is_unknown_after_the_second_refusal() -> None:
+    """The second refusal counts a minute or more after the first, if no run has succeeded."""
     unknown = Definition(EXPORT).unknown(NOW + 0.5)
     assert (unknown.unknown_at, unknown.not_before) == (NOW, NOW + 60)
     assert not unknown.is_unknown(NOW + 59)
@@ -109,7 +109,7 @@ def test_fault_19__definition_is_unknown_at_the_second_refusal() -> None:
 
 
 def test_fault_83__trials_are_one_a_minute_and_200_a_day() -> None:
-    """In any 24 hours; what is older is forgotten."""
+    """The limit applies to any 24 hours, and older POSTs are forgotten."""
     trials = Trials()
     assert trials.allow(NOW)
     trials = trials.following(NOW)

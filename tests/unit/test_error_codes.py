@@ -1,4 +1,4 @@
-"""Every error code that an adapter names is one of AWS's: a misspelt one would never be met."""
+"""Every error code that an adapter names is one of AWS's, because a misspelled one never occurs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RETRIED = {*THROTTLED._THROTTLED_ERROR_CODES, *TRANSIENT._TRANSIENT_ERROR_CODES}
 
 
 def named(path: Path) -> set[str]:
-    """Return the codes that a file names: as text, or as an exception of a client."""
+    """Return the codes that a file names, as text or as an exception of a client."""
     tree = ast.parse(path.read_text())
     texts = {
         node.value
@@ -58,13 +58,13 @@ def modelled(service: str) -> set[str]:
 
 @pytest.mark.parametrize("path", sorted(ADAPTERS.glob("*.py")), ids=lambda path: path.name)
 def test_codes__that_an_adapter_names_are_awss(path: Path) -> None:
-    """They are in the model of its service, or retried by botocore for all."""
+    """Each code is in the model of its service, or botocore retries it for all services."""
     known = RETRIED.union(*map(modelled, SERVICES.get(path.name, [])))
     assert named(path) - known == set()
 
 
 def test_codes__are_found() -> None:
-    """The search sees each way of naming one."""
+    """The search finds each way of naming a code."""
     assert named(ADAPTERS / "executions.py") == {"ExecutionAlreadyExists", "ExecutionDoesNotExist"}
     assert named(ADAPTERS / "secrets.py") == {"ResourceNotFoundException"}
     assert named(ADAPTERS / "dynamodb.py") >= {

@@ -1,4 +1,4 @@
-"""The CloudEvents: their form, and how they are cut into parts."""
+"""The CloudEvents: their form, and how they are split into parts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def outcome(
 
 
 def parsed(event: Event) -> Any:
-    """Return the event's JSON after a CloudEvents library found it valid."""
+    """Return the event's JSON after a CloudEvents library has validated it."""
     assert JSONFormat().read(CloudEvent, event.body).get_specversion() == "1.0"
     return json.loads(event.body)
 
@@ -67,7 +67,7 @@ def size(event: Event) -> int:
 
 
 def test_run_completed__names_the_files() -> None:
-    """The event is what the contract says, to the letter."""
+    """The event is exactly as the contract says."""
     (event,) = run_events(outcome())
     body = parsed(event)
     assert body["source"] == f"/arena/default/exports/{EXPORT}"
@@ -109,7 +109,7 @@ def test_run_completed__names_the_files() -> None:
 
 
 def test_run_failed__has_an_error_and_no_files() -> None:
-    """A run that is given up says why."""
+    """The event of a run that was given up says why."""
     failed = RunResult(
         AttemptOutcome.ABORTED, status="ABORTED", error_code="RunAborted", error_message="stopped"
     )
@@ -122,8 +122,8 @@ def test_run_failed__has_an_error_and_no_files() -> None:
     assert event.attributes["status"] == "ABORTED"
 
 
-def test_rejection__without_a_definition() -> None:
-    """A message that named no definition has none in source and attributes."""
+def test_rejection__of_a_message_without_a_definition_names_none() -> None:
+    """Neither source nor attributes name a definition."""
     rejection = Rejection(
         "default", None, "id-1", None, (), "InvalidMessage", "body is odd", 1678268400.0
     )
@@ -140,7 +140,7 @@ def test_rejection__without_a_definition() -> None:
 
 
 def test_rejection__ids_differ_by_what_is_rejected() -> None:
-    """Two rejections of one request are two events; the same one said twice is one."""
+    """Two rejections of a request are two events; a repeated rejection has the same id."""
     ids = [
         json.loads(
             rejection_events(Rejection("w", EXPORT, "id-1", None, items, "3011", text, time))[
@@ -161,7 +161,7 @@ def test_rejection__ids_differ_by_what_is_rejected() -> None:
     [(20_000, 20_000, 1), (20_000, 3, 1), (1, 1, 5_000), (3, 1, 300), (5, 2, 0)],
 )
 def test_parts__cover_everything_exactly(items: int, requests: int, files: int) -> None:
-    """FAULT 41: parts in order, none above 256 KiB, no item and no request left out or twice."""
+    """FAULT 41: no part exceeds 256 KiB, and each item and request is in exactly one part."""
     whole = outcome(items, requests, files)
     events = run_events(whole)
     assert all(size(event) <= MAX_EVENT_BYTES for event in events)
@@ -184,8 +184,8 @@ def test_parts__cover_everything_exactly(items: int, requests: int, files: int) 
 
 
 @pytest.mark.parametrize("letter", ["x", "ü", "部", "\U0001f600", '"', "\\"])
-def test_parts__of_a_rejection_with_the_longest_texts(letter: str) -> None:
-    """FAULT 41: whatever JSON makes of a correlation id, a message and a workspace's name."""
+def test_parts__fit_for_a_rejection_with_the_longest_texts(letter: str) -> None:
+    """FAULT 41: this holds however JSON escapes the correlation id, message and workspace."""
     items = tuple(item_guid(n) for n in range(30_000))
     rejection = Rejection(
         "w" * 64, EXPORT, "r" * 36, letter * 128, items, "3011", letter * 500, 1678268400.0
@@ -199,7 +199,7 @@ def test_parts__of_a_rejection_with_the_longest_texts(letter: str) -> None:
 @settings(max_examples=50)
 @given(st.integers(0, 12_000), st.integers(0, 6_000), st.integers(0, 4_000))
 def test_parts__property_any_size(items: int, requests: int, files: int) -> None:
-    """Whatever the sizes: each part fits, and the items are covered exactly."""
+    """Whatever the sizes, each part fits and the items are covered exactly."""
     whole = outcome(items, requests, files)
     events = run_events(whole)
     assert all(size(event) <= MAX_EVENT_BYTES for event in events)

@@ -1,4 +1,4 @@
-"""Each fault of the list is claimed by a test, and tests/README.md says by which."""
+"""Each fault in the list is claimed by a test, and tests/README.md says by which."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROW = re.compile(r"^\| (\d+) \| [^|]+ \| (.+) \|$", re.MULTILINE)
 
 
 def claimed(function: ast.FunctionDef) -> set[int]:
-    """Return the faults that a test claims: by its name, or in its docstring."""
+    """Return the faults that a test claims by its name or in its docstring."""
     named = _NAME.match(function.name)
     said = _DOCSTRING.search(ast.get_docstring(function) or "")
     texts = (named[1].strip("_").split("_") if named else []) + (
@@ -36,12 +36,12 @@ def claims() -> dict[int, set[str]]:
 
 
 def test_faults__are_each_claimed_by_a_test() -> None:
-    """Each row of the list that is built, and no other."""
+    """The tests claim each fault of the list, and no other."""
     assert sorted(claims()) == list(FAULTS)
 
 
-def test_faults__stand_in_the_table_with_their_tests() -> None:
-    """The table names the files that claim each fault, all of them and no other."""
+def test_faults__are_in_the_table_with_their_tests() -> None:
+    """The table names exactly the files that claim each fault."""
     section = (TESTS / "README.md").read_text().split("\n## Which test covers which fault\n")[1]
     rows = _ROW.findall(section.split("\n## ")[0])
     table = {int(fault): set(re.findall(r"`([^`]+\.py)`", files)) for fault, files in rows}

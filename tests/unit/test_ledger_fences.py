@@ -1,4 +1,4 @@
-"""Every write of the ledger stands under the condition that the slot is still held."""
+"""Every write that follows from the lease is conditional on still holding it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def steps(desk: Desk, lease: Lease, attempt: Attempt) -> dict[str, Callable[[], Any]]:
-    """Return every write that follows from holding the slot."""
+    """Return every write that follows from holding the lease."""
     book = desk.ledger.lease
     return {
         "take": lambda: book.take(lease),
@@ -41,8 +41,8 @@ def steps(desk: Desk, lease: Lease, attempt: Attempt) -> dict[str, Callable[[], 
 
 
 @pytest.mark.parametrize("name", list(steps(Desk(), Lease(), FULL_ATTEMPT)))
-def test_fence__against_a_holder_that_was_thought_dead(name: str) -> None:
-    """Whoever lost the slot, and the attempt in it, writes nothing at all."""
+def test_fence__stops_a_holder_that_was_thought_dead(name: str) -> None:
+    """A function that lost the lease and its attempt writes nothing."""
     desk = Desk()
     lease, attempt = desk.begin()
     desk.clock.sleep(200)
@@ -54,16 +54,16 @@ def test_fence__against_a_holder_that_was_thought_dead(name: str) -> None:
     assert repr(desk.table.items) == before
 
 
-def test_fence__against_two_that_take_a_new_slot() -> None:
-    """Of two that saw no slot at all, one gets it."""
+def test_fence__gives_a_new_lease_to_one_of_two() -> None:
+    """Of two functions that saw no lease item, one gets the lease."""
     desk = Desk()
     desk.ledger.lease.take(Lease())
     with pytest.raises(ConditionFailedError):
         desk.ledger.lease.take(Lease())
 
 
-def test_fence__against_a_second_end_and_a_second_watch() -> None:
-    """An attempt ends once, and of two that watch it again one does."""
+def test_fence__allows_one_end_and_one_restart() -> None:
+    """An attempt ends once, and one of two functions restarts its execution."""
     desk = Desk()
     attempt = desk.start()
     assert desk.ledger.lease.restart_execution(attempt).execution_number == 2
@@ -80,10 +80,10 @@ def test_fence__against_a_second_end_and_a_second_watch() -> None:
 
 
 @pytest.mark.parametrize("name", ["begin", "begin again"])
-def test_fence__against_an_attempt_id_that_is_in_use(
+def test_fence__keeps_an_attempt_whose_id_is_used_again(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An attempt is never overwritten by another of the same id."""
+    """An attempt is never overwritten by another with the same id."""
     desk = Desk()
     lease, attempt = desk.begin()
     desk.clock.sleep(1)
@@ -94,8 +94,8 @@ def test_fence__against_an_attempt_id_that_is_in_use(
         steps(desk, lease, attempt)[name]()
 
 
-def test_started__keeps_the_user_that_is_known_already() -> None:
-    """A run that names no creator does not make us forget who we are; a named one is learned."""
+def test_started__keeps_the_known_user() -> None:
+    """A run without a creator leaves our user known; a run with one updates it."""
     desk = Desk()
     desk.ledger.settle(desk.ledger.lease.ended(desk.start(), RESULT), Definition(EXPORT))
     desk.record("r2", item_guid(5))
@@ -105,8 +105,8 @@ def test_started__keeps_the_user_that_is_known_already() -> None:
     assert desk.ledger.lease.read().creator_guid == "USER"
 
 
-def test_started__forgets_what_went_before() -> None:
-    """Busy answers, failed looks and times end with the run's start."""
+def test_started__resets_the_lease_s_counters() -> None:
+    """The start of a run resets busy answers, failed searches and times."""
     desk = Desk()
     lease, attempt = desk.begin()
     desk.ledger.lease.void(lease, attempt, not_before=NOW + 5, busy=3)

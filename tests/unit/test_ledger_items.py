@@ -37,7 +37,7 @@ from tests.support.world import item_guid
 
 
 def slot(state: str, **fields: object) -> dict[str, object]:
-    """Return the slot's item as it should be, without its token."""
+    """Return the expected lease item, without its token."""
     return {
         "PK": "SLOT",
         "SK": "-",
@@ -55,7 +55,7 @@ def slot(state: str, **fields: object) -> dict[str, object]:
 
 
 def test_form__of_a_request() -> None:
-    """Marker, page and pointer of a message."""
+    """A message has a marker, a page and a pointer."""
     desk = Desk()
     desk.record("r1", item_guid(1), item_guid(2))
     ((name, pointer),) = desk.pointers().items()
@@ -96,7 +96,7 @@ def test_form__of_a_request() -> None:
 
 
 def test_form__of_an_attempt_before_its_post() -> None:
-    """What the slot and the attempt hold once it may be sent."""
+    """Lease and attempt are written before the POST is sent."""
     desk = Desk()
     _, attempt = desk.begin()
     holding = {"attemptId": attempt.attempt_id, "lane": "normal"}
@@ -134,7 +134,7 @@ def test_form__of_an_attempt_before_its_post() -> None:
 
 
 def test_form__of_an_attempt_with_a_run() -> None:
-    """The attempt names its run, the run its attempt, and the slot who made it."""
+    """The attempt names its run, the run its attempt, and the lease its creator."""
     desk = Desk()
     lease, attempt = desk.begin()
     desk.clock.sleep(10)
@@ -163,7 +163,7 @@ def test_form__of_an_attempt_with_a_run() -> None:
 
 
 def test_form__of_an_attempt_that_ended_and_is_settled() -> None:
-    """First the result and the files; then the slot is idle, and everything expires some day."""
+    """Result and files are stored first; then the lease is idle and everything expires."""
     desk = Desk()
     running = desk.start()
     key = (MONTH, running.attempt_id)
@@ -192,7 +192,7 @@ def test_form__of_an_attempt_that_ended_and_is_settled() -> None:
 
 
 def test_form__of_many_files() -> None:
-    """Files are kept 250 to an item, and read in their order."""
+    """An item holds up to 250 files, and they are read in their order."""
     desk = Desk()
     attempt = desk.start()
     files = [RunFile(f"F{n:05}", f"title {n}") for n in range(501)]
@@ -203,7 +203,7 @@ def test_form__of_many_files() -> None:
 
 
 def test_form__of_an_attempt_that_is_replaced() -> None:
-    """The successor has the same contents, is sent now, and still knows of the first POST."""
+    """The successor has the same contents and still knows the time of the first POST."""
     desk = Desk()
     lease, attempt = desk.begin()
     known = replace(attempt, searches=1, last_status=503, refused_searches=2)
@@ -231,7 +231,7 @@ def test_form__of_an_attempt_that_is_replaced() -> None:
 
 
 def test_form__of_refused_items() -> None:
-    """What Arena named is out, and the attempt counts as sent anew."""
+    """The items that Arena named are removed, and the attempt counts as sent again."""
     desk = Desk()
     lease, attempt = desk.begin()
     desk.clock.sleep(5)
@@ -246,7 +246,7 @@ def test_form__of_refused_items() -> None:
 
 
 def test_form__of_an_abandoned_attempt() -> None:
-    """The slot is idle until the time that was named; the requests pend as before."""
+    """The lease is idle until the given time, and the requests are pending as before."""
     desk = Desk()
     lease, attempt = desk.begin()
     definition = Definition(EXPORT, refusals=1, not_before=NOW + 60)
@@ -260,8 +260,8 @@ def test_form__of_an_abandoned_attempt() -> None:
     assert desk.select().item_guids == tuple(item_guid(n) for n in range(3))
 
 
-def test_form__of_a_slot_that_is_released() -> None:
-    """Idle again, and its lane and user as before."""
+def test_form__of_a_released_lease() -> None:
+    """The lease is idle again, and keeps its lane and user."""
     desk = Desk()
     attempt = desk.start()
     ended = desk.ledger.lease.ended(attempt, RESULT)
@@ -279,8 +279,8 @@ FULL_LEASE = Lease(LeaseState.RUNNING, "token", AttemptId("a"), 1, 2, Lane.BULK,
 
 
 @pytest.mark.parametrize("lease", [Lease(), FULL_LEASE])
-def test_form__of_the_slot_is_read_as_it_was_written(lease: Lease) -> None:
-    """Every field, set or not."""
+def test_form__of_the_lease_is_read_as_it_was_written(lease: Lease) -> None:
+    """Every field is kept, whether it is set or not."""
     assert read_lease(lease_item(lease)) == lease
 
 
@@ -290,7 +290,7 @@ def test_form__of_an_attempt_is_read_as_it_was_written() -> None:
 
 
 def test_form__of_an_older_release_is_read() -> None:
-    """An attempt and a budget without the newer attributes have their defaults."""
+    """An attempt and a budget without the newer attributes get the defaults."""
     item = attempt_item(FULL_ATTEMPT)
     older = {
         k: v for k, v in item.items() if k not in ("unanswered", "lastStatus", "refusedSearches")
@@ -304,7 +304,7 @@ def test_form__of_an_older_release_is_read() -> None:
 
 
 def test_form__of_trials() -> None:
-    """The POSTs of the last day, oldest first."""
+    """The item holds the POSTs of the last day, oldest first."""
     desk = Desk()
     assert desk.ledger.definitions.trials() == Trials()
     desk.ledger.definitions.count_trial(NOW - 90_000)
@@ -338,7 +338,7 @@ def test_form__of_a_definition() -> None:
 
 
 def test_form__of_the_budget() -> None:
-    """Every field; a later answer is kept, an earlier one is not."""
+    """Every field is kept; a later answer replaces an earlier one, but not the reverse."""
     desk = Desk()
     record = desk.ledger.budget
     assert record.read() == Budget()
@@ -364,7 +364,7 @@ def test_form__of_the_budget() -> None:
 
 
 def test_form__of_the_session() -> None:
-    """Every field; whoever read an older revision does not write."""
+    """Every field is kept, and a write based on an older revision fails."""
     desk = Desk()
     record = desk.ledger.session
     assert record.read() == SessionState()

@@ -1,4 +1,4 @@
-"""What the ledger selects of the requests, and what it settles."""
+"""Which requests the ledger selects, and how it settles them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from arena_exports.ports import Key
 
 
-def test_select__cuts_at_the_limit_and_goes_on_from_there() -> None:
-    """Over pages and runs, oldest first; doubles count once."""
+def test_select__stops_at_the_limit_and_continues_from_there() -> None:
+    """Selection continues across pages and runs, oldest first; duplicates count once."""
     desk = Desk()
     for n in range(0, 9, 3):
         desk.record(f"r{n}", item_guid(n), item_guid(n + 1), item_guid(n + 2))
@@ -57,8 +57,8 @@ def test_select__cuts_at_the_limit_and_goes_on_from_there() -> None:
     assert attempts_of(desk.ledger, "r0") == ["first"]
 
 
-def test_settle__late_and_twice() -> None:
-    """A copy that comes late moves no pointer back, and brings none back to life."""
+def test_settle__is_harmless_when_late_or_repeated() -> None:
+    """A late copy moves no pointer back and restores none."""
     desk = Desk()
     desk.record("r1", *[item_guid(n) for n in range(9)])
     page_id = desk.select().slices[0].page_id
@@ -75,8 +75,8 @@ def test_settle__late_and_twice() -> None:
     assert desk.at(keys.page(page_id))["attempts"] == {"b", "c"}
 
 
-def test_unsettled__tells_which_slices_still_pend() -> None:
-    """By the pointer: gone or further on means settled."""
+def test_unsettled__returns_the_slices_that_are_pending() -> None:
+    """A slice is settled if its pointer is gone or further on."""
     desk = Desk()
     desk.record("r1", *[item_guid(n) for n in range(9)])
     desk.clock.sleep(1)
@@ -91,8 +91,8 @@ def test_unsettled__tells_which_slices_still_pend() -> None:
     assert desk.ledger.requests.unsettled(GROUP, [rest, two]) == [rest]
 
 
-def test_sets__are_found_from_the_request_on() -> None:
-    """Open items and attempts of a request, also of what was moved to suspect sets."""
+def test_sets__are_found_from_the_request() -> None:
+    """A request's open items and attempts are found, even those in suspect sets."""
     desk = Desk()
     attempt = desk.start(*[item_guid(n) for n in range(10)], limit=8)
     entries = desk.ledger.selection(attempt).entries
@@ -128,8 +128,10 @@ def test_sets__are_found_from_the_request_on() -> None:
         (SetHistory(2, 2, NOW), None),
     ],
 )
-def test_select__pages_that_befell_the_same(other: SetHistory, selected: SetHistory | None) -> None:
-    """They share a run, with the latest first failure: nobody is given up for another's."""
+def test_select__combines_sets_with_the_same_history(
+    other: SetHistory, selected: SetHistory | None
+) -> None:
+    """They share a run with the latest first failure, so none is blamed for another."""
     desk = Desk()
     attempt = desk.start()
     fence = desk.ledger.lease.fence_of(attempt)
@@ -142,7 +144,7 @@ def test_select__pages_that_befell_the_same(other: SetHistory, selected: SetHist
     assert len(desk.select().entries) == (2 if selected else 1)
 
 
-def test_select__reads_pages_in_helpings() -> None:
+def test_select__reads_pages_in_chunks() -> None:
     """A small limit does not read a large backlog."""
     desk = Desk()
     for n in range(300):
@@ -165,7 +167,7 @@ def test_select__reads_pages_in_helpings() -> None:
     assert desk.select(limit=0).item_guids == ()
 
 
-def test_heads__reads_some_pointers_at_a_time() -> None:
+def test_heads__reads_pointers_in_chunks() -> None:
     """A group of many pages is skipped, and groups of few are read together."""
     desk = Desk()
     for n in range(30):
@@ -190,8 +192,8 @@ def test_heads__reads_some_pointers_at_a_time() -> None:
     assert len(limits) <= 6
 
 
-def test_record__of_what_is_partly_known() -> None:
-    """The rest is recorded; what was recorded before is left out."""
+def test_record__skips_known_requests() -> None:
+    """Only the requests that were not recorded before are recorded."""
     desk = Desk()
     requests = [ExportRequest(RequestId(f"r{n}"), GROUP, (item_guid(n),)) for n in range(4)]
     assert desk.ledger.requests.record(requests[:2]) == requests[:2]

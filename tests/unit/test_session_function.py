@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def stub() -> Iterator[Stubber]:
-    """A client of Lambda whose answers are written down beforehand."""
+    """A client of Lambda with stubbed answers."""
     client = get_session().create_client(
         "lambda", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="y"
     )
@@ -29,7 +29,7 @@ def stub() -> Iterator[Stubber]:
 
 
 def answers(stub: Stubber, payload: object, **more: object) -> SessionFunction:
-    """Let the function answer so; return the way to it."""
+    """Return a session function that answers with a payload."""
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     stream = StreamingBody(io.BytesIO(body), len(body))
     asked = {"FunctionName": "session", "Payload": b'{"deadVersion": "v1"}'}
@@ -37,8 +37,8 @@ def answers(stub: Stubber, payload: object, **more: object) -> SessionFunction:
     return SessionFunction(lambda: stub.client, "session")
 
 
-def test_session_function__names_the_version_in_force(stub: Stubber) -> None:
-    """It is asked for by the version that died."""
+def test_session_function__returns_the_current_version(stub: Stubber) -> None:
+    """The request names the version of the dead session."""
     assert answers(stub, {"version": "v2"}).renew("v1") == "v2"
 
 
@@ -62,7 +62,7 @@ def test_session_function__names_the_version_in_force(stub: Stubber) -> None:
 def test_session_function__that_has_no_session_is_a_wait(
     stub: Stubber, payload: Any, more: dict[str, object], reason: str, seconds: int
 ) -> None:
-    """The reason is the function's own; of an error its type alone, because its text could tell."""
+    """The reason is the function's own, or an error's type, because its text may reveal more."""
     with pytest.raises(RetryLaterError) as caught:
         answers(stub, payload, **more).renew("v1")
     assert reason in caught.value.reason
@@ -80,10 +80,10 @@ def test_session_function__that_has_no_session_is_a_wait(
         "ServiceException",
     ],
 )
-def test_session_function__that_is_not_reached_is_a_wait_with_a_cause(
+def test_session_function__that_cannot_be_invoked_is_a_wait_with_a_cause(
     stub: Stubber, code: str
 ) -> None:
-    """AWS's own code is in the reason, which submit logs."""
+    """AWS's error code is in the reason, which submit logs."""
     stub.add_client_error("invoke", code)
     with pytest.raises(RetryLaterError, match=code):
         SessionFunction(lambda: stub.client, "session").renew("v1")

@@ -1,4 +1,4 @@
-"""The environment of a function: checked once, refused with the variable's name."""
+"""The environment of a function is checked once, and an error names the variable."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ ENVIRONMENT = {
 
 
 def test_settings__are_read() -> None:
-    """What is set is taken over; what a function does not use is empty."""
+    """Variables that are set are read; those that a function does not use are empty."""
     read = read_settings(ENVIRONMENT)
     assert read.max_items_per_run == 5000
     assert read.state_machine_arn == ""
 
 
 @pytest.mark.parametrize("name", ENVIRONMENT)
-def test_settings__missing(name: str) -> None:
-    """A variable that is missing is named."""
+def test_settings__report_a_missing_variable(name: str) -> None:
+    """The error names the missing variable."""
     with pytest.raises(SettingsError, match=name):
         read_settings({key: value for key, value in ENVIRONMENT.items() if key != name})
 
@@ -54,34 +54,34 @@ def test_settings__missing(name: str) -> None:
         ("ARENA_BASE_URL", "http://api.arenasolutions.com/v1"),
     ],
 )
-def test_settings__out_of_range(name: str, value: str) -> None:
-    """A value that is not what it must be is refused with the variable's name."""
+def test_settings__report_a_value_out_of_range(name: str, value: str) -> None:
+    """The error for an invalid value names the variable."""
     with pytest.raises(SettingsError, match=name):
         read_settings({**ENVIRONMENT, name: value})
 
 
-def test_arena_hosts__are_the_five_of_arena() -> None:
-    """Those that Arena documents, and no other."""
+def test_arena_hosts__are_arena_s_five() -> None:
+    """The list holds the hosts that Arena documents, and no other."""
     assert {f"https://{host}/v1" for host in ARENA_HOSTS} == set(addresses.ARENA)
 
 
 @pytest.mark.parametrize("url", addresses.ACCEPTED)
-def test_base_url__accepted(url: str) -> None:
-    """Arena's five addresses, and a stand-in on loopback."""
+def test_base_url__is_accepted(url: str) -> None:
+    """Arena's five addresses and a loopback address are accepted."""
     assert checked_base_url(url) == url
 
 
 @pytest.mark.parametrize("url", addresses.REFUSED)
-def test_base_url__refused(url: str) -> None:
-    """FAULT 45: anything else is refused before any request."""
+def test_base_url__is_refused(url: str) -> None:
+    """FAULT 45: any other address is refused before any request."""
     with pytest.raises(SettingsError, match="ARENA_BASE_URL"):
         checked_base_url(url)
 
 
 @thorough()
 @given(st.text() | st.sampled_from(sorted(ARENA_HOSTS)).flatmap(lambda h: st.text().map(h.__add__)))
-def test_base_url__property_no_address_outside_the_list(text: str) -> None:
-    """Whatever is put around a host: nothing but the listed addresses passes."""
+def test_base_url__property_accepts_no_address_outside_the_list(text: str) -> None:
+    """Whatever surrounds a host, only the listed addresses are accepted."""
     for url in (text, f"https://{text}", f"https://{text}/v1", f"http://localhost:80{text}"):
         try:
             accepted = checked_base_url(url)
@@ -108,8 +108,8 @@ guids = st.text(max_size=30) | st.sampled_from(["../../..", "//evil.example", "@
 
 @thorough()
 @given(urls | near_urls, guids)
-def test_base_url__property_no_request_leaves_for_another_host(url: str, guid: str) -> None:
-    """FAULT 45: with any run that Arena may name, below any address that passes."""
+def test_base_url__property_sends_no_request_to_another_host(url: str, guid: str) -> None:
+    """FAULT 45: this holds for any run that Arena names, below any accepted address."""
     try:
         base, run = checked_base_url(url), parse_run({"guid": guid})
     except (SettingsError, RequestNotCompletedError):

@@ -1,4 +1,4 @@
-"""What a log line looks like, and what it never shows."""
+"""What a log line contains, and what it never shows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CONTEXT = SimpleNamespace(
 
 @pytest.fixture
 def text() -> Iterator[io.StringIO]:
-    """Return what the functions' logger writes, with a password that is concealed."""
+    """Return what the functions' logger writes, with a password that it must redact."""
     redact_always(PASSWORD)
     redact_always("")
     written = io.StringIO()
@@ -44,8 +44,8 @@ def text() -> Iterator[io.StringIO]:
     logger.registered_handler.setStream(stream)  # type: ignore[attr-defined]
 
 
-def test_line__has_the_fields_and_little_else(text: io.StringIO) -> None:
-    """Routine lines hold what was said; from WARNING on also where, and in which invocation."""
+def test_line__has_its_fields_and_little_else(text: io.StringIO) -> None:
+    """Lines from WARNING on also name the source line and the invocation."""
 
     @logger.inject_lambda_context(clear_state=True)
     def handler(_event: object, _context: Any) -> None:
@@ -67,10 +67,10 @@ def test_line__has_the_fields_and_little_else(text: io.StringIO) -> None:
     ("level", "shown"),
     [("debug", "DEBUG"), ("info", "INFO"), ("warning", "WARN"), ("error", "ERROR")],
 )
-def test_line__is_read_by_lambdas_filter(
+def test_line__can_be_read_by_lambda_s_filter(
     text: io.StringIO, monkeypatch: pytest.MonkeyPatch, level: str, shown: str
 ) -> None:
-    """Timestamps are RFC 3339, levels are Lambda's: others count as INFO, and WARN drops them."""
+    """Timestamps follow RFC 3339, and levels are Lambda's, because others count as INFO."""
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     time.tzset()
     before = logger.log_level
@@ -89,10 +89,10 @@ def test_line__is_read_by_lambdas_filter(
 
 
 @pytest.mark.parametrize("sampled", [0, 1])
-def test_line__names_the_trace_where_it_leads_to_one(
+def test_line__names_the_trace_if_one_is_kept(
     text: io.StringIO, monkeypatch: pytest.MonkeyPatch, sampled: int
 ) -> None:
-    """Lambda gives every invocation a trace id; routine lines show it where a trace is kept."""
+    """Every invocation has a trace id; routine lines show it only if the trace is kept."""
     root = "1-5759e988-bd862e3fe1be46a994272793"
     monkeypatch.setenv("_X_AMZN_TRACE_ID", f"Root={root};Parent=53995c3f42cd8ad8;Sampled={sampled}")
     PowertoolsTelemetry().info("request recorded")
@@ -103,7 +103,7 @@ def test_line__names_the_trace_where_it_leads_to_one(
 
 
 def test_line__shows_no_secret(text: io.StringIO) -> None:
-    """Neither in the message, nor in a field, nor in an exception, nor as JSON spells it."""
+    """A secret is hidden in messages, fields and exceptions, also in JSON's spelling."""
     logger.warning("login with %s", PASSWORD, extra={"detail": {"password": PASSWORD}})
     try:
         int(PASSWORD)
@@ -117,7 +117,7 @@ def test_line__shows_no_secret(text: io.StringIO) -> None:
 
 
 def test_other_loggers__show_no_secret() -> None:
-    """The runtime's own handler writes what libraries log."""
+    """The runtime's own handler, which writes what libraries log, hides secrets too."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(RedactingFormatter(logging.Formatter("%(name)s: %(message)s")))
@@ -130,6 +130,6 @@ def test_other_loggers__show_no_secret() -> None:
 
 
 @pytest.mark.parametrize("name", ["botocore", "boto3", "urllib3"])
-def test_chatty_libraries__stay_at_warning(name: str) -> None:
-    """Their DEBUG lines show secrets, whatever the level of ours (R9)."""
+def test_libraries__do_not_log_below_warning(name: str) -> None:
+    """Their DEBUG lines show secrets, whatever the functions' level (R9)."""
     assert logging.getLogger(name).level == logging.WARNING
