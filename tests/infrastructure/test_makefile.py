@@ -117,8 +117,9 @@ def same_python(folder: Path, *, made: str, named: str) -> subprocess.CompletedP
         if version:
             path.write_text(f"#!/bin/sh\necho {version}\n")
             path.chmod(0o755)
+    variables = [f"TOOLS={tools}", f"PYTHON={folder / 'named'}"]
     return subprocess.run(
-        ["/usr/bin/env", "make", ".same-python", f"TOOLS={tools}", f"PYTHON={folder / 'named'}"],
+        ["/usr/bin/env", "make", "--no-print-directory", ".same-python", *variables],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -153,7 +154,7 @@ def test_build__shows_its_output_only_if_it_fails(tmp_path: Path, code: int, sho
     sam.write_text(f"#!/bin/sh\necho hints\nexit {code}\n")
     sam.chmod(0o755)
     result = subprocess.run(
-        ["/usr/bin/env", "make", "-s", "-f", "-", "show", f"SAM={sam}"],
+        ["/usr/bin/env", "make", "-s", "--no-print-directory", "-f", "-", "show", f"SAM={sam}"],
         input="include Makefile\nshow:\n\t$(build)\n",
         cwd=ROOT,
         capture_output=True,
