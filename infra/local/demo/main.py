@@ -30,8 +30,8 @@ SCHEDULE_DELAY = timedelta(seconds=12)
 """From the start of the deployment to the scheduled run; the deployment takes half of it."""
 
 WAITING = (
-    "Clock    every GUID is exported; waiting for the scheduled run (definitions without a "
-    "successful run share one submission a minute)"
+    "Clock    every GUID is exported; waiting for the scheduled run: new definitions share one "
+    "POST a minute"
 )
 
 
