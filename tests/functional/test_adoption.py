@@ -214,6 +214,21 @@ def test_fault_15__second_post_follows_as_soon_as_it_may() -> None:
     assert exported_once(world)
 
 
+def test_fault_15__two_searches_follow_each_unknown_post_also_after_3144() -> None:
+    """R3: answers 3144 before it do not make a single empty search enough for another POST."""
+    world = known_world()
+    lost = {**LOST, "work": False}
+    busy = {"method": "POST", "path": "*/runs", "code": 3144, "times": 3}
+    control.add_faults(world.arena, [lost, busy, lost])
+    world.send(*ITEMS)
+    world.settle()
+    assert exported_once(world)
+    log = [r for r in world.arena.request_log.records if r.purpose in ("submit", "list")]
+    posts = [n for n, record in enumerate(log) if record.purpose == "submit"]
+    unknown, again = posts[-2:]
+    assert again - unknown - 1 == 6, "two searches of three lists each"
+
+
 def test_fault_87__refused_filter_is_omitted() -> None:
     """The whole list is read instead, and the run is found in it."""
     world = known_world()

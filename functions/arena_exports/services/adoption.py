@@ -126,15 +126,20 @@ class Adoption:
         self._postpone(lease, attempt, self._clock.now() + seconds, failed_searches)
         return Finding.OPEN
 
-    def search_later(self, lease: Lease, attempt: Attempt, seconds: float = 0) -> None:
-        """Begin to search anew: a run of an earlier POST may stand in the way of a later one.
+    def search_later(
+        self, lease: Lease, attempt: Attempt, seconds: float, *, answered: bool = False
+    ) -> None:
+        """Start the searches again after a POST: a run of this or of an earlier one may appear late.
+
+        The first search follows after so many seconds, a minute at least. `answered` says that the
+        last POST started no run for certain: then one search is enough while somebody else's
+        export is in progress, since the earlier POSTs were searched for already.
 
         Raises:
             ConditionFailedError: the lease was lost.
         """
         at = self._clock.now() + max(seconds, SECONDS_BETWEEN_SEARCHES)
-        # While somebody else's export is in progress, one search is enough for each further POST.
-        searches = SEARCHES_REQUIRED - 1 if lease.busy > 1 else 0
+        searches = SEARCHES_REQUIRED - 1 if answered and lease.busy > 1 else 0
         self._postpone(lease, replace(attempt, searches=searches), at, wake=True)
 
     def _postpone(

@@ -189,8 +189,8 @@ class Submission:
     def _retry_after(self, lease: Lease, attempt: Attempt, seconds: float) -> bool:
         """Wait: nothing was started, and nothing can be for a while."""
         if attempt.follows_unknown:
-            answered = replace(attempt, unanswered=attempt.unanswered - 1)
-            self._adoption.search_later(lease, answered, seconds)
+            uncounted = replace(attempt, unanswered=attempt.unanswered - 1)
+            self._adoption.search_later(lease, uncounted, seconds, answered=True)
         else:
             self.requeue(lease, attempt, not_before=self._clock.now() + seconds, busy=lease.busy)
         return False
