@@ -1,1 +1,1 @@
-"""poll: looks at one export run and says how long to wait before the next look."""
+"""poll: polls one export run and says how long to wait before the next poll."""

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Look once at a run.
+    """Poll a run once.
 
     Args:
         event: `attemptId, exportGuid, runGuid, waitSeconds, polls, pollsWithoutFiles, ended`.
 
     Returns:
-        The same, with the `waitSeconds` until the next look, or with `ended` true.
+        The same, with the `waitSeconds` until the next poll, or with `ended` true.
     """
     return poll(event, deployed_dependencies())
 

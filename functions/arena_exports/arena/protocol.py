@@ -1,6 +1,6 @@
 """The pure half of the Arena client: build requests, read answers, name errors.
 
-Source: the vendor's public developer documentation; Arena's codes stand beside each rule.
+Source: the vendor's public developer documentation; Arena's codes are given beside each rule.
 """
 
 from __future__ import annotations

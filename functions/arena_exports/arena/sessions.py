@@ -1,6 +1,6 @@
 """The Arena session: read by everyone who calls Arena, renewed by one function alone (R5).
 
-A second login ends the first session at once, whoever did it. So only the session function logs in:
+A second login ends the first session at once, also one by somebody else. So only session logs in:
 once for all who say that the same session (a version of the session secret) is dead, within a cool-
 down, and never twice with credentials that were refused.
 """

@@ -26,11 +26,11 @@ class AttemptState(StrEnum):
     ENDED = "ended"  # the outcome is known and not yet published
     SETTLED = "settled"  # published and settled, set aside, or given up
     VOID = "void"  # no run came of it, or none that can be read: its requests are pending as before
-    REPLACED = "replaced"  # no run came of it after two looks: another attempt has its contents
+    REPLACED = "replaced"  # two searches found no run: another attempt has its contents
 
 
 class AttemptOutcome(StrEnum):
-    """What came of an ended attempt; the first four are Arena's statuses."""
+    """How an attempt ended; the first four are Arena's statuses."""
 
     COMPLETE = "COMPLETE"
     DOWNLOADED = "DOWNLOADED"
@@ -65,9 +65,9 @@ class Attempt:
     `first_sent_at` the first one whose outcome is unknown: a run that is adopted was created after
     it. `refusals` counts POSTs that Arena refused because of items it named. `unanswered` counts
     POSTs in a row that were not answered by a run or a definite code, the last one included;
-    `last_status` is the HTTP status of the last one's answer, 0 for none. `looks` counts looks that
-    found nothing, `refused_looks` those in a row that Arena refused. `rejected` are items that
-    Arena refused by name; they are settled and not part of the run.
+    `last_status` is the HTTP status of the last one's answer, 0 for none. `searches` counts
+    searches that found nothing, `refused_searches` those in a row that Arena refused. `rejected`
+    are items that Arena refused by name; they are settled and not part of the run.
     """
 
     attempt_id: AttemptId
@@ -111,7 +111,7 @@ def new_attempt(attempt_id: AttemptId, selection: Selection, now: float) -> Atte
 
 
 def successor(old: Attempt, attempt_id: AttemptId, now: float) -> Attempt:
-    """Return a new attempt with the contents of one whose POST came to nothing, two looks say."""
+    """Return a new attempt with the contents of one for whose POST two searches found no run."""
     return replace(
         old,
         attempt_id=attempt_id,

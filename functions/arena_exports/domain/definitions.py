@@ -106,7 +106,7 @@ class Definition:
             now: epoch seconds.
             alone: one suspect item was alone in it, so that waiting is all that is left.
             without_run: no run came of it. Then ordinary requests wait too, unless it was alone:
-                the next attempt would cost as many requests and hold the slot as long.
+                the next attempt would cost as many requests and hold the lease as long.
         """
         failures = self.failures + 1
         doubt = failures - FAILURES_OF_ONE_ITEM + (1 if alone else 0)

@@ -31,7 +31,7 @@ MAX_EVENT_BYTES = 256 * 1024  # SNS: body and attributes together
 # Everything but the lists, with room for the longest names and messages as JSON escapes them.
 _ENVELOPE_BYTES = 12 * 1024
 _ROOM_BYTES = MAX_EVENT_BYTES - _ENVELOPE_BYTES
-_WHOLE_LIST_BYTES = 64 * 1024  # a list of files below this stands in every part
+_WHOLE_LIST_BYTES = 64 * 1024  # a list of files below this is in every part
 _FILE_LIFE_SECONDS = 60 * 86_400
 _MAX_MESSAGE = 500
 
@@ -194,7 +194,7 @@ def _file_lists(outcome: EndedRun) -> dict[str, list[Any]]:
 def _parts(lists: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
     """Spread lists over as many parts as they need: none left out, none twice.
 
-    Lists of files stand in every part as long as they take less than 64 KiB, and are cut beyond
+    Lists of files are in every part while they take less than 64 KiB, and are cut beyond
     that.
     """
     whole = {

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LeaseState(StrEnum):
-    """What the one export slot is doing."""
+    """What the holder of the lease is doing."""
 
     IDLE = "idle"
     SUBMITTING = "submitting"
@@ -23,10 +23,10 @@ class LeaseState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The slot as it was read or taken.
+    """The lease as it was read or taken.
 
-    Times are epoch seconds, 0 for none. `busy` counts answers 3144 in a row and `failed_looks`
-    looks that could not be made; `creator_guid` is the Arena user that our runs are created by,
+    Times are epoch seconds, 0 for none. `busy` counts answers 3144 in a row and `failed_searches`
+    searches that failed in a row; `creator_guid` is the Arena user that our runs are created by,
     "" until the first run; `lane` was served last.
     """
 

@@ -20,7 +20,7 @@ AttemptId = NewType("AttemptId", str)
 
 
 class Lane(StrEnum):
-    """Pending requests stand in lanes; while several wait, they take turns in this order."""
+    """The lanes of pending requests; while several have requests, they take turns in this order."""
 
     NORMAL = "normal"
     BULK = "bulk"
@@ -55,7 +55,7 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The part of one request that stands on one page.
+    """The part of one request that is on one page.
 
     `total` is the number of items of the whole request, on whatever pages.
     """
@@ -107,9 +107,9 @@ class PageSlice:
 
 @dataclass(frozen=True, slots=True)
 class SetHistory:
-    """What befell a suspect set so far.
+    """Failure history of a suspect set.
 
-    `failures` counts runs of the whole set that FAILED, `aborts` those that were ABORTED;
+    `failures` counts failed attempts of the whole set, `aborts` those that were ABORTED;
     `first_failed_at` is epoch seconds, 0 for never.
     """
 

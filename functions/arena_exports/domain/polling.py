@@ -1,9 +1,9 @@
-"""When to look at a run next: pure.
+"""When to poll a run next: pure.
 
-A look costs a request of the day's budget, and not looking costs the subscribers time. The runs of
-the past say how likely one is to have ended by now: the next look is due when the delay that it
+A poll costs a request of the day's budget, and not polling costs the subscribers time. The runs of
+the past say how likely one is to have ended by now: the next poll is due when the delay that it
 would end, as a share of the run's duration, is worth its price. Such a schedule is optimal where
-looks are many (Keller 1974, "Optimum checking schedules for systems subject to random failure",
+polls are many (Keller 1974, "Optimum checking schedules for systems subject to random failure",
 Management Science 21; Barlow, Hunter and Proschan 1963, "Optimum checking procedures", J. SIAM 11).
 Around it stand bounds, because tomorrow's runs may not be like yesterday's.
 """
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FIRST_POLL_SECONDS = 5  # where nothing is known yet
-# And then shares of the time waited: with looks at 0.015 of a duration each and runs of a minute to
+# And then shares of the time waited: with polls at 0.015 of a duration each and runs of a minute to
 # an hour equally likely on a logarithmic scale, sqrt(2 * 0.015 * log(60)).
 SHARE_WHILE_UNKNOWN = 0.35
 
 POLL_PRICE = 0.0085  # as a share of the run's duration
 MAX_SHARE = 0.165  # of the time waited: so much of a run's duration nobody waits in vain
-MIN_SHARE_OF_SPREAD = 0.25  # looks closer together than that follow chance, not the runs
-ENDED_BEFORE_FIRST_POLL = 0.08  # the share of past runs that the first look may be late for
+MIN_SHARE_OF_SPREAD = 0.25  # polls closer together than that follow chance, not the runs
+ENDED_BEFORE_FIRST_POLL = 0.08  # the share of past runs that the first poll may be late for
 RECENT_RUNS = 3  # the shortest of them bounds the first wait: a shift to short runs costs little
 RUNS_THAT_TELL_A_SPREAD = 5
 UNKNOWN_SPREAD = 0.5  # standard deviation of the logarithm; before that many runs are known
@@ -41,7 +41,7 @@ _KERNEL = (-(1.5**0.5), 0.0, 1.5**0.5)
 
 
 def first_wait_seconds(durations: Sequence[float]) -> int:
-    """Return the seconds from the start of a run to the first look.
+    """Return the seconds from the start of a run to the first poll.
 
     Args:
         durations: true durations, seconds, of the definition's past runs of about this size, oldest
@@ -58,10 +58,10 @@ def first_wait_seconds(durations: Sequence[float]) -> int:
 def next_wait_seconds(
     durations: Sequence[float], waited_seconds: float, *, scarcity: float = 1.0
 ) -> int:
-    """Return the seconds from one look, at which the run was pending, to the next.
+    """Return the seconds from one poll, at which the run was pending, to the next.
 
     Args:
-        durations: as for the first look.
+        durations: as for the first poll.
         waited_seconds: since the run was started.
         scarcity: 1 with a full request budget, more as it shrinks.
     """
@@ -84,7 +84,7 @@ def scarcity(remaining: int | None, reserve: int) -> float:
 
 
 def _due(expected: Sequence[float]) -> float:
-    """Return when the expected delay has come to be worth a look.
+    """Return when the expected delay outweighs the cost of a poll.
 
     That is the time t at which the mean of max(0, (t - d) / d) over the durations d, in ascending
     order, is the price: between two of them it grows along a straight line.

@@ -31,7 +31,7 @@ class RunStatus(StrEnum):
 
 
 class Phase(StrEnum):
-    """What a status means for whoever waits."""
+    """What a status means for the caller that waits."""
 
     PENDING = "pending"
     READY = "ready"

@@ -46,7 +46,7 @@ _YEARS = range(2000, 2100)
 
 
 def epoch_seconds(format_utc: str | None) -> float | None:
-    """Read one of Arena's times, `2023-03-08T09:32:25Z`; None for none or an odd one."""
+    """Read one of Arena's times, `2023-03-08T09:32:25Z`; None where it is none."""
     try:
         moment = datetime.fromisoformat(format_utc or "")
     except ValueError:

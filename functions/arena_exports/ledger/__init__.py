@@ -62,7 +62,7 @@ class Ledger:
     def settle(
         self, attempt: Attempt, definition: Definition, moved_to: Sequence[str] = ()
     ) -> None:
-        """Settle what an attempt took, close it, keep its definition, and free the slot.
+        """Settle what an attempt took, close it, keep its definition, and free the lease.
 
         Args:
             attempt: ended, published or set aside.
@@ -70,7 +70,7 @@ class Ledger:
             moved_to: ids of the suspect pages that its items went to, if they did.
 
         Raises:
-            ConditionFailedError: the slot belongs to another attempt.
+            ConditionFailedError: the lease belongs to another attempt.
         """
         for part in attempt.slices:
             self.requests.settle_slice(attempt.group, part, attempt.attempt_id, moved_to)

@@ -1,4 +1,4 @@
-"""The ledger's items of requests and of the slot: how they are written and read."""
+"""The ledger's items of requests and of the lease: how they are written and read."""
 
 from __future__ import annotations
 

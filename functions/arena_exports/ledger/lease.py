@@ -1,7 +1,7 @@
 """The lease on the workspace's one export slot, and the attempts made under it (R2, R3).
 
 Taking it makes a new token. Every write that follows from holding it is conditional on the token,
-or on the attempt that the slot names, so that a copy that was thought dead can do no harm.
+or on the attempt that the lease names, so that a copy that was thought dead can do no harm.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ _FILES_ON_AN_ITEM = 250  # whatever their titles, of 255 characters at most
 
 
 class LeaseStore:
-    """The slot and the attempts."""
+    """The lease and the attempts."""
 
     def __init__(self, table: Table, clock: Clock) -> None:
         self._table = table
         self._clock = clock
 
     def read(self) -> Lease:
-        """Return the slot; idle before it was first taken."""
+        """Return the lease; idle before it was first taken."""
         item = self._table.get(keys.SLOT)
         return Lease() if item is None else read_lease(item)
 
     def take(self, seen: Lease) -> Lease:
-        """Take the slot that was seen idle or expired, with a new token; an attempt stays attached.
+        """Take the lease that was seen idle or expired, with a new token; its attempt stays.
 
         Raises:
             ConditionFailedError: somebody else took it since.
@@ -62,7 +62,7 @@ class LeaseStore:
         return taken
 
     def release(self, lease: Lease) -> None:
-        """Free a slot that was taken and has no attempt; a lost one is no error."""
+        """Free a lease that was taken and has no attempt; a lost one is no error."""
         idle = replace(lease, state=LeaseState.IDLE)
         try:
             self._table.write(Put(lease_item(idle), _held(lease)))
@@ -70,7 +70,7 @@ class LeaseStore:
             return
 
     def begin(self, lease: Lease, selection: Selection) -> tuple[Lease, Attempt]:
-        """Write down what is about to be submitted, and attach it to the slot.
+        """Write down what is about to be submitted, and attach it to the lease.
 
         Raises:
             ConditionFailedError: the lease was lost.
@@ -126,7 +126,7 @@ class LeaseStore:
         """Write down the run that an attempt became.
 
         Raises:
-            ConditionFailedError: the lease was lost; whoever has it will find the run.
+            ConditionFailedError: the lease was lost; its new holder will find the run.
         """
         running = replace(
             attempt,
@@ -176,10 +176,10 @@ class LeaseStore:
         busy: int = 0,
         definition: Definition | None = None,
     ) -> None:
-        """Void an attempt without a readable run, and free the slot; its requests pend as before.
+        """Void an attempt without a readable run and free the lease; its requests stay pending.
 
         Raises:
-            ConditionFailedError: the slot belongs to another attempt.
+            ConditionFailedError: the lease belongs to another attempt.
         """
         idle = replace(
             lease, state=LeaseState.IDLE, attempt_id=None, not_before=_ceil(not_before), busy=busy
@@ -192,7 +192,7 @@ class LeaseStore:
         )
 
     def ended(self, attempt: Attempt, result: RunResult, files: Sequence[RunFile] = ()) -> Attempt:
-        """Keep the outcome of an attempt and its run's files, as long as the slot belongs to it.
+        """Keep the outcome of an attempt and its run's files, as long as the lease belongs to it.
 
         Raises:
             ConditionFailedError: it has ended before, or was given up.
@@ -213,10 +213,10 @@ class LeaseStore:
         return Put({"PK": pk, "SK": sk, "v": keys.VERSION, "files": packed, "expiresAt": expiry})
 
     def settled(self, attempt: Attempt, definition: Definition) -> None:
-        """Close an attempt whose requests are settled, and free the slot.
+        """Close an attempt whose requests are settled, and free the lease.
 
         Raises:
-            ConditionFailedError: the slot belongs to another attempt.
+            ConditionFailedError: the lease belongs to another attempt.
         """
         slot = self.read()
         idle = replace(slot, state=LeaseState.IDLE, attempt_id=None, held_until=0, not_before=0)
@@ -242,7 +242,7 @@ class LeaseStore:
         return replace(attempt, execution_number=attempt.execution_number + 1)
 
     def check(self, attempt: Attempt) -> None:
-        """Make sure that the slot still belongs to an attempt.
+        """Make sure that the lease still belongs to an attempt.
 
         Raises:
             ConditionFailedError: it does not.
@@ -251,7 +251,7 @@ class LeaseStore:
             raise ConditionFailedError
 
     def fence_of(self, attempt: Attempt) -> Check:
-        """Return the check that the slot still belongs to an attempt."""
+        """Return the check that the lease still belongs to an attempt."""
         return Check(keys.SLOT, _held_by(attempt))
 
     def attempt(self, attempt_id: AttemptId) -> Attempt:

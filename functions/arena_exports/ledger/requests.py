@@ -185,7 +185,7 @@ class RequestStore:
         move = Update(
             pointer, {"position": part.stop}, add={"attempts": attempts}, condition=forward
         )
-        with suppress(ConditionFailedError):  # it stands there or further on already
+        with suppress(ConditionFailedError):  # it is there or further on already
             self._table.write(move)
 
     def unsettled(self, group: Group, slices: Sequence[PageSlice]) -> list[PageSlice]:

@@ -129,7 +129,7 @@ class Adoption:
     def search_later(
         self, lease: Lease, attempt: Attempt, seconds: float, *, answered: bool = False
     ) -> None:
-        """Start the searches again after a POST: a run of this or of an earlier one may appear late.
+        """Search again after a POST: a run of this one or of an earlier one may appear late.
 
         The first search follows after so many seconds, a minute at least. `answered` says that the
         last POST started no run for certain: then one search is enough while somebody else's

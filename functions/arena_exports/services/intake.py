@@ -199,7 +199,7 @@ def _receives(record: Mapping[str, Any]) -> int:
 
 
 def _number(record: Mapping[str, Any], name: str) -> int | None:
-    """Return a whole number among a record's attributes; None where it is missing or odd."""
+    """Return a whole number among a record's attributes; None where it is missing or invalid."""
     text = str((record.get("attributes") or {}).get(name))
     digits = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
     return int(text) if digits else None

@@ -29,9 +29,9 @@ FAILURES_WITHOUT_RUN = 3
 
 
 class Isolation:
-    """Moves what an attempt carried to suspect sets, and frees the slot.
+    """Moves what an attempt carried to suspect sets, and frees the lease.
 
-    Every method raises ConditionFailedError when the slot belongs to another attempt: then nothing
+    Every method raises ConditionFailedError when the lease belongs to another attempt: then nothing
     was changed.
     """
 
@@ -62,7 +62,7 @@ class Isolation:
         return True
 
     def after_abort(self, attempt: Attempt, selection: Selection) -> None:
-        """Have an aborted set submitted once more, as it was, after a back-off."""
+        """Submit an aborted set once more, unchanged, after a back-off."""
         definition = self._ledger.definitions.read(attempt.group.export_guid)
         waiting = definition.delay_suspects(self._clock.now(), SECONDS_AFTER_AN_ABORT)
         again = replace(attempt.history, aborts=attempt.history.aborts + 1)

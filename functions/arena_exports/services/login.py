@@ -140,7 +140,7 @@ class LoginService:
         cools_down = len(logins) >= LOGINS_BEFORE_COOL_DOWN
         claim = replace(
             state,
-            version="",  # whoever gets as far as here knows that none is in force
+            version="",  # at this point none is in force
             login=self._clock.new_token(),
             login_expires_at=now + LOGIN_SECONDS,
             logins=logins,

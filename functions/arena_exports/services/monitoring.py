@@ -81,7 +81,7 @@ class RunMonitor:
         self._telemetry = telemetry
 
     def begin(self, attempt: Attempt, items: int) -> None:
-        """Start watching a run that was just submitted or adopted."""
+        """Start to poll a run that was just submitted or adopted."""
         self._telemetry.count("RunsSubmitted")
         self._telemetry.count("ItemsPerRun", items)
         self._telemetry.info(
@@ -94,7 +94,7 @@ class RunMonitor:
         self._start(attempt)
 
     def ensure(self, lease: Lease) -> None:
-        """See that an execution watches the run in the slot; start the next one where none does."""
+        """Make sure that an execution polls the run in progress; restart one that stopped."""
         attempt = self._ledger.lease.attempt(_named(lease.attempt_id))
         status = self._executions.status(_name(attempt))
         if status == "RUNNING":
@@ -106,12 +106,12 @@ class RunMonitor:
             self._telemetry.warn(
                 "run watched again",
                 runGuid=attempt.run_guid,
-                execution_number=attempt.execution_number,
+                executionNumber=attempt.execution_number,
             )
         self._start(attempt)
 
     def wake(self, attempt: Attempt, seconds: float) -> None:
-        """Have submit called after so many seconds: an execution whose run is not known yet.
+        """Call submit after so many seconds, by an execution whose run is not known yet.
 
         It waits, finds nothing to poll or publish, and ends with its last step. Where it cannot be
         started, the reconcile schedule does the same within a minute.
@@ -129,7 +129,7 @@ class RunMonitor:
 
 
 class Poller:
-    """One look at a run, as poll does."""
+    """Polls a run once."""
 
     def __init__(  # noqa: PLR0913 - the parts that it works with
         self,
@@ -149,7 +149,7 @@ class Poller:
         self._reserve = reserve
 
     def poll(self, state: PollState) -> PollState:
-        """Look once; return the state with how long to wait, or with `ended`."""
+        """Poll once; return the state with how long to wait, or with `ended`."""
         attempt = self._ledger.lease.attempt(state.attempt_id)
         if attempt.state is not AttemptState.RUNNING or not state.run_guid:
             return replace(state, ended=True)
@@ -287,6 +287,6 @@ def _run_guid(attempt: Attempt) -> RunGuid:
 
 def _named(attempt_id: AttemptId | None) -> AttemptId:
     if attempt_id is None:
-        message = "the slot is running without an attempt"
+        message = "the lease is running without an attempt"
         raise ValueError(message)
     return attempt_id

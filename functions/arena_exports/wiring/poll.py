@@ -20,7 +20,7 @@ def deployed_dependencies() -> Dependencies:
 
 
 def make_poller(dependencies: Dependencies) -> Poller:
-    """Return what poll looks at runs with."""
+    """Return what poll polls runs with."""
     ledger = make_ledger(dependencies)
     return Poller(
         ledger=ledger,
