@@ -16,7 +16,8 @@ Simplifications:
 - One workspace, two users (the machine user and a person), and initially three export definitions.
 - Every well-formed GUID (16 to 32 upper-case letters and digits) is an item, unless it is in one
   of the sets bad, unknown, or poison. Criteria other than a list of GUIDs match a fixed number.
-- The duration of a run is a setting and does not depend on its items. Files contain sample rows.
+- The duration of a run is a setting and does not depend on its items. Files contain sample rows,
+  and filler if a size is asked for.
 - An export definition has only a name, a format, views, and criteria.
 - For invalid attributes and values, the closest documented error code is returned.
 - Unknown query parameters are ignored; the list of runs is not limited unless `listLimit` is set.

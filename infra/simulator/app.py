@@ -2,7 +2,7 @@
 
 import gzip
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 from threading import Lock
@@ -13,8 +13,13 @@ from flask.json.provider import DefaultJSONProvider
 from infra.simulator.control_routes import control_blueprint
 from infra.simulator.gateway import Answer, Gateway, Request
 from infra.simulator.settings import Start
+from infra.simulator.streams import Stream
 from infra.simulator.workspace import Workspace
 
+FRAMING = "simulator.framing"
+"""The key of the WSGI environment by which a response says how its end is to be known."""
+_TICK_SECONDS = 0.25
+_LOCKED_TRIES = 240
 _METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -52,6 +57,7 @@ def _add_arena(app: Flask, gateway: Gateway, lock: Lock, sleep: Callable[[float]
     def arena(path: str) -> Response:  # noqa: ARG001 - the gateway reads the whole path itself
         """Answer any address outside the control interface as Arena would."""
         received = _request()
+        _wait_for_download(gateway, received, sleep)
         with lock:
             fault = gateway.take_fault(received)
         if fault is not None and fault.delay_before_seconds > 0:
@@ -59,10 +65,20 @@ def _add_arena(app: Flask, gateway: Gateway, lock: Lock, sleep: Callable[[float]
         with lock:
             answer = gateway.answer(received, fault)
             compress = _compresses(gateway.workspace.settings.gzip)
-            body = answer.body()
+            body = b"" if answer.stream else answer.body()
         if fault is not None and fault.delay_after_seconds > 0:
             sleep(fault.delay_after_seconds)
+        if answer.stream is not None:
+            return _streamed(answer, answer.stream, lock, sleep)
         return _response(answer, body, compress=compress)
+
+
+def _wait_for_download(gateway: Gateway, received: Request, sleep: Callable[[float], None]) -> None:
+    """Keep a locked session's request without an answer; in the end the gateway drops it."""
+    for _ in range(_LOCKED_TRIES):
+        if not gateway.is_locked(received):
+            return
+        sleep(_TICK_SECONDS)
 
 
 def _request() -> Request:
@@ -98,3 +114,59 @@ def _response(answer: Answer, body: bytes, *, compress: bool) -> Response:
         response.set_data(gzip.compress(body, mtime=0))
         response.headers["Content-Encoding"] = "gzip"
     return response
+
+
+def _streamed(
+    answer: Answer, stream: Stream, lock: Lock, sleep: Callable[[float], None]
+) -> Response:
+    """Return the response to a download; the server reads the framing from the environment."""
+    environment = request.environ
+    environment[FRAMING] = stream.framing
+    is_gone = environment.get("waitress.client_disconnected", lambda: False)
+    body = _Body(stream, answer.all_headers.get("content-length"), lock, sleep, is_gone)
+    response = Response(body, answer.status, content_type=answer.content_type)
+    response.headers.extend(answer.headers)
+    return response
+
+
+class _Body:
+    """The bytes of a stream for the server, which closes it whatever happens.
+
+    An OSError makes the server close the connection.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        announced: str | None,
+        lock: Lock,
+        sleep: Callable[[float], None],
+        is_gone: Callable[[], bool],
+    ) -> None:
+        self._stream = stream
+        self._announced = announced
+        self._lock = lock
+        self._sleep = sleep
+        self._is_gone = is_gone
+
+    def __iter__(self) -> Iterator[bytes]:
+        sent = 0
+        for chunk in self._stream.chunks:
+            self._wait(chunk.wait_seconds)
+            sent += len(chunk.data)
+            yield chunk.data
+        if self._stream.cut_off or self._announced not in {None, str(sent)}:
+            raise ConnectionAbortedError
+
+    def _wait(self, seconds: float) -> None:
+        """Wait, unless the client leaves: then its session must not stay locked."""
+        while seconds > 0:
+            if self._is_gone():
+                raise ConnectionAbortedError
+            self._sleep(min(seconds, _TICK_SECONDS))
+            seconds -= _TICK_SECONDS
+
+    def close(self) -> None:
+        """End the download."""
+        with self._lock:
+            self._stream.close()

@@ -12,9 +12,11 @@ from infra.simulator import control_schemas as schemas
 from infra.simulator import names
 from infra.simulator.criteria import RunCriteria
 from infra.simulator.definitions import ExportDefinition
+from infra.simulator.delivery import DownloadFault
 from infra.simulator.errors import ArenaError
 from infra.simulator.exports import RequestedRun
 from infra.simulator.faults import Fault, Queued
+from infra.simulator.files import FilePlan
 from infra.simulator.runs import RunPlan, Step
 from infra.simulator.workspace import Workspace
 
@@ -74,6 +76,15 @@ def add_faults(workspace: Workspace, body: object) -> None:
     faults = body if isinstance(body, list) else [body]
     now = workspace.now()
     workspace.faults.queued.extend([_fault(fault, now) for fault in faults])
+
+
+def set_file(workspace: Workspace, file_guid: str, body: object) -> None:
+    """Change a file, or give it other bytes with another `generation`."""
+    checked, file = _checked(body, schemas.FILE), workspace.exports.any_file(file_guid)
+    if file is None:
+        message = "no such file"
+        raise ControlError(message, "fileGuid", status=404)
+    file.plan = replace(file.plan, **_snake(checked))
 
 
 def clear_faults(workspace: Workspace) -> None:
@@ -141,7 +152,9 @@ def put_definition(workspace: Workspace, export_guid: str, body: object) -> None
 def _plan(checked: Body) -> RunPlan:
     fields = _snake(checked)
     steps = tuple(Step(**step) for step in fields.pop("steps", ()))
-    return RunPlan(**fields, steps=steps)
+    contents = tuple(FilePlan(**_snake(content)) for content in fields.pop("contents", ()))
+    null_fields = tuple(fields.pop("null_fields", ()))
+    return RunPlan(**fields, steps=steps, contents=contents, null_fields=null_fields)
 
 
 def _fault(body: object, now: float) -> Queued:
@@ -156,6 +169,9 @@ def _fault(body: object, now: float) -> Queued:
     arena_headers = "code" in checked and "body" not in checked
     fields = _snake({"work": work, "arenaHeaders": arena_headers, **checked})
     fields["headers"] = tuple(checked.get("headers", {}).items())
+    if "download" in checked:
+        fields = {"path": "*/content", **fields}
+        fields["download"] = DownloadFault(**_snake(checked["download"]))
     for name in ("parameters", "item_guids"):
         fields[name] = tuple(fields.get(name, ()))
     return Queued(Fault(**fields), **queue)

@@ -19,6 +19,7 @@ _COMMANDS: tuple[tuple[str, str, Command], ...] = (
     ("POST", "/next-runs", control.plan_runs),
     ("POST", "/foreign-runs", control.start_foreign_run),
     ("PATCH", "/runs/<run_guid>", control.set_run_status),
+    ("PATCH", "/files/<file_guid>", control.set_file),
     ("POST", "/faults", control.add_faults),
     ("PATCH", "/budget", control.set_budget),
     ("PATCH", "/account", control.set_account),

@@ -5,6 +5,8 @@ from typing import Any
 
 from infra.simulator.budget import REMAINING_FORMS, RESET_FORMS
 from infra.simulator.clock import DATE_FORMS
+from infra.simulator.contents import CONTENTS
+from infra.simulator.delivery import ETAG_FORMS, FRAMINGS, RANGE_FORMS
 
 Schema = Mapping[str, Any]
 
@@ -15,6 +17,8 @@ _COUNT = {"type": "integer", "minimum": 0, "maximum": 1_000_000}
 _CODE = {"type": "integer", "minimum": 100, "maximum": 9999}
 _HTTP = {"type": "integer", "minimum": 200, "maximum": 599}
 _TIMES = {"type": "integer", "minimum": 1, "maximum": 1_000_000}
+_LONG_TEXT = {"type": "string", "maxLength": 20_000}
+_BYTES = {"type": "integer", "minimum": 0, "maximum": 1_000_000_000_000}
 _TEXTS = {"type": "array", "items": _TEXT}
 
 
@@ -51,10 +55,29 @@ SETTINGS = _object(
         "fileNotReadyCode": {"enum": [3017, 4077]},
         "fileEmptyCode": {"enum": [3028, 4078]},
         "emptyFiles": {"enum": ["absent", "empty", "null"]},
+        "unknownFileCode": {"enum": [3011, 3012]},
+        "expiredFileCode": {"enum": [404, 3012]},
+        "fileNamesListed": _FLAG,
+        "fileFraming": {"enum": [*FRAMINGS]},
+        "fileRanges": {"enum": [*RANGE_FORMS]},
+        "fileEtag": {"enum": [*ETAG_FORMS]},
+        "downloadsLockSession": _FLAG,
         "oldCodes": _FLAG,
         "clockSkewSeconds": {"type": "number", "minimum": -1_000_000, "maximum": 1_000_000},
         "dateForm": {"enum": [*DATE_FORMS]},
         "gzip": {"enum": ["never", "asked", "always"]},
+    }
+)
+FILE = _object(
+    {
+        "kind": _or_null({"enum": [*CONTENTS]}),
+        "size": _or_null(_BYTES),
+        "title": _or_null(_LONG_TEXT),
+        "name": _or_null(_LONG_TEXT),
+        "generation": _COUNT,
+        "byteOrderMark": _FLAG,
+        "contentType": _or_null(_TEXT),
+        "metadataSize": _or_null(_BYTES),
     }
 )
 _PLAN: Mapping[str, Schema] = {
@@ -70,10 +93,27 @@ _PLAN: Mapping[str, Schema] = {
     "fileEntries": {"enum": ["whole", "withoutGuid", "twice"]},
     "fileEntriesSeconds": _or_null(_SECONDS),
     "criteriaResultsCount": _COUNT,
+    "contents": {"type": "array", "items": FILE},
+    "nullFields": {"type": "array", "items": {"enum": ["number", "completionDateTime"]}},
 }
 NEXT_RUNS = _object({"count": _TIMES, **_PLAN})
 FOREIGN_RUN = _object({"seconds": _SECONDS, "exportGuid": _TEXT, "itemGuids": _TEXTS, **_PLAN})
 RUN = _object({"status": _TEXT}, required=("status",))
+_DOWNLOAD = _object(
+    {
+        "framing": {"enum": [*FRAMINGS]},
+        "etag": {"enum": [*ETAG_FORMS]},
+        "ranges": {"enum": [*RANGE_FORMS]},
+        "regenerate": _FLAG,
+        "withoutEnd": _FLAG,
+        "compressed": _FLAG,
+        "extraBytes": _BYTES,
+        "cutAfterBytes": {"type": "integer"},
+        "stallAfterBytes": _BYTES,
+        "stallSeconds": _SECONDS,
+        "bytesPerSecond": {"type": "integer", "minimum": 1},
+    }
+)
 FAULT = _object(
     {
         "method": {"enum": ["*", "GET", "POST", "PUT", "PATCH", "DELETE"]},
@@ -102,6 +142,7 @@ FAULT = _object(
         "delayBeforeSeconds": _SECONDS,
         "delayAfterSeconds": _SECONDS,
         "lateSeconds": _SECONDS,
+        "download": _DOWNLOAD,
     }
 )
 BUDGET = _object(

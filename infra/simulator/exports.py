@@ -11,6 +11,7 @@ from infra.simulator.accounts import User, new_guid
 from infra.simulator.criteria import GUID_FORM, GuidSets, RunCriteria, read_criteria
 from infra.simulator.definitions import ExportDefinition, starting_definitions
 from infra.simulator.errors import ArenaError, invalid_guid, not_found
+from infra.simulator.files import FilePlan, RunFile, usual_kind
 from infra.simulator.runs import ENDED, READY, Run, RunPlan, RunStatus
 from infra.simulator.settings import Settings
 
@@ -145,16 +146,23 @@ class Exports:
             found.reverse()
         return found
 
-    def check_file(self, run: Run, file_guid: str, now: float, settings: Settings) -> None:
-        """Raise the code for a file that does not exist, is not ready, or has expired."""
+    def any_file(self, file_guid: str) -> RunFile | None:
+        """Return a file of any run."""
+        found = (run.file(file_guid) for run in self._runs.values())
+        return next((file for file in found if file is not None), None)
+
+    def file(self, run: Run, file_guid: str, now: float, settings: Settings) -> RunFile:
+        """Return a file; raise a code if it does not exist, is not ready, or has expired."""
         if not run.is_ready(now) and run.status(now) not in ENDED:
             raise ArenaError(settings.file_not_ready_code)
-        ended_at = run.ended_at(now) or now
-        gone = now - ended_at > FILES_KEPT_SECONDS
-        if file_guid not in run.file_guids or gone or run.status(now) not in READY:
-            raise not_found(file_guid)
+        file = run.file(file_guid)
+        if file is None or run.status(now) not in READY:
+            raise _missing(settings.unknown_file_code, file_guid)
+        if now - (run.ended_at(now) or now) > FILES_KEPT_SECONDS:
+            raise _missing(settings.expired_file_code, file_guid)
         if run.results_count == 0:
             raise ArenaError(settings.file_empty_code)
+        return file
 
     def _check_slot(self, now: float) -> None:
         if self.run_in_progress(now) is not None:
@@ -167,7 +175,6 @@ class Exports:
         results = self._results_count(definition, criteria, plan)
         poisoned = not self.guid_sets.poison.isdisjoint(criteria.item_guids)
         end = RunStatus.FAILED if poisoned else RunStatus.COMPLETE
-        files = plan.files if plan.files is not None else min(results, 1)
         number = self._numbers[definition.guid] = self._numbers.get(definition.guid, 0) + 1
         run = Run(
             guid=new_guid(self._rng),
@@ -179,12 +186,30 @@ class Exports:
             created_at=now,
             results_count=results,
             timeline=plan.timeline(settings, end, now),
-            file_guids=tuple(new_guid(self._rng) for _ in range(files)),
+            files=self._files(requested, plan, number, results),
             file_entries=plan.file_entries,
             file_entries_seconds=plan.file_entries_seconds,
+            null_fields=plan.null_fields,
         )
         self._runs[run.guid] = self._latest = run
         return run
+
+    def _files(
+        self, requested: RequestedRun, plan: RunPlan, number: int, results: int
+    ) -> tuple[RunFile, ...]:
+        """Return the files of a new run, which share its items."""
+        parts, kind = plan.file_count(results), usual_kind(requested.definition)
+        items = requested.criteria.item_guids or [f"ITEM{n:016}" for n in range(results)]
+        return tuple(
+            RunFile(
+                guid=new_guid(self._rng),
+                stem=f"export-{number}-{part + 1}",
+                usual_kind=kind,
+                item_guids=tuple(items[:results][part::parts]),
+                plan=next(iter(plan.contents[part : part + 1]), FilePlan()),
+            )
+            for part in range(parts)
+        )
 
     def _results_count(
         self, definition: ExportDefinition, criteria: RunCriteria, plan: RunPlan
@@ -195,3 +220,10 @@ class Exports:
             return definition.matched_items
         unknown = self.guid_sets.unknown
         return sum(guid not in unknown for guid in criteria.item_guids) * definition.lines_per_item
+
+
+def _missing(code: int, file_guid: str) -> ArenaError:
+    """Return the error for a file that is not there."""
+    if code == 3012:  # noqa: PLR2004 - an Arena code
+        return not_found(file_guid)
+    return invalid_guid(file_guid) if code == 3011 else ArenaError(code)  # noqa: PLR2004 - the same

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from infra.simulator.delivery import DownloadFault
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,6 +27,7 @@ class Fault:
     `delay_after_seconds`. The answer is the work's own, changed by `truncate`, `leave_out` and
     `headers`, or the one that `status`, `code`, `message` and `body` describe; `drop` closes the
     connection without an answer. `late_seconds` makes a POST of a run create it that much later.
+    `download` changes how the content of a file is sent.
     """
 
     method: str = "*"
@@ -50,6 +53,7 @@ class Fault:
     delay_before_seconds: float = 0.0
     delay_after_seconds: float = 0.0
     late_seconds: float = 0.0
+    download: DownloadFault = field(default_factory=DownloadFault)
 
     @property
     def answers(self) -> bool:

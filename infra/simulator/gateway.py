@@ -9,19 +9,23 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from urllib.parse import quote
 
 from infra.simulator import strict_json
 from infra.simulator.accounts import User
 from infra.simulator.addresses import Address, find_address
 from infra.simulator.clock import DATE_FORMS, http_date
+from infra.simulator.delivery import deliver
 from infra.simulator.errors import ArenaError, invalid_guid, not_found
 from infra.simulator.faults import Fault
 from infra.simulator.request_log import Record
+from infra.simulator.streams import BrokenOffError, Chunk, Reader, Stream
 from infra.simulator.workspace import Workspace
 
 Headers = tuple[tuple[str, str], ...]
 JSON = "application/json"
 HTML = "text/html"
+_MAX_NAME_LENGTH = 200
 _CODES_NAMING_A_GUID: Mapping[int, Callable[[str], ArenaError]] = MappingProxyType(
     {3011: invalid_guid, 3012: not_found}
 )
@@ -52,10 +56,31 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
     code: int | None = None
     dropped: bool = False
+    stream: Stream | None = None
+    """The body of a download, instead of `payload` and `content`."""
 
     def body(self) -> bytes:
-        """Return the bytes that are sent."""
+        """Return the bytes that are sent; those of a stream can be had once."""
+        if self.stream is not None:
+            return self.stream.whole()
         return json.dumps(self.payload).encode() if self.content is None else self.content
+
+    def open(self, sleep: Callable[[float], None], timeout_seconds: float) -> Reader:
+        """Return a reader of the body, for a caller in the same process.
+
+        `sleep` lets the time pass that the body takes. Raises BrokenOffError if the answer was
+        dropped.
+        """
+        if self.dropped:
+            raise BrokenOffError("the connection closed without an answer")
+        stream = self.stream or Stream(iter([Chunk(self.body())]), "close")
+        return Reader(stream, self.all_headers, sleep, timeout_seconds)
+
+    @property
+    def all_headers(self) -> Mapping[str, str]:
+        """The headers by lower-case name, with the content type."""
+        headers = {name.lower(): text for name, text in self.headers}
+        return {"content-type": self.content_type} | headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +89,7 @@ class _Call:
 
     request: Request
     guids: Mapping[str, str]
-    late_seconds: float
+    fault: Fault
 
 
 class Gateway:
@@ -98,25 +123,41 @@ class Gateway:
     def answer(self, request: Request, fault: Fault | None = None) -> Answer:
         """Answer a request and log it."""
         address = find_address(request.method, request.path)
-        if fault is None:
-            answer = self._arena_answer(request, address)
+        if self.is_locked(request):
+            self._count_request(address)
+            answer = Answer(0, content=b"", dropped=True)
+        elif fault is None:
+            answer = self._arena_answer(request, address, Fault())
         else:
             answer = self._faulty_answer(request, address, fault)
         self._log(request, address, answer, faulted=fault is not None)
+        return self._begun(request, answer)
+
+    def is_locked(self, request: Request) -> bool:
+        """Return whether a download keeps the session's other requests from being answered."""
+        locks = self.workspace.settings.downloads_lock_session
+        return locks and request.headers.get("arena_session_id") in self.workspace.downloading
+
+    def _begun(self, request: Request, answer: Answer) -> Answer:
+        """Record that a download has begun, until its stream is closed."""
+        if answer.stream is None:
+            return answer
+        downloading = self.workspace.downloading
+        session_id = request.headers["arena_session_id"]
+        downloading.append(session_id)
+        answer.stream.on_close(lambda: downloading.remove(session_id))
         return answer
 
-    def _arena_answer(
-        self, request: Request, address: Address, late_seconds: float = 0.0
-    ) -> Answer:
+    def _arena_answer(self, request: Request, address: Address, fault: Fault) -> Answer:
         try:
-            answer = self._handle(request, address, late_seconds)
+            answer = self._handle(request, address, fault)
         except ArenaError as error:
             if error.code == 401 and self.workspace.settings.dead_session_form != "error":  # noqa: PLR2004 - an Arena code
                 return self._login_page()
             answer = self._refusal(error)
         return replace(answer, headers=(*answer.headers, *self._arena_headers()))
 
-    def _handle(self, request: Request, address: Address, late_seconds: float) -> Answer:
+    def _handle(self, request: Request, address: Address, fault: Fault) -> Answer:
         if address.purpose != "login":
             self.workspace.spend_request()
         if self._is_too_large(request):
@@ -128,25 +169,37 @@ class Gateway:
         if address.purpose == "login":
             return Answer(200, self.workspace.log_in(_json_of(request)))
         user = self.workspace.user_of(request.headers.get("arena_session_id"))
-        return self._operations[address.purpose](user, _Call(request, address.guids, late_seconds))
+        return self._operations[address.purpose](user, _Call(request, address.guids, fault))
 
     def _submit(self, user: User, call: _Call) -> Answer:
         body = _json_of(call.request)
         run = self.workspace.submit_run(
-            user, **call.guids, body=body, late_seconds=call.late_seconds
+            user, **call.guids, body=body, late_seconds=call.fault.late_seconds
         )
         return Answer(201, run)
 
     def _download(self, user: User, call: _Call) -> Answer:
-        download = self.workspace.download(user, **call.guids)
-        disposition = ("Content-Disposition", f'attachment; filename="{download.name}"')
+        file = self.workspace.download(user, **call.guids)
+        if call.fault.download.regenerate:
+            file.plan = replace(file.plan, generation=file.plan.generation + 1)
+        content = file.content()
+        tag = f"{file.guid}-{file.plan.generation}-{content.length}"
+        asked, settings = call.request.headers, self.workspace.settings
+        if call.fault.truncate:
+            content = replace(content, length=content.length // 2)
+        delivery = deliver(content, tag, asked, settings, call.fault.download)
+        name = quote(file.name[:_MAX_NAME_LENGTH], safe="")
+        disposition = ("Content-Disposition", f"attachment; filename*=UTF-8''{name}")
         return Answer(
-            200, content=download.content, content_type="application/zip", headers=(disposition,)
+            delivery.status,
+            content_type=file.mime_type,
+            headers=(disposition, *delivery.headers),
+            stream=delivery.stream,
         )
 
     def _faulty_answer(self, request: Request, address: Address, fault: Fault) -> Answer:
         if fault.work:
-            answer = self._arena_answer(request, address, fault.late_seconds)
+            answer = self._arena_answer(request, address, fault)
         else:
             if fault.counts:
                 self._count_request(address)
@@ -157,10 +210,10 @@ class Gateway:
             answer = replace(answer, headers=_overridden(answer.headers, fault.headers))
         if fault.leave_out:
             answer = self._without_young_runs(answer, fault.runs_younger_than_seconds)
-        if fault.truncate:
+        if fault.truncate and answer.stream is None:
             body = answer.body()
             answer = replace(answer, content=body[: len(body) // 2])
-        return replace(answer, dropped=fault.drop)
+        return replace(answer, dropped=True, stream=None) if fault.drop else answer
 
     def _described_answer(self, fault: Fault, address: Address) -> Answer:
         if fault.body is not None or fault.code is None:
@@ -230,6 +283,7 @@ class Gateway:
             usage_reason=request.headers.get("arena-usage-reason"),
             faulted=faulted,
             dropped=answer.dropped,
+            file_guid=address.guids.get("file_guid"),
         )
         self.workspace.request_log.add(record)
 

@@ -8,7 +8,10 @@ MAX_RECORDS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request and its answer, without session, headers, and body."""
+    """One request and its answer, without session, headers, and body.
+
+    `purpose` is `file` for the metadata of a file and `download` for its content.
+    """
 
     at: float
     purpose: str
@@ -19,6 +22,7 @@ class Record:
     usage_reason: str | None
     faulted: bool
     dropped: bool
+    file_guid: str | None = None
 
 
 @dataclass(slots=True)

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from infra.simulator.accounts import User
 from infra.simulator.definitions import Criteria
+from infra.simulator.files import FilePlan, RunFile
 from infra.simulator.settings import Settings
 
 
@@ -38,7 +39,9 @@ class RunPlan:
     """How the next run differs from the settings.
 
     `file_entries` defines how the run lists its files: `whole`, the last one `withoutGuid`, or the
-    first one `twice`, until `file_entries_seconds` after its end, or always for None.
+    first one `twice`, until `file_entries_seconds` after its end, or always for None. `contents`
+    describes the files one by one; without `files`, it says how many there are. `null_fields` are
+    the fields that Arena's answers about the run show as null.
     """
 
     status: str | None = None
@@ -49,6 +52,13 @@ class RunPlan:
     criteria_results_count: int | None = None
     file_entries: str = "whole"
     file_entries_seconds: float | None = None
+    contents: tuple[FilePlan, ...] = ()
+    null_fields: tuple[str, ...] = ()
+
+    def file_count(self, results: int) -> int:
+        """Return how many files a run with so many results has."""
+        usual = len(self.contents) or min(results, 1)
+        return usual if self.files is None else self.files
 
     def timeline(self, settings: Settings, end: str, start_at: float) -> list[tuple[float, str]]:
         """Return when the run enters each status; `end` is the default last status."""
@@ -80,9 +90,19 @@ class Run:
     created_at: float
     results_count: int
     timeline: list[tuple[float, str]]
-    file_guids: tuple[str, ...] = field(default=())
+    files: tuple[RunFile, ...] = ()
     file_entries: str = "whole"
     file_entries_seconds: float | None = None
+    null_fields: tuple[str, ...] = ()
+
+    @property
+    def file_guids(self) -> tuple[str, ...]:
+        """The GUIDs of the files."""
+        return tuple(file.guid for file in self.files)
+
+    def file(self, guid: str) -> RunFile | None:
+        """Return a file of the run."""
+        return next((file for file in self.files if file.guid == guid), None)
 
     def status(self, now: float) -> str:
         """Return the status of the run at this time."""

@@ -35,6 +35,19 @@ class Settings:
     file_empty_code: int = 3028
     empty_files: str = "absent"
     """The `files` of a ready run without files: `absent`, `empty` (a list) or `null`."""
+    unknown_file_code: int = 3012
+    expired_file_code: int = 3012
+    file_names_listed: bool = False
+    """Whether the `files` of a run have their names, not only their titles."""
+    file_framing: str = "length"
+    """How the end of a download is known: `length` (Content-Length), `chunked`, or `close`."""
+    file_ranges: str = "checked"
+    """Whether a range is answered with 206: `checked` against If-Range, always (`unchecked`), or
+    never (`none`)."""
+    file_etag: str = "strong"
+    """The ETag of a download: `strong`, `weak`, `changed` (another one), or `none`."""
+    downloads_lock_session: bool = False
+    """Whether a session's other requests get no answer during its download."""
     old_codes: bool = False
     clock_skew_seconds: float = 0.0
     date_form: str = "rfc"

@@ -23,6 +23,7 @@ def state_view(workspace: Workspace, latest: int | None = None) -> View:
         "now": format_utc(now),
         "slot": None if slot is None else slot.guid,
         "runs": [_run_view(run, now) for run in workspace.exports.runs],
+        "downloading": len(workspace.downloading),
         "sessions": workspace.accounts.session_count(now, workspace.settings),
         "budget": _budget_view(workspace, now),
         "counts": _counts_view(workspace.request_log),
@@ -92,6 +93,7 @@ def _fault_view(queued: Queued) -> View:
     fault = _camel(asdict(queued.fault))
     return fault | {
         "headers": dict(queued.fault.headers),
+        "download": _camel(asdict(queued.fault.download)),
         "skip": queued.skip,
         "times": queued.times,
         "endsAt": queued.ends_at,

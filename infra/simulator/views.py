@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from infra.simulator.clock import format_utc
 from infra.simulator.definitions import Criteria, ExportDefinition
+from infra.simulator.files import RunFile
 from infra.simulator.runs import Run
 from infra.simulator.settings import Settings
 
@@ -26,7 +27,27 @@ def run_view(run: Run, now: float, settings: Settings) -> dict[str, object]:
         "criteriaResultsCount": run.results_count,
     }
     view |= _files_view(run, now, settings)
-    return view | {"guid": run.guid, "number": run.number, "status": run.status(now)}
+    view |= {"guid": run.guid, "number": run.number, "status": run.status(now)}
+    return view | dict.fromkeys(run.null_fields)
+
+
+def file_view(run: Run, file: RunFile, now: float, settings: Settings) -> dict[str, object]:
+    """Return the metadata of a file as Arena shows it, reduced to its main fields."""
+    completed = format_utc((run.ended_at(now) or now) + settings.clock_skew_seconds)
+    return {
+        "author": None,
+        "creationDateTime": completed,
+        "description": None,
+        "guid": file.guid,
+        "lastModifiedDateTime": completed,
+        "location": None,
+        "locked": False,
+        "mimeType": file.mime_type,
+        "name": file.name,
+        "size": file.metadata_size(),
+        "storageMethodName": "FILE",
+        "title": file.plan.title,
+    }
 
 
 def definition_view(definition: ExportDefinition) -> dict[str, object]:
@@ -56,6 +77,13 @@ def _criteria_view(criteria: Criteria, settings: Settings) -> object:
 def _files_view(run: Run, now: float, settings: Settings) -> Mapping[str, object]:
     if not run.is_ready(now):
         return {}
-    if not run.file_guids:
+    if not run.files:
         return _EMPTY_FILES[settings.empty_files]
-    return {"files": [{"guid": guid, "title": None} for guid in run.listed_files(now)]}
+    files = (*run.files, run.files[0])  # the list can repeat the first one at its end
+    entries = zip(run.listed_files(now), files, strict=False)
+    return {"files": [_entry(guid, file, settings) for guid, file in entries]}
+
+
+def _entry(guid: str | None, file: RunFile, settings: Settings) -> Mapping[str, object]:
+    name = {"name": file.name} if settings.file_names_listed else {}
+    return {"guid": guid, "title": file.plan.title, **name}

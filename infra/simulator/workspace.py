@@ -8,29 +8,21 @@ Methods raise `ArenaError` where Arena would refuse, and return the content of A
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from random import Random
 
-from infra.simulator import files, views
+from infra.simulator import views
 from infra.simulator.accounts import Accounts, User
 from infra.simulator.budget import Budget
 from infra.simulator.clock import next_pacific_midnight
 from infra.simulator.errors import not_found
 from infra.simulator.exports import Exports, RequestedRun
 from infra.simulator.faults import FaultQueue
+from infra.simulator.files import RunFile
 from infra.simulator.request_log import RequestLog
 from infra.simulator.runs import Run, RunPlan, RunStatus
 from infra.simulator.settings import Settings, Start
 
 View = dict[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Download:
-    """The name and the content of a file."""
-
-    name: str
-    content: bytes
 
 
 class Workspace:
@@ -41,6 +33,8 @@ class Workspace:
     exports: Exports
     faults: FaultQueue
     request_log: RequestLog
+    downloading: list[str]
+    """The sessions whose downloads have not ended, one entry for each."""
     settings: Settings
 
     def __init__(self, clock: Callable[[], float], rng: Random, start: Start | None = None) -> None:
@@ -58,6 +52,7 @@ class Workspace:
         self.exports = Exports(self._rng)
         self.faults = FaultQueue()
         self.request_log = RequestLog()
+        self.downloading: list[str] = []
 
     def now(self) -> float:
         """Return the time, after applying everything that is due."""
@@ -125,23 +120,16 @@ class Workspace:
 
     def read_file(self, user: User, export_guid: str, run_guid: str, file_guid: str) -> View:
         """Return the metadata of a file (`GET …/files/<GUID>`)."""
-        run, download = self._download(user, export_guid, run_guid, file_guid)
-        return {
-            "creationDateTime": self._view(run)["completionDateTime"],
-            "guid": file_guid,
-            "mimeType": "application/zip",
-            "name": download.name,
-            "size": len(download.content),
-            "title": None,
-        }
+        run, file = self._file(user, export_guid, run_guid, file_guid)
+        return views.file_view(run, file, self.now(), self.settings)
 
-    def download(self, user: User, export_guid: str, run_guid: str, file_guid: str) -> Download:
+    def download(self, user: User, export_guid: str, run_guid: str, file_guid: str) -> RunFile:
         """Return a file (`GET …/files/<GUID>/content`), which makes its run DOWNLOADED."""
-        run, download = self._download(user, export_guid, run_guid, file_guid)
+        run, file = self._file(user, export_guid, run_guid, file_guid)
         now = self.now()
         if run.status(now) == RunStatus.COMPLETE:
             run.set_status(RunStatus.DOWNLOADED, now)
-        return download
+        return file
 
     def start_foreign_run(self, requested: RequestedRun, plan: RunPlan) -> Run:
         """Start another user's run; raise code 3144 while the slot is taken."""
@@ -158,12 +146,9 @@ class Workspace:
     def _view(self, run: Run) -> View:
         return views.run_view(run, self._clock(), self.settings)
 
-    def _download(
+    def _file(
         self, user: User, export_guid: str, run_guid: str, file_guid: str
-    ) -> tuple[Run, Download]:
+    ) -> tuple[Run, RunFile]:
         now = self.now()
         run = self.exports.own_run(user, export_guid, run_guid, self.settings)
-        self.exports.check_file(run, file_guid, now, self.settings)
-        definition = self.exports.definition(export_guid, self.settings)
-        content = files.file_content(run, definition, file_guid)
-        return run, Download(files.file_name(run, file_guid), content)
+        return run, self.exports.file(run, file_guid, now, self.settings)
