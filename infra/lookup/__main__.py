@@ -126,7 +126,7 @@ def _attempts(
     attempt_ids = {name for state in states for name in state.attempts}
     for attempt_id in sorted(attempt_ids | ({current} if current else set())):
         with suppress(KeyError):  # expired, 60 days after it was settled
-            attempt = ledger.lease.attempt(AttemptId(attempt_id))
+            attempt = ledger.attempts.get(AttemptId(attempt_id))
             entries = _carried(attempt, states, request_id)
             if entries:
                 yield attempt, entries

@@ -99,7 +99,7 @@ def _of_held_lease(ledger: Ledger, lease: Lease, now: float) -> str:
         return (
             f"The next run is being prepared, until {format_utc(lease.held_until)} at the latest."
         )
-    attempt = ledger.lease.attempt(lease.attempt_id)
+    attempt = ledger.attempts.get(lease.attempt_id)
     run = f"{f'run {attempt.run_guid}' if attempt.run_guid else 'an attempt'} {_contents(attempt)}"
     if attempt.state is AttemptState.ENDED:
         return f"The lease is held: {run} has ended and is being published."

@@ -10,7 +10,7 @@ from arena_exports.domain.errors import (
     ConditionFailedError,
 )
 from arena_exports.domain.lease import LeaseState
-from arena_exports.ledger.lease import LeaseStore
+from arena_exports.ledger.attempts import AttemptStore
 from infra.simulator import control
 from tests.support.world import World, assert_exported, item_guid, items
 
@@ -108,7 +108,7 @@ def test_fault_16__crash_between_the_answer_and_the_ledger() -> None:
     """A run that was not recorded is found after the lease expires, without a second POST."""
     world = World()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LeaseStore, "started", dies)
+        patch.setattr(AttemptStore, "started", dies)
         world.send(*items(5))
     lease = world.ledger.lease.read()
     assert lease.state is LeaseState.SUBMITTING

@@ -11,7 +11,7 @@ from arena_exports.domain.errors import (
     DeliveryError,
 )
 from arena_exports.domain.lease import LeaseState
-from arena_exports.ledger.lease import LeaseStore
+from arena_exports.ledger.attempts import AttemptStore
 from arena_exports.ledger.requests import RequestStore
 from arena_exports.wiring.publish import make_publication
 from infra.simulator import control
@@ -71,7 +71,7 @@ def test_fault_39__second_publish_has_the_same_ids(monkeypatch: pytest.MonkeyPat
     world = World()
     world.send(*items(3))
     with monkeypatch.context() as patch:
-        patch.setattr(LeaseStore, "settled", dies)
+        patch.setattr(AttemptStore, "settled", dies)
         world.run_for(200)
     assert len(world.errors) > 1
     world.errors.clear()
@@ -159,7 +159,7 @@ def test_fault_47__publish_that_was_thought_dead_does_no_harm() -> None:
     lease = world.ledger.lease.read()
     assert lease.state == "running"
     assert lease.attempt_id != state["attemptId"]
-    old = world.ledger.lease.attempt(state["attemptId"])
+    old = world.ledger.attempts.get(state["attemptId"])
     running_before = copy.deepcopy(world.table.items["SLOT"])
     pending_before = copy.deepcopy(world.table.items["PENDING"])
     make_publication(world.dependencies).conclude(replace(old, state=AttemptState.ENDED))

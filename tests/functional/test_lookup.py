@@ -239,8 +239,8 @@ def test_lookup__while_an_outcome_waits_to_be_published(world: World) -> None:
     (request_id,) = world.send(item_guid(1))
     lease = world.ledger.lease.read()
     assert lease.attempt_id
-    attempt = world.ledger.lease.attempt(lease.attempt_id)
-    world.ledger.lease.ended(attempt, RunResult(AttemptOutcome.COMPLETE, "COMPLETE"))
+    attempt = world.ledger.attempts.get(lease.attempt_id)
+    world.ledger.attempts.ended(attempt, RunResult(AttemptOutcome.COMPLETE, "COMPLETE"))
     assert "has ended and is being published." in told(request_id)
     assert "ended" in told(request_id)
     del world.table.items["SLOT"]

@@ -41,7 +41,7 @@ def look(world: World, state: PollState) -> PollState:
 
 def attempt_of(world: World, state: PollState) -> Attempt:
     """Return the attempt of a state."""
-    return world.ledger.lease.attempt(state.attempt_id)
+    return world.ledger.attempts.get(state.attempt_id)
 
 
 def test_first_state__waits_as_the_history_suggests() -> None:
@@ -169,7 +169,7 @@ def test_poll__stores_an_ended_run_for_publish() -> None:
     assert attempt.result.completion_date_time
     assert attempt.result.completion_date_time > attempt.result.creation_date_time
     assert (attempt.result.error_code, attempt.result.error_message) == ("", "")
-    assert world.ledger.lease.files(state.attempt_id)
+    assert world.ledger.attempts.files(state.attempt_id)
     assert world.telemetry.metrics["PollsPerRun"] == 5
     assert look(world, state) == replace(state, ended=True)
 

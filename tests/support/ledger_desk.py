@@ -88,11 +88,11 @@ class Desk:
         """Record a request, take the lease, and write the attempt."""
         self.record("r1", *(items or [item_guid(n) for n in range(3)]))
         lease = self.ledger.lease.take(self.ledger.lease.read())
-        return self.ledger.lease.begin(lease, self.select(limit))
+        return self.ledger.attempts.begin(lease, self.select(limit))
 
     def start(self, *items: ItemGuid, limit: int = 100) -> Attempt:
         """Do all that, and record the run that Arena answers with."""
-        return self.ledger.lease.started(*self.begin(*items, limit=limit), run())
+        return self.ledger.attempts.started(*self.begin(*items, limit=limit), run())
 
     def at(self, key: Key) -> Item:
         """Return an item."""

@@ -339,4 +339,4 @@ def attempt_in_slot(world: World) -> Attempt:
     """Return the attempt that holds the lease."""
     attempt_id = world.ledger.lease.read().attempt_id
     assert attempt_id
-    return world.ledger.lease.attempt(attempt_id)
+    return world.ledger.attempts.get(attempt_id)

@@ -11,6 +11,7 @@ from arena_exports.domain.errors import ConditionFailedError
 from arena_exports.domain.lease import Lease
 from arena_exports.domain.model import AttemptId, SetHistory
 from arena_exports.ledger import keys
+from arena_exports.ledger.lease import fence
 from arena_exports.ports import Put
 from tests.support.ledger_desk import EXPORT, FULL_ATTEMPT, GROUP, NOW, RESULT, Desk, run
 from tests.support.world import item_guid
@@ -23,19 +24,21 @@ if TYPE_CHECKING:
 
 def steps(desk: Desk, lease: Lease, attempt: Attempt) -> dict[str, Callable[[], Any]]:
     """Return every write that follows from holding the lease."""
-    book = desk.ledger.lease
+    attempts = desk.ledger.attempts
     return {
-        "take": lambda: book.take(lease),
-        "begin": lambda: book.begin(lease, desk.select()),
-        "begin again": lambda: book.begin_again(lease, attempt),
-        "reject items": lambda: book.reject_items(lease, attempt, frozenset({item_guid(1)})),
-        "started": lambda: book.started(lease, attempt, run("RUN0000000000000000C")),
-        "postpone": lambda: book.postpone(lease, attempt, not_before=1, failed_searches=1),
-        "abandon": lambda: book.void(lease, attempt, definition=Definition(EXPORT, 5)),
-        "ended": lambda: book.ended(attempt, RESULT),
-        "settled": lambda: book.settled(attempt, Definition(EXPORT, 5)),
+        "take": lambda: desk.ledger.lease.take(lease),
+        "begin": lambda: attempts.begin(lease, desk.select()),
+        "begin again": lambda: attempts.begin_again(lease, attempt),
+        "reject items": lambda: attempts.reject_items(lease, attempt, frozenset({item_guid(1)})),
+        "started": lambda: attempts.started(lease, attempt, run("RUN0000000000000000C")),
+        "postpone": lambda: attempts.postpone(lease, attempt, not_before=1, failed_searches=1),
+        "abandon": lambda: attempts.void(lease, attempt, definition=Definition(EXPORT, 5)),
+        "ended": lambda: attempts.ended(attempt, RESULT),
+        "settled": lambda: attempts.settled(
+            desk.ledger.lease.read(), attempt, Definition(EXPORT, 5)
+        ),
         "put set": lambda: desk.ledger.requests.write_suspect_set(
-            GROUP, "set", desk.select().entries, SetHistory(), book.fence_of(attempt)
+            GROUP, "set", desk.select().entries, SetHistory(), fence(attempt)
         ),
     }
 
@@ -47,7 +50,7 @@ def test_fence__stops_a_holder_that_was_thought_dead(name: str) -> None:
     lease, attempt = desk.begin()
     desk.clock.sleep(200)
     newer = desk.ledger.lease.take(desk.ledger.lease.read())
-    desk.ledger.lease.begin_again(newer, attempt)
+    desk.ledger.attempts.begin_again(newer, attempt)
     before = repr(desk.table.items)
     with pytest.raises(ConditionFailedError):
         steps(desk, lease, attempt)[name]()
@@ -66,17 +69,17 @@ def test_fence__allows_one_end_and_one_restart() -> None:
     """An attempt ends once, and one of two functions restarts its execution."""
     desk = Desk()
     attempt = desk.start()
-    assert desk.ledger.lease.restart_execution(attempt).execution_number == 2
+    assert desk.ledger.attempts.restart_execution(attempt).execution_number == 2
     with pytest.raises(ConditionFailedError):
-        desk.ledger.lease.restart_execution(attempt)
-    again = desk.ledger.lease.attempt(attempt.attempt_id)
+        desk.ledger.attempts.restart_execution(attempt)
+    again = desk.ledger.attempts.get(attempt.attempt_id)
     assert again.execution_number == 2
-    ended = desk.ledger.lease.ended(again, RESULT)
+    ended = desk.ledger.attempts.ended(again, RESULT)
     with pytest.raises(ConditionFailedError):
-        desk.ledger.lease.ended(again, RESULT)
+        desk.ledger.attempts.ended(again, RESULT)
     with pytest.raises(ConditionFailedError):
-        desk.ledger.lease.restart_execution(again)
-    assert desk.ledger.lease.attempt(attempt.attempt_id) == ended
+        desk.ledger.attempts.restart_execution(again)
+    assert desk.ledger.attempts.get(attempt.attempt_id) == ended
 
 
 @pytest.mark.parametrize("name", ["begin", "begin again"])
@@ -97,11 +100,11 @@ def test_fence__keeps_an_attempt_whose_id_is_used_again(
 def test_started__keeps_the_known_user() -> None:
     """A run without a creator leaves our user known; a run with one updates it."""
     desk = Desk()
-    desk.ledger.settle(desk.ledger.lease.ended(desk.start(), RESULT), Definition(EXPORT))
+    desk.ledger.settle(desk.ledger.attempts.ended(desk.start(), RESULT), Definition(EXPORT))
     desk.record("r2", item_guid(5))
     lease = desk.ledger.lease.take(desk.ledger.lease.read())
-    lease, attempt = desk.ledger.lease.begin(lease, desk.select())
-    desk.ledger.lease.started(lease, attempt, run("RUN0000000000000000B", creator=None))
+    lease, attempt = desk.ledger.attempts.begin(lease, desk.select())
+    desk.ledger.attempts.started(lease, attempt, run("RUN0000000000000000B", creator=None))
     assert desk.ledger.lease.read().creator_guid == "USER"
 
 
@@ -109,12 +112,12 @@ def test_started__resets_the_lease_s_counters() -> None:
     """The start of a run resets busy answers, failed searches and times."""
     desk = Desk()
     lease, attempt = desk.begin()
-    desk.ledger.lease.void(lease, attempt, not_before=NOW + 5, busy=3)
+    desk.ledger.attempts.void(lease, attempt, not_before=NOW + 5, busy=3)
     lease = desk.ledger.lease.take(desk.ledger.lease.read())
-    lease, attempt = desk.ledger.lease.begin(lease, desk.select())
+    lease, attempt = desk.ledger.attempts.begin(lease, desk.select())
     assert (lease.busy, lease.not_before) == (3, NOW + 5)
-    desk.ledger.lease.postpone(lease, attempt, not_before=NOW, failed_searches=4)
+    desk.ledger.attempts.postpone(lease, attempt, not_before=NOW, failed_searches=4)
     lease = desk.ledger.lease.take(desk.ledger.lease.read())
-    desk.ledger.lease.started(lease, attempt, run())
+    desk.ledger.attempts.started(lease, attempt, run())
     read = desk.ledger.lease.read()
     assert (read.busy, read.not_before, read.failed_searches, read.held_until) == (0, 0, 0, 0)

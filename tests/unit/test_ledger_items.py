@@ -21,7 +21,7 @@ from arena_exports.ledger import keys, pages
 from arena_exports.ledger.attempts import attempt_item, read_attempt
 from arena_exports.ledger.codec import to_attributes
 from arena_exports.ledger.definitions import definition_put
-from arena_exports.ledger.items import lease_item, read_lease
+from arena_exports.ledger.lease import lease_item, read_lease
 from tests.support.ledger_desk import (
     EXPORT,
     FULL_ATTEMPT,
@@ -138,7 +138,7 @@ def test_form__of_an_attempt_with_a_run() -> None:
     desk = Desk()
     lease, attempt = desk.begin()
     desk.clock.sleep(10)
-    running = desk.ledger.lease.started(lease, attempt, run())
+    running = desk.ledger.attempts.started(lease, attempt, run())
     started = desk.at((MONTH, attempt.attempt_id))
     assert started == {
         **attempt_item(attempt),
@@ -158,7 +158,7 @@ def test_form__of_an_attempt_with_a_run() -> None:
         "attemptId": attempt.attempt_id,
         "expiresAt": IN_75_DAYS + 10,
     }
-    known = desk.ledger.lease.known_runs(["RUN0000000000000000A", "RUN0000000000000000B"])
+    known = desk.ledger.attempts.known_runs(["RUN0000000000000000A", "RUN0000000000000000B"])
     assert known == {"RUN0000000000000000A"}
 
 
@@ -168,7 +168,7 @@ def test_form__of_an_attempt_that_ended_and_is_settled() -> None:
     running = desk.start()
     key = (MONTH, running.attempt_id)
     started = desk.at(key)
-    ended = desk.ledger.lease.ended(running, RESULT, [RunFile("F1", "one"), RunFile("F2", None)])
+    ended = desk.ledger.attempts.ended(running, RESULT, [RunFile("F1", "one"), RunFile("F2", None)])
     assert desk.at(key) == {**started, "state": "ended", "result": to_attributes(RESULT)}
     assert desk.at(key)["result"]["criteriaResultsCount"] == 3
     files = desk.at((MONTH, f"{running.attempt_id}#FILES#0001"))
@@ -196,8 +196,8 @@ def test_form__of_many_files() -> None:
     desk = Desk()
     attempt = desk.start()
     files = [RunFile(f"F{n:05}", f"title {n}") for n in range(501)]
-    desk.ledger.lease.ended(attempt, RESULT, files)
-    assert desk.ledger.lease.files(attempt.attempt_id) == files
+    desk.ledger.attempts.ended(attempt, RESULT, files)
+    assert desk.ledger.attempts.files(attempt.attempt_id) == files
     names = [sk for sk in desk.table.items[MONTH] if "FILES" in sk]
     assert sorted(names) == [f"{attempt.attempt_id}#FILES#000{n}" for n in (1, 2, 3)]
 
@@ -207,21 +207,21 @@ def test_form__of_an_attempt_that_is_replaced() -> None:
     desk = Desk()
     lease, attempt = desk.begin()
     known = replace(attempt, searches=1, last_status=503, refused_searches=2)
-    desk.ledger.lease.postpone(lease, known, not_before=NOW + 90.5, failed_searches=2)
+    desk.ledger.attempts.postpone(lease, known, not_before=NOW + 90.5, failed_searches=2)
     assert desk.slot()["heldUntil"] == NOW + 91
     assert desk.slot()["failedSearches"] == 2
-    assert desk.ledger.lease.attempt(attempt.attempt_id) == known
+    assert desk.ledger.attempts.get(attempt.attempt_id) == known
     desk.clock.sleep(200)
     lease = desk.ledger.lease.take(desk.ledger.lease.read())
-    attached, again = desk.ledger.lease.begin_again(
-        lease, desk.ledger.lease.attempt(attempt.attempt_id)
+    attached, again = desk.ledger.attempts.begin_again(
+        lease, desk.ledger.attempts.get(attempt.attempt_id)
     )
     assert (again.state, again.searches) == (AttemptState.SENDING, 0)
     assert (again.unanswered, again.last_status, again.refused_searches) == (2, 0, 0)
     assert (again.sent_at, again.first_sent_at) == (NOW + 200, NOW)
     assert again.follows_unknown
     assert again.slices == attempt.slices
-    assert desk.ledger.lease.attempt(again.attempt_id) == again
+    assert desk.ledger.attempts.get(again.attempt_id) == again
     old = desk.at((MONTH, attempt.attempt_id))
     assert (old["state"], old["expiresAt"]) == ("replaced", IN_60_DAYS + 200)
     assert desk.ledger.lease.read() == attached
@@ -236,9 +236,9 @@ def test_form__of_refused_items() -> None:
     lease, attempt = desk.begin()
     desk.clock.sleep(5)
     refused = replace(attempt, refusals=3)
-    less = desk.ledger.lease.reject_items(lease, refused, frozenset({item_guid(1)}))
+    less = desk.ledger.attempts.reject_items(lease, refused, frozenset({item_guid(1)}))
     assert less.refusals == 3
-    assert desk.ledger.lease.attempt(attempt.attempt_id) == less
+    assert desk.ledger.attempts.get(attempt.attempt_id) == less
     assert (less.sent_at, less.first_sent_at) == (NOW + 5, NOW + 5)
     assert less.rejected == {item_guid(1)}
     assert desk.ledger.selection(less).item_guids == (item_guid(0), item_guid(2))
@@ -250,7 +250,7 @@ def test_form__of_an_abandoned_attempt() -> None:
     desk = Desk()
     lease, attempt = desk.begin()
     definition = Definition(EXPORT, refusals=1, not_before=NOW + 60)
-    desk.ledger.lease.void(lease, attempt, not_before=NOW + 22.5, busy=3, definition=definition)
+    desk.ledger.attempts.void(lease, attempt, not_before=NOW + 22.5, busy=3, definition=definition)
     assert desk.slot() == slot(
         "idle", notBefore=NOW + 23, busy=3, lane="normal", heldUntil=NOW + 180
     )
@@ -264,7 +264,7 @@ def test_form__of_a_released_lease() -> None:
     """The lease is idle again, and keeps its lane and user."""
     desk = Desk()
     attempt = desk.start()
-    ended = desk.ledger.lease.ended(attempt, RESULT)
+    ended = desk.ledger.attempts.ended(attempt, RESULT)
     desk.ledger.settle(ended, Definition(EXPORT))
     lease = desk.ledger.lease.take(desk.ledger.lease.read())
     desk.ledger.lease.release(lease)

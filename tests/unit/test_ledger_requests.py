@@ -22,6 +22,7 @@ from arena_exports.domain.model import (
 )
 from arena_exports.ledger import keys
 from arena_exports.ledger.items import page_writes
+from arena_exports.ledger.lease import fence
 from tests.support.ledger_desk import EXPORT, GROUP, NOW, RESULT, SUSPECTS, Desk, attempts_of
 from tests.support.world import item_guid
 
@@ -96,13 +97,14 @@ def test_sets__are_found_from_the_request() -> None:
     desk = Desk()
     attempt = desk.start(*[item_guid(n) for n in range(10)], limit=8)
     entries = desk.ledger.selection(attempt).entries
-    fence = desk.ledger.lease.fence_of(attempt)
     history = SetHistory(2, 1, NOW)
-    (moved,) = desk.ledger.requests.write_suspect_set(GROUP, "set", entries, history, fence)
+    (moved,) = desk.ledger.requests.write_suspect_set(
+        GROUP, "set", entries, history, fence(attempt)
+    )
     assert moved == "set#001"
     counts = desk.ledger.requests.open_counts
     requests = [RequestId("r1"), RequestId("unknown")]
-    ended = desk.ledger.lease.ended(attempt, RESULT)
+    ended = desk.ledger.attempts.ended(attempt, RESULT)
     desk.ledger.settle(ended, Definition(EXPORT), [moved])
     (part,) = attempt.slices
     assert desk.at(keys.page(part.page_id))["movedTo"] == {"set#001"}
@@ -134,12 +136,11 @@ def test_select__combines_sets_with_the_same_history(
     """They share a run with the latest first failure, so none is blamed for another."""
     desk = Desk()
     attempt = desk.start()
-    fence = desk.ledger.lease.fence_of(attempt)
     put, entries = desk.ledger.requests.write_suspect_set, desk.select().entries
-    put(GROUP, "set", entries, SetHistory(1, 2, NOW + 5), fence)
+    put(GROUP, "set", entries, SetHistory(1, 2, NOW + 5), fence(attempt))
     second = Page(PageId("set#002"), SUSPECTS, entries)
     desk.table.write(*page_writes(second, other, desk.clock.now()))
-    desk.ledger.settle(desk.ledger.lease.ended(attempt, RESULT), Definition(EXPORT))
+    desk.ledger.settle(desk.ledger.attempts.ended(attempt, RESULT), Definition(EXPORT))
     assert desk.select().history == (selected or SetHistory(1, 2, NOW + 5))
     assert len(desk.select().entries) == (2 if selected else 1)
 

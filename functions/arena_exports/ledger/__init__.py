@@ -34,6 +34,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from arena_exports.ledger.attempts import AttemptStore
 from arena_exports.ledger.budget import BudgetStore
 from arena_exports.ledger.definitions import DefinitionStore
 from arena_exports.ledger.lease import LeaseStore
@@ -55,6 +56,7 @@ class Ledger:
 
     requests: RequestStore
     lease: LeaseStore
+    attempts: AttemptStore
     definitions: DefinitionStore
     budget: BudgetStore
     session: SessionStore
@@ -74,7 +76,7 @@ class Ledger:
         """
         for part in attempt.slices:
             self.requests.settle_slice(attempt.group, part, attempt.attempt_id, moved_to)
-        self.lease.settled(attempt, definition)
+        self.attempts.settled(self.lease.read(), attempt, definition)
 
     def selection(self, attempt: Attempt) -> Selection:
         """Return what an attempt carries: what it took, less the items that Arena refused."""
@@ -88,6 +90,7 @@ def open_ledger(table: Table, clock: Clock) -> Ledger:
     return Ledger(
         requests=RequestStore(table, clock),
         lease=LeaseStore(table, clock),
+        attempts=AttemptStore(table, clock),
         definitions=DefinitionStore(table),
         budget=BudgetStore(table),
         session=SessionStore(table),

@@ -1,10 +1,23 @@
-"""An attempt: what is about to be submitted, written before the POST, and its run."""
+"""Attempts, the files of their runs, and which attempt a run belongs to (R2, R3).
+
+Each step of an attempt's life is one transaction with the lease, so that only its holder takes it.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import ceil
 from typing import TYPE_CHECKING
 
-from arena_exports.domain.attempts import Attempt, AttemptOutcome, AttemptState, RunResult
+from arena_exports.domain.attempts import (
+    Attempt,
+    AttemptOutcome,
+    AttemptState,
+    RunResult,
+    new_attempt,
+    successor,
+)
+from arena_exports.domain.lease import Lease, LeaseState
 from arena_exports.domain.model import (
     AttemptId,
     ExportGuid,
@@ -14,13 +27,231 @@ from arena_exports.domain.model import (
     Lane,
     PageId,
     PageSlice,
+    Selection,
     SetHistory,
 )
+from arena_exports.domain.runs import Run, RunFile
 from arena_exports.ledger import keys, pages
-from arena_exports.ledger.codec import from_item, to_item
+from arena_exports.ledger.codec import from_item, new_item, to_item
+from arena_exports.ledger.definitions import definition_put
+from arena_exports.ledger.lease import fence, held, held_by, lease_item
+from arena_exports.ports import Check, Condition, Put, Update
 
 if TYPE_CHECKING:
-    from arena_exports.ports import Item
+    from collections.abc import Iterable, Sequence
+
+    from arena_exports.domain.definitions import Definition
+    from arena_exports.ports import Clock, Item, Table
+
+_FILES_ON_AN_ITEM = 250  # whatever their titles, of 255 characters at most
+_NEW = Condition(absent=("PK",))
+
+
+class AttemptStore:
+    """The items of attempts, runs and files."""
+
+    def __init__(self, table: Table, clock: Clock) -> None:
+        self._table = table
+        self._clock = clock
+
+    def get(self, attempt_id: AttemptId) -> Attempt:
+        """Return an attempt.
+
+        Raises:
+            KeyError: there is none with that id.
+        """
+        item = self._table.get(keys.attempt(attempt_id))
+        if item is None:
+            raise KeyError(attempt_id)
+        return read_attempt(item)
+
+    def files(self, attempt_id: AttemptId) -> list[RunFile]:
+        """Return the files of an ended run."""
+        pk, first = keys.files(attempt_id, 0)
+        items = self._table.query(pk, first, keys.files(attempt_id, 9999)[1])
+        return [RunFile(*row) for item in items for row in pages.unpack(item["files"])]
+
+    def known_runs(self, run_guids: Iterable[str]) -> set[str]:
+        """Return which of the runs belong to an attempt already."""
+        found = self._table.get_many([keys.run(guid) for guid in run_guids])
+        return {pk.removeprefix("RUNGUID#") for pk, _ in found}
+
+    def begin(self, lease: Lease, selection: Selection) -> tuple[Lease, Attempt]:
+        """Record what is about to be submitted, and attach it to the lease.
+
+        Raises:
+            ConditionFailedError: the lease was lost.
+        """
+        attempt = new_attempt(self._new_id(), selection, self._clock.now())
+        attached = replace(lease, attempt_id=attempt.attempt_id, lane=selection.group.lane)
+        self._table.write(Put(attempt_item(attempt), _NEW), Put(lease_item(attached), held(lease)))
+        return attached, attempt
+
+    def begin_again(self, lease: Lease, old: Attempt) -> tuple[Lease, Attempt]:
+        """Replace an attempt whose POST led to no run by a new one with the same contents.
+
+        Raises:
+            ConditionFailedError: the lease was lost.
+        """
+        attempt = successor(old, self._new_id(), self._clock.now())
+        attached = replace(lease, attempt_id=attempt.attempt_id, failed_searches=0)
+        self._table.write(
+            Put(attempt_item(attempt), _NEW),
+            self._close(old, AttemptState.REPLACED),
+            Put(lease_item(attached), held(lease)),
+        )
+        return attached, attempt
+
+    def reject_items(
+        self, lease: Lease, attempt: Attempt, item_guids: frozenset[ItemGuid]
+    ) -> Attempt:
+        """Take items out of an attempt, and count its refusals, before it is sent again.
+
+        Raises:
+            ConditionFailedError: the lease was lost.
+        """
+        now = int(self._clock.now())
+        rejected = attempt.rejected | item_guids
+        values = {
+            "rejected": pages.pack(sorted(rejected)),
+            "refusals": attempt.refusals,
+            "sentAt": now,
+            "firstSentAt": now,
+            "unanswered": 1,
+        }
+        self._table.write(
+            Update(keys.attempt(attempt.attempt_id), values), Check(keys.SLOT, held(lease))
+        )
+        return replace(attempt, rejected=rejected, sent_at=now, first_sent_at=now, unanswered=1)
+
+    def started(self, lease: Lease, attempt: Attempt, run: Run) -> Attempt:
+        """Record the run that an attempt became.
+
+        Raises:
+            ConditionFailedError: the lease was lost; its new holder will find the run.
+        """
+        now = int(self._clock.now())
+        running = replace(
+            attempt,
+            state=AttemptState.RUNNING,
+            run_guid=run.guid,
+            run_number=run.number,
+            started_at=now,
+        )
+        monitored = replace(
+            lease,
+            state=LeaseState.RUNNING,
+            held_until=0,
+            not_before=0,
+            busy=0,
+            failed_searches=0,
+            creator_guid=run.creator_guid or lease.creator_guid,
+        )
+        known = new_item(
+            keys.run(run.guid),
+            attemptId=attempt.attempt_id,
+            expiresAt=now + keys.MARKER_LIFE_SECONDS,
+        )
+        self._table.write(
+            Put(attempt_item(running)), Put(lease_item(monitored), held(lease)), Put(known)
+        )
+        return running
+
+    def postpone(
+        self, lease: Lease, attempt: Attempt, *, not_before: float, failed_searches: int = 0
+    ) -> None:
+        """Record what is known of an attempt whose outcome is unknown, and search again later.
+
+        Raises:
+            ConditionFailedError: the lease was lost.
+        """
+        waiting = replace(lease, held_until=ceil(not_before), failed_searches=failed_searches)
+        known = {
+            "searches": attempt.searches,
+            "unanswered": attempt.unanswered,
+            "lastStatus": attempt.last_status,
+            "refusedSearches": attempt.refused_searches,
+        }
+        update = Update(keys.attempt(attempt.attempt_id), known)
+        self._table.write(update, Put(lease_item(waiting), held(lease)))
+
+    def void(
+        self,
+        lease: Lease,
+        attempt: Attempt,
+        *,
+        not_before: float = 0,
+        busy: int = 0,
+        definition: Definition | None = None,
+    ) -> None:
+        """Void an attempt without a readable run and free the lease; its requests stay pending.
+
+        Raises:
+            ConditionFailedError: the lease belongs to another attempt.
+        """
+        idle = replace(
+            lease, state=LeaseState.IDLE, attempt_id=None, not_before=ceil(not_before), busy=busy
+        )
+        self._table.write(
+            self._close(attempt, AttemptState.VOID),
+            Put(lease_item(idle), held_by(attempt)),
+            *([definition_put(definition)] if definition else []),
+        )
+
+    def ended(self, attempt: Attempt, result: RunResult, files: Sequence[RunFile] = ()) -> Attempt:
+        """Record the outcome of an attempt and its run's files, while it has the lease.
+
+        Raises:
+            ConditionFailedError: it has ended before, or was given up.
+        """
+        for number, start in enumerate(range(0, len(files), _FILES_ON_AN_ITEM), start=1):
+            self._put_files(attempt, number, files[start : start + _FILES_ON_AN_ITEM])
+        changed = replace(attempt, state=AttemptState.ENDED, result=result)
+        unchanged = Condition(equals={"state": attempt.state.value})
+        self._table.write(Put(attempt_item(changed), unchanged), fence(attempt))
+        return changed
+
+    def settled(self, lease: Lease, attempt: Attempt, definition: Definition) -> None:
+        """Close an attempt whose requests are settled, free the lease, and write the definition.
+
+        Raises:
+            ConditionFailedError: the lease belongs to another attempt.
+        """
+        idle = replace(lease, state=LeaseState.IDLE, attempt_id=None, held_until=0, not_before=0)
+        self._table.write(
+            self._close(attempt, AttemptState.SETTLED),
+            Put(lease_item(idle), held_by(attempt)),
+            definition_put(definition),
+        )
+
+    def restart_execution(self, attempt: Attempt) -> Attempt:
+        """Count up a running attempt's executions, because an execution's name is used once.
+
+        Raises:
+            ConditionFailedError: another copy did, or the attempt is not running any more.
+        """
+        unchanged = Condition(
+            equals={"executionNumber": attempt.execution_number, "state": attempt.state.value}
+        )
+        update = {"executionNumber": attempt.execution_number + 1}
+        self._table.write(Update(keys.attempt(attempt.attempt_id), update, condition=unchanged))
+        return replace(attempt, execution_number=attempt.execution_number + 1)
+
+    def _new_id(self) -> AttemptId:
+        return AttemptId(keys.new_id(self._clock.now(), self._clock.new_token()))
+
+    def _close(self, attempt: Attempt, state: AttemptState) -> Update:
+        """Return the update that closes an attempt in its last state."""
+        expiry = int(self._clock.now()) + keys.SETTLED_LIFE_SECONDS
+        return Update(keys.attempt(attempt.attempt_id), {"state": state.value, "expiresAt": expiry})
+
+    def _put_files(self, attempt: Attempt, number: int, files: Sequence[RunFile]) -> None:
+        item = new_item(
+            keys.files(attempt.attempt_id, number),
+            files=pages.pack([[file.guid, file.title] for file in files]),
+            expiresAt=int(self._clock.now()) + keys.MARKER_LIFE_SECONDS,
+        )
+        self._table.write(Put(item))
 
 
 def attempt_item(attempt: Attempt) -> Item:

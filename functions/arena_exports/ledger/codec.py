@@ -18,9 +18,14 @@ _T = TypeVar("_T")
 
 
 def to_item(key: Key, value: Any) -> Item:  # noqa: ANN401 - any dataclass
-    """Return the item of a dataclass at a key, with the version of the ledger."""
+    """Return the item of a dataclass at a key."""
+    return new_item(key, **to_attributes(value))
+
+
+def new_item(key: Key, **attributes: Any) -> Item:  # noqa: ANN401 - any item value
+    """Return an item at a key, with the version of the ledger."""
     pk, sk = key
-    return {"PK": pk, "SK": sk, "v": keys.VERSION, **to_attributes(value)}
+    return {"PK": pk, "SK": sk, "v": keys.VERSION, **attributes}
 
 
 def to_attributes(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass

@@ -152,7 +152,9 @@ class Adoption:
         wake: bool = False,
     ) -> None:
         """Search at a time, by the reconcile schedule; with `wake`, to the second."""
-        self._ledger.lease.postpone(lease, attempt, not_before=at, failed_searches=failed_searches)
+        self._ledger.attempts.postpone(
+            lease, attempt, not_before=at, failed_searches=failed_searches
+        )
         if wake:
             self._monitor.wake(attempt, at - self._clock.now())
 
@@ -160,7 +162,7 @@ class Adoption:
         self._telemetry.count("RunsAdopted")
         self._telemetry.info("run adopted", attempt=attempt.attempt_id, runGuid=run.guid)
         # Only the answer to a POST of ours tells who we are: a stranger's run may look like ours.
-        running = self._ledger.lease.started(lease, attempt, replace(run, creator_guid=None))
+        running = self._ledger.attempts.started(lease, attempt, replace(run, creator_guid=None))
         self._monitor.begin(running, attempt.item_count - len(attempt.rejected))
 
     def _find(self, lease: Lease, attempt: Attempt) -> Run | None:
@@ -177,7 +179,7 @@ class Adoption:
             for run, window in candidates
             if _may_be_ours(attempt, run, window, wanted)
         }
-        known = self._ledger.lease.known_runs(ours)
+        known = self._ledger.attempts.known_runs(ours)
         for run in sorted(ours.values(), key=lambda run: run.created_at or 0):
             if run.guid not in known and (
                 _is_by(lease, run) or self._is_readable(attempt.group.export_guid, run)

@@ -114,7 +114,7 @@ class Dispatch:
             return False
         limit = self._limit(head.group.export_guid, head.group.lane)
         selection = self._ledger.requests.select(head, limit)
-        lease, attempt = self._ledger.lease.begin(lease, selection)
+        lease, attempt = self._ledger.attempts.begin(lease, selection)
         return self._submission.submit(lease, attempt, selection, deadline)
 
     def _limit(self, export_guid: ExportGuid, lane: Lane) -> int:
@@ -129,7 +129,7 @@ class Dispatch:
         if lease.attempt_id is None:
             self._ledger.lease.release(lease)
             return True
-        attempt = self._ledger.lease.attempt(lease.attempt_id)
+        attempt = self._ledger.attempts.get(lease.attempt_id)
         if attempt.state is AttemptState.ENDED:
             self._publication.conclude(attempt)
             return True
@@ -152,7 +152,7 @@ class Dispatch:
         if self._paused or no_trial:
             self._submission.requeue(lease, attempt)
             return False
-        lease, attempt = self._ledger.lease.begin_again(lease, attempt)
+        lease, attempt = self._ledger.attempts.begin_again(lease, attempt)
         return self._submission.submit(lease, attempt, selection, deadline)
 
     def _write_off(self, lease: Lease, attempt: Attempt) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from arena_exports.domain.model import Kind, halves
+from arena_exports.ledger.lease import fence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,12 +87,11 @@ class Isolation:
         definition: Definition,
     ) -> None:
         """Write the sets under ids of the attempt, then settle what they were taken from."""
-        fence = self._ledger.lease.fence_of(attempt)
         moved_to = [
             page_id
             for letter, entries in zip("ab", sets, strict=False)
             for page_id in self._ledger.requests.write_suspect_set(
-                attempt.group, f"{attempt.attempt_id}{letter}", entries, history, fence
+                attempt.group, f"{attempt.attempt_id}{letter}", entries, history, fence(attempt)
             )
         ]
         self._ledger.settle(attempt, definition, moved_to)

@@ -95,14 +95,14 @@ class RunMonitor:
 
     def ensure(self, lease: Lease) -> None:
         """Make sure that an execution polls the run in progress; restart one that stopped."""
-        attempt = self._ledger.lease.attempt(_named(lease.attempt_id))
+        attempt = self._ledger.attempts.get(_named(lease.attempt_id))
         status = self._executions.status(_name(attempt))
         if status == "RUNNING":
             return
         if status is not None:
             if self._ledger.lease.read() != lease:
                 return  # it ended in between, as it should
-            attempt = self._ledger.lease.restart_execution(attempt)
+            attempt = self._ledger.attempts.restart_execution(attempt)
             self._telemetry.warn(
                 "run watched again",
                 runGuid=attempt.run_guid,
@@ -150,7 +150,7 @@ class Poller:
 
     def poll(self, state: PollState) -> PollState:
         """Poll once; return the state with how long to wait, or with `ended`."""
-        attempt = self._ledger.lease.attempt(state.attempt_id)
+        attempt = self._ledger.attempts.get(state.attempt_id)
         if attempt.state is not AttemptState.RUNNING or not state.run_guid:
             return replace(state, ended=True)
         looked = replace(state, polls=state.polls + 1)
@@ -242,7 +242,7 @@ class Poller:
         self, state: PollState, attempt: Attempt, result: RunResult, run: Run | None = None
     ) -> PollState:
         try:
-            self._ledger.lease.ended(attempt, result, run.files if run else ())
+            self._ledger.attempts.ended(attempt, result, run.files if run else ())
         except ConditionFailedError:
             self._telemetry.info("run was ended by another copy", runGuid=state.run_guid)
         self._telemetry.count("PollsPerRun", state.polls)

@@ -54,7 +54,7 @@ class Publication:
         Raises:
             DeliveryError: not everything was published; running it again publishes the same ids.
         """
-        attempt = self._ledger.lease.attempt(attempt_id)
+        attempt = self._ledger.attempts.get(attempt_id)
         if attempt.state is AttemptState.ENDED:
             self.conclude(attempt)
 
@@ -91,7 +91,7 @@ class Publication:
     def _complete(self, attempt: Attempt, result: RunResult) -> None:
         """Publish `run.completed`; a metric says where fewer items matched than were asked for."""
         selection = self._ledger.selection(attempt)
-        files = self._ledger.lease.files(attempt.attempt_id)
+        files = self._ledger.attempts.files(attempt.attempt_id)
         requests = self._publish(attempt, result, selection, files)
         items = len(selection.item_guids)
         self._telemetry.count("RunsCompleted")
@@ -174,7 +174,7 @@ class Publication:
             self._isolation.quarantine(attempt, self._ledger.selection(attempt))
             return
         now = self._clock.now()
-        self._ledger.lease.void(
+        self._ledger.attempts.void(
             self._ledger.lease.read(),
             attempt,
             not_before=now + SECONDS_AFTER_AN_UNREADABLE_RUN,

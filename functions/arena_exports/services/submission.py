@@ -115,7 +115,7 @@ class Submission:
             if trial:
                 self._ledger.definitions.take_back_trial()
             return self._retry_after(lease, attempt, exc.retry_after_seconds)
-        running = self._ledger.lease.started(lease, attempt, run)
+        running = self._ledger.attempts.started(lease, attempt, run)
         self._monitor.begin(running, len(selection.item_guids))
         return False
 
@@ -147,7 +147,7 @@ class Submission:
             named = frozenset(item_guids[start : start + ITEMS_REJECTED_AT_ONCE])
             entries = selection.only(named)
             self._outcomes.reject(attempt.group, entries, str(error.code), error.arena_message)
-            attempt = self._ledger.lease.reject_items(lease, attempt, named)
+            attempt = self._ledger.attempts.reject_items(lease, attempt, named)
         return attempt
 
     def _refuse_size(
@@ -167,7 +167,7 @@ class Submission:
         if attempt.rejected or attempt.group.lane is Lane.SUSPECT:
             return self.end(attempt, AttemptOutcome.HALVED)
         definition = self._ledger.definitions.read(attempt.group.export_guid).too_large(items)
-        self._ledger.lease.void(lease, attempt, definition=definition)
+        self._ledger.attempts.void(lease, attempt, definition=definition)
         return True
 
     def end(
@@ -175,7 +175,7 @@ class Submission:
     ) -> bool:
         """Record the outcome of an attempt without a run, so that it can be resumed; then do it."""
         result = RunResult(outcome, error_code=code, error_message=message)
-        self._publication.conclude(self._ledger.lease.ended(attempt, result))
+        self._publication.conclude(self._ledger.attempts.ended(attempt, result))
         return True
 
     def _wait_for_other_export(self, lease: Lease, attempt: Attempt) -> bool:
@@ -232,7 +232,7 @@ class Submission:
         if attempt.rejected:
             self.end(attempt, AttemptOutcome.SET_ASIDE)
             return
-        self._ledger.lease.void(
+        self._ledger.attempts.void(
             lease, attempt, not_before=not_before, busy=busy, definition=definition
         )
 
