@@ -6,14 +6,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.adapters.telemetry import logger, metrics
-from arena_exports.services.monitoring import PollState
+from arena_exports.domain.poll_state import PollState
 from arena_exports.wiring.poll import deployed_dependencies, make_poller
 from arena_exports.wiring.settings import in_lambda
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from arena_exports.services.monitoring import Poller
+    from arena_exports.services.polling import Poller
     from arena_exports.wiring.dependencies import Dependencies
 
 

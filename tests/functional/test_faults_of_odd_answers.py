@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from arena_exports.domain.deadline import Deadline
 from arena_exports.domain.errors import RetryLaterError
 from arena_exports.domain.lease import LeaseState
+from arena_exports.domain.poll_state import PollState
 from arena_exports.ports import HttpAnswer, HttpRequest
-from arena_exports.services.monitoring import PollState
 from arena_exports.wiring.poll import make_poller
 from arena_exports.wiring.publish import make_publication
 from arena_exports.wiring.session import make_login_service

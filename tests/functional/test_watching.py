@@ -10,9 +10,9 @@ import pytest
 
 from arena_exports.domain.attempts import AttemptOutcome, AttemptState
 from arena_exports.domain.lease import LeaseState
+from arena_exports.domain.poll_state import PollState
 from arena_exports.domain.polling import first_wait_seconds
 from arena_exports.ledger.definitions import definition_put
-from arena_exports.services.monitoring import PollState
 from infra.simulator import control
 from poll.handler import poll
 from tests.events import event

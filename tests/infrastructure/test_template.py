@@ -17,7 +17,7 @@ from arena_exports.domain.errors import SettingsError
 from arena_exports.domain.polling import next_wait_seconds
 from arena_exports.ledger.lease import LEASE_SECONDS
 from arena_exports.services.login import LOGIN_SECONDS
-from arena_exports.services.monitoring import SHARE_WHILE_KEPT_FROM_POLLING
+from arena_exports.services.polling import SHARE_WHILE_KEPT_FROM_POLLING
 from arena_exports.services.submission import SECONDS_FOR_A_POST
 from arena_exports.wiring.settings import ARENA_HOSTS, checked_base_url
 from infra.checks.template import resources, translated

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from arena_exports.services.monitoring import Poller
+from arena_exports.services.polling import Poller
 from arena_exports.wiring.arena import make_arena, with_arena
 from arena_exports.wiring.dependencies import Dependencies, common_dependencies, make_ledger
 
