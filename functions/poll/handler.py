@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from arena_exports.adapters.telemetry import logger, metrics
 from arena_exports.domain.poll_state import PollState
-from arena_exports.wiring.poll import deployed_dependencies, make_poller
+from arena_exports.wiring.poll import PollFunction
 from arena_exports.wiring.settings import in_lambda
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from arena_exports.services.polling import Poller
-    from arena_exports.wiring.dependencies import Dependencies
+deployed = cache(PollFunction.from_environment)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -28,18 +27,13 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     Returns:
         The same, with the `waitSeconds` until the next poll, or with `ended` true.
     """
-    return poll(event, deployed_dependencies())
+    return poll(event, deployed())
 
 
-def poll(event: dict[str, Any], dependencies: Dependencies) -> dict[str, Any]:
-    """Do what `handler` does, with given parts."""
-    return _poller(dependencies).poll(PollState.from_json(event)).to_json()
-
-
-@cache
-def _poller(dependencies: Dependencies) -> Poller:
-    return make_poller(dependencies)
+def poll(event: dict[str, Any], function: PollFunction) -> dict[str, Any]:
+    """Do what `handler` does, with the given function."""
+    return function.poller.poll(PollState.from_json(event)).to_json()
 
 
 if in_lambda():
-    deployed_dependencies()  # while the function starts it has a whole processor
+    deployed()  # a function has a whole processor while it starts

@@ -7,33 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 from arena_exports.adapters.telemetry import logger, metrics
 from arena_exports.domain.model import AttemptId
-from arena_exports.wiring.publish import deployed_dependencies, make_publication
+from arena_exports.wiring.publish import PublishFunction
 from arena_exports.wiring.settings import in_lambda
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from arena_exports.services.publication import Publication
-    from arena_exports.wiring.dependencies import Dependencies
+deployed = cache(PublishFunction.from_environment)
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Publish the outcome of the attempt that `attemptId` names; other keys are not looked at."""
-    return publish(event, deployed_dependencies())
+    """Publish the outcome of the attempt that `attemptId` names; ignore other keys."""
+    return publish(event, deployed())
 
 
-def publish(event: dict[str, Any], dependencies: Dependencies) -> dict[str, Any]:
-    """Do what `handler` does, with given parts."""
-    _publication(dependencies).publish(AttemptId(event["attemptId"]))
+def publish(event: dict[str, Any], function: PublishFunction) -> dict[str, Any]:
+    """Do what `handler` does, with the given function."""
+    function.publication.publish(AttemptId(event["attemptId"]))
     return {}
 
 
-@cache
-def _publication(dependencies: Dependencies) -> Publication:
-    return make_publication(dependencies)
-
-
 if in_lambda():
-    deployed_dependencies()  # while the function starts it has a whole processor
+    deployed()  # a function has a whole processor while it starts

@@ -66,7 +66,7 @@ def publishing(size: int) -> Point:
     world.clock.sleep(100)
     world.call("poll", state)
     calls, began = world.table.calls.total(), process_time()
-    publish(state, world.dependencies)
+    publish(state, world.functions.publish)
     seconds = process_time() - began
     (event, *_) = world.events("run.completed")
     assert sum(len(e["data"]["requests"]) for e in world.events("run.completed")) == size, name

@@ -247,12 +247,13 @@ class Day(World):
             aws_request_id="00000000-0000-0000-0000-000000000000",
             get_remaining_time_in_millis=lambda: SUBMIT_SECONDS * 1000,
         )
-        real, module.deployed_dependencies = module.deployed_dependencies, lambda: self.dependencies  # type: ignore[attr-defined]
+        warm = getattr(self.functions, function)
+        real, module.deployed = module.deployed, lambda: warm  # type: ignore[attr-defined]
         began, worked = self.clock.now(), process_time()
         try:
             return module.handler(payload, context)
         finally:
-            module.deployed_dependencies = real  # type: ignore[attr-defined]
+            module.deployed = real  # type: ignore[attr-defined]
             self.calls["Lambda requests"] += 1
             worked = (process_time() - worked) * prices.CPU_STRETCH
             self.billed[function] += 1

@@ -61,7 +61,7 @@ def start(name: str, folder: Path = SOURCES) -> tuple[float, set[str]]:
     path, work = "", 'import boto3; boto3.client("dynamodb")'
     if name != BASE:
         path = f"sys.path.insert(0, {str(folder)!r})"
-        work = f"import {name}.handler; {name}.handler.deployed_dependencies()"
+        work = f"import {name}.handler; {name}.handler.deployed()"
     done = subprocess.run(
         [sys.executable, "-IBc", _PROGRAM.format(path=path, work=work)],
         env={"PATH": os.environ["PATH"], **ENVIRONMENT},

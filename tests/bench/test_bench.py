@@ -122,7 +122,7 @@ def test_start__loads_nothing_that_the_function_does_not_use(function: str) -> N
     _, modules = startup.start(function)
     own = {
         f"arena_exports.wiring.{name}"
-        for name in (function, "dependencies", "settings", "arena", "publish")
+        for name in (function, "function", "dependencies", "settings", "arena", "publish")
     }
     loaded = {name for name in modules if name.startswith(FORBIDDEN)}
     assert loaded <= own | {"arena_exports.wiring"}

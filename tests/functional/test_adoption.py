@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arena_exports.services.adoption import SECONDS_BEFORE_SEARCH, Finding
-from arena_exports.wiring.submit import make_dispatch
 from infra.simulator import control, names
 from tests.support.world import EXPORT, World, attempt_in_slot, item_guid
 
@@ -276,7 +275,7 @@ def test_adoption__does_not_search_before_ninety_seconds() -> None:
     control.add_faults(world.arena, LOST)
     world.send(*ITEMS)
     attempt = attempt_in_slot(world)
-    adoption = make_dispatch(world.dependencies)._adoption
+    adoption = world.functions.submit.adoption
     before = len(world.arena.request_log.records)
     lease = world.ledger.lease.take(world.ledger.lease.read())
     assert adoption.search(lease, attempt) is Finding.OPEN

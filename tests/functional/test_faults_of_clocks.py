@@ -62,9 +62,9 @@ def test_spent_budget__is_noted_by_a_function_whose_clock_is_behind() -> None:
     world.ledger.budget.write(replace(budget, seen_at=budget.seen_at + 30))
     control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 5000})
     (state,) = world.executions.started.values()
-    assert poll(state, world.dependencies)["waitSeconds"] >= 900
+    assert poll(state, world.functions.poll)["waitSeconds"] >= 900
     before = len(world.arena.request_log.records)
-    assert poll(state, world.dependencies)["waitSeconds"] >= 900
+    assert poll(state, world.functions.poll)["waitSeconds"] >= 900
     assert len(world.arena.request_log.records) == before
 
 

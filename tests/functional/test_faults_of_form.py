@@ -13,7 +13,6 @@ from arena_exports.domain.errors import ArenaAnswerError, RequestNotCompletedErr
 from arena_exports.domain.model import ExportGuid, Kind
 from arena_exports.domain.runs import parse_run
 from arena_exports.ports import HttpAnswer
-from arena_exports.wiring.session import make_login_service
 from infra.simulator import control
 from tests.support.world import EXPORT, FOUR_BYTE_LETTERS, World, item_guid, random_text
 
@@ -117,7 +116,7 @@ def test_login__that_a_gateway_finds_too_large_is_no_refusal() -> None:
     control.add_faults(
         world.arena, {"method": "POST", "path": "*/login", "status": 413, "body": "<h1>"}
     )
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     with pytest.raises(RetryLaterError, match="did not work out"):
         desk.renew("")
     world.clock.sleep(100)

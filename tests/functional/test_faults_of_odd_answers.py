@@ -19,10 +19,6 @@ from arena_exports.domain.errors import RetryLaterError
 from arena_exports.domain.lease import LeaseState
 from arena_exports.domain.poll_state import PollState
 from arena_exports.ports import HttpAnswer, HttpRequest
-from arena_exports.wiring.poll import make_poller
-from arena_exports.wiring.publish import make_publication
-from arena_exports.wiring.session import make_login_service
-from arena_exports.wiring.submit import make_dispatch
 from infra.simulator import control
 from tests.support.properties import thorough
 from tests.support.world import EXPORT, World, item_guid, items
@@ -175,7 +171,7 @@ class OddArena:
 
 def dispatch(world: World) -> None:
     """Do what one invocation of submit does, without catching errors."""
-    make_dispatch(world.dependencies).run(Deadline(world.clock, 115), linger=False)
+    world.functions.submit.dispatch.run(Deadline(world.clock.now() + 115), linger=False)
 
 
 def waiting() -> World:
@@ -235,11 +231,11 @@ def test_poll__is_safe_whatever_is_answered(oddity: Oddity) -> None:
     (state,) = world.executions.started.values()
     world.clock.sleep(100)
     arena = OddArena(world, "poll an export run", oddity)
-    looked = make_poller(world.dependencies).poll(PollState.from_json(state))
+    looked = world.functions.poll.poller.poll(PollState.from_json(state))
     assert 1 <= arena.sent.count("poll an export run") <= MAX_GETS
     assert looked.ended or looked.wait_seconds >= 1
     assert (looked.run_guid, looked.export_guid) == (state["runGuid"], EXPORT)
-    make_publication(world.dependencies).publish(looked.attempt_id)
+    world.functions.publish.publication.publish(looked.attempt_id)
     assert (world.ledger.lease.read().state is LeaseState.IDLE) == looked.ended
 
 
@@ -270,7 +266,7 @@ def test_login__is_safe_whatever_is_answered(oddity: Oddity) -> None:
     """FAULT 24: one login leads to a session, or to a wait in which no other is tried."""
     world = World()
     arena = OddArena(world, "log in", oddity)
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     version, wait = "", 0
     try:
         version = desk.renew("")

@@ -13,7 +13,6 @@ from arena_exports.domain.errors import (
 from arena_exports.domain.lease import LeaseState
 from arena_exports.ledger.attempts import AttemptStore
 from arena_exports.ledger.requests import RequestStore
-from arena_exports.wiring.publish import make_publication
 from infra.simulator import control
 from poll.handler import poll
 from publish.handler import publish
@@ -88,7 +87,7 @@ def test_fault_40__two_executions_of_one_run_publish_it_once() -> None:
     ((name, state),) = world.executions.started.items()
     world.settle()
     before = copy.deepcopy(world.table.items)
-    assert publish(state, world.dependencies) == {}
+    assert publish(state, world.functions.publish) == {}
     assert world.table.items == before
     assert len(world.events("completed")) == 1
     world.executions.start(name, state)
@@ -101,9 +100,9 @@ def test_fault_40__retried_poll_changes_nothing() -> None:
     world.send(*items(3))
     ((name, state),) = world.executions.started.items()
     world.clock.sleep(100)
-    assert poll(state, world.dependencies)["ended"]
+    assert poll(state, world.functions.poll)["ended"]
     before = copy.deepcopy(world.table.items)
-    assert poll(state, world.dependencies)["ended"]
+    assert poll(state, world.functions.poll)["ended"]
     assert world.table.items == before
     world.executions.start(name, state)
     world.settle()
@@ -118,7 +117,7 @@ def test_fault_47__late_copy_of_publish_publishes_nothing_new(
     world.send({"itemGuids": items(10)})
     (state,) = world.executions.started.values()
     world.clock.sleep(100)
-    assert poll(state, world.dependencies)["ended"]
+    assert poll(state, world.functions.poll)["ended"]
     overtaken = RequestStore.open_counts
 
     def hang(book: RequestStore, *args: Any) -> Any:
@@ -127,7 +126,7 @@ def test_fault_47__late_copy_of_publish_publishes_nothing_new(
         return book.open_counts(*args)
 
     monkeypatch.setattr(RequestStore, "open_counts", hang)
-    publish(state, world.dependencies)
+    publish(state, world.functions.publish)
     events = {event["id"]: event for event in world.events("completed")}
     assert len(events) == len(world.events("completed")) == 3
     assert [e["data"]["requests"][0]["openCount"] for e in events.values()] == [6, 2, 0]
@@ -162,7 +161,7 @@ def test_fault_47__publish_that_was_thought_dead_does_no_harm() -> None:
     old = world.ledger.attempts.get(state["attemptId"])
     running_before = copy.deepcopy(world.table.items["SLOT"])
     pending_before = copy.deepcopy(world.table.items["PENDING"])
-    make_publication(world.dependencies).conclude(replace(old, state=AttemptState.ENDED))
+    world.functions.publish.publication.conclude(replace(old, state=AttemptState.ENDED))
     assert world.table.items["SLOT"] == running_before
     assert world.table.items["PENDING"] == pending_before
     world.settle()

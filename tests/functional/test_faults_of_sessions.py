@@ -11,7 +11,6 @@ from arena_exports.arena.sessions import SessionCache
 from arena_exports.domain.errors import (
     RetryLaterError,
 )
-from arena_exports.wiring.session import make_login_service
 from infra.simulator import control, names
 from poll.handler import poll
 from tests.support.world import World, assert_exported, items
@@ -44,9 +43,9 @@ def test_fault_21__session_that_dies_is_renewed_once(how: str) -> None:
 def test_fault_22__twenty_functions_with_a_dead_session_make_one_login() -> None:
     """Twenty functions that meet the dead session continue with the same new one."""
     world = World()
-    first = make_login_service(world.dependencies).renew("")
+    first = world.functions.session.login_service.renew("")
     functions = [
-        SessionCache(secret=world.session_secret, authority=world, clock=world.clock)
+        SessionCache(secret=world.session_secret, renewer=world, clock=world.clock)
         for _ in range(20)
     ]
     dead = [function.current() for function in functions]
@@ -107,7 +106,7 @@ def test_fault_26__login_in_progress_is_waited_for() -> None:
     control.kill_sessions(world.arena)
     record, now = world.ledger.session, int(world.clock.now())
     record.write(replace(record.read(), version="", login="token", login_expires_at=now + 75))
-    waiting = poll(state, world.dependencies)
+    waiting = poll(state, world.functions.poll)
     assert (waiting["ended"], waiting["waitSeconds"], waiting["polls"]) == (False, 5, 0)
     assert world.telemetry.metrics["Logins"] == 1
     finished = world.arena.log_in({"email": names.MACHINE_EMAIL, "password": names.PASSWORD})

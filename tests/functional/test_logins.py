@@ -10,7 +10,7 @@ import pytest
 from arena_exports.domain.errors import RetryLaterError
 from arena_exports.ledger import keys
 from arena_exports.services.login import LOGIN_SECONDS
-from arena_exports.wiring.session import make_login_service
+from arena_exports.wiring.session import SessionFunction
 from infra.simulator import control, names
 from tests.support.fakes import FakeSecret
 from tests.support.world import World, item_guid
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def test_login__writes_the_secret() -> None:
     """Without a session there is a login, which stores the id under the returned version."""
     world = World()
-    version = make_login_service(world.dependencies).renew("")
+    version = world.functions.session.login_service.renew("")
     assert world.session_secret.current == version
     assert world.session_secret.versions[version]["arenaSessionId"]
 
@@ -31,7 +31,7 @@ def test_login__writes_the_secret() -> None:
 def test_fault_22__functions_with_the_same_dead_session_make_one_login() -> None:
     """Twenty functions that name the same dead session cause one login and get one session."""
     world = World()
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     dead = desk.renew("")
     assert len({desk.renew(dead) for _ in range(20)}) == 1
     assert world.logins() == 2
@@ -44,14 +44,14 @@ def test_fault_26__login_in_progress_is_waited_for() -> None:
     now = int(world.clock.now())
     record.write(replace(record.read(), login="token", login_expires_at=now + LOGIN_SECONDS))
     with pytest.raises(RetryLaterError, match="under way"):
-        make_login_service(world.dependencies).renew("")
+        world.functions.session.login_service.renew("")
     assert world.logins() == 0
 
 
 def test_login__follows_when_the_current_session_is_gone_from_its_secret() -> None:
     """A recreated secret or a restored ledger leads to one login."""
     world = World()
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     gone = desk.renew("")
     world.session_secret.versions.clear()
     world.session_secret.current = None
@@ -67,7 +67,7 @@ def test_login__follows_when_the_current_session_is_gone_from_its_secret() -> No
 def test_login__returns_the_current_session_to_latecomers() -> None:
     """The version that the ledger names is read; no other version replaces it."""
     world = World()
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     first = desk.renew("")
     second = desk.renew(first)
     world.clock.sleep(LOGIN_SECONDS + 1)
@@ -100,10 +100,10 @@ def test_fault_25__login_that_dies_around_the_write_is_recovered(
     dying = DyingSecret()
     dying.writes = writes
     with pytest.raises(RuntimeError):
-        make_login_service(replace(world.dependencies, session_secret=dying)).renew("")
+        SessionFunction(replace(world.dependencies, session_secret=dying)).login_service.renew("")
     world.session_secret.versions |= dying.versions
     world.session_secret.current = dying.current
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     with pytest.raises(RetryLaterError):
         desk.renew("")
     world.clock.sleep(LOGIN_SECONDS + 1)
@@ -116,7 +116,7 @@ def test_fault_25__login_that_dies_around_the_write_is_recovered(
 def test_login__cools_down_after_the_third_within_an_hour() -> None:
     """After three logins within an hour, one is allowed each quarter of an hour."""
     world = World()
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     version = ""
     for _ in range(3):
         version = desk.renew(version)
@@ -132,7 +132,7 @@ def test_fault_24__refused_credentials_are_tried_once(code: int) -> None:
     """After a refusal, no login is tried until the secret has a new version."""
     world = World()
     control.set_account(world.arena, {"refusal": code})
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     for _ in range(5):
         with pytest.raises(RetryLaterError, match="refused"):
             desk.renew("")
@@ -146,7 +146,7 @@ def test_fault_24__refused_credentials_are_tried_once(code: int) -> None:
 def test_fault_24__new_password_is_tried_at_once() -> None:
     """Refused logins do not count for the cool-down, so repaired credentials need not wait."""
     world = World()
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     version = desk.renew(desk.renew(""))
     control.set_account(world.arena, {"refusal": 4001})
     for _ in range(2):
@@ -167,7 +167,7 @@ def test_fault_24__new_password_is_tried_at_once() -> None:
 def test_fault_24__guessed_passwords_do_not_lock_the_account() -> None:
     """From the fourth wrong version within an hour on, logins cool down."""
     world = World()
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     for guess in range(20):
         world.set_password(f"guess {guess}")
         with pytest.raises(RetryLaterError):
@@ -181,7 +181,7 @@ def test_fault_24__locked_account_is_waited_for() -> None:
     """After a 4083 the wait is longer than Arena's five minutes, and the password stays valid."""
     world = World()
     control.set_account(world.arena, {"lockedSeconds": 300})
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     with pytest.raises(RetryLaterError) as caught:
         desk.renew("")
     assert caught.value.retry_after_seconds >= 300
@@ -196,7 +196,7 @@ def test_login__without_an_answer_is_retried_later() -> None:
     """A login without an answer is no refusal."""
     world = World()
     control.add_faults(world.arena, {"method": "POST", "path": "*/login", "drop": True})
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     with pytest.raises(RetryLaterError) as caught:
         desk.renew("")
     world.clock.sleep(caught.value.retry_after_seconds + 1)
@@ -207,14 +207,16 @@ def test_login__that_fails_does_not_revive_an_older_session() -> None:
     """After a failed login no session is current, because the previous one is dead."""
     world = World()
     dying = DyingSecret(dict(world.session_secret.versions), world.session_secret.current)
-    first = make_login_service(world.dependencies).renew("")
+    first = world.functions.session.login_service.renew("")
     dying.writes = True
     with pytest.raises(RuntimeError):
-        make_login_service(replace(world.dependencies, session_secret=dying)).renew(first)
+        SessionFunction(replace(world.dependencies, session_secret=dying)).login_service.renew(
+            first
+        )
     world.session_secret.versions |= dying.versions
     world.session_secret.current = second = str(dying.current)
     world.clock.sleep(LOGIN_SECONDS + 1)
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     control.add_faults(world.arena, {"method": "POST", "path": "*/login", "drop": True})
     with pytest.raises(RetryLaterError):
         desk.renew(second)
@@ -228,7 +230,7 @@ def test_login__credentials_without_a_key_are_not_tried(missing: list[str]) -> N
     world = World()
     value = {"email": "a@example.com", "password": "p", "workspaceId": 1}
     world.credentials.write({k: v for k, v in value.items() if k not in missing}, "incomplete")
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     for _ in range(2):
         with pytest.raises(RetryLaterError, match="login refused") as caught:
             desk.renew("")
@@ -248,7 +250,7 @@ def test_login__without_a_value_in_the_credentials_secret_is_refused() -> None:
     """An empty secret is refused like a wrong one until it has a version."""
     world = World()
     world.credentials.versions.clear()
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     for _ in range(2):
         with pytest.raises(RetryLaterError, match="login refused"):
             desk.renew("")
@@ -261,7 +263,7 @@ def test_fault_28__login_into_another_workspace_is_refused() -> None:
     """No run is started there, and the log names both workspaces."""
     world = World()
     control.set_account(world.arena, {"answeredWorkspaceId": 666})
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     with pytest.raises(RetryLaterError, match="login refused"):
         desk.renew("")
     assert not world.session_secret.versions
@@ -274,7 +276,7 @@ def test_fault_28__login_into_another_workspace_is_refused() -> None:
 def test_login__stores_only_what_is_needed() -> None:
     """The secret holds the session id and its workspace; the ledger holds neither."""
     world = World()
-    version = make_login_service(world.dependencies).renew("")
+    version = world.functions.session.login_service.renew("")
     value = world.session_secret.versions[version]
     assert sorted(value) == ["arenaSessionId", "workspaceId"]
     state = world.ledger.session.read()
@@ -289,7 +291,7 @@ def test_login__stores_only_what_is_needed() -> None:
 def test_login__says_when_to_retry() -> None:
     """The wait is the rest of a cool-down, or a minute after a login without an answer."""
     world = World()
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     version = ""
     for _ in range(3):
         version = desk.renew(version)
@@ -308,7 +310,7 @@ def test_login__says_when_to_retry() -> None:
 def test_login__from_an_hour_ago_does_not_count() -> None:
     """A third login counts only if the first was less than an hour ago."""
     world = World()
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     version = desk.renew("")
     world.clock.sleep(1800)
     version = desk.renew(version)
@@ -321,7 +323,7 @@ def test_login__from_an_hour_ago_does_not_count() -> None:
 def test_login__that_lost_the_race_waits() -> None:
     """Of two logins that begin at once, the revision of the ledger item allows one."""
     world = World()
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     record = world.ledger.session
     stale = world.table.get(keys.SESSION)
     record.write(record.read())
@@ -338,7 +340,7 @@ def test_login__in_progress_ends_with_its_time() -> None:
     record = world.ledger.session
     now = int(world.clock.now())
     record.write(replace(record.read(), login="token", login_expires_at=now + 10))
-    desk = make_login_service(world.dependencies)
+    desk = world.functions.session.login_service
     world.clock.sleep(9)
     with pytest.raises(RetryLaterError, match="a login is under way") as caught:
         desk.renew("")

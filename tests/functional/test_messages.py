@@ -15,7 +15,6 @@ from arena_exports.domain.deadline import Deadline
 from arena_exports.domain.errors import InvalidMessageError
 from arena_exports.domain.messages import IntakeRules, parse_message
 from arena_exports.domain.model import Kind, Lane
-from arena_exports.wiring.submit import make_intake
 from tests.events import event, event_bridge, sns
 from tests.support.properties import thorough
 from tests.support.world import World, item_guid, items
@@ -395,7 +394,7 @@ def test_message__property_is_recorded_or_rejected_once(body: str) -> None:
     """FAULT 46: any message is acknowledged, and either recorded or rejected once."""
     world = World()
     records = world.record(body)
-    intake, deadline = make_intake(world.dependencies), Deadline(world.clock, 60)
+    intake, deadline = world.functions.submit.intake, Deadline(world.clock.now() + 60)
     assert intake.record(records, deadline) == []
     assert intake.record(records, deadline) == []
     pending = len(world.table.items.get("PENDING", {}))

@@ -153,7 +153,7 @@ def test_submission__sets_the_rest_aside_if_it_is_too_late_for_another_post() ->
     control.set_settings(world.arena, {"badGuidsNamed": "all"})
     control.set_guids(world.arena, {"bad": [item_guid(1)]})
     control.add_faults(world.arena, {**POST, "work": True, "delayAfterSeconds": 25})
-    submit({"Records": world.record({"itemGuids": items(4)})}, 70.0, world.dependencies)
+    submit({"Records": world.record({"itemGuids": items(4)})}, 70.0, world.functions.submit)
     assert world.posts() == 1
     lease = world.ledger.lease.read()
     assert (lease.state, lease.attempt_id) == (LeaseState.IDLE, None)
@@ -177,7 +177,7 @@ def test_submission__that_dies_while_moving_items_moves_them_once(
     control.add_faults(world.arena, {**POST, "work": True, "delayAfterSeconds": 25})
     with monkeypatch.context() as patch:
         patch.setattr(RequestStore, "settle_slice", dies)
-        submit({"Records": world.record({"itemGuids": items(6)})}, seconds, world.dependencies)
+        submit({"Records": world.record({"itemGuids": items(6)})}, seconds, world.functions.submit)
     assert len(world.ledger.requests.oldest_pages()) == 2
     world.settle(errors=1)
     assert dict(world.exported()) == {item_guid(n): 1 for n in (0, 2, 3, 4, 5)}

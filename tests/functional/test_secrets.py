@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +13,9 @@ from botocore.stub import Stubber
 
 from arena_exports.adapters.secrets import ManagedSecret
 from arena_exports.domain.errors import RetryLaterError, SecretRefusedError
-from arena_exports.wiring import session as wiring
-from arena_exports.wiring.session import make_login_service
+from arena_exports.wiring.dependencies import Aws
+from arena_exports.wiring.session import SessionFunction
 from infra.simulator import control, names
-from tests.bench.startup import ENVIRONMENT
 from tests.support.world import World, items
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def log_in(stub: Stubber) -> tuple[World, str]:
     world = World()
     world.dependencies = replace(world.dependencies, credentials=secret_of(stub, must_exist=True))
     with pytest.raises(RetryLaterError):
-        make_login_service(world.dependencies).renew("")
+        world.functions.session.login_service.renew("")
     assert world.logins() == 0
     return world, str(world.telemetry.lines)
 
@@ -80,7 +80,7 @@ def test_fault_27__a_secret_that_stays_unreadable_is_refused_with_its_cause(
         stub.add_client_error("get_secret_value", code, message, http_status_code=400)
     world, _ = log_in(stub)
     with pytest.raises(RetryLaterError, match="login refused"):
-        make_login_service(world.dependencies).renew("")
+        world.functions.session.login_service.renew("")
     assert world.telemetry.metrics["LoginRefused"] == 2
     for said, fields in world.telemetry.lines:
         assert said == "login refused"
@@ -97,7 +97,7 @@ def test_login__tries_credentials_that_can_be_read_again(stub: Stubber) -> None:
     stub.add_response(
         "get_secret_value", {"VersionId": "v" * 32, "SecretString": json.dumps(value)}
     )
-    assert make_login_service(world.dependencies).renew("")
+    assert world.functions.session.login_service.renew("")
     assert world.ledger.session.read().refused_version == ""
 
 
@@ -123,7 +123,7 @@ def test_session_secret__that_cannot_be_written_raises_an_alarm(stub: Stubber) -
     )
     world.session_secret.intercept("write", lambda _real, *args: secret_of(stub).write(*args))
     with pytest.raises(SecretRefusedError):
-        make_login_service(world.dependencies).renew("")
+        world.functions.session.login_service.renew("")
     assert world.telemetry.metrics["LoginRefused"] == 1
     (fields,) = [fields for said, fields in world.telemetry.lines if "session secret" in said]
     assert "EncryptionFailure" in str(fields["errorMessage"])
@@ -248,14 +248,39 @@ def test_secret__that_is_refused_for_a_day_loses_no_message(name: str) -> None:
     assert world.logins() == 1
 
 
+class RegionalSecrets:
+    """A client of Secrets Manager in one region, which notes the secrets that it is asked for."""
+
+    exceptions = SimpleNamespace(ResourceNotFoundException=KeyError)
+
+    def __init__(self, region: str) -> None:
+        self.meta = SimpleNamespace(region_name=region)
+        self.asked: list[str] = []
+
+    def get_secret_value(self, **arguments: str) -> dict[str, str]:
+        self.asked.append(arguments["SecretId"])
+        return {"SecretString": "{}", "VersionId": "v1"}
+
+
+class Regions(Aws):
+    """Makes such clients; the function's own region is us-east-1."""
+
+    def __init__(self) -> None:
+        self.clients: dict[str, RegionalSecrets] = {}
+
+    def client(self, service: str, *, region: str | None = None, **_options: object) -> Any:
+        assert service == "secretsmanager"
+        name = region or "us-east-1"
+        return self.clients.setdefault(name, RegionalSecrets(name))
+
+
 @pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
-def test_wiring__reads_the_credentials_in_their_region(
-    monkeypatch: pytest.MonkeyPatch, region: str
-) -> None:
+def test_session_function__reads_the_credentials_in_their_region(region: str) -> None:
     """Secrets Manager knows only the secrets of its own region."""
     arn = f"arn:aws:secretsmanager:{region}:000000000000:secret:credentials-AbCdEf"
-    for name, value in (ENVIRONMENT | {"ARENA_CREDENTIALS_SECRET_ARN": arn}).items():
-        monkeypatch.setenv(name, value)
-    parts: Any = wiring.deployed_dependencies.__wrapped__()
-    assert parts.credentials._client.meta.region_name == region
-    assert parts.session_secret._client.meta.region_name == "us-east-1"
+    world, aws = World(settings={"credentials_secret_arn": arn}), Regions()
+    connected = SessionFunction.connect(world.dependencies, aws)
+    connected.credentials.read()
+    connected.session_secret.read()
+    assert aws.clients[region].asked[:1] == [arn]
+    assert aws.clients["us-east-1"].asked[-1:] == ["session"]

@@ -8,7 +8,6 @@ import pytest
 
 from arena_exports.arena.sessions import SessionCache
 from arena_exports.domain.errors import RetryLaterError
-from arena_exports.wiring.session import make_login_service
 from tests.support.fakes import FakeSecret
 from tests.support.world import World
 
@@ -30,7 +29,7 @@ def test_fault_27__cached_session_serves_while_secrets_manager_is_down() -> None
     """The cached session is used, however old, while nothing newer can be read."""
     world = World()
     secret = DownSecret({"v1": {"arenaSessionId": "one"}}, "v1")
-    sessions = SessionCache(secret=secret, authority=world, clock=world.clock)
+    sessions = SessionCache(secret=secret, renewer=world, clock=world.clock)
     assert sessions.current().session_id == "one"
     world.clock.sleep(100_000)
     assert sessions.current().session_id == "one"
@@ -40,7 +39,7 @@ def test_sessions__are_read_again_after_a_quarter_of_an_hour() -> None:
     """A session is cached for 900 seconds from its first read."""
     world = World()
     secret = FakeSecret({"v1": {"arenaSessionId": "one"}}, "v1")
-    sessions = SessionCache(secret=secret, authority=world, clock=world.clock)
+    sessions = SessionCache(secret=secret, renewer=world, clock=world.clock)
     assert sessions.current().session_id == "one"
     secret.write({"arenaSessionId": "two"}, "v2")
     world.clock.sleep(899)
@@ -55,7 +54,7 @@ def test_sessions__secret_without_a_session_is_renewed(value: dict[str, object])
     """The secret of a new stack, or an overwritten one, leads to a login."""
     world = World()
     world.session_secret.write(value, "v1")
-    sessions = SessionCache(secret=world.session_secret, authority=world, clock=world.clock)
+    sessions = SessionCache(secret=world.session_secret, renewer=world, clock=world.clock)
     assert sessions.current().session_id
     assert world.logins() == 1
 
@@ -70,10 +69,10 @@ def test_sessions__renewed_by_another_function_are_used() -> None:
             asked.append(dead)
             return world.renew(dead)
 
-    first = make_login_service(world.dependencies).renew("")
-    sessions = SessionCache(secret=world.session_secret, authority=Asked(), clock=world.clock)
+    first = world.functions.session.login_service.renew("")
+    sessions = SessionCache(secret=world.session_secret, renewer=Asked(), clock=world.clock)
     dead = sessions.current()
-    second = make_login_service(world.dependencies).renew(first)
+    second = world.functions.session.login_service.renew(first)
     assert sessions.renew(dead).version == second
     assert asked == []
     assert sessions.renew(sessions.current()).version not in (first, second)
@@ -90,7 +89,7 @@ def test_sessions__that_are_not_readable_yet_are_a_wait() -> None:
 
     world = World()
     secret = FakeSecret({"v1": {"arenaSessionId": "one"}}, "v1")
-    sessions = SessionCache(secret=secret, authority=Ahead(), clock=world.clock)
+    sessions = SessionCache(secret=secret, renewer=Ahead(), clock=world.clock)
     with pytest.raises(RetryLaterError, match="session not readable yet") as caught:
         sessions.renew(sessions.current())
     assert caught.value.retry_after_seconds == 5

@@ -201,7 +201,7 @@ def test_submission__starts_nothing_that_it_cannot_finish(seconds: float, posts:
     taken = world.ledger.lease.take(world.ledger.lease.read())
     world.send(item_guid(1))
     world.ledger.lease.release(taken)
-    submit(RECONCILE, seconds, world.dependencies)
+    submit(RECONCILE, seconds, world.functions.submit)
     assert world.posts() == posts
 
 

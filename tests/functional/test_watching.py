@@ -36,7 +36,7 @@ def started(**plan: object) -> tuple[World, PollState]:
 
 def look(world: World, state: PollState) -> PollState:
     """Poll once."""
-    return PollState.from_json(poll(state.to_json(), world.dependencies))
+    return PollState.from_json(poll(state.to_json(), world.functions.poll))
 
 
 def attempt_of(world: World, state: PollState) -> Attempt:

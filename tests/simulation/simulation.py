@@ -7,10 +7,6 @@ import math
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import poll.handler
-import publish.handler
-import session.handler
-import submit.handler
 from arena_exports.domain.errors import RetryLaterError
 from arena_exports.wiring.dependencies import Dependencies
 from arena_exports.wiring.settings import Settings
@@ -33,6 +29,7 @@ from tests.simulation.queue import IntakeQueue, Message
 from tests.simulation.scheduler import Killed, Scheduler, Task
 from tests.support.asl import Execution, TaskFailedError
 from tests.support.fakes import FakeSecret, FakeTelemetry, InMemoryTable, ShiftedClock
+from tests.support.functions import Functions
 from tests.support.world import EXPORT, RECONCILE, item_guid
 
 if TYPE_CHECKING:
@@ -84,7 +81,7 @@ class Simulation:
         self.refused: set[str] = set()  # versions of the credentials, as the ledger knows
         self.tried_again: list[str] = []
         self.watchers: dict[str, Task] = {}
-        self._environments: dict[str, list[Dependencies]] = {name: [] for name in TIMEOUTS}
+        self._environments: dict[str, list[Functions]] = {name: [] for name in TIMEOUTS}
         self.in_fault_phase = True
         self.fault_phase_ended_at = math.inf
         self._prepare()
@@ -106,16 +103,6 @@ class Simulation:
     # ---- the day ---------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Simulate the day, and clear the functions' caches afterwards."""
-        try:
-            self._live()
-        finally:
-            submit.handler._services.cache_clear()
-            poll.handler._poller.cache_clear()
-            publish.handler._publication.cache_clear()
-            session.handler._login_service.cache_clear()
-
-    def _live(self) -> None:
         """Run the fault phase, then let everything drain."""
         self._schedule_day()
         self.scheduler.run_until(START + FAULT_PHASE_SECONDS)
@@ -189,29 +176,22 @@ class Simulation:
         """Invoke a function with its time-out, in a warm environment if one is free."""
         self.invocations += 1
         free = self._environments[function]
-        parts = free.pop() if free and self.random.random() < 0.9 else self._make_dependencies()
+        warm = free.pop() if free and self.random.random() < 0.9 else None
+        environment = warm or Functions(self._make_dependencies())
         deadline = TIMEOUTS[function]
-        task = self.scheduler.spawn(lambda: self._handle(function, payload, parts, deadline))
+        task = self.scheduler.spawn(
+            lambda: environment.call(function, json.loads(json.dumps(payload)), deadline)
+        )
         self.scheduler.after(deadline, lambda: self.scheduler.kill(task))
-        task.whenever_done(lambda task: self._retire(function, parts, task))
+        task.whenever_done(lambda task: self._retire(function, environment, task))
         return task
 
-    def _handle(self, function: str, payload: Any, parts: Dependencies, seconds: float) -> Any:
-        payload = json.loads(json.dumps(payload))
-        if function == "submit":
-            return submit.handler.submit(payload, seconds, parts)
-        if function == "poll":
-            return poll.handler.poll(payload, parts)
-        if function == "publish":
-            return publish.handler.publish(payload, parts)
-        return session.handler.session(payload, parts)
-
-    def _retire(self, function: str, parts: Dependencies, task: Task) -> None:
+    def _retire(self, function: str, environment: Functions, task: Task) -> None:
         if function == "session":
             known = self.memory.items.get("SESSION", {}).get("-", {}).get("refusedVersion")
             self.refused |= {known} if known else set()
         if task.error is None:
-            self._environments[function].append(parts)
+            self._environments[function].append(environment)
         elif not isinstance(task.error, Killed):
             self.crashes.append(task.error)
 
@@ -233,7 +213,7 @@ class Simulation:
             transport=SimTransport(self, self.outside),
             session_secret=SimSecret(self.session_secret, self.outside),
             credentials=SimSecret(self.credentials, self.outside),
-            authority=Authority(self),
+            session_renewer=Authority(self),
             topic=self.topic,
             dead_letters=self.dead_letters,
             executions=self.executions,

@@ -17,15 +17,12 @@ from typing import TYPE_CHECKING, Any
 from arena_exports.domain.definitions import Definition
 from arena_exports.domain.errors import RetryLaterError
 from arena_exports.domain.model import ExportGuid, ItemGuid
+from arena_exports.ledger import Ledger, open_ledger
 from arena_exports.ledger.definitions import definition_put
-from arena_exports.wiring.dependencies import Dependencies, make_ledger
+from arena_exports.wiring.dependencies import Dependencies
 from arena_exports.wiring.settings import Settings
 from infra.simulator import names
 from infra.simulator.workspace import Workspace
-from poll.handler import poll
-from publish.handler import publish
-from session.handler import session
-from submit.handler import submit
 from tests.events import event, sqs_record
 from tests.support.asl import Execution, TaskFailedError
 from tests.support.fakes import (
@@ -39,12 +36,12 @@ from tests.support.fakes import (
     InMemoryTopic,
     SimulatedTransport,
 )
+from tests.support.functions import Functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from arena_exports.domain.attempts import Attempt
-    from arena_exports.ledger import Ledger
 
 EXPORT = names.DEFAULT_EXPORT_GUID
 RECONCILE = event("scheduler")
@@ -93,8 +90,8 @@ class World:
         self.credentials = FakeSecret()
         self.set_password(names.PASSWORD)
         self.transport = SimulatedTransport(self.arena, self.clock)
-        self.dependencies = self.make_dependencies()
-        self.ledger: Ledger = make_ledger(self.dependencies)
+        self.functions = Functions(self.make_dependencies())
+        self.ledger: Ledger = open_ledger(self.table, self.clock)
         self.running: dict[str, Execution] = {}
         self.errors: list[Exception] = []
         self._events: list[tuple[float, int, Callable[[], object]]] = []
@@ -122,7 +119,7 @@ class World:
             transport=self.transport,
             session_secret=self.session_secret,
             credentials=self.credentials,
-            authority=self,
+            session_renewer=self,
             topic=self.topic,
             dead_letters=self.dead_letters,
             executions=self.executions,
@@ -130,6 +127,15 @@ class World:
             clock=self.clock,
             telemetry=self.telemetry,
         )
+
+    @property
+    def dependencies(self) -> Dependencies:
+        """What the functions are given; they start anew with other ones."""
+        return self.functions.dependencies
+
+    @dependencies.setter
+    def dependencies(self, dependencies: Dependencies) -> None:
+        self.functions = Functions(dependencies)
 
     def redeploy(self, **settings: object) -> None:
         """Change the functions' settings, as an update of the stack does."""
@@ -298,10 +304,7 @@ class World:
 
     def call(self, function: str, payload: Any) -> Any:
         """Invoke a function."""
-        if function == "submit":
-            return submit(payload, SUBMIT_SECONDS, self.dependencies)
-        others = {"poll": poll, "publish": publish, "session": session}
-        return others[function](payload, self.dependencies)
+        return self.functions.call(function, payload, SUBMIT_SECONDS)
 
     # ---- what came out ---------------------------------------------------------------------------
 

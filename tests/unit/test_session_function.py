@@ -11,7 +11,7 @@ from botocore.response import StreamingBody
 from botocore.session import get_session
 from botocore.stub import Stubber
 
-from arena_exports.adapters.session_function import SessionFunction
+from arena_exports.adapters.session_function import LambdaSessionRenewer
 from arena_exports.domain.errors import RetryLaterError
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ def stub() -> Iterator[Stubber]:
         yield stub
 
 
-def answers(stub: Stubber, payload: object, **more: object) -> SessionFunction:
+def answers(stub: Stubber, payload: object, **more: object) -> LambdaSessionRenewer:
     """Return a session function that answers with a payload."""
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     stream = StreamingBody(io.BytesIO(body), len(body))
     asked = {"FunctionName": "session", "Payload": b'{"deadVersion": "v1"}'}
     stub.add_response("invoke", {"StatusCode": 200, "Payload": stream, **more}, asked)
-    return SessionFunction(lambda: stub.client, "session")
+    return LambdaSessionRenewer(lambda: stub.client, "session")
 
 
 def test_session_function__returns_the_current_version(stub: Stubber) -> None:
@@ -86,4 +86,4 @@ def test_session_function__that_cannot_be_invoked_is_a_wait_with_a_cause(
     """AWS's error code is in the reason, which submit logs."""
     stub.add_client_error("invoke", code)
     with pytest.raises(RetryLaterError, match=code):
-        SessionFunction(lambda: stub.client, "session").renew("v1")
+        LambdaSessionRenewer(lambda: stub.client, "session").renew("v1")

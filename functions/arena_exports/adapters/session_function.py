@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _RETRY_AFTER_SECONDS = 30
 
 
-class SessionFunction:
-    """Fulfils `ports.SessionAuthority`.
+class LambdaSessionRenewer:
+    """Fulfils `ports.SessionRenewer` with the session function.
 
     Request: `{"deadVersion": "…"}`. Answer: `{"version": "…"}`, or `{"reason": "…",
     "retryAfterSeconds": 60}`.

@@ -45,9 +45,9 @@ class Session:
 class SessionCache:
     """The session as submit and poll see it: read from its secret, kept, renewed on a 401."""
 
-    def __init__(self, *, secret: SecretReader, authority: SessionRenewer, clock: Clock) -> None:
+    def __init__(self, *, secret: SecretReader, renewer: SessionRenewer, clock: Clock) -> None:
         self._secret = secret
-        self._authority = authority
+        self._renewer = renewer
         self._clock = clock
         self._session = Session()
         self._read_at = 0.0
@@ -80,7 +80,7 @@ class SessionCache:
         self._dead.add(dead.version)
         session = _session(self._secret.read())
         if session.version in self._dead:
-            version = self._authority.renew(dead.version)
+            version = self._renewer.renew(dead.version)
             current = self._secret.read()
             fresh = current is not None and current.version == version
             session = replace(

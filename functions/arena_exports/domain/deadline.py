@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from arena_exports.ports import Clock
+from dataclasses import dataclass
 
 
+@dataclass(frozen=True, slots=True)
 class Deadline:
-    """How long a function may still work."""
+    """When a function must be done, in epoch seconds."""
 
-    def __init__(self, clock: Clock, seconds: float) -> None:
-        self._clock = clock
-        self._at = clock.now() + seconds
+    at: float
 
-    def allows(self, seconds: float) -> bool:
-        """Say whether so many seconds are left."""
-        return self._clock.now() + seconds <= self._at
+    def allows(self, seconds: float, now: float) -> bool:
+        """Return whether that many seconds are left."""
+        return now + seconds <= self.at

@@ -73,7 +73,9 @@ class Dispatch:
             linger: whether to wait for batches that are being recorded at this moment.
         """
         try:
-            while deadline.allows(SECONDS_FOR_A_POST) and self._step(deadline, linger=linger):
+            while deadline.allows(SECONDS_FOR_A_POST, self._clock.now()) and self._step(
+                deadline, linger=linger
+            ):
                 linger = False
         except ConditionFailedError:
             self._telemetry.info("lease lost to somebody else")

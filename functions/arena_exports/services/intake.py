@@ -48,7 +48,7 @@ class Intake:
         self,
         *,
         requests: RequestStore,
-        outcomes: Rejections,
+        rejections: Rejections,
         queue: IntakeQueue,
         rules: IntakeRules,
         in_parallel: InParallel,
@@ -56,7 +56,7 @@ class Intake:
         telemetry: Telemetry,
     ) -> None:
         self._requests = requests
-        self._outcomes = outcomes
+        self._rejections = rejections
         self._queue = queue
         self._rules = rules
         self._in_parallel = in_parallel
@@ -110,7 +110,7 @@ class Intake:
     def _record(self, bundle: list[ExportRequest], deadline: Deadline) -> bool:
         """Record a bundle with a few tries, and return whether it is safe now."""
         for attempt in range(_TRIES):
-            if not deadline.allows(SECONDS_FOR_A_CALL):
+            if not deadline.allows(SECONDS_FOR_A_CALL, self._clock.now()):
                 break
             try:
                 recorded = self._requests.record(bundle)
@@ -126,10 +126,10 @@ class Intake:
         """Deliver refusals, several at a time; return the ids of those that were not delivered."""
 
         def deliver(refusal: Refusal) -> str | None:
-            if not deadline.allows(SECONDS_FOR_A_CALL):
+            if not deadline.allows(SECONDS_FOR_A_CALL, self._clock.now()):
                 return _LATE
             try:
-                self._outcomes.refuse(refusal)
+                self._rejections.refuse(refusal)
             except DeliveryError as exc:
                 return str(exc)
             return None
@@ -138,7 +138,7 @@ class Intake:
         reasons: Counter[str] = Counter()
         for refusal, reason in zip(refusals, self._in_parallel(deliver, refusals), strict=True):
             if reason is None:
-                self._outcomes.report_refusal(refusal)
+                self._rejections.report_refusal(refusal)
             else:
                 failed.append(refusal.request_id)
                 reasons[reason] += 1
@@ -158,7 +158,7 @@ class Intake:
         ]
 
         def change(wait: tuple[str, int]) -> str | None:
-            if not deadline.allows(SECONDS_FOR_A_CHANGE):
+            if not deadline.allows(SECONDS_FOR_A_CHANGE, self._clock.now()):
                 return _LATE
             try:
                 self._queue.change_visibility(*wait)

@@ -55,14 +55,14 @@ class LoginService:
         transport: Transport,
         credentials: SecretReader,
         secret: SecretStore,
-        record: SessionStore,
+        store: SessionStore,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
         self._transport = transport
         self._credentials = credentials
         self._secret = secret
-        self._record = record
+        self._store = store
         self._clock = clock
         self._telemetry = telemetry
 
@@ -83,7 +83,7 @@ class LoginService:
             raise
 
     def _renew(self, dead_version: str) -> str:
-        state = self._record.read()
+        state = self._store.read()
         if state.version not in ("", dead_version) and self._is_in_force(state):
             return state.version
         if state.login != state.version:
@@ -197,7 +197,7 @@ class LoginService:
 
     def _write(self, state: SessionState) -> SessionState:
         try:
-            return self._record.write(state)
+            return self._store.write(state)
         except ConditionFailedError:
             raise RetryLaterError("a login is under way", BUSY_SECONDS) from None
 

@@ -38,13 +38,13 @@ class Publication:
         *,
         ledger: Ledger,
         isolation: Isolation,
-        outcomes: Rejections,
+        rejections: Rejections,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
         self._ledger = ledger
         self._isolation = isolation
-        self._outcomes = outcomes
+        self._rejections = rejections
         self._clock = clock
         self._telemetry = telemetry
 
@@ -151,7 +151,7 @@ class Publication:
         self._publish(attempt, result, self._ledger.selection(attempt), ())
         self._settle_pages(
             attempt,
-            lambda entries: self._outcomes.dead_letter(
+            lambda entries: self._rejections.dead_letter(
                 attempt.group, entries, result.error_code, result.error_message
             ),
         )
@@ -160,7 +160,7 @@ class Publication:
         """Publish `request.rejected` for each request, and put it on the dead-letter queue."""
         self._settle_pages(
             attempt,
-            lambda entries: self._outcomes.reject(
+            lambda entries: self._rejections.reject(
                 attempt.group, entries, result.error_code, result.error_message
             ),
         )
@@ -208,7 +208,7 @@ class Publication:
         """Publish the run's events; return what they say of each request."""
         requests = self._carried(attempt, selection)
         outcome = EndedRun(
-            workspace=self._outcomes.workspace,
+            workspace=self._rejections.workspace,
             export_guid=attempt.group.export_guid,
             run_guid=str(attempt.run_guid),
             run_number=attempt.run_number,
@@ -221,7 +221,7 @@ class Publication:
         events = run_events(outcome)
         # A copy that was overtaken would say of later runs what is open after them.
         self._ledger.lease.check(attempt)
-        self._outcomes.topic.publish(events)
+        self._rejections.topic.publish(events)
         return requests
 
     def _carried(self, attempt: Attempt, selection: Selection) -> list[CarriedRequest]:

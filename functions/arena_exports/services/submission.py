@@ -59,7 +59,7 @@ class Submission:
         adoption: Adoption,
         monitor: RunMonitor,
         publication: Publication,
-        outcomes: Rejections,
+        rejections: Rejections,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
@@ -68,7 +68,7 @@ class Submission:
         self._adoption = adoption
         self._monitor = monitor
         self._publication = publication
-        self._outcomes = outcomes
+        self._rejections = rejections
         self._clock = clock
         self._telemetry = telemetry
 
@@ -82,7 +82,8 @@ class Submission:
             except ItemsRefusedError as exc:
                 attempt = self._reject_items(lease, attempt, selection, exc)
             selection = selection.without(attempt.rejected)
-            outcome = _after_refused_items(attempt, selection, deadline)
+            in_time = deadline.allows(SECONDS_FOR_A_POST, self._clock.now())
+            outcome = _after_refused_items(attempt, selection, in_time=in_time)
             if outcome is not None:
                 return self.end(attempt, outcome)
 
@@ -146,7 +147,7 @@ class Submission:
         for start in range(0, len(item_guids), ITEMS_REJECTED_AT_ONCE):
             named = frozenset(item_guids[start : start + ITEMS_REJECTED_AT_ONCE])
             entries = selection.only(named)
-            self._outcomes.reject(attempt.group, entries, str(error.code), error.arena_message)
+            self._rejections.reject(attempt.group, entries, str(error.code), error.arena_message)
             attempt = self._ledger.attempts.reject_items(lease, attempt, named)
         return attempt
 
@@ -238,7 +239,7 @@ class Submission:
 
 
 def _after_refused_items(
-    attempt: Attempt, left: Selection, deadline: Deadline
+    attempt: Attempt, left: Selection, *, in_time: bool
 ) -> AttemptOutcome | None:
     """Return how an attempt ends after a refusal of items; None where the rest may be sent now."""
     if not left.item_guids:
@@ -246,7 +247,7 @@ def _after_refused_items(
     too_often = attempt.refusals >= MAX_REFUSALS_OF_ITEMS
     if too_often or len(attempt.rejected) >= MAX_ITEMS_REJECTED:
         return AttemptOutcome.HALVED
-    return None if deadline.allows(SECONDS_FOR_A_POST) else AttemptOutcome.SET_ASIDE
+    return None if in_time else AttemptOutcome.SET_ASIDE
 
 
 def may_be_too_large(attempt: Attempt, selection: Selection) -> bool:

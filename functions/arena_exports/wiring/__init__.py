@@ -1,5 +1,5 @@
-"""Puts the parts together: the one package that knows both the domain and its adapters.
+"""Puts the parts together: the one package that knows both the services and the adapters.
 
-A module for each function, so that none loads what it does not use: a cold start pays for each
-import. `Parts` holds the outer parts, so that a test can hand in its own.
+Each function has a module of its own, because every import adds to the cold start. `Dependencies`
+has what comes from outside, so that a test can pass in fakes.
 """

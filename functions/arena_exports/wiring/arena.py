@@ -1,54 +1,57 @@
-"""Arena, for submit and poll."""
+"""What submit and poll have in common: Arena, in the session in force."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from arena_exports.adapters.http import HttpTransport
 from arena_exports.adapters.secrets import ManagedSecret
-from arena_exports.adapters.session_function import SessionFunction
+from arena_exports.adapters.session_function import LambdaSessionRenewer
 from arena_exports.adapters.telemetry import redact_always
 from arena_exports.arena.client import Arena
 from arena_exports.arena.sessions import SessionCache
+from arena_exports.wiring.function import Function
 
 if TYPE_CHECKING:
-    from arena_exports.ledger import Ledger
     from arena_exports.wiring.dependencies import Aws, Dependencies
 
-# The session function may take its whole minute; to call it again would be to log in again.
+# The session function may take its whole minute, and a second call could log in a second time.
 _SESSION_FUNCTION_SECONDS = 65
 
 
-def with_arena(dependencies: Dependencies, aws: Aws) -> Dependencies:
-    """Add what is needed to talk to Arena in the session in force."""
-    settings = dependencies.settings
+class ArenaFunction(Function):
+    """A function that calls Arena."""
 
-    def lambdas() -> Any:  # noqa: ANN401 - a client
-        return aws.client("lambda", read_timeout=_SESSION_FUNCTION_SECONDS, attempts=1)
+    @staticmethod
+    def connect(dependencies: Dependencies, aws: Aws) -> Dependencies:
+        """Add the transport and the session."""
+        settings = dependencies.settings
+        return replace(
+            dependencies,
+            transport=HttpTransport(settings.arena_base_url),
+            session_secret=ManagedSecret(
+                aws.client("secretsmanager"), settings.session_secret_arn, redact_always
+            ),
+            session_renewer=LambdaSessionRenewer(
+                lambda: aws.client("lambda", read_timeout=_SESSION_FUNCTION_SECONDS, attempts=1),
+                settings.session_function_name,
+            ),
+        )
 
-    return replace(
-        dependencies,
-        transport=HttpTransport(settings.arena_base_url),
-        session_secret=ManagedSecret(
-            aws.client("secretsmanager"), settings.session_secret_arn, redact_always
-        ),
-        authority=SessionFunction(lambdas, settings.session_function_name),
-    )
-
-
-def make_arena(dependencies: Dependencies, ledger: Ledger) -> Arena:
-    """Return Arena."""
-    sessions = SessionCache(
-        secret=dependencies.session_secret,
-        authority=dependencies.authority,
-        clock=dependencies.clock,
-    )
-    return Arena(
-        transport=dependencies.transport,
-        sessions=sessions,
-        budget=ledger.budget,
-        reserve=dependencies.settings.request_budget_reserve,
-        clock=dependencies.clock,
-        telemetry=dependencies.telemetry,
-    )
+    @cached_property
+    def arena(self) -> Arena:
+        """The Arena client."""
+        return Arena(
+            transport=self.dependencies.transport,
+            sessions=SessionCache(
+                secret=self.dependencies.session_secret,
+                renewer=self.dependencies.session_renewer,
+                clock=self.clock,
+            ),
+            budget=self.ledger.budget,
+            reserve=self.settings.request_budget_reserve,
+            clock=self.clock,
+            telemetry=self.telemetry,
+        )

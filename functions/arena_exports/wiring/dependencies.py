@@ -1,4 +1,4 @@
-"""The outer parts of a function, and those that every function has."""
+"""What a function is given from outside: its settings and its adapters."""
 
 from __future__ import annotations
 
@@ -7,12 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 from botocore.session import get_session
-
-from arena_exports.adapters.dynamodb import DynamoTable
-from arena_exports.adapters.system import SystemClock
-from arena_exports.adapters.telemetry import PowertoolsTelemetry
-from arena_exports.ledger import Ledger, open_ledger
-from arena_exports.wiring.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from arena_exports.ports import (
@@ -28,13 +22,14 @@ if TYPE_CHECKING:
         Topic,
         Transport,
     )
+    from arena_exports.wiring.settings import Settings
 
 UNUSED: Any = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dependencies:
-    """The outer parts of a function; one that it does not use is left out."""
+    """The settings and adapters of a function; those that it does not use are left out."""
 
     settings: Settings
     table: Table
@@ -43,7 +38,7 @@ class Dependencies:
     transport: Transport = UNUSED
     session_secret: SecretStore = UNUSED
     credentials: SecretStore = UNUSED
-    authority: SessionRenewer = UNUSED
+    session_renewer: SessionRenewer = UNUSED
     topic: Topic = UNUSED
     dead_letters: DeadLetterQueue = UNUSED
     executions: Executions = UNUSED
@@ -73,19 +68,3 @@ class Aws:
             retries={"mode": "standard", "total_max_attempts": attempts},
         )
         return self._session.create_client(service, region_name=region, config=config)
-
-
-def common_dependencies() -> tuple[Dependencies, Aws]:
-    """Return the parts that every function has, and the way to more clients.
-
-    Raises:
-        SettingsError: the environment is not what it must be.
-    """
-    settings, aws, clock = read_settings(), Aws(), SystemClock()
-    table = DynamoTable(aws.client("dynamodb"), settings.ledger_table_name, clock)
-    return Dependencies(settings, table, clock, PowertoolsTelemetry()), aws
-
-
-def make_ledger(dependencies: Dependencies) -> Ledger:
-    """Return the ledger."""
-    return open_ledger(dependencies.table, dependencies.clock)

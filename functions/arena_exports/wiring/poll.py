@@ -1,32 +1,24 @@
-"""What poll is made of."""
+"""The poll function."""
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cached_property
 
 from arena_exports.services.polling import Poller
-from arena_exports.wiring.arena import make_arena, with_arena
-from arena_exports.wiring.dependencies import Dependencies, common_dependencies, make_ledger
+from arena_exports.wiring.arena import ArenaFunction
 
 
-@cache
-def deployed_dependencies() -> Dependencies:
-    """Return the parts of the deployed function, made on first use from its environment.
+class PollFunction(ArenaFunction):
+    """Polls a run."""
 
-    Raises:
-        SettingsError: the environment is not what it must be.
-    """
-    return with_arena(*common_dependencies())
-
-
-def make_poller(dependencies: Dependencies) -> Poller:
-    """Return what poll polls runs with."""
-    ledger = make_ledger(dependencies)
-    return Poller(
-        ledger=ledger,
-        arena=make_arena(dependencies, ledger),
-        clock=dependencies.clock,
-        telemetry=dependencies.telemetry,
-        run_timeout_seconds=dependencies.settings.run_timeout_seconds,
-        reserve=dependencies.settings.request_budget_reserve,
-    )
+    @cached_property
+    def poller(self) -> Poller:
+        """The service that polls."""
+        return Poller(
+            ledger=self.ledger,
+            arena=self.arena,
+            clock=self.clock,
+            telemetry=self.telemetry,
+            run_timeout_seconds=self.settings.run_timeout_seconds,
+            reserve=self.settings.request_budget_reserve,
+        )

@@ -1,96 +1,99 @@
-"""What submit is made of."""
+"""The submit function."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from arena_exports.adapters.executions import StepFunctionsExecutions
 from arena_exports.adapters.messaging import SqsIntakeQueue, in_parallel
 from arena_exports.domain.messages import IntakeRules
 from arena_exports.services.adoption import Adoption
-from arena_exports.services.backlog import Backlog
 from arena_exports.services.dispatch import Dispatch
 from arena_exports.services.intake import Intake
 from arena_exports.services.monitoring import RunMonitor
 from arena_exports.services.submission import Submission
-from arena_exports.wiring.arena import make_arena, with_arena
-from arena_exports.wiring.dependencies import Dependencies, common_dependencies, make_ledger
-from arena_exports.wiring.publish import make_publication, make_rejections, with_topic
+from arena_exports.wiring.arena import ArenaFunction
+from arena_exports.wiring.publish import PublishFunction
+
+if TYPE_CHECKING:
+    from arena_exports.wiring.dependencies import Aws, Dependencies
 
 
-@cache
-def deployed_dependencies() -> Dependencies:
-    """Return the parts of the deployed function, made on first use from its environment.
+class SubmitFunction(ArenaFunction, PublishFunction):
+    """Records messages, and starts runs."""
 
-    Raises:
-        SettingsError: the environment is not what it must be.
-    """
-    dependencies, aws = common_dependencies()
-    dependencies = with_topic(with_arena(dependencies, aws), aws)
-    executions = StepFunctionsExecutions(
-        aws.client("stepfunctions"), dependencies.settings.state_machine_arn
-    )
-    # What it does is worth one short try: without it a message comes back later, no more.
-    queue = aws.client("sqs", read_timeout=5, attempts=1)
-    intake_queue = SqsIntakeQueue(queue, dependencies.settings.intake_queue_url)
-    return replace(
-        dependencies, executions=executions, intake_queue=intake_queue, in_parallel=in_parallel
-    )
+    @staticmethod
+    def connect(dependencies: Dependencies, aws: Aws) -> Dependencies:
+        """Add what Arena and the outcomes need, the state machine and the intake queue."""
+        settings = dependencies.settings
+        # A change of visibility is worth one short try: without it a message only comes back later.
+        intake_queue = aws.client("sqs", read_timeout=5, attempts=1)
+        return replace(
+            ArenaFunction.connect(PublishFunction.connect(dependencies, aws), aws),
+            executions=StepFunctionsExecutions(
+                aws.client("stepfunctions"), settings.state_machine_arn
+            ),
+            intake_queue=SqsIntakeQueue(intake_queue, settings.intake_queue_url),
+            in_parallel=in_parallel,
+        )
 
+    @cached_property
+    def intake(self) -> Intake:
+        """The service that records batches."""
+        return Intake(
+            requests=self.ledger.requests,
+            rejections=self.rejections,
+            queue=self.dependencies.intake_queue,
+            rules=IntakeRules(self.settings.workspace, self.settings.default_export_guid),
+            in_parallel=self.dependencies.in_parallel,
+            clock=self.clock,
+            telemetry=self.telemetry,
+        )
 
-def make_intake(dependencies: Dependencies) -> Intake:
-    """Return what submit records batches with."""
-    settings = dependencies.settings
-    return Intake(
-        requests=make_ledger(dependencies).requests,
-        outcomes=make_rejections(dependencies),
-        queue=dependencies.intake_queue,
-        rules=IntakeRules(settings.workspace, settings.default_export_guid),
-        in_parallel=dependencies.in_parallel,
-        clock=dependencies.clock,
-        telemetry=dependencies.telemetry,
-    )
+    @cached_property
+    def dispatch(self) -> Dispatch:
+        """The service that starts runs and moves them on."""
+        return Dispatch(
+            ledger=self.ledger,
+            arena=self.arena,
+            adoption=self.adoption,
+            submission=self._submission,
+            monitor=self._monitor,
+            publication=self.publication,
+            clock=self.clock,
+            telemetry=self.telemetry,
+            max_items=self.settings.max_items_per_run,
+            paused=self.settings.exports_paused,
+        )
 
+    @cached_property
+    def adoption(self) -> Adoption:
+        """The service that finds the runs of unknown POSTs."""
+        return Adoption(
+            ledger=self.ledger,
+            arena=self.arena,
+            monitor=self._monitor,
+            clock=self.clock,
+            telemetry=self.telemetry,
+        )
 
-def make_dispatch(dependencies: Dependencies) -> Dispatch:
-    """Return what submit starts runs with, and moves them on."""
-    ledger = make_ledger(dependencies)
-    arena, publication = make_arena(dependencies, ledger), make_publication(dependencies)
-    clock, telemetry = dependencies.clock, dependencies.telemetry
-    monitor = RunMonitor(ledger=ledger, executions=dependencies.executions, telemetry=telemetry)
-    adoption = Adoption(
-        ledger=ledger,
-        arena=arena,
-        monitor=monitor,
-        clock=clock,
-        telemetry=telemetry,
-    )
-    submission = Submission(
-        ledger=ledger,
-        arena=arena,
-        adoption=adoption,
-        monitor=monitor,
-        publication=publication,
-        outcomes=make_rejections(dependencies),
-        clock=clock,
-        telemetry=telemetry,
-    )
-    return Dispatch(
-        ledger=ledger,
-        arena=arena,
-        adoption=adoption,
-        submission=submission,
-        monitor=monitor,
-        publication=publication,
-        clock=clock,
-        telemetry=telemetry,
-        max_items=dependencies.settings.max_items_per_run,
-        paused=dependencies.settings.exports_paused,
-    )
+    @cached_property
+    def _submission(self) -> Submission:
+        return Submission(
+            ledger=self.ledger,
+            arena=self.arena,
+            adoption=self.adoption,
+            monitor=self._monitor,
+            publication=self.publication,
+            rejections=self.rejections,
+            clock=self.clock,
+            telemetry=self.telemetry,
+        )
 
-
-def make_backlog(dependencies: Dependencies) -> Backlog:
-    """Return what submit measures the backlog with."""
-    requests = make_ledger(dependencies).requests
-    return Backlog(requests=requests, clock=dependencies.clock, telemetry=dependencies.telemetry)
+    @cached_property
+    def _monitor(self) -> RunMonitor:
+        return RunMonitor(
+            ledger=self.ledger, executions=self.dependencies.executions, telemetry=self.telemetry
+        )
