@@ -149,7 +149,7 @@ def most_runs_waited_for(day: Day) -> int:
     return most
 
 
-RECORDED_WITHIN_SECONDS = 25  # the batching window, a breath, and the calls
+RECORDED_WITHIN_SECONDS = 25  # the batching window, the linger, and the calls
 
 
 def idle_beyond_detection(day: Day) -> float:

@@ -47,11 +47,11 @@ class Case:
     ) -> list[ReceivedEvent]:
         """Wait until the events since the test began are enough, and return them."""
 
-        def look() -> bool:
+        def happened() -> bool:
             self.subscriber.receive()
             return enough(self.events)
 
-        self.stack.wait_until(what, look, seconds)
+        self.stack.wait_until(what, happened, seconds)
         return self.events
 
     def wait_for_events(self, count: int, seconds: float = 60) -> list[ReceivedEvent]:

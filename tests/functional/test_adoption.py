@@ -9,7 +9,7 @@ import pytest
 
 from arena_exports.services.adoption import SECONDS_BEFORE_SEARCH, Finding
 from infra.simulator import control, names
-from tests.support.world import EXPORT, World, attempt_in_slot, item_guid
+from tests.support.world import EXPORT, World, attempt_with_lease, item_guid
 
 if TYPE_CHECKING:
     from arena_exports.ports import HttpAnswer, HttpRequest
@@ -57,7 +57,7 @@ def test_adoption__searches_as_soon_as_no_run_can_appear_any_more() -> None:
     world.send(*ITEMS)
     world.clock.sleep(SECONDS_BEFORE_SEARCH - 5)
     world.reconcile()
-    assert world.telemetry.metrics["ArenaRequestsToLook"] == 0
+    assert world.telemetry.metrics["ArenaRequestsToSearch"] == 0
     world.clock.sleep(10)
     world.reconcile()
     assert world.telemetry.metrics["RunsAdopted"] == 1
@@ -188,16 +188,16 @@ def test_adoption__searches_after_ninety_seconds_and_a_minute_later() -> None:
     world = known_world()
     control.add_faults(world.arena, {**LOST, "work": False})
     world.send(*ITEMS)
-    attempt = attempt_in_slot(world)
+    attempt = attempt_with_lease(world)
     world.clock.time = world.ledger.lease.read().held_until
     world.reconcile()
     assert world.ledger.lease.read().held_until == int(world.clock.now()) + 60
-    assert attempt_in_slot(world) == replace(attempt, searches=1)
+    assert attempt_with_lease(world) == replace(attempt, searches=1)
     posts = world.posts()
     world.clock.sleep(60)
     world.reconcile()
     assert world.posts() == posts + 1
-    again = attempt_in_slot(world)
+    again = attempt_with_lease(world)
     assert again.attempt_id != attempt.attempt_id
     assert (again.first_sent_at, again.searches) == (attempt.sent_at, 0)
 
@@ -274,7 +274,7 @@ def test_adoption__does_not_search_before_ninety_seconds() -> None:
     world = known_world()
     control.add_faults(world.arena, LOST)
     world.send(*ITEMS)
-    attempt = attempt_in_slot(world)
+    attempt = attempt_with_lease(world)
     adoption = world.functions.submit.adoption
     before = len(world.arena.request_log.records)
     lease = world.ledger.lease.take(world.ledger.lease.read())
@@ -291,7 +291,7 @@ def test_adoption__backs_off_after_searches_without_an_answer() -> None:
     world = known_world()
     control.add_faults(world.arena, LOST)
     world.send(*ITEMS)
-    attempt = attempt_in_slot(world)
+    attempt = attempt_with_lease(world)
     waits = []
     for count in range(1, 7):
         control.add_faults(
@@ -302,7 +302,7 @@ def test_adoption__backs_off_after_searches_without_an_answer() -> None:
         lease = world.ledger.lease.read()
         waits.append(lease.held_until - world.clock.now())
         assert lease.failed_searches == count
-        assert attempt_in_slot(world) == attempt
+        assert attempt_with_lease(world) == attempt
         world.arena.faults.queued.clear()
     assert waits == pytest.approx([60, 120, 240, 480, 600, 600], abs=1)
     world.settle()
@@ -314,14 +314,14 @@ def test_adoption__waits_for_the_budget() -> None:
     world = known_world()
     control.add_faults(world.arena, LOST)
     world.send(*ITEMS)
-    attempt = attempt_in_slot(world)
+    attempt = attempt_with_lease(world)
     control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 5000})
     world.clock.time = world.ledger.lease.read().held_until
     world.reconcile()
     lease = world.ledger.lease.read()
     assert 3000 < lease.held_until - world.clock.now() <= 5100
     assert lease.failed_searches == 0
-    assert attempt_in_slot(world) == attempt
+    assert attempt_with_lease(world) == attempt
     world.settle()
     assert exported_once(world)
 
@@ -335,7 +335,7 @@ def test_adoption__does_not_post_again_below_the_reserve() -> None:
     posts = world.posts()
     world.run_for(4000)
     assert world.posts() == posts
-    assert attempt_in_slot(world).searches <= 2
+    assert attempt_with_lease(world).searches <= 2
     world.settle()
     assert exported_once(world)
 
@@ -351,7 +351,7 @@ def test_adoption__searches_again_after_a_3144() -> None:
         world.reconcile()
     lease = world.ledger.lease.read()
     assert lease.held_until == pytest.approx(world.clock.now() + 60, abs=1)
-    attempt = attempt_in_slot(world)
+    attempt = attempt_with_lease(world)
     assert (attempt.searches, attempt.follows_unknown) == (0, True)
     assert world.telemetry.metrics["LeaseWaits"] == 1
 
@@ -397,7 +397,7 @@ def test_adoption__needs_no_more_of_the_budget_than_the_search() -> None:
     world.send(*ITEMS)
     world.clock.time = world.ledger.lease.read().held_until
     world.reconcile()
-    assert attempt_in_slot(world).searches == 1
+    assert attempt_with_lease(world).searches == 1
     control.set_budget(world.arena, {"remaining": 50, "resetSeconds": 50_000})
     world.clock.time = world.ledger.lease.read().held_until
     world.reconcile()

@@ -117,7 +117,7 @@ def test_login__that_a_gateway_finds_too_large_is_no_refusal() -> None:
         world.arena, {"method": "POST", "path": "*/login", "status": 413, "body": "<h1>"}
     )
     desk = world.functions.session.login_service
-    with pytest.raises(RetryLaterError, match="did not work out"):
+    with pytest.raises(RetryLaterError, match="failed"):
         desk.renew("")
     world.clock.sleep(100)
     assert desk.renew("")

@@ -231,12 +231,12 @@ def test_poll__is_safe_whatever_is_answered(oddity: Oddity) -> None:
     (state,) = world.executions.started.values()
     world.clock.sleep(100)
     arena = OddArena(world, "poll an export run", oddity)
-    looked = world.functions.poll.poller.poll(PollState.from_json(state))
+    polled = world.functions.poll.poller.poll(PollState.from_json(state))
     assert 1 <= arena.sent.count("poll an export run") <= MAX_GETS
-    assert looked.ended or looked.wait_seconds >= 1
-    assert (looked.run_guid, looked.export_guid) == (state["runGuid"], EXPORT)
-    world.functions.publish.publication.publish(looked.attempt_id)
-    assert (world.ledger.lease.read().state is LeaseState.IDLE) == looked.ended
+    assert polled.ended or polled.wait_seconds >= 1
+    assert (polled.run_guid, polled.export_guid) == (state["runGuid"], EXPORT)
+    world.functions.publish.publication.publish(polled.attempt_id)
+    assert (world.ledger.lease.read().state is LeaseState.IDLE) == polled.ended
 
 
 @thorough()
@@ -249,9 +249,9 @@ def test_search__is_safe_whatever_is_answered(oddity: Oddity) -> None:
     control.add_faults(world.arena, LOST)
     dispatch(world)
     world.clock.time = world.ledger.lease.read().held_until
-    arena = OddArena(world, "look for an export run", oddity)
+    arena = OddArena(world, "search for an export run", oddity)
     dispatch(world)
-    assert 1 <= arena.sent.count("look for an export run") <= MAX_LISTS
+    assert 1 <= arena.sent.count("search for an export run") <= MAX_LISTS
     assert "start an export run" not in arena.sent
     lease = world.ledger.lease.read()
     assert lease.state is LeaseState.RUNNING or lease.held_until - world.clock.now() >= 1

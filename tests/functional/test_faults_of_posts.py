@@ -99,8 +99,8 @@ def test_fault_15__post_without_a_run_is_sent_again_after_two_empty_searches() -
     world.settle()
     assert_exported(world, items(5))
     assert world.posts() == 2
-    looks = [r for r in world.arena.request_log.records if r.purpose == "list"]
-    assert len(looks) == 6
+    searches = [r for r in world.arena.request_log.records if r.purpose == "list"]
+    assert len(searches) == 6
     assert world.answers(3144) == 0
 
 

@@ -73,7 +73,7 @@ def test_fault_83__new_definition_goes_after_the_others_until_it_has_waited_an_h
     assert any(OTHER in path for path in sent)
 
 
-def test_fault_86__trials_that_are_spent_free_the_slot() -> None:
+def test_fault_86__trials_that_are_spent_free_the_lease() -> None:
     """A new definition whose POST led to no run waits without the lease for the next day."""
     world = World()
     world.prove(EXPORT)
@@ -90,7 +90,7 @@ def test_fault_86__trials_that_are_spent_free_the_slot() -> None:
 
 
 @pytest.mark.parametrize("answer", [{"status": 502, "body": "x"}, {"code": 3000}, {"drop": True}])
-def test_fault_87__list_that_never_answers_holds_the_slot_for_hours_only(
+def test_fault_87__list_that_never_answers_holds_the_lease_for_hours_only(
     answer: dict[str, object],
 ) -> None:
     """A lost POST is given up in the end if the definition's list of runs never answers."""

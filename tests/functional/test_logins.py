@@ -301,7 +301,7 @@ def test_login__says_when_to_retry() -> None:
     assert caught.value.retry_after_seconds == 801
     world.clock.sleep(800)
     control.add_faults(world.arena, {"method": "POST", "path": "*/login", "drop": True})
-    with pytest.raises(RetryLaterError, match="login did not work out") as caught:
+    with pytest.raises(RetryLaterError, match="login failed") as caught:
         desk.renew(version)
     assert caught.value.retry_after_seconds == 60
     assert world.ledger.session.read().not_before == int(world.clock.now()) + 900

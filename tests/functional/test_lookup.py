@@ -109,7 +109,7 @@ def test_lookup__behind_an_unknown_post(world: World) -> None:
     assert "follows at the next reconcile, within a minute" in told(behind)
 
 
-def test_lookup__while_the_slot_rests(world: World) -> None:
+def test_lookup__while_the_lease_backs_off(world: World) -> None:
     """The time of the next run is shown, and that another export is in progress."""
     control.add_faults(world.arena, {**POST, "code": 3144})
     (request_id,) = world.send({"itemGuids": items(3)})

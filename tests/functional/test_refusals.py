@@ -10,7 +10,7 @@ from arena_exports.ledger.requests import RequestStore
 from arena_exports.services import submission
 from infra.simulator import control, names
 from submit.handler import submit
-from tests.support.world import EXPORT, World, attempt_in_slot, item_guid, items
+from tests.support.world import EXPORT, World, attempt_with_lease, item_guid, items
 
 POST = {"method": "POST", "path": "*/runs"}
 START = 1_700_000_000
@@ -32,7 +32,7 @@ def test_fault_50__named_items_are_removed_and_the_rest_is_sent_at_once() -> Non
     control.set_settings(world.arena, {"badGuidsNamed": "all"})
     control.set_guids(world.arena, {"bad": [item_guid(1), item_guid(3)]})
     world.send(item_guid(0), {"itemGuids": items(4)}, item_guid(3))
-    attempt = attempt_in_slot(world)
+    attempt = attempt_with_lease(world)
     assert world.posts() == 2
     assert (attempt.refusals, set(attempt.rejected)) == (1, {item_guid(1), item_guid(3)})
     world.settle()
@@ -64,7 +64,7 @@ def test_submission__frees_the_lease_at_once_if_all_items_are_refused() -> None:
     control.set_guids(world.arena, {"bad": items(2)})
     world.send({"itemGuids": items(2)}, {"exportGuid": names.DEFINITION_EXPORT_GUID})
     assert world.ledger.lease.read().state is LeaseState.RUNNING
-    attempt = attempt_in_slot(world)
+    attempt = attempt_with_lease(world)
     assert attempt.group.export_guid == names.DEFINITION_EXPORT_GUID
     world.settle()
     assert len(world.events("rejected")) == 1

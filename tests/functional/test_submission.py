@@ -11,7 +11,7 @@ from arena_exports.domain.model import AttemptId, Lane
 from arena_exports.domain.times import format_utc
 from infra.simulator import control
 from submit.handler import submit
-from tests.support.world import RECONCILE, World, attempt_in_slot, item_guid, items
+from tests.support.world import RECONCILE, World, attempt_with_lease, item_guid, items
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -237,7 +237,7 @@ def test_submission__unknown_post_without_a_session_is_searched_for_later() -> N
     world.reconcile()
     lease = world.ledger.lease.read()
     assert lease.state is LeaseState.SUBMITTING
-    assert attempt_in_slot(world).searches == 0
+    assert attempt_with_lease(world).searches == 0
     assert lease.held_until - world.clock.now() >= 60
     world.settle()
     assert world.exported()[item_guid(1)] == 1

@@ -34,7 +34,7 @@ def started(**plan: object) -> tuple[World, PollState]:
     return world, PollState.from_json(state)
 
 
-def look(world: World, state: PollState) -> PollState:
+def poll_once(world: World, state: PollState) -> PollState:
     """Poll once."""
     return PollState.from_json(poll(state.to_json(), world.functions.poll))
 
@@ -87,10 +87,10 @@ def test_poll__waits_for_a_pending_run_as_the_policy_says() -> None:
     """Each poll is counted, and the wait follows from the time since the start."""
     world, state = started(runningSeconds=1000)
     world.clock.sleep(100)
-    looked = look(world, state)
-    assert looked == replace(state, wait_seconds=35, polls=1)
+    polled = poll_once(world, state)
+    assert polled == replace(state, wait_seconds=35, polls=1)
     world.clock.sleep(100)
-    assert look(world, looked) == replace(state, wait_seconds=70, polls=2)
+    assert poll_once(world, polled) == replace(state, wait_seconds=70, polls=2)
 
 
 def test_poll__waits_follow_the_history_of_the_definition_and_size() -> None:
@@ -99,9 +99,9 @@ def test_poll__waits_follow_the_history_of_the_definition_and_size() -> None:
     known = world.ledger.definitions.read(state.export_guid)
     world.table.write(definition_put(replace(known, durations={"1": [300] * 9, "2": [5000] * 9})))
     world.clock.sleep(200)
-    assert look(world, state).wait_seconds == 33
+    assert poll_once(world, state).wait_seconds == 33
     world.clock.sleep(90)
-    assert look(world, state).wait_seconds == 13
+    assert poll_once(world, state).wait_seconds == 13
 
 
 def test_fault_31__scarce_budget_stretches_the_waits() -> None:
@@ -109,7 +109,7 @@ def test_fault_31__scarce_budget_stretches_the_waits() -> None:
     world, state = started(runningSeconds=1000)
     control.set_budget(world.arena, {"remaining": 101})
     world.clock.sleep(100)
-    assert look(world, state).wait_seconds == 140
+    assert poll_once(world, state).wait_seconds == 140
 
 
 def test_poll__without_an_answer_is_repeated_after_a_minute_or_the_wait() -> None:
@@ -118,9 +118,9 @@ def test_poll__without_an_answer_is_repeated_after_a_minute_or_the_wait() -> Non
     for waited, expected in ((10, 60), (1000, 355)):
         control.add_faults(world.arena, {**GET, "drop": True, "times": 3})
         world.clock.sleep(waited)
-        looked = look(world, state)
-        assert looked == replace(state, polls=1, wait_seconds=looked.wait_seconds)
-        assert looked.wait_seconds == pytest.approx(expected, abs=4)
+        polled = poll_once(world, state)
+        assert polled == replace(state, polls=1, wait_seconds=polled.wait_seconds)
+        assert polled.wait_seconds == pytest.approx(expected, abs=4)
 
 
 def test_poll__that_is_not_allowed_is_not_counted() -> None:
@@ -128,8 +128,8 @@ def test_poll__that_is_not_allowed_is_not_counted() -> None:
     world, state = started(runningSeconds=1000)
     control.set_budget(world.arena, {"remaining": 0})
     before = len(world.arena.request_log.records)
-    look(world, state)
-    waiting = look(world, state)
+    poll_once(world, state)
+    waiting = poll_once(world, state)
     assert waiting.polls == 0
     assert waiting.wait_seconds > 60
     assert len(world.arena.request_log.records) == before + 1
@@ -139,9 +139,9 @@ def test_poll__that_is_not_allowed_waits_a_hundredth_of_the_time_waited() -> Non
     """A day without a request takes the execution only some hundred steps."""
     world, state = started(runningSeconds=100_000)
     control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 20_050})
-    look(world, state)
+    poll_once(world, state)
     world.clock.sleep(20_000)
-    assert look(world, state).wait_seconds == 200
+    assert poll_once(world, state).wait_seconds == 200
 
 
 def test_poll__of_a_finished_attempt_ends_the_execution() -> None:
@@ -149,7 +149,7 @@ def test_poll__of_a_finished_attempt_ends_the_execution() -> None:
     world, state = started()
     world.settle()
     before = len(world.arena.request_log.records)
-    assert look(world, state) == replace(state, ended=True)
+    assert poll_once(world, state) == replace(state, ended=True)
     assert len(world.arena.request_log.records) == before
 
 
@@ -157,7 +157,7 @@ def test_poll__stores_an_ended_run_for_publish() -> None:
     """The ledger holds outcome, times and files, and the polls are counted."""
     world, state = started(runningSeconds=50)
     world.clock.sleep(100)
-    ended = look(world, replace(state, polls=4))
+    ended = poll_once(world, replace(state, polls=4))
     assert ended == replace(state, polls=5, ended=True)
     attempt = attempt_of(world, state)
     assert attempt.state is AttemptState.ENDED
@@ -171,7 +171,7 @@ def test_poll__stores_an_ended_run_for_publish() -> None:
     assert (attempt.result.error_code, attempt.result.error_message) == ("", "")
     assert world.ledger.attempts.files(state.attempt_id)
     assert world.telemetry.metrics["PollsPerRun"] == 5
-    assert look(world, state) == replace(state, ended=True)
+    assert poll_once(world, state) == replace(state, ended=True)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_poll__of_a_failed_run_stores_the_reason(status: str, code: str, message
     """The reason is in the words that subscribers read."""
     world, state = started(runningSeconds=10, status=status)
     world.clock.sleep(100)
-    assert look(world, state).ended
+    assert poll_once(world, state).ended
     result = attempt_of(world, state).result
     assert result
     assert (result.outcome, result.error_code, result.error_message) == (status, code, message)
@@ -197,7 +197,7 @@ def test_poll__of_a_complete_run_without_files_is_repeated_three_times() -> None
     waits = []
     world.clock.sleep(100)
     while not state.ended:
-        state = look(world, state)
+        state = poll_once(world, state)
         waits.append(state.wait_seconds)
         world.clock.sleep(state.wait_seconds)
     assert waits == [5, 10, 15, 15]
@@ -214,7 +214,7 @@ def test_fault_36__overdue_run_is_reported_and_polled_on() -> None:
     world, state = started(runningSeconds=100_000)
     for seconds, expected in ((3600, 0), (1, 1), (1000, 2)):
         world.clock.sleep(seconds)
-        assert not look(world, state).ended
+        assert not poll_once(world, state).ended
         assert world.telemetry.metrics["RunOverdue"] == expected
 
 
@@ -225,9 +225,9 @@ def test_poll__counts_an_unknown_status_as_pending() -> None:
         world.arena,
         {**GET, "status": 200, "body": json.dumps({"guid": state.run_guid, "status": "PAUSED"})},
     )
-    assert not look(world, state).ended
+    assert not poll_once(world, state).ended
     assert world.telemetry.metrics["UnknownStatus"] == 1
-    look(world, state)
+    poll_once(world, state)
     assert world.telemetry.metrics["UnknownStatus"] == 1
 
 
@@ -273,7 +273,7 @@ def test_poll__measures_the_detection_delay() -> None:
     """The delay is from the end of the run, by Arena's times, to the poll that saw it."""
     world, state = started(runningSeconds=100)
     world.clock.sleep(130)
-    assert look(world, state).ended
+    assert poll_once(world, state).ended
     assert world.telemetry.metrics["DetectionDelay"] == 30
 
 
@@ -281,7 +281,7 @@ def test_arena_requests__are_counted_by_purpose() -> None:
     """Each purpose has a metric of its own."""
     world, state = started(runningSeconds=1)
     world.clock.sleep(100)
-    look(world, state)
+    poll_once(world, state)
     counted = {n: v for n, v in world.telemetry.metrics.items() if n.startswith("ArenaRequests")}
     assert counted == {"ArenaRequestsToSubmit": 1, "ArenaRequestsToPoll": 1}
 

@@ -90,8 +90,8 @@ def _drained(simulation: Simulation) -> Iterator[str]:
     """R11: when the faults stop, everything drains by itself."""
     if not simulation.is_drained():
         pending = simulation.pending()[:3]
-        slot = simulation.memory.items.get("SLOT", {}).get("-")
-        yield f"pending {pending}, slot {slot}, watchers {list(simulation.watchers)}"
+        lease = simulation.memory.items.get("SLOT", {}).get("-")
+        yield f"pending {pending}, lease {lease}, executions {list(simulation.watchers)}"
 
 
 @dataclass

@@ -130,7 +130,7 @@ class Simulation:
             not self.pending()
             and self.queue.is_empty()
             and not self.watchers
-            and self._slot_state() == "idle"
+            and self._lease_state() == "idle"
         )
 
     def pending(self) -> list[str]:
@@ -138,7 +138,7 @@ class Simulation:
         pointers, never = self.memory.items.get("PENDING", {}), self.field.stays_pending
         return [name for name in pointers if never is None or never not in name]
 
-    def _slot_state(self) -> str:
+    def _lease_state(self) -> str:
         return str(self.memory.items.get("SLOT", {}).get("-", {}).get("state", "idle"))
 
     def _schedule_day(self) -> None:

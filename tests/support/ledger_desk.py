@@ -100,7 +100,7 @@ class Desk:
         assert item is not None
         return item
 
-    def slot(self) -> Item:
+    def lease(self) -> Item:
         """Return the lease item without its random token."""
         return {name: value for name, value in self.at(keys.SLOT).items() if name != "token"}
 

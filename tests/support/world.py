@@ -338,7 +338,7 @@ def assert_exported(world: World, expected: Iterable[str], times: int = 1) -> No
     assert not world.errors
 
 
-def attempt_in_slot(world: World) -> Attempt:
+def attempt_with_lease(world: World) -> Attempt:
     """Return the attempt that holds the lease."""
     attempt_id = world.ledger.lease.read().attempt_id
     assert attempt_id

@@ -36,7 +36,7 @@ from tests.support.ledger_desk import (
 from tests.support.world import item_guid
 
 
-def slot(state: str, **fields: object) -> dict[str, object]:
+def lease_fields(state: str, **fields: object) -> dict[str, object]:
     """Return the expected lease item, without its token."""
     return {
         "PK": "SLOT",
@@ -100,7 +100,7 @@ def test_form__of_an_attempt_before_its_post() -> None:
     desk = Desk()
     _, attempt = desk.begin()
     holding = {"attemptId": attempt.attempt_id, "lane": "normal"}
-    assert desk.slot() == slot("submitting", heldUntil=NOW + 180, **holding)
+    assert desk.lease() == lease_fields("submitting", heldUntil=NOW + 180, **holding)
     written = desk.at((MONTH, attempt.attempt_id))
     ((page_id, *positions),) = pages.unpack(written.pop("slices"))
     assert [f"PAGE#{page_id}", *positions] == [
@@ -148,7 +148,7 @@ def test_form__of_an_attempt_with_a_run() -> None:
         "startedAt": NOW + 10,
     }
     assert read_attempt(started) == running
-    assert desk.slot() == slot(
+    assert desk.lease() == lease_fields(
         "running", creatorGuid="USER", attemptId=attempt.attempt_id, lane="normal"
     )
     assert desk.at(("RUNGUID#RUN0000000000000000A", "-")) == {
@@ -183,7 +183,7 @@ def test_form__of_an_attempt_that_ended_and_is_settled() -> None:
     desk.ledger.settle(ended, Definition(EXPORT, limit=9))
     settled = desk.at(key)
     assert (settled["state"], settled["expiresAt"]) == ("settled", IN_60_DAYS + 10)
-    assert desk.slot() == slot("idle", creatorGuid="USER", lane="normal")
+    assert desk.lease() == lease_fields("idle", creatorGuid="USER", lane="normal")
     assert desk.ledger.definitions.read(EXPORT).limit == 9
     assert not desk.pointers()
     page = desk.at(keys.page(running.slices[0].page_id))
@@ -208,8 +208,8 @@ def test_form__of_an_attempt_that_is_replaced() -> None:
     lease, attempt = desk.begin()
     known = replace(attempt, searches=1, last_status=503, refused_searches=2)
     desk.ledger.attempts.postpone(lease, known, not_before=NOW + 90.5, failed_searches=2)
-    assert desk.slot()["heldUntil"] == NOW + 91
-    assert desk.slot()["failedSearches"] == 2
+    assert desk.lease()["heldUntil"] == NOW + 91
+    assert desk.lease()["failedSearches"] == 2
     assert desk.ledger.attempts.get(attempt.attempt_id) == known
     desk.clock.sleep(200)
     lease = desk.ledger.lease.take(desk.ledger.lease.read())
@@ -225,7 +225,7 @@ def test_form__of_an_attempt_that_is_replaced() -> None:
     old = desk.at((MONTH, attempt.attempt_id))
     assert (old["state"], old["expiresAt"]) == ("replaced", IN_60_DAYS + 200)
     assert desk.ledger.lease.read() == attached
-    assert desk.slot() == slot(
+    assert desk.lease() == lease_fields(
         "submitting", attemptId=again.attempt_id, lane="normal", heldUntil=NOW + 380
     )
 
@@ -251,7 +251,7 @@ def test_form__of_an_abandoned_attempt() -> None:
     lease, attempt = desk.begin()
     definition = Definition(EXPORT, refusals=1, not_before=NOW + 60)
     desk.ledger.attempts.void(lease, attempt, not_before=NOW + 22.5, busy=3, definition=definition)
-    assert desk.slot() == slot(
+    assert desk.lease() == lease_fields(
         "idle", notBefore=NOW + 23, busy=3, lane="normal", heldUntil=NOW + 180
     )
     void = desk.at((MONTH, attempt.attempt_id))
@@ -268,7 +268,9 @@ def test_form__of_a_released_lease() -> None:
     desk.ledger.settle(ended, Definition(EXPORT))
     lease = desk.ledger.lease.take(desk.ledger.lease.read())
     desk.ledger.lease.release(lease)
-    assert desk.slot() == slot("idle", creatorGuid="USER", lane="normal", heldUntil=NOW + 180)
+    assert desk.lease() == lease_fields(
+        "idle", creatorGuid="USER", lane="normal", heldUntil=NOW + 180
+    )
     desk.ledger.lease.release(lease)  # a second time: lost, and no error
     taken = desk.ledger.lease.take(desk.ledger.lease.read())
     desk.ledger.lease.release(lease)

@@ -21,7 +21,7 @@ TEN_MINUTES = [570, 630, 590, 610, 600, 585, 615, 595, 605, 600]
 HISTORY = st.lists(st.integers(min_value=0, max_value=10**6), max_size=50)
 
 
-def looks(durations: Sequence[float], duration: float) -> list[float]:
+def polls(durations: Sequence[float], duration: float) -> list[float]:
     """Return the ages at which a run of a duration is polled."""
     ages = [float(first_wait_seconds(durations))]
     while ages[-1] < duration:
@@ -33,18 +33,18 @@ def test_polling__unknown_definition_is_polled_in_a_geometric_series() -> None:
     """The waits grow by a third from five seconds on, so ten minutes take eighteen polls."""
     assert first_wait_seconds([]) == 5
     assert [next_wait_seconds([], waited) for waited in (5, 10, 100, 1000)] == [2, 4, 35, 350]
-    assert len(looks([], 600)) == 18
+    assert len(polls([], 600)) == 18
 
 
 def test_polling__first_poll_is_before_most_runs_end() -> None:
     """Ten-minute exports are first polled shortly before ten minutes."""
-    assert looks(TEN_MINUTES, 600) == [593, 612]
-    assert looks(TEN_MINUTES, 630) == [593, 612, 625, 638]
+    assert polls(TEN_MINUTES, 600) == [593, 612]
+    assert polls(TEN_MINUTES, 630) == [593, 612, 625, 638]
 
 
 def test_polling__constant_duration_needs_one_poll() -> None:
     """The poll is late by no more than the price of a poll."""
-    assert looks([600] * 9, 600) == [605]
+    assert polls([600] * 9, 600) == [605]
 
 
 def test_polling__due_time_is_where_the_mean_delay_is_worth_a_poll() -> None:
@@ -52,14 +52,14 @@ def test_polling__due_time_is_where_the_mean_delay_is_worth_a_poll() -> None:
     random = Random(1)
     for _ in range(100):
         expected = sorted(random.lognormvariate(6, 1) for _ in range(random.randrange(1, 60)))
-        due = polling._due(expected)
+        due = polling.due(expected)
         delay = sum(max(0.0, due - d) / d for d in expected) / len(expected)
         assert delay == pytest.approx(polling.POLL_PRICE)
 
 
 def test_polling__kernel_keeps_mean_and_widens_as_silverman_says() -> None:
     """Each duration has three points, on a logarithmic scale."""
-    points = polling._smoothed([exp(n) for n in range(1, 6)])
+    points = polling.smoothed([exp(n) for n in range(1, 6)])
     assert len(points) == 15
     assert points == sorted(points)
     width = 1.06 * 1.5811388 * 5**-0.2
@@ -93,7 +93,7 @@ def test_polling__waits_are_bounded() -> None:
     """A wait is at most 16.5 % of the time waited, and at least a quarter of its spread."""
     random = Random(2)
     history = [random.lognormvariate(6, 0.5) for _ in range(50)]
-    spread = polling._spread(history)
+    spread = polling.spread(history)
     assert 0.3 < spread < 0.7
     for waited in (300, 1_000, 3_000, 10_000):
         gap = next_wait_seconds(history, waited)
@@ -122,7 +122,7 @@ def test_polling__waits_are_whole_seconds_from_one_to_an_hour(
 @given(HISTORY)
 def test_polling__never_takes_more_than_2000_polls(history: list[float]) -> None:
     """This holds for a run of 60 days, as long as Arena keeps files, with any history."""
-    assert len(looks(history, 60 * 86_400)) <= 2000
+    assert len(polls(history, 60 * 86_400)) <= 2000
 
 
 @pytest.mark.parametrize(

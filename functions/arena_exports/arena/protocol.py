@@ -98,7 +98,7 @@ def read_run(export_guid: ExportGuid, run_guid: RunGuid) -> HttpRequest:
 def list_runs(export_guid: ExportGuid, filters: Mapping[str, str]) -> HttpRequest:
     """`GET /exports/<GUID>/runs` with filters: `status`, `number`, `completionDateTimeFrom` …."""
     path = f"/exports/{export_guid}/runs" + (f"?{urlencode(filters)}" if filters else "")
-    return HttpRequest("look for an export run", "GET", path, purpose="Look")
+    return HttpRequest("search for an export run", "GET", path, purpose="Search")
 
 
 def _json_bytes(value: object) -> bytes:

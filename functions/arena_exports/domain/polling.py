@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import accumulate
-from math import exp, floor, log, sqrt
+from math import exp, floor, inf, log, sqrt
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ def first_wait_seconds(durations: Sequence[float]) -> int:
     """
     if not durations:
         return FIRST_POLL_SECONDS
-    expected = _smoothed(durations)
+    expected = smoothed(durations)
     earliest = expected[int(ENDED_BEFORE_FIRST_POLL * len(expected))]
     latest = min(durations[-RECENT_RUNS:]) * (1 + MAX_SHARE)
-    return _whole(floor(min(max(_due(expected), earliest), latest)))
+    return _whole(floor(min(max(due(expected), earliest), latest)))
 
 
 def next_wait_seconds(
@@ -67,11 +67,11 @@ def next_wait_seconds(
     """
     if not durations:
         return _whole(waited_seconds * SHARE_WHILE_UNKNOWN * scarcity)
-    expected = _smoothed(durations)
+    expected = smoothed(durations)
     later = expected[bisect_right(expected, waited_seconds) :]
     longest = waited_seconds * MAX_SHARE
-    shortest = waited_seconds * MIN_SHARE_OF_SPREAD * _spread(durations)
-    gap = _due(later) - waited_seconds if later else longest
+    shortest = waited_seconds * MIN_SHARE_OF_SPREAD * spread(durations)
+    gap = due(later) - waited_seconds if later else longest
     return _whole(min(max(gap, shortest), longest) * scarcity)
 
 
@@ -83,35 +83,32 @@ def scarcity(remaining: int | None, reserve: int) -> float:
     return min(max(scarce / max(remaining, 1), 1.0), MAX_STRETCH)
 
 
-def _due(expected: Sequence[float]) -> float:
+def due(expected: Sequence[float]) -> float:
     """Return when the expected delay outweighs the cost of a poll.
 
     That is the time t at which the mean of max(0, (t - d) / d) over the durations d, in ascending
     order, is the price: between two of them it grows along a straight line.
     """
+    price = POLL_PRICE * len(expected)
     shares = accumulate(1 / duration for duration in expected)
-    for ended, (share, following) in enumerate(
-        zip(shares, [*expected[1:], float("inf")], strict=True), start=1
-    ):
-        time = (POLL_PRICE * len(expected) + ended) / share
-        if time <= following:
-            break
-    return time
+    times = ((price + ended) / share for ended, share in enumerate(shares, start=1))
+    bounds = [*expected[1:], inf]
+    return next(time for time, bound in zip(times, bounds, strict=True) if time <= bound)
 
 
-def _smoothed(durations: Sequence[float]) -> list[float]:
+def smoothed(durations: Sequence[float]) -> list[float]:
     """Return a kernel estimate of the durations' distribution, as points in ascending order.
 
     It is made on a logarithmic scale, as wide as Silverman's rule says (1986, "Density Estimation",
     3.28).
     """
-    width = 1.06 * _spread(durations) * len(durations) ** -0.2
+    width = 1.06 * spread(durations) * len(durations) ** -0.2
     return sorted(
         max(duration, 1.0) * exp(point * width) for duration in durations for point in _KERNEL
     )
 
 
-def _spread(durations: Sequence[float]) -> float:
+def spread(durations: Sequence[float]) -> float:
     """Return the standard deviation of the durations' logarithms."""
     if len(durations) < RUNS_THAT_TELL_A_SPREAD:
         return UNKNOWN_SPREAD

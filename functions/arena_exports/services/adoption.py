@@ -63,23 +63,15 @@ class Window:
     latest: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Adoption:
     """Finds the run that an attempt became."""
 
-    def __init__(
-        self,
-        *,
-        ledger: Ledger,
-        arena: Arena,
-        monitor: RunMonitor,
-        clock: Clock,
-        telemetry: Telemetry,
-    ) -> None:
-        self._ledger = ledger
-        self._arena = arena
-        self._monitor = monitor
-        self._clock = clock
-        self._telemetry = telemetry
+    ledger: Ledger
+    arena: Arena
+    monitor: RunMonitor
+    clock: Clock
+    telemetry: Telemetry
 
     def search(self, lease: Lease, attempt: Attempt) -> Finding:
         """Search once for the attempt's run, and adopt it.
@@ -88,33 +80,31 @@ class Adoption:
             ConditionFailedError: the lease was lost.
         """
         earliest = attempt.sent_at + SECONDS_BEFORE_SEARCH
-        if earliest > self._clock.now():
+        if earliest > self.clock.now():
             self._postpone(lease, attempt, earliest)
             return Finding.OPEN
         try:
             run = self._find(lease, attempt)
             attempt = replace(attempt, searches=attempt.searches + 1, refused_searches=0)
             if run is None and attempt.searches >= SEARCHES_REQUIRED:
-                self._arena.check_budget_for_run()
+                self.arena.check_budget_for_run()
         except (RequestNotCompletedError, ArenaAnswerError) as exc:
             return self._failed(lease, attempt, exc)
         except RetryLaterError as exc:
-            self._telemetry.info("no run now", reason=exc.reason)
-            self._postpone(lease, attempt, self._clock.now() + exc.retry_after_seconds)
+            self.telemetry.info("no run now", reason=exc.reason)
+            self._postpone(lease, attempt, self.clock.now() + exc.retry_after_seconds)
             return Finding.OPEN
         if run is not None:
             self._adopt(lease, attempt, run)
             return Finding.OPEN
         if attempt.searches < SEARCHES_REQUIRED:
-            self._postpone(lease, attempt, self._clock.now() + SECONDS_BETWEEN_SEARCHES, wake=True)
+            self._postpone(lease, attempt, self.clock.now() + SECONDS_BETWEEN_SEARCHES, wake=True)
             return Finding.OPEN
         return Finding.NO_RUN
 
     def _failed(self, lease: Lease, attempt: Attempt, error: ArenaError) -> Finding:
         """Search again later; a list of runs that stays out of reach is given up at last."""
-        self._telemetry.warn(
-            "could not look for a run", attempt=attempt.attempt_id, error=str(error)
-        )
+        self.telemetry.warn("search for a run failed", attempt=attempt.attempt_id, error=str(error))
         refused = isinstance(error, ArenaAnswerError)
         refused_searches = attempt.refused_searches + 1 if refused else 0
         failed_searches = lease.failed_searches + 1
@@ -123,7 +113,7 @@ class Adoption:
         growing = doubled(SECONDS_BETWEEN_SEARCHES, lease.failed_searches, MAX_BACK_OFF_SECONDS)
         seconds = SECONDS_AFTER_REFUSED_SEARCH if refused else growing
         attempt = replace(attempt, refused_searches=refused_searches)
-        self._postpone(lease, attempt, self._clock.now() + seconds, failed_searches)
+        self._postpone(lease, attempt, self.clock.now() + seconds, failed_searches)
         return Finding.OPEN
 
     def search_later(
@@ -138,7 +128,7 @@ class Adoption:
         Raises:
             ConditionFailedError: the lease was lost.
         """
-        at = self._clock.now() + max(seconds, SECONDS_BETWEEN_SEARCHES)
+        at = self.clock.now() + max(seconds, SECONDS_BETWEEN_SEARCHES)
         searches = SEARCHES_REQUIRED - 1 if answered and lease.busy > 1 else 0
         self._postpone(lease, replace(attempt, searches=searches), at, wake=True)
 
@@ -152,18 +142,18 @@ class Adoption:
         wake: bool = False,
     ) -> None:
         """Search at a time, by the reconcile schedule; with `wake`, to the second."""
-        self._ledger.attempts.postpone(
+        self.ledger.attempts.postpone(
             lease, attempt, not_before=at, failed_searches=failed_searches
         )
         if wake:
-            self._monitor.wake(attempt, at - self._clock.now())
+            self.monitor.wake(attempt, at - self.clock.now())
 
     def _adopt(self, lease: Lease, attempt: Attempt, run: Run) -> None:
-        self._telemetry.count("RunsAdopted")
-        self._telemetry.info("run adopted", attempt=attempt.attempt_id, runGuid=run.guid)
+        self.telemetry.count("RunsAdopted")
+        self.telemetry.info("run adopted", attempt=attempt.attempt_id, runGuid=run.guid)
         # Only the answer to a POST of ours tells who we are: a stranger's run may look like ours.
-        running = self._ledger.attempts.started(lease, attempt, replace(run, creator_guid=None))
-        self._monitor.begin(running, attempt.item_count - len(attempt.rejected))
+        running = self.ledger.attempts.started(lease, attempt, replace(run, creator_guid=None))
+        self.monitor.begin(running, attempt.item_count - len(attempt.rejected))
 
     def _find(self, lease: Lease, attempt: Attempt) -> Run | None:
         """Search what is pending and what ended since; of several runs, take the earliest.
@@ -172,14 +162,14 @@ class Adoption:
         next, never back. Where it does not name the creator of our last run it is read: only the
         user who started a run may (3024), and that user may be another one since.
         """
-        wanted = digest(self._ledger.selection(attempt).item_guids)
+        wanted = digest(self.ledger.selection(attempt).item_guids)
         candidates, complete = self._candidates(attempt)
         ours = {
             run.guid: run
             for run, window in candidates
             if _may_be_ours(attempt, run, window, wanted)
         }
-        known = self._ledger.attempts.known_runs(ours)
+        known = self.ledger.attempts.known_runs(ours)
         for run in sorted(ours.values(), key=lambda run: run.created_at or 0):
             if run.guid not in known and (
                 _is_by(lease, run) or self._is_readable(attempt.group.export_guid, run)
@@ -193,7 +183,7 @@ class Adoption:
 
     def _is_readable(self, export_guid: ExportGuid, run: Run) -> bool:
         try:
-            self._arena.read_run(export_guid, run.guid)
+            self.arena.read_run(export_guid, run.guid)
         except RunUnreadableError:
             return False
         return True
@@ -211,13 +201,13 @@ class Adoption:
             None,
         ):
             try:
-                found = self._arena.find_runs(
+                found = self.arena.find_runs(
                     export_guid, filters or {"completionDateTimeFrom": format_utc(window.earliest)}
                 )
             except ArenaAnswerError:
-                found, whole = self._arena.find_runs(export_guid, {}), True
+                found, whole = self.arena.find_runs(export_guid, {}), True
             # Read after the answer: one that took long makes the POST seem earlier, no more.
-            ahead = (found.arena_now or 0) - self._clock.now()
+            ahead = (found.arena_now or 0) - self.clock.now()
             if abs(ahead) <= MAX_OFFSET_SECONDS:
                 window = _window(attempt, ahead)
             runs += [(run, window) for run in found.runs]

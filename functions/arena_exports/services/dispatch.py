@@ -7,6 +7,7 @@ expired lease is permission to search, never permission to POST (R3).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arena_exports.domain.attempts import AttemptOutcome, AttemptState
@@ -37,33 +38,20 @@ MAX_UNANSWERED_POSTS = 3  # in a row, without a run: the attempt has failed (R3)
 _NO_RUN = "Arena started no run and gave no reason, each time that it was asked for these items"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatch:
     """Decides what follows from the lease."""
 
-    def __init__(  # noqa: PLR0913 - the parts that it works with
-        self,
-        *,
-        ledger: Ledger,
-        arena: Arena,
-        adoption: Adoption,
-        submission: Submission,
-        monitor: RunMonitor,
-        publication: Publication,
-        clock: Clock,
-        telemetry: Telemetry,
-        max_items: int,
-        paused: bool,
-    ) -> None:
-        self._ledger = ledger
-        self._arena = arena
-        self._adoption = adoption
-        self._submission = submission
-        self._monitor = monitor
-        self._publication = publication
-        self._clock = clock
-        self._telemetry = telemetry
-        self._max_items = max_items
-        self._paused = paused
+    ledger: Ledger
+    arena: Arena
+    adoption: Adoption
+    submission: Submission
+    monitor: RunMonitor
+    publication: Publication
+    clock: Clock
+    telemetry: Telemetry
+    max_items: int
+    paused: bool
 
     def run(self, deadline: Deadline, *, linger: bool) -> None:
         """Do what the lease asks for; return where there is nothing to do, or another copy does it.
@@ -73,69 +61,69 @@ class Dispatch:
             linger: whether to wait for batches that are being recorded at this moment.
         """
         try:
-            while deadline.allows(SECONDS_FOR_A_POST, self._clock.now()) and self._step(
+            while deadline.allows(SECONDS_FOR_A_POST, self.clock.now()) and self._step(
                 deadline, linger=linger
             ):
                 linger = False
         except ConditionFailedError:
-            self._telemetry.info("lease lost to somebody else")
+            self.telemetry.info("lease lost to somebody else")
 
     def _step(self, deadline: Deadline, *, linger: bool) -> bool:
         """Take one step; return whether the lease may ask for another one now."""
-        lease, now = self._ledger.lease.read(), self._clock.now()
+        lease, now = self.ledger.lease.read(), self.clock.now()
         if lease.state is LeaseState.RUNNING:
-            self._monitor.ensure(lease)
+            self.monitor.ensure(lease)
             return False
         idle = lease.state is LeaseState.IDLE
         until = lease.not_before if idle else lease.held_until
         if until > now:
             reason = "backing off" if idle else "a submission is in progress or unresolved"
-            self._telemetry.info("no run now", reason=reason, until=format_utc(until))
+            self.telemetry.info("no run now", reason=reason, until=format_utc(until))
             return False
         if idle:
             return self._start_next(lease, deadline, linger=linger)
         return self._recover(lease, deadline)
 
     def _start_next(self, seen: Lease, deadline: Deadline, *, linger: bool) -> bool:
-        if next_page(self._ledger, seen.lane, self._clock.now()) is None:
+        if next_page(self.ledger, seen.lane, self.clock.now()) is None:
             return False
-        if self._paused:
-            self._telemetry.info("no run now", reason="exports are paused")
+        if self.paused:
+            self.telemetry.info("no run now", reason="exports are paused")
             return False
         try:
-            self._arena.check_budget_for_run()
+            self.arena.check_budget_for_run()
         except RetryLaterError as exc:
-            self._telemetry.info("no run now", reason=exc.reason)
+            self.telemetry.info("no run now", reason=exc.reason)
             return False
-        lease = self._ledger.lease.take(seen)
+        lease = self.ledger.lease.take(seen)
         if linger:
-            self._clock.sleep(LINGER_SECONDS)
-        head = next_page(self._ledger, lease.lane, self._clock.now())
+            self.clock.sleep(LINGER_SECONDS)
+        head = next_page(self.ledger, lease.lane, self.clock.now())
         if head is None:
-            self._ledger.lease.release(lease)
+            self.ledger.lease.release(lease)
             return False
         limit = self._limit(head.group.export_guid, head.group.lane)
-        selection = self._ledger.requests.select(head, limit)
-        lease, attempt = self._ledger.attempts.begin(lease, selection)
-        return self._submission.submit(lease, attempt, selection, deadline)
+        selection = self.ledger.requests.select(head, limit)
+        lease, attempt = self.ledger.attempts.begin(lease, selection)
+        return self.submission.submit(lease, attempt, selection, deadline)
 
     def _limit(self, export_guid: ExportGuid, lane: Lane) -> int:
         if lane is Lane.SUSPECT:
             return 10**9  # suspect sets are never split by the size limit
-        known = self._ledger.definitions.read(export_guid).limit
-        return min(known or self._max_items, self._max_items)
+        known = self.ledger.definitions.read(export_guid).limit
+        return min(known or self.max_items, self.max_items)
 
     def _recover(self, seen: Lease, deadline: Deadline) -> bool:
         """Resume where the holder of an expired lease stopped."""
-        lease = self._ledger.lease.take(seen)
+        lease = self.ledger.lease.take(seen)
         if lease.attempt_id is None:
-            self._ledger.lease.release(lease)
+            self.ledger.lease.release(lease)
             return True
-        attempt = self._ledger.attempts.get(lease.attempt_id)
+        attempt = self.ledger.attempts.get(lease.attempt_id)
         if attempt.state is AttemptState.ENDED:
-            self._publication.conclude(attempt)
+            self.publication.conclude(attempt)
             return True
-        match self._adoption.search(lease, attempt):
+        match self.adoption.search(lease, attempt):
             case Finding.NO_RUN:
                 return self._after_no_run(lease, attempt, deadline)
             case Finding.REFUSED:
@@ -144,27 +132,27 @@ class Dispatch:
 
     def _after_no_run(self, lease: Lease, attempt: Attempt, deadline: Deadline) -> bool:
         """POST once more where no run came of the last POST, unless that would be in vain."""
-        now, selection = self._clock.now(), self._ledger.selection(attempt)
-        definition = self._ledger.definitions.read(attempt.group.export_guid)
+        now, selection = self.clock.now(), self.ledger.selection(attempt)
+        definition = self.ledger.definitions.read(attempt.group.export_guid)
         if may_be_too_large(attempt, selection):
-            return self._submission.shrink(lease, attempt, selection)
+            return self.submission.shrink(lease, attempt, selection)
         if attempt.unanswered >= _posts_that_suffice(attempt, selection, definition):
-            return self._submission.end(attempt, AttemptOutcome.FAILED, "RunFailed", _NO_RUN)
-        no_trial = not definition.proven and self._ledger.definitions.trials().spent(now)
-        if self._paused or no_trial:
-            self._submission.requeue(lease, attempt)
+            return self.submission.end(attempt, AttemptOutcome.FAILED, "RunFailed", _NO_RUN)
+        no_trial = not definition.proven and self.ledger.definitions.trials().spent(now)
+        if self.paused or no_trial:
+            self.submission.requeue(lease, attempt)
             return False
-        lease, attempt = self._ledger.attempts.begin_again(lease, attempt)
-        return self._submission.submit(lease, attempt, selection, deadline)
+        lease, attempt = self.ledger.attempts.begin_again(lease, attempt)
+        return self.submission.submit(lease, attempt, selection, deadline)
 
     def _write_off(self, lease: Lease, attempt: Attempt) -> bool:
         """Stop searching for a run where Arena keeps refusing the list of runs.
 
         A run that was started all the same answers the next POST with 3144 until it has ended.
         """
-        self._telemetry.count("RunsUnreadable")
-        self._telemetry.warn("search for a run is given up", attempt=attempt.attempt_id)
-        self._submission.back_off_definition(lease, attempt)
+        self.telemetry.count("RunsUnreadable")
+        self.telemetry.warn("search for a run is given up", attempt=attempt.attempt_id)
+        self.submission.back_off_definition(lease, attempt)
         return True
 
 

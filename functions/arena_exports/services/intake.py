@@ -7,6 +7,7 @@ failed, is delivered again: after a minute, and after twice as long each time.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.domain.errors import (
@@ -41,27 +42,17 @@ _MAX_DIGITS = 14  # of milliseconds until the year 5138
 _LATE = "no time left"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
     """Turns SQS records into recorded requests."""
 
-    def __init__(  # noqa: PLR0913 - the parts that it works with
-        self,
-        *,
-        requests: RequestStore,
-        rejections: Rejections,
-        queue: IntakeQueue,
-        rules: IntakeRules,
-        in_parallel: InParallel,
-        clock: Clock,
-        telemetry: Telemetry,
-    ) -> None:
-        self._requests = requests
-        self._rejections = rejections
-        self._queue = queue
-        self._rules = rules
-        self._in_parallel = in_parallel
-        self._clock = clock
-        self._telemetry = telemetry
+    requests: RequestStore
+    rejections: Rejections
+    queue: IntakeQueue
+    rules: IntakeRules
+    in_parallel: InParallel
+    clock: Clock
+    telemetry: Telemetry
 
     def record(self, records: Sequence[Mapping[str, Any]], deadline: Deadline) -> list[str]:
         """Record a batch, and return the ids of the messages that SQS must deliver again.
@@ -94,7 +85,7 @@ class Intake:
         for record in records:
             request_id, body = record["messageId"], record["body"]
             try:
-                request = parse_message(request_id, body, self._rules)
+                request = parse_message(request_id, body, self.rules)
             except InvalidMessageError as exc:
                 refusals[request_id] = Refusal(request_id, body, exc, self._sent_at(record))
             else:
@@ -105,18 +96,18 @@ class Intake:
     def _sent_at(self, record: Mapping[str, Any]) -> float:
         """Return when a message was sent, or now where the record does not say."""
         milliseconds = _number(record, "SentTimestamp")
-        return self._clock.now() if milliseconds is None else milliseconds / 1000
+        return self.clock.now() if milliseconds is None else milliseconds / 1000
 
     def _record(self, bundle: list[ExportRequest], deadline: Deadline) -> bool:
         """Record a bundle with a few tries, and return whether it is safe now."""
         for attempt in range(_TRIES):
-            if not deadline.allows(SECONDS_FOR_A_CALL, self._clock.now()):
+            if not deadline.allows(SECONDS_FOR_A_CALL, self.clock.now()):
                 break
             try:
-                recorded = self._requests.record(bundle)
+                recorded = self.requests.record(bundle)
             except (LedgerUnavailableError, ConditionFailedError) as exc:
-                self._telemetry.warn("ledger did not record", error=str(exc), requests=len(bundle))
-                self._clock.sleep(self._clock.jitter() * _RETRY_BASE_SECONDS * 2**attempt)
+                self.telemetry.warn("ledger did not record", error=str(exc), requests=len(bundle))
+                self.clock.sleep(self.clock.jitter() * _RETRY_BASE_SECONDS * 2**attempt)
             else:
                 self._tell(recorded)
                 return True
@@ -126,24 +117,24 @@ class Intake:
         """Deliver refusals, several at a time; return the ids of those that were not delivered."""
 
         def deliver(refusal: Refusal) -> str | None:
-            if not deadline.allows(SECONDS_FOR_A_CALL, self._clock.now()):
+            if not deadline.allows(SECONDS_FOR_A_CALL, self.clock.now()):
                 return _LATE
             try:
-                self._rejections.refuse(refusal)
+                self.rejections.refuse(refusal)
             except DeliveryError as exc:
                 return str(exc)
             return None
 
         failed: list[str] = []
         reasons: Counter[str] = Counter()
-        for refusal, reason in zip(refusals, self._in_parallel(deliver, refusals), strict=True):
+        for refusal, reason in zip(refusals, self.in_parallel(deliver, refusals), strict=True):
             if reason is None:
-                self._rejections.report_refusal(refusal)
+                self.rejections.report_refusal(refusal)
             else:
                 failed.append(refusal.request_id)
                 reasons[reason] += 1
         for reason, messages in reasons.items():
-            self._telemetry.warn("refusals not delivered", error=reason, messages=messages)
+            self.telemetry.warn("refusals not delivered", error=reason, messages=messages)
         return failed
 
     def _have_redelivered(self, records: Sequence[Mapping[str, Any]], deadline: Deadline) -> None:
@@ -152,28 +143,28 @@ class Intake:
         Where that fails they come back by it.
         """
         waits = [
-            (record["receiptHandle"], redelivery_seconds(_receives(record), self._clock.jitter()))
+            (record["receiptHandle"], redelivery_seconds(_receives(record), self.clock.jitter()))
             for record in records
             if record.get("receiptHandle")
         ]
 
         def change(wait: tuple[str, int]) -> str | None:
-            if not deadline.allows(SECONDS_FOR_A_CHANGE, self._clock.now()):
+            if not deadline.allows(SECONDS_FOR_A_CHANGE, self.clock.now()):
                 return _LATE
             try:
-                self._queue.change_visibility(*wait)
+                self.queue.change_visibility(*wait)
             except DeliveryError as exc:
                 return str(exc)
             return None
 
-        for reason, messages in Counter(self._in_parallel(change, waits)).items():
+        for reason, messages in Counter(self.in_parallel(change, waits)).items():
             if reason is not None:
-                self._telemetry.debug("visibility not changed", error=reason, messages=messages)
+                self.telemetry.debug("visibility not changed", error=reason, messages=messages)
 
     def _tell(self, recorded: Sequence[ExportRequest]) -> None:
-        self._telemetry.count("RequestsRecorded", len(recorded))
+        self.telemetry.count("RequestsRecorded", len(recorded))
         for request in recorded:
-            self._telemetry.info(
+            self.telemetry.info(
                 "request recorded",
                 requestId=request.request_id,
                 correlationId=request.correlation_id,

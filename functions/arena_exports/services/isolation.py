@@ -8,7 +8,7 @@ definition succeeds. A set fails when its run FAILED, or when no run came of thr
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from arena_exports.domain.model import Kind, halves
@@ -29,6 +29,7 @@ SECONDS_AFTER_AN_ABORT = 60
 FAILURES_WITHOUT_RUN = 3
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Isolation:
     """Moves what an attempt carried to suspect sets, and frees the lease.
 
@@ -36,14 +37,13 @@ class Isolation:
     was changed.
     """
 
-    def __init__(self, *, ledger: Ledger, clock: Clock) -> None:
-        self._ledger = ledger
-        self._clock = clock
+    ledger: Ledger
+    clock: Clock
 
     def after_failure(self, attempt: Attempt, selection: Selection) -> bool:
         """Isolate further what failed; return False where one item is left, which is guilty."""
-        now = self._clock.now()
-        definition = self._ledger.definitions.read(attempt.group.export_guid)
+        now = self.clock.now()
+        definition = self.ledger.definitions.read(attempt.group.export_guid)
         history = attempt.history
         failed_since = history.first_failed_at or int(now)
         divisible = len(selection.item_guids) > 1
@@ -64,19 +64,19 @@ class Isolation:
 
     def after_abort(self, attempt: Attempt, selection: Selection) -> None:
         """Submit an aborted set once more, unchanged, after a back-off."""
-        definition = self._ledger.definitions.read(attempt.group.export_guid)
-        waiting = definition.delay_suspects(self._clock.now(), SECONDS_AFTER_AN_ABORT)
+        definition = self.ledger.definitions.read(attempt.group.export_guid)
+        waiting = definition.delay_suspects(self.clock.now(), SECONDS_AFTER_AN_ABORT)
         again = replace(attempt.history, aborts=attempt.history.aborts + 1)
         self._move(attempt, [selection.entries], again, waiting)
 
     def quarantine(self, attempt: Attempt, selection: Selection) -> None:
         """Make what is left of an attempt a suspect set of its own."""
-        definition = self._ledger.definitions.read(attempt.group.export_guid)
+        definition = self.ledger.definitions.read(attempt.group.export_guid)
         self._move(attempt, [selection.entries], attempt.history, definition)
 
     def halve(self, attempt: Attempt, selection: Selection) -> None:
         """Make the two halves of what is left of an attempt suspect sets."""
-        definition = self._ledger.definitions.read(attempt.group.export_guid)
+        definition = self.ledger.definitions.read(attempt.group.export_guid)
         self._move(attempt, _halved(selection), attempt.history, definition)
 
     def _move(
@@ -90,11 +90,11 @@ class Isolation:
         moved_to = [
             page_id
             for letter, entries in zip("ab", sets, strict=False)
-            for page_id in self._ledger.requests.write_suspect_set(
+            for page_id in self.ledger.requests.write_suspect_set(
                 attempt.group, f"{attempt.attempt_id}{letter}", entries, history, fence(attempt)
             )
         ]
-        self._ledger.settle(attempt, definition, moved_to)
+        self.ledger.settle(attempt, definition, moved_to)
 
 
 def _is_guilty(attempt: Attempt, definition: Definition, failed_since: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.arena import protocol, refusals
@@ -46,25 +46,16 @@ _HOUR_SECONDS = 3600
 _KEYS = ("email", "password", "workspaceId")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoginService:
     """The session function's work: one login at a time, for all."""
 
-    def __init__(  # noqa: PLR0913 - the parts that it works with
-        self,
-        *,
-        transport: Transport,
-        credentials: SecretReader,
-        secret: SecretStore,
-        store: SessionStore,
-        clock: Clock,
-        telemetry: Telemetry,
-    ) -> None:
-        self._transport = transport
-        self._credentials = credentials
-        self._secret = secret
-        self._store = store
-        self._clock = clock
-        self._telemetry = telemetry
+    transport: Transport
+    credentials: SecretReader
+    secret: SecretStore
+    store: SessionStore
+    clock: Clock
+    telemetry: Telemetry
 
     def renew(self, dead_version: str) -> str:
         """Return the session secret's version that is in force after `dead_version` died.
@@ -78,12 +69,12 @@ class LoginService:
         try:
             return self._renew(dead_version)
         except SecretRefusedError as exc:
-            self._telemetry.count("LoginRefused")
-            self._telemetry.warn("session secret refused", errorMessage=exc.reason)
+            self.telemetry.count("LoginRefused")
+            self.telemetry.warn("session secret refused", errorMessage=exc.reason)
             raise
 
     def _renew(self, dead_version: str) -> str:
-        state = self._store.read()
+        state = self.store.read()
         if state.version not in ("", dead_version) and self._is_in_force(state):
             return state.version
         if state.login != state.version:
@@ -99,30 +90,30 @@ class LoginService:
 
         It cannot once the secret was made anew, or the ledger restored.
         """
-        fresh = state.login_expires_at > self._clock.now()
-        return fresh or bool(_session(self._secret.read(state.version)).version)
+        fresh = state.login_expires_at > self.clock.now()
+        return fresh or bool(_session(self.secret.read(state.version)).version)
 
     def _resume_login(self, state: SessionState, dead_version: str) -> SessionState:
         """Look at an unfinished login: still under way, done but for the last write, or dead."""
-        if state.login_expires_at > self._clock.now():
+        if state.login_expires_at > self.clock.now():
             raise RetryLaterError("a login is under way", BUSY_SECONDS)
-        secret = self._secret.read() if state.login != dead_version else None
+        secret = self.secret.read() if state.login != dead_version else None
         if secret is None or secret.version != state.login:
             return state
         return self._write(replace(state, version=state.login))
 
     def _allowed_credentials(self, state: SessionState) -> Secret:
         """Return the credentials, if a login with them may be tried now."""
-        wait = state.not_before - self._clock.now()
+        wait = state.not_before - self.clock.now()
         try:
-            credentials = self._credentials.read()
+            credentials = self.credentials.read()
         except SecretRefusedError as exc:
             refusal = LoginRefusedError("CredentialsUnreadable", exc.reason)
             raise self._refused(state, _NO_VERSION, refusal) from None
         version = credentials.version if credentials else _NO_VERSION
         if state.refused_version == version:
-            self._telemetry.count("LoginRefused")
-            self._telemetry.warn(
+            self.telemetry.count("LoginRefused")
+            self.telemetry.warn(
                 "login stays refused until the credentials change", errorCode=state.refused_code
             )
             raise RetryLaterError("login refused", REFUSED_SECONDS)
@@ -135,13 +126,13 @@ class LoginService:
 
     def _begin(self, state: SessionState) -> SessionState:
         """Claim the login, with the version that the session secret is going to have."""
-        now = int(self._clock.now())
+        now = int(self.clock.now())
         logins = (*(at for at in state.logins if at > now - _HOUR_SECONDS), now)
         cools_down = len(logins) >= LOGINS_BEFORE_COOL_DOWN
         claim = replace(
             state,
             version="",  # at this point none is in force
-            login=self._clock.new_token(),
+            login=self.clock.new_token(),
             login_expires_at=now + LOGIN_SECONDS,
             logins=logins,
             not_before=now + COOL_DOWN_SECONDS if cools_down else 0,
@@ -152,20 +143,20 @@ class LoginService:
 
     def _log_in(self, state: SessionState, credentials: Secret) -> str:
         request = protocol.login(credentials.value)
-        self._telemetry.count("Logins")
+        self.telemetry.count("Logins")
         try:
-            answer = self._transport.send(request)
+            answer = self.transport.send(request)
             login = protocol.read_login(protocol.answer_json(request, answer))
             _check_workspace(credentials, login)
         except (RequestNotCompletedError, ArenaAnswerError, LoginRefusedError) as exc:
             raise self._failed(state, credentials.version, exc) from None
-        self._secret.write(
+        self.secret.write(
             {SESSION_KEY: login.session_id, "workspaceId": login.workspace_id}, state.login
         )
         self._write(replace(state, version=state.login))
-        self._telemetry.info("logged in", version=state.login)
+        self.telemetry.info("logged in", version=state.login)
         if state.not_before:
-            self._telemetry.count("SessionDuel")
+            self.telemetry.count("SessionDuel")
         return state.login
 
     def _failed(self, state: SessionState, version: str, error: Exception) -> RetryLaterError:
@@ -182,22 +173,22 @@ class LoginService:
         self, state: SessionState, version: str, error: LoginRefusedError
     ) -> RetryLaterError:
         """Remember that these credentials do not work: they are not tried again."""
-        self._telemetry.count("LoginRefused")
-        self._telemetry.warn("login refused", errorCode=error.code, errorMessage=str(error))
+        self.telemetry.count("LoginRefused")
+        self.telemetry.warn("login refused", errorCode=error.code, errorMessage=str(error))
         self._write(
             replace(state, login=state.version, refused_version=version, refused_code=error.code)
         )
         return RetryLaterError("login refused", REFUSED_SECONDS)
 
     def _unclear(self, state: SessionState, seconds: int, message: str) -> RetryLaterError:
-        self._telemetry.warn("login did not work out", errorMessage=message)
-        not_before = max(state.not_before, int(self._clock.now()) + seconds)
+        self.telemetry.warn("login failed, will retry", errorMessage=message)
+        not_before = max(state.not_before, int(self.clock.now()) + seconds)
         self._write(replace(state, login=state.version, not_before=not_before))
-        return RetryLaterError("login did not work out", seconds)
+        return RetryLaterError("login failed", seconds)
 
     def _write(self, state: SessionState) -> SessionState:
         try:
-            return self._store.write(state)
+            return self.store.write(state)
         except ConditionFailedError:
             raise RetryLaterError("a login is under way", BUSY_SECONDS) from None
 

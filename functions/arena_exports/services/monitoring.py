@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -19,19 +20,19 @@ if TYPE_CHECKING:
 MAX_WAKE_SECONDS = 3600  # an execution may take a day; the reconcile schedule does the rest
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunMonitor:
     """Starts executions for runs, as submit does."""
 
-    def __init__(self, *, ledger: Ledger, executions: Executions, telemetry: Telemetry) -> None:
-        self._ledger = ledger
-        self._executions = executions
-        self._telemetry = telemetry
+    ledger: Ledger
+    executions: Executions
+    telemetry: Telemetry
 
     def begin(self, attempt: Attempt, items: int) -> None:
         """Start to poll a run that was just submitted or adopted."""
-        self._telemetry.count("RunsSubmitted")
-        self._telemetry.count("ItemsPerRun", items)
-        self._telemetry.info(
+        self.telemetry.count("RunsSubmitted")
+        self.telemetry.count("ItemsPerRun", items)
+        self.telemetry.info(
             "run submitted",
             runGuid=attempt.run_guid,
             exportGuid=attempt.group.export_guid,
@@ -42,16 +43,16 @@ class RunMonitor:
 
     def ensure(self, lease: Lease) -> None:
         """Make sure that an execution polls the run in progress; restart one that stopped."""
-        attempt = self._ledger.attempts.get(_named(lease.attempt_id))
-        status = self._executions.status(_name(attempt))
+        attempt = self.ledger.attempts.get(_named(lease.attempt_id))
+        status = self.executions.status(_name(attempt))
         if status == "RUNNING":
             return
         if status is not None:
-            if self._ledger.lease.read() != lease:
+            if self.ledger.lease.read() != lease:
                 return  # it ended in between, as it should
-            attempt = self._ledger.attempts.restart_execution(attempt)
-            self._telemetry.warn(
-                "run watched again",
+            attempt = self.ledger.attempts.restart_execution(attempt)
+            self.telemetry.warn(
+                "execution restarted",
                 runGuid=attempt.run_guid,
                 executionNumber=attempt.execution_number,
             )
@@ -66,13 +67,13 @@ class RunMonitor:
         wait = min(ceil(seconds), MAX_WAKE_SECONDS)
         state = PollState(attempt.attempt_id, attempt.group.export_guid, RunGuid(""), wait)
         name = f"{attempt.attempt_id}-search-{attempt.searches}-{attempt.unanswered}"
-        self._executions.start(name, state.to_json())
+        self.executions.start(name, state.to_json())
 
     def _start(self, attempt: Attempt) -> None:
-        definition = self._ledger.definitions.read(attempt.group.export_guid)
+        definition = self.ledger.definitions.read(attempt.group.export_guid)
         wait = first_wait_seconds(definition.durations_for(attempt.item_count))
         state = PollState(attempt.attempt_id, attempt.group.export_guid, _run_guid(attempt), wait)
-        self._executions.start(_name(attempt), state.to_json())
+        self.executions.start(_name(attempt), state.to_json())
 
 
 def _name(attempt: Attempt) -> str:

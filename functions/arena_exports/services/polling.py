@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from arena_exports.domain import polling
@@ -36,43 +36,34 @@ SECONDS_AFTER_NO_ANSWER = 60
 SHARE_WHILE_KEPT_FROM_POLLING = 0.01
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Poller:
     """Polls a run once."""
 
-    def __init__(  # noqa: PLR0913 - the parts that it works with
-        self,
-        *,
-        ledger: Ledger,
-        arena: Arena,
-        clock: Clock,
-        telemetry: Telemetry,
-        run_timeout_seconds: int,
-        reserve: int,
-    ) -> None:
-        self._ledger = ledger
-        self._arena = arena
-        self._clock = clock
-        self._telemetry = telemetry
-        self._run_timeout_seconds = run_timeout_seconds
-        self._reserve = reserve
+    ledger: Ledger
+    arena: Arena
+    clock: Clock
+    telemetry: Telemetry
+    run_timeout_seconds: int
+    reserve: int
 
     def poll(self, state: PollState) -> PollState:
         """Poll once; return the state with how long to wait, or with `ended`."""
-        attempt = self._ledger.attempts.get(state.attempt_id)
+        attempt = self.ledger.attempts.get(state.attempt_id)
         if attempt.state is not AttemptState.RUNNING or not state.run_guid:
             return replace(state, ended=True)
         looked = replace(state, polls=state.polls + 1)
         try:
-            run = self._arena.read_run(state.export_guid, state.run_guid)
+            run = self.arena.read_run(state.export_guid, state.run_guid)
         except RetryLaterError as exc:
             self._say_if_overdue(state, attempt)
-            self._telemetry.info("no poll now", runGuid=state.run_guid, reason=exc.reason)
-            waited = self._clock.now() - attempt.started_at
+            self.telemetry.info("no poll now", runGuid=state.run_guid, reason=exc.reason)
+            waited = self.clock.now() - attempt.started_at
             longer = int(waited * SHARE_WHILE_KEPT_FROM_POLLING)
             return replace(state, wait_seconds=max(exc.retry_after_seconds, longer))
         except RunUnreadableError as exc:
-            self._telemetry.count("RunsUnreadable")
-            self._telemetry.warn(
+            self.telemetry.count("RunsUnreadable")
+            self.telemetry.warn(
                 "run cannot be read by this user", runGuid=state.run_guid, error=str(exc)
             )
             return self._end(looked, attempt, RunResult(AttemptOutcome.UNREADABLE))
@@ -80,7 +71,7 @@ class Poller:
             return self._refused(looked, attempt, exc)
         except RequestNotCompletedError as exc:
             self._say_if_overdue(looked, attempt)
-            self._telemetry.warn("poll brought no answer", runGuid=state.run_guid, error=str(exc))
+            self.telemetry.warn("poll brought no answer", runGuid=state.run_guid, error=str(exc))
             return replace(
                 looked, wait_seconds=max(SECONDS_AFTER_NO_ANSWER, self._next_wait(attempt))
             )
@@ -89,23 +80,23 @@ class Poller:
     def _refused(self, state: PollState, attempt: Attempt, error: ArenaAnswerError) -> PollState:
         """Poll again, ever later: "not found" says nothing about a run that was created."""
         self._say_if_overdue(state, attempt)
-        self._telemetry.warn("poll was refused", runGuid=state.run_guid, error=str(error))
-        now = int(self._clock.now())
+        self.telemetry.warn("poll was refused", runGuid=state.run_guid, error=str(error))
+        now = int(self.clock.now())
         since, polls = state.refused_since or now, state.refused_polls + 1
         if polls >= MIN_REFUSED_POLLS and now - since >= MIN_REFUSED_SECONDS:
-            self._telemetry.count("RunsUnreadable")
-            self._telemetry.warn("run is written off", runGuid=state.run_guid, polls=polls)
+            self.telemetry.count("RunsUnreadable")
+            self.telemetry.warn("run is written off", runGuid=state.run_guid, polls=polls)
             return self._end(state, attempt, RunResult(AttemptOutcome.UNREADABLE))
         wait = int(doubled(FIRST_REFUSED_SECONDS, state.refused_polls, MAX_REFUSED_SECONDS))
         return replace(state, refused_polls=polls, refused_since=since, wait_seconds=wait)
 
     def _classify(self, state: PollState, attempt: Attempt, run: Run) -> PollState:
-        self._telemetry.info(
+        self.telemetry.info(
             "run polled", runGuid=run.guid, status=run.status_text, polls=state.polls
         )
         if run.status is RunStatus.UNKNOWN:
-            self._telemetry.count("UnknownStatus")
-            self._telemetry.warn(
+            self.telemetry.count("UnknownStatus")
+            self.telemetry.warn(
                 "status of the run is not known", runGuid=run.guid, status=run.status_text
             )
         if run.phase is Phase.PENDING:
@@ -117,16 +108,16 @@ class Poller:
         return self._end(state, attempt, _result(run, AttemptOutcome(run.status.value)), run)
 
     def _say_if_overdue(self, state: PollState, attempt: Attempt) -> None:
-        if self._clock.now() - attempt.started_at > self._run_timeout_seconds:
-            self._telemetry.count("RunOverdue")
-            self._telemetry.warn("run is overdue", runGuid=state.run_guid, polls=state.polls)
+        if self.clock.now() - attempt.started_at > self.run_timeout_seconds:
+            self.telemetry.count("RunOverdue")
+            self.telemetry.warn("run is overdue", runGuid=state.run_guid, polls=state.polls)
 
     def _next_wait(self, attempt: Attempt) -> int:
-        definition = self._ledger.definitions.read(attempt.group.export_guid)
+        definition = self.ledger.definitions.read(attempt.group.export_guid)
         return polling.next_wait_seconds(
             definition.durations_for(attempt.item_count),
-            self._clock.now() - attempt.started_at,
-            scarcity=polling.scarcity(self._arena.budget().remaining, self._reserve),
+            self.clock.now() - attempt.started_at,
+            scarcity=polling.scarcity(self.arena.budget().remaining, self.reserve),
         )
 
     def _without_files(self, state: PollState, attempt: Attempt, run: Run) -> PollState:
@@ -138,8 +129,8 @@ class Poller:
             )
         if not run.unreadable_files:
             return self._end(state, attempt, _result(run, AttemptOutcome.NO_FILES), run)
-        self._telemetry.count("FilesWithoutGuid", run.unreadable_files)
-        self._telemetry.warn(
+        self.telemetry.count("FilesWithoutGuid", run.unreadable_files)
+        self.telemetry.warn(
             "files of the run have no guid", runGuid=run.guid, files=run.unreadable_files
         )
         some = run.files or run.criteria_results_count == 0
@@ -150,13 +141,13 @@ class Poller:
         self, state: PollState, attempt: Attempt, result: RunResult, run: Run | None = None
     ) -> PollState:
         try:
-            self._ledger.attempts.ended(attempt, result, run.files if run else ())
+            self.ledger.attempts.ended(attempt, result, run.files if run else ())
         except ConditionFailedError:
-            self._telemetry.info("run was ended by another copy", runGuid=state.run_guid)
-        self._telemetry.count("PollsPerRun", state.polls)
+            self.telemetry.info("run was ended by another copy", runGuid=state.run_guid)
+        self.telemetry.count("PollsPerRun", state.polls)
         if run and run.duration_seconds is not None:
-            delay = self._clock.now() - attempt.started_at - run.duration_seconds
-            self._telemetry.seconds("DetectionDelay", max(delay, 0.0))
+            delay = self.clock.now() - attempt.started_at - run.duration_seconds
+            self.telemetry.seconds("DetectionDelay", max(delay, 0.0))
         return replace(state, ended=True)
 
 

@@ -5,6 +5,7 @@ It is safe to run twice, also while an older copy of itself still runs.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arena_exports.domain.attempts import AttemptOutcome, AttemptState
@@ -30,23 +31,15 @@ SECONDS_AFTER_AN_UNREADABLE_RUN = 60
 MAX_ABORTS = 2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
     """Brings an ended attempt to its end."""
 
-    def __init__(
-        self,
-        *,
-        ledger: Ledger,
-        isolation: Isolation,
-        rejections: Rejections,
-        clock: Clock,
-        telemetry: Telemetry,
-    ) -> None:
-        self._ledger = ledger
-        self._isolation = isolation
-        self._rejections = rejections
-        self._clock = clock
-        self._telemetry = telemetry
+    ledger: Ledger
+    isolation: Isolation
+    rejections: Rejections
+    clock: Clock
+    telemetry: Telemetry
 
     def publish(self, attempt_id: AttemptId) -> None:
         """Conclude an attempt by its id; one that is over already is left alone.
@@ -54,7 +47,7 @@ class Publication:
         Raises:
             DeliveryError: not everything was published; running it again publishes the same ids.
         """
-        attempt = self._ledger.attempts.get(attempt_id)
+        attempt = self.ledger.attempts.get(attempt_id)
         if attempt.state is AttemptState.ENDED:
             self.conclude(attempt)
 
@@ -70,7 +63,7 @@ class Publication:
         try:
             self._conclude(attempt, attempt.result)
         except ConditionFailedError:
-            self._telemetry.info("slot was freed by another copy", attempt=attempt.attempt_id)
+            self.telemetry.info("lease was released by another copy", attempt=attempt.attempt_id)
 
     def _conclude(self, attempt: Attempt, result: RunResult) -> None:
         """Do what each outcome asks for."""
@@ -90,18 +83,18 @@ class Publication:
 
     def _complete(self, attempt: Attempt, result: RunResult) -> None:
         """Publish `run.completed`; a metric says where fewer items matched than were asked for."""
-        selection = self._ledger.selection(attempt)
-        files = self._ledger.attempts.files(attempt.attempt_id)
+        selection = self.ledger.selection(attempt)
+        files = self.ledger.attempts.files(attempt.attempt_id)
         requests = self._publish(attempt, result, selection, files)
         items = len(selection.item_guids)
-        self._telemetry.count("RunsCompleted")
+        self.telemetry.count("RunsCompleted")
         matched = result.criteria_results_count
         if matched is not None and matched < items:
-            self._telemetry.count("ItemsNotMatched", items - matched)
+            self.telemetry.count("ItemsNotMatched", items - matched)
         run = {"runGuid": attempt.run_guid, "exportGuid": attempt.group.export_guid}
-        self._telemetry.info("run published", **run, items=items, files=len(files))
+        self.telemetry.info("run published", **run, items=items, files=len(files))
         for request in requests:
-            self._telemetry.info(
+            self.telemetry.info(
                 "request exported",
                 requestId=request.request_id,
                 correlationId=request.correlation_id,
@@ -110,14 +103,14 @@ class Publication:
                 open=request.open_count,
             )
         duration = duration_seconds(result.creation_date_time, result.completion_date_time)
-        definition = self._definition(attempt).succeeded(self._clock.now(), items, duration)
-        self._ledger.settle(attempt, definition)
+        definition = self._definition(attempt).succeeded(self.clock.now(), items, duration)
+        self.ledger.settle(attempt, definition)
 
     def _fail(self, attempt: Attempt, result: RunResult) -> None:
         """Isolate what makes the attempt fail; reject it once it is alone."""
-        selection = self._ledger.selection(attempt)
+        selection = self.ledger.selection(attempt)
         self._report_failure(attempt, len(selection.item_guids))
-        if self._isolation.after_failure(attempt, selection):
+        if self.isolation.after_failure(attempt, selection):
             return
         if attempt.group.kind is Kind.DEFINITION:
             self._dead_letter(attempt, result)
@@ -127,31 +120,31 @@ class Publication:
     def _report_failure(self, attempt: Attempt, items: int) -> None:
         carried = {"exportGuid": attempt.group.export_guid, "items": items}
         if attempt.run_guid is not None:
-            self._telemetry.count("RunsFailed")
-            self._telemetry.warn("run failed", runGuid=attempt.run_guid, **carried)
+            self.telemetry.count("RunsFailed")
+            self.telemetry.warn("run failed", runGuid=attempt.run_guid, **carried)
             return
-        self._telemetry.warn("no run was started", attempt=attempt.attempt_id, **carried)
+        self.telemetry.warn("no run was started", attempt=attempt.attempt_id, **carried)
         if self._definition(attempt).in_doubt:
-            self._telemetry.count("DefinitionRefused")
+            self.telemetry.count("DefinitionRefused")
 
     def _abort(self, attempt: Attempt, result: RunResult) -> None:
         """Submit an aborted run once more; give it up the second time."""
-        self._telemetry.count("RunsAborted")
-        self._telemetry.warn(
+        self.telemetry.count("RunsAborted")
+        self.telemetry.warn(
             "run aborted", runGuid=attempt.run_guid, exportGuid=attempt.group.export_guid
         )
         if attempt.history.aborts + 1 < MAX_ABORTS:
-            self._isolation.after_abort(attempt, self._ledger.selection(attempt))
+            self.isolation.after_abort(attempt, self.ledger.selection(attempt))
         else:
             self._dead_letter(attempt, result)
 
     def _dead_letter(self, attempt: Attempt, result: RunResult) -> None:
         """Publish `run.failed`, and put its requests on the dead-letter queue."""
-        self._telemetry.count("RunsGivenUp")
-        self._publish(attempt, result, self._ledger.selection(attempt), ())
+        self.telemetry.count("RunsGivenUp")
+        self._publish(attempt, result, self.ledger.selection(attempt), ())
         self._settle_pages(
             attempt,
-            lambda entries: self._rejections.dead_letter(
+            lambda entries: self.rejections.dead_letter(
                 attempt.group, entries, result.error_code, result.error_message
             ),
         )
@@ -160,7 +153,7 @@ class Publication:
         """Publish `request.rejected` for each request, and put it on the dead-letter queue."""
         self._settle_pages(
             attempt,
-            lambda entries: self._rejections.reject(
+            lambda entries: self.rejections.reject(
                 attempt.group, entries, result.error_code, result.error_message
             ),
         )
@@ -171,36 +164,36 @@ class Publication:
         Their definition backs off: it would start a run each minute, and others would wait.
         """
         if attempt.rejected:
-            self._isolation.quarantine(attempt, self._ledger.selection(attempt))
+            self.isolation.quarantine(attempt, self.ledger.selection(attempt))
             return
-        now = self._clock.now()
-        self._ledger.attempts.void(
-            self._ledger.lease.read(),
+        now = self.clock.now()
+        self.ledger.attempts.void(
+            self.ledger.lease.read(),
             attempt,
             not_before=now + SECONDS_AFTER_AN_UNREADABLE_RUN,
             definition=self._definition(attempt).refused(now, MAX_DOUBT_SECONDS),
         )
 
     def _quarantine(self, attempt: Attempt, _result: RunResult) -> None:
-        self._isolation.quarantine(attempt, self._ledger.selection(attempt))
+        self.isolation.quarantine(attempt, self.ledger.selection(attempt))
 
     def _halve(self, attempt: Attempt, _result: RunResult) -> None:
-        self._isolation.halve(attempt, self._ledger.selection(attempt))
+        self.isolation.halve(attempt, self.ledger.selection(attempt))
 
     def _settle(self, attempt: Attempt, _result: RunResult) -> None:
-        self._ledger.settle(attempt, self._definition(attempt).served(self._clock.now()))
+        self.ledger.settle(attempt, self._definition(attempt).served(self.clock.now()))
 
     def _settle_pages(self, attempt: Attempt, say: Callable[[Sequence[Entry]], None]) -> None:
         """Say it page by page, each settled before the next: a restart goes on from there."""
-        requests, group = self._ledger.requests, attempt.group
+        requests, group = self.ledger.requests, attempt.group
         for part in requests.unsettled(group, attempt.slices):
             selection = requests.load_selection(group, [part], attempt.history)
             say(selection.without(attempt.rejected).entries)
             requests.settle_slice(group, part, attempt.attempt_id)
-        self._ledger.settle(attempt, self._definition(attempt).served(self._clock.now()))
+        self.ledger.settle(attempt, self._definition(attempt).served(self.clock.now()))
 
     def _definition(self, attempt: Attempt) -> Definition:
-        return self._ledger.definitions.read(attempt.group.export_guid)
+        return self.ledger.definitions.read(attempt.group.export_guid)
 
     def _publish(
         self, attempt: Attempt, result: RunResult, selection: Selection, files: Sequence[RunFile]
@@ -208,7 +201,7 @@ class Publication:
         """Publish the run's events; return what they say of each request."""
         requests = self._carried(attempt, selection)
         outcome = EndedRun(
-            workspace=self._rejections.workspace,
+            workspace=self.rejections.workspace,
             export_guid=attempt.group.export_guid,
             run_guid=str(attempt.run_guid),
             run_number=attempt.run_number,
@@ -220,8 +213,8 @@ class Publication:
         )
         events = run_events(outcome)
         # A copy that was overtaken would say of later runs what is open after them.
-        self._ledger.lease.check(attempt)
-        self._rejections.topic.publish(events)
+        self.ledger.lease.check(attempt)
+        self.rejections.topic.publish(events)
         return requests
 
     def _carried(self, attempt: Attempt, selection: Selection) -> list[CarriedRequest]:
@@ -232,7 +225,7 @@ class Publication:
             carried[entry.request_id] = carried.get(entry.request_id, 0) + len(entry.item_guids)
             totals.setdefault(entry.request_id, entry)
         spread = [name for name, entry in totals.items() if carried[name] < entry.total]
-        still_open = self._ledger.requests.open_counts(spread, attempt.slices)
+        still_open = self.ledger.requests.open_counts(spread, attempt.slices)
         return [
             CarriedRequest(name, entry.correlation_id, carried[name], still_open.get(name, 0))
             for name, entry in totals.items()

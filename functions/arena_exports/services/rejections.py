@@ -34,23 +34,15 @@ class Refusal:
     sent_at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rejections:
     """The topic and the dead-letter queue, in their order."""
 
-    def __init__(
-        self,
-        *,
-        topic: Topic,
-        dead_letters: DeadLetterQueue,
-        clock: Clock,
-        telemetry: Telemetry,
-        workspace: str,
-    ) -> None:
-        self.topic = topic
-        self._dead_letters = dead_letters
-        self._clock = clock
-        self._telemetry = telemetry
-        self.workspace = workspace
+    topic: Topic
+    dead_letters: DeadLetterQueue
+    clock: Clock
+    telemetry: Telemetry
+    workspace: str
 
     def refuse(self, refusal: Refusal) -> None:
         """Publish the event, then send the message's own body to the dead-letter queue.
@@ -75,7 +67,7 @@ class Rejections:
         if not error.is_own_event:
             self.topic.publish(rejection_events(rejection))
         letter = DeadLetter(refusal.body, refusal.request_id, error.code, str(error))
-        self._dead_letters.send([letter])
+        self.dead_letters.send([letter])
 
     def report_refusal(self, refusal: Refusal) -> None:
         """Count and log a refusal that was delivered."""
@@ -92,7 +84,7 @@ class Rejections:
             DeliveryError: not everything could be delivered; saying it again makes doubles with the
                 same ids.
         """
-        now = self._clock.now()
+        now = self.clock.now()
         rejections = [
             Rejection(
                 self.workspace,
@@ -122,13 +114,13 @@ class Rejections:
             for entry in entries
             for body in _bodies(group, entry)
         ]
-        self._dead_letters.send(letters)
+        self.dead_letters.send(letters)
         self._count(len(letters))
         for entry in entries:
             self._tell(entry.request_id, entry.correlation_id, group.export_guid, code, message)
 
     def _count(self, letters: int) -> None:
-        self._telemetry.count("RequestsRejected", letters)
+        self.telemetry.count("RequestsRejected", letters)
 
     def _tell(
         self,
@@ -138,7 +130,7 @@ class Rejections:
         code: str,
         message: str,
     ) -> None:
-        self._telemetry.warn(
+        self.telemetry.warn(
             "request rejected",
             requestId=request_id,
             correlationId=correlation_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from arena_exports.arena import protocol
@@ -48,29 +48,18 @@ FIREWALL_BODY_BYTES = 8_192
 _NOT_ABOUT_SIZE = frozenset({401, 407, 408})  # no session, a proxy's login, a time-out
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """Submits attempts; every method returns whether the lease may ask for another step now."""
 
-    def __init__(  # noqa: PLR0913 - the parts that it works with
-        self,
-        *,
-        ledger: Ledger,
-        arena: Arena,
-        adoption: Adoption,
-        monitor: RunMonitor,
-        publication: Publication,
-        rejections: Rejections,
-        clock: Clock,
-        telemetry: Telemetry,
-    ) -> None:
-        self._ledger = ledger
-        self._arena = arena
-        self._adoption = adoption
-        self._monitor = monitor
-        self._publication = publication
-        self._rejections = rejections
-        self._clock = clock
-        self._telemetry = telemetry
+    ledger: Ledger
+    arena: Arena
+    adoption: Adoption
+    monitor: RunMonitor
+    publication: Publication
+    rejections: Rejections
+    clock: Clock
+    telemetry: Telemetry
 
     def submit(
         self, lease: Lease, attempt: Attempt, selection: Selection, deadline: Deadline
@@ -82,7 +71,7 @@ class Submission:
             except ItemsRefusedError as exc:
                 attempt = self._reject_items(lease, attempt, selection, exc)
             selection = selection.without(attempt.rejected)
-            in_time = deadline.allows(SECONDS_FOR_A_POST, self._clock.now())
+            in_time = deadline.allows(SECONDS_FOR_A_POST, self.clock.now())
             outcome = _after_refused_items(attempt, selection, in_time=in_time)
             if outcome is not None:
                 return self.end(attempt, outcome)
@@ -98,7 +87,7 @@ class Submission:
         group = attempt.group
         trial = self._count_trial(group.export_guid)
         try:
-            run = self._arena.start_run(group.export_guid, group.kind, selection.item_guids)
+            run = self.arena.start_run(group.export_guid, group.kind, selection.item_guids)
         except RequestNotCompletedError as exc:
             return self._search_later(lease, attempt, exc)
         except ItemsRefusedError:
@@ -112,30 +101,30 @@ class Submission:
         except ArenaAnswerError as exc:
             return self._refuse_definition(lease, attempt, exc)
         except RetryLaterError as exc:
-            self._telemetry.info("no run now", reason=exc.reason)
+            self.telemetry.info("no run now", reason=exc.reason)
             if trial:
-                self._ledger.definitions.take_back_trial()
+                self.ledger.definitions.take_back_trial()
             return self._retry_after(lease, attempt, exc.retry_after_seconds)
-        running = self._ledger.attempts.started(lease, attempt, run)
-        self._monitor.begin(running, len(selection.item_guids))
+        running = self.ledger.attempts.started(lease, attempt, run)
+        self.monitor.begin(running, len(selection.item_guids))
         return False
 
     def _count_trial(self, export_guid: ExportGuid) -> bool:
         """Count a POST for a definition of which no run has succeeded yet: they share a few."""
-        trial = not self._ledger.definitions.read(export_guid).proven
+        trial = not self.ledger.definitions.read(export_guid).proven
         if trial:
-            self._ledger.definitions.count_trial(self._clock.now())
+            self.ledger.definitions.count_trial(self.clock.now())
         return trial
 
     def _search_later(
         self, lease: Lease, attempt: Attempt, error: RequestNotCompletedError
     ) -> bool:
-        self._telemetry.count("UnknownPosts")
-        self._telemetry.warn(
+        self.telemetry.count("UnknownPosts")
+        self.telemetry.warn(
             "whether a run was started is not known", attempt=attempt.attempt_id, error=str(error)
         )
         answered = replace(attempt, last_status=error.status)
-        self._adoption.search_later(lease, answered, SECONDS_BEFORE_SEARCH)
+        self.adoption.search_later(lease, answered, SECONDS_BEFORE_SEARCH)
         return False
 
     def _reject_items(
@@ -147,8 +136,8 @@ class Submission:
         for start in range(0, len(item_guids), ITEMS_REJECTED_AT_ONCE):
             named = frozenset(item_guids[start : start + ITEMS_REJECTED_AT_ONCE])
             entries = selection.only(named)
-            self._rejections.reject(attempt.group, entries, str(error.code), error.arena_message)
-            attempt = self._ledger.attempts.reject_items(lease, attempt, named)
+            self.rejections.reject(attempt.group, entries, str(error.code), error.arena_message)
+            attempt = self.ledger.attempts.reject_items(lease, attempt, named)
         return attempt
 
     def _refuse_size(
@@ -164,11 +153,11 @@ class Submission:
     def shrink(self, lease: Lease, attempt: Attempt, selection: Selection) -> bool:
         """Send half as many items next time."""
         items = len(selection.item_guids)
-        self._telemetry.warn("run too large", items=items, attempt=attempt.attempt_id)
+        self.telemetry.warn("run too large", items=items, attempt=attempt.attempt_id)
         if attempt.rejected or attempt.group.lane is Lane.SUSPECT:
             return self.end(attempt, AttemptOutcome.HALVED)
-        definition = self._ledger.definitions.read(attempt.group.export_guid).too_large(items)
-        self._ledger.attempts.void(lease, attempt, definition=definition)
+        definition = self.ledger.definitions.read(attempt.group.export_guid).too_large(items)
+        self.ledger.attempts.void(lease, attempt, definition=definition)
         return True
 
     def end(
@@ -176,14 +165,14 @@ class Submission:
     ) -> bool:
         """Record the outcome of an attempt without a run, so that it can be resumed; then do it."""
         result = RunResult(outcome, error_code=code, error_message=message)
-        self._publication.conclude(self._ledger.attempts.ended(attempt, result))
+        self.publication.conclude(self.ledger.attempts.ended(attempt, result))
         return True
 
     def _wait_for_other_export(self, lease: Lease, attempt: Attempt) -> bool:
         """Wait for the export in progress (3144): ours of an unknown POST, or somebody else's."""
-        self._telemetry.count("LeaseWaits")
-        self._telemetry.info("another export is in progress", attempt=attempt.attempt_id)
-        seconds = _back_off(lease.busy, MAX_BUSY_SECONDS, self._clock.jitter())
+        self.telemetry.count("LeaseWaits")
+        self.telemetry.info("another export is in progress", attempt=attempt.attempt_id)
+        seconds = _back_off(lease.busy, MAX_BUSY_SECONDS, self.clock.jitter())
         busy = replace(lease, busy=lease.busy + 1)
         return self._retry_after(busy, attempt, seconds)
 
@@ -191,19 +180,19 @@ class Submission:
         """Wait: nothing was started, and nothing can be for a while."""
         if attempt.follows_unknown:
             uncounted = replace(attempt, unanswered=attempt.unanswered - 1)
-            self._adoption.search_later(lease, uncounted, seconds, answered=True)
+            self.adoption.search_later(lease, uncounted, seconds, answered=True)
         else:
-            self.requeue(lease, attempt, not_before=self._clock.now() + seconds, busy=lease.busy)
+            self.requeue(lease, attempt, not_before=self.clock.now() + seconds, busy=lease.busy)
         return False
 
     def _refuse_definition(self, lease: Lease, attempt: Attempt, error: ArenaAnswerError) -> bool:
         """Keep the requests of a definition that is refused; others may be submitted at once."""
-        self._telemetry.count("DefinitionRefused")
-        self._telemetry.warn(
+        self.telemetry.count("DefinitionRefused")
+        self.telemetry.warn(
             "export definition refused", exportGuid=attempt.group.export_guid, error=str(error)
         )
-        now = self._clock.now()
-        definition = self._ledger.definitions.read(attempt.group.export_guid)
+        now = self.clock.now()
+        definition = self.ledger.definitions.read(attempt.group.export_guid)
         unknown = isinstance(error, DefinitionUnknownError) and not definition.proven
         if unknown and definition.is_unknown(now):
             return self.end(attempt, AttemptOutcome.REJECTED, str(error.code), error.arena_message)
@@ -215,8 +204,8 @@ class Submission:
 
     def back_off_definition(self, lease: Lease, attempt: Attempt) -> None:
         """Return an attempt's requests to pending; their definition backs off, up to an hour."""
-        definition = self._ledger.definitions.read(attempt.group.export_guid).refused(
-            self._clock.now(), MAX_DEFINITION_SECONDS
+        definition = self.ledger.definitions.read(attempt.group.export_guid).refused(
+            self.clock.now(), MAX_DEFINITION_SECONDS
         )
         self.requeue(lease, attempt, definition=definition)
 
@@ -233,7 +222,7 @@ class Submission:
         if attempt.rejected:
             self.end(attempt, AttemptOutcome.SET_ASIDE)
             return
-        self._ledger.attempts.void(
+        self.ledger.attempts.void(
             lease, attempt, not_before=not_before, busy=busy, definition=definition
         )
 

@@ -23,14 +23,14 @@ ARENA_HOSTS = frozenset(
 )
 _ARENA_ADDRESS = re.compile(r"https://(?P<host>[a-z.]+)/v1")
 _LOOPBACK_ADDRESS = re.compile(
-    r"http://(127\.0\.0\.1|localhost):[1-9][0-9]{0,4}(/[A-Za-z0-9._-]+)*"
+    r"http://(127\.0\.0\.1|localhost):(?P<port>[1-9][0-9]{0,4})(/[A-Za-z0-9._-]+)*"
 )
-_HIGHEST_PORT = 65535
+_MAX_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a function knows of its stack; values that it does not use are empty."""
+    """The environment of a function; values that it does not use are empty."""
 
     arena_base_url: str
     workspace: str
@@ -50,12 +50,12 @@ class Settings:
 
 
 def in_lambda() -> bool:
-    """Tell whether this process is a Lambda function."""
+    """Return whether this process is a Lambda function."""
     return "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 
 
 def checked_base_url(url: str) -> str:
-    """Return `url` when it is one of Arena's five addresses or a loopback stand-in.
+    """Return `url` if it is one of Arena's five addresses or a loopback stand-in.
 
     Raises:
         SettingsError: any other scheme, host, port, user info, or spelling (R9: the session id goes
@@ -64,10 +64,8 @@ def checked_base_url(url: str) -> str:
     arena = _ARENA_ADDRESS.fullmatch(url)
     if arena and arena["host"] in ARENA_HOSTS:
         return url
-    if (
-        _LOOPBACK_ADDRESS.fullmatch(url)
-        and int(url.split(":")[2].split("/", maxsplit=1)[0]) <= _HIGHEST_PORT
-    ):
+    loopback = _LOOPBACK_ADDRESS.fullmatch(url)
+    if loopback and int(loopback["port"]) <= _MAX_PORT:
         return url
     message = (
         "ARENA_BASE_URL must be one of Arena's five addresses with /v1, "
@@ -80,35 +78,18 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from the environment variables that template.yaml sets.
 
     Raises:
-        SettingsError: a variable is missing or is not what it must be; the message names it.
+        SettingsError: a variable is missing or has an invalid value; the message names it.
     """
     env = os.environ if environment is None else environment
-
-    def text(name: str) -> str:
-        try:
-            return env[name]
-        except KeyError:
-            message = f"environment variable {name} is missing"
-            raise SettingsError(message) from None
-
-    def whole_number(name: str, lowest: int, highest: int) -> int:
-        value = text(name)
-        if not value.isascii() or not value.isdigit() or not lowest <= int(value) <= highest:
-            message = (
-                f"environment variable {name} must be a whole number from {lowest} to {highest}"
-            )
-            raise SettingsError(message)
-        return int(value)
-
     return Settings(
-        arena_base_url=checked_base_url(text("ARENA_BASE_URL")),
-        workspace=text("WORKSPACE_NAME"),
+        arena_base_url=checked_base_url(_text(env, "ARENA_BASE_URL")),
+        workspace=_text(env, "WORKSPACE_NAME"),
         default_export_guid=env.get("DEFAULT_EXPORT_GUID", ""),
-        max_items_per_run=whole_number("MAX_ITEMS_PER_RUN", 1, 20_000),
-        run_timeout_seconds=whole_number("RUN_TIMEOUT_SECONDS", 60, 10**9),
-        request_budget_reserve=whole_number("REQUEST_BUDGET_RESERVE", 0, 10**6),
-        ledger_table_name=text("LEDGER_TABLE_NAME"),
-        session_secret_arn=text("SESSION_SECRET_ARN"),
+        max_items_per_run=_whole_number(env, "MAX_ITEMS_PER_RUN", 1, 20_000),
+        run_timeout_seconds=_whole_number(env, "RUN_TIMEOUT_SECONDS", 60, 10**9),
+        request_budget_reserve=_whole_number(env, "REQUEST_BUDGET_RESERVE", 0, 10**6),
+        ledger_table_name=_text(env, "LEDGER_TABLE_NAME"),
+        session_secret_arn=_text(env, "SESSION_SECRET_ARN"),
         intake_queue_url=env.get("INTAKE_QUEUE_URL", ""),
         outcome_topic_arn=env.get("OUTCOME_TOPIC_ARN", ""),
         dead_letter_queue_url=env.get("DEAD_LETTER_QUEUE_URL", ""),
@@ -117,3 +98,18 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         credentials_secret_arn=env.get("ARENA_CREDENTIALS_SECRET_ARN", ""),
         exports_paused=env.get("EXPORTS_PAUSED", "false") == "true",
     )
+
+
+def _text(env: Mapping[str, str], name: str) -> str:
+    if name not in env:
+        message = f"environment variable {name} is missing"
+        raise SettingsError(message)
+    return env[name]
+
+
+def _whole_number(env: Mapping[str, str], name: str, lowest: int, highest: int) -> int:
+    value = _text(env, name)
+    if not value.isascii() or not value.isdigit() or not lowest <= int(value) <= highest:
+        message = f"environment variable {name} must be a whole number from {lowest} to {highest}"
+        raise SettingsError(message)
+    return int(value)
