@@ -1,9 +1,9 @@
-"""Arena export runs: intake, coalescing, lease, submission, polling, publishing, sessions, budget.
+"""Exports Arena items: records requests, starts and polls export runs, publishes the outcomes.
 
-The import arrow runs one way: handlers -> domain <- adapters. `wiring` alone knows both ends.
+Imports go one way: handlers, services, domain. Adapters implement the ports; `wiring` joins them.
 """
 
 import gc
 
-# What a cold start loads stays: to look for garbage among it takes a tenth of the cold start.
+# What a cold start loads stays in use; collecting garbage would take a tenth of the cold start.
 gc.set_threshold(50_000)

@@ -1,7 +1,7 @@
-"""What the domain needs of the outside: one protocol for each role.
+"""What the services need from outside: one protocol for each role.
 
-Adapters and fakes fulfil them. A key is the pair of a ledger item's `PK` and `SK`. Item values are
-text, whole numbers, bytes, lists, dicts, sets of text.
+Adapters and fakes implement them. A key is the pair of a ledger item's `PK` and `SK`. Item values
+are text, whole numbers, bytes, lists, dicts, and sets of text.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Item = dict[str, Any]
 class Condition:
     """A condition on one item: all parts must hold.
 
-    `absent`/`present`: attributes (PK: the item itself); `equals`: attribute values; `less`:
-    attribute below a value.
+    `absent` and `present` name attributes (PK: the item itself); `equals` and `less_than` compare
+    attributes with values.
     """
 
     absent: tuple[str, ...] = ()
@@ -34,6 +34,7 @@ class Condition:
 
 
 ALWAYS = Condition()
+NEW = Condition(absent=("PK",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Set and remove attributes of an item, made where it is missing, and add texts to sets."""
+    """Set and remove attributes of an item, and add texts to its sets; create it if missing."""
 
     key: Key
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -62,7 +63,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete an item; none there is no error."""
+    """Delete an item; a missing one is no error."""
 
     key: Key
     condition: Condition = ALWAYS
@@ -84,31 +85,30 @@ class Table(Protocol):
 
     Raises:
         ConditionFailedError: a condition did not hold; nothing was written.
-        LedgerUnavailableError: throttled, in conflict, or down; nothing was written as far as is
-            known.
+        LedgerUnavailableError: throttled, in conflict, or down; probably nothing was written.
     """
 
     def get(self, key: Key) -> Item | None:
         """Return one item, or None."""
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
-        """Return those of the items that exist."""
+        """Return the items that exist."""
 
     def query(self, pk: str, first: str, last: str, *, limit: int | None = None) -> list[Item]:
         """Return items of one partition in order, from SK `first` to `last`, both included."""
 
     def write(self, *writes: Write) -> None:
-        """Do all writes or none: one alone as it is, several in one transaction."""
+        """Do all writes or none: several go in one transaction."""
 
 
 class Clock(Protocol):
-    """Time, and chance with it, so that a test can own both."""
+    """Time and randomness, so that a test controls both."""
 
     def now(self) -> float:
         """Return epoch seconds."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait; for breaths and bounded retries alone (R10)."""
+        """Wait; only for the linger and for bounded retries (R10)."""
 
     def jitter(self) -> float:
         """Return a random number from 0 up to, not including, 1."""
@@ -124,16 +124,16 @@ class Transport(Protocol):
         """Return the answer, whatever its status.
 
         Raises:
-            RequestNotCompletedError: none came within the time-out, or it was too large to read.
+            RequestNotCompletedError: none came within the timeout, or it was too large.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret's value (its JSON object) and the id of the version that it is.
+    """A secret's value (a JSON object) and the id of its version.
 
-    Where the value is not a JSON object, `value` is empty and `problem` says what is wrong
-    ("is binary, ..."), without any part of the value.
+    If the value is not a JSON object, `value` is empty and `problem` says why ("is binary: …"),
+    without any part of the value.
     """
 
     version: str
@@ -145,10 +145,11 @@ class SecretReader(Protocol):
     """Reads one secret."""
 
     def read(self, version: str | None = None) -> Secret | None:
-        """Return the current version, or a named one; None when there is none yet.
+        """Return the current version, or a named one; None if there is none yet.
 
         Raises:
-            RetryLaterError: Secrets Manager did not answer; as a `SecretRefusedError`: it refuses.
+            RetryLaterError: Secrets Manager did not answer.
+            SecretRefusedError: it refuses.
         """
 
 
@@ -159,7 +160,7 @@ class SecretStore(SecretReader, Protocol):
         """Make a new current version with the given id (32 to 64 letters, digits, hyphens).
 
         Raises:
-            RetryLaterError: Secrets Manager did not answer; as a `SecretRefusedError`: it refuses.
+            RetryLaterError, SecretRefusedError: as for `read`.
         """
 
 
@@ -167,19 +168,19 @@ class SessionRenewer(Protocol):
     """The session function, as the other functions see it."""
 
     def renew(self, dead_version: str) -> str:
-        """Say that a session is dead, and return the version that is in force.
+        """Report that a session is dead, and return the version that is in force.
 
-        Both are versions of the session secret; "" says that there was none.
+        Both are versions of the session secret; "" means that there was none.
 
         Raises:
-            RetryLaterError: there is none to be had now: another login is under way, a cool-down, a
-                refused login.
+            RetryLaterError: no session now: another login is in progress, logins cool down, or the
+                login is refused.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A CloudEvent as the topic takes it: its JSON, and message attributes for filter policies."""
+    """A CloudEvent for the topic: its JSON, and message attributes for filter policies."""
 
     body: str
     attributes: Mapping[str, str]
@@ -192,13 +193,13 @@ class Topic(Protocol):
         """Publish in order.
 
         Raises:
-            DeliveryError: not everything was accepted; what was accepted stays published.
+            DeliveryError: an event was not accepted; those before it stay published.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A dead-letter entry: a body that the intake queue can be sent again, and why it is there."""
+    """A dead letter: a body that can be sent to the intake queue again, and why it is here."""
 
     body: str
     request_id: str
@@ -207,7 +208,7 @@ class DeadLetter:
 
     @property
     def attributes(self) -> dict[str, str]:
-        """The reason, as message attributes; SQS refuses an empty one."""
+        """The reason as message attributes; SQS refuses empty ones."""
         return {
             "requestId": self.request_id,
             "errorCode": self.error_code,
@@ -227,10 +228,10 @@ class DeadLetterQueue(Protocol):
 
 
 class IntakeQueue(Protocol):
-    """The intake queue, for messages that it has delivered and that are not deleted yet."""
+    """The intake queue, for messages that it delivered and that are not deleted yet."""
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
-        """Have the queue deliver a message again so many seconds from now.
+        """Make the queue redeliver a message after so many seconds.
 
         Raises:
             DeliveryError: the queue refused, or did not answer.
@@ -238,7 +239,7 @@ class IntakeQueue(Protocol):
 
 
 class InParallel(Protocol):
-    """Does the same for each of many values, several at a time where it can."""
+    """Calls a function for many values, several at a time where possible."""
 
     def __call__(self, work: Callable[[T], R], values: Iterable[T], /) -> Iterable[R]:
         """Yield the results, in the order of the values."""
@@ -248,7 +249,7 @@ class Executions(Protocol):
     """Executions of the export run state machine."""
 
     def start(self, name: str, state: Mapping[str, Any]) -> None:
-        """Start one; a used name means that it was started already."""
+        """Start one, unless one with that name was started before."""
 
     def status(self, name: str) -> str | None:
         """Return Step Functions' status (`RUNNING`, `SUCCEEDED`, …); None for an unknown name."""
@@ -258,7 +259,7 @@ class Telemetry(Protocol):
     """Log lines and metrics."""
 
     def debug(self, message: str, **fields: object) -> None:
-        """Log what only a search for a fault needs; it is written at the level DEBUG alone."""
+        """Log what only debugging needs, at level DEBUG."""
 
     def info(self, message: str, **fields: object) -> None:
         """Log one event of a request's or a run's life."""
@@ -277,7 +278,7 @@ class Telemetry(Protocol):
 class HttpRequest:
     """One request to Arena; `path` is below the base address.
 
-    `call` names it in logs and for administrators, `purpose` in the metrics.
+    `call` names it in logs and to administrators, `purpose` in metrics.
     """
 
     call: str
@@ -290,16 +291,14 @@ class HttpRequest:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Return the headers that every call carries; login has no session yet."""
-        headers = {
-            "Content-Type": "application/json",
-            "Arena-Usage-Reason": f"arena-exports: {self.call}",
-        }
+        """The headers; a login has no session yet."""
+        usage = f"arena-exports: {self.call}"
+        headers = {"Content-Type": "application/json", "Arena-Usage-Reason": usage}
         return {**headers, "arena_session_id": self.session_id} if self.session_id else headers
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What it tells Arena, and Arena alone (R9)."""
+        """What only Arena may see (R9)."""
         return tuple(filter(None, (self.session_id, self.password)))
 
 
@@ -307,7 +306,7 @@ class HttpRequest:
 class HttpAnswer:
     """One answer; header names in lower case.
 
-    `secrets` are the request's: Arena, or a proxy, may show them in what it says.
+    `secrets` are the request's: Arena, or a proxy, may repeat them.
     """
 
     status: int
@@ -316,7 +315,7 @@ class HttpAnswer:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def redacted(self, text: str) -> str:
-        """Return a text of the answer without the request's secrets."""
+        """Return text from the answer without the request's secrets."""
         for secret in self.secrets:
             text = text.replace(secret, "[redacted]")
         return text

@@ -43,7 +43,7 @@ def test_fault_26__login_in_progress_is_waited_for() -> None:
     record = world.ledger.session
     now = int(world.clock.now())
     record.write(replace(record.read(), login="token", login_expires_at=now + LOGIN_SECONDS))
-    with pytest.raises(RetryLaterError, match="under way"):
+    with pytest.raises(RetryLaterError, match="in progress"):
         world.functions.session.login_service.renew("")
     assert world.logins() == 0
 
@@ -328,7 +328,7 @@ def test_login__that_lost_the_race_waits() -> None:
     stale = world.table.get(keys.SESSION)
     record.write(record.read())
     world.table.intercept("get", lambda get, key: stale if key == keys.SESSION else get(key))
-    with pytest.raises(RetryLaterError, match="a login is under way") as caught:
+    with pytest.raises(RetryLaterError, match="a login is in progress") as caught:
         desk.renew("")
     assert caught.value.retry_after_seconds == 5
     assert world.logins() == 0
@@ -342,7 +342,7 @@ def test_login__in_progress_ends_with_its_time() -> None:
     record.write(replace(record.read(), login="token", login_expires_at=now + 10))
     desk = world.functions.session.login_service
     world.clock.sleep(9)
-    with pytest.raises(RetryLaterError, match="a login is under way") as caught:
+    with pytest.raises(RetryLaterError, match="a login is in progress") as caught:
         desk.renew("")
     assert caught.value.retry_after_seconds == 5
     world.clock.sleep(1)

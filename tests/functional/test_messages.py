@@ -136,7 +136,7 @@ def test_message__reconcile_is_no_request() -> None:
         ('{"results": ["x"]}', "InvalidMessage", "results[0]"),
         ('{"itemGuids": ["x"]}', "InvalidMessage", "itemGuids[0]"),
         ('"x"', "InvalidMessage", "body could not be a GUID"),
-        (json.dumps({"results": [A], "other": 1}), "InvalidMessage", '"other"; only count may'),
+        (json.dumps({"results": [A], "other": 1}), "InvalidMessage", '"other"; only count is'),
         (json.dumps([A, "short"]), "InvalidMessage", "body[1]"),
         (json.dumps([A, 12345678901234567890]), "InvalidMessage", "body[1]"),
         (json.dumps([A, None]), "InvalidMessage", "body[1]"),
@@ -220,7 +220,7 @@ def test_message__that_can_be_read_and_not_written_is_refused(
         raise RecursionError
 
     monkeypatch.setattr(json, "dumps", too_deep)
-    assert "what is nested too deeply" in refused('{"exportGuid": [[]]}')
+    assert "a value that is nested too deeply" in refused('{"exportGuid": [[]]}')
 
 
 ENVELOPES = [

@@ -1,1 +1,1 @@
-"""The ports' real ends: DynamoDB, Lambda, Secrets Manager, SNS, SQS, Step Functions, and Arena."""
+"""Implementations of the ports, on AWS services, HTTP and Powertools."""

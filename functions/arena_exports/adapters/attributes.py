@@ -1,6 +1,6 @@
 """Item values as DynamoDB's attribute values, and back.
 
-boto3 has the same (`boto3.dynamodb.types`), but to import boto3 loads S3's transfer manager.
+`boto3.dynamodb.types` does the same, but importing boto3 loads S3's transfer manager.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def to_attribute(value: Any) -> dict[str, Any]:  # noqa: ANN401, PLR0911 - one l
 
 
 def from_attribute(attribute: dict[str, Any]) -> Any:  # noqa: ANN401 - any item value
-    """Return the item value of what `to_attribute` made."""
+    """Return the item value of an attribute value."""
     ((kind, value),) = attribute.items()
     match kind:
         case "NULL":

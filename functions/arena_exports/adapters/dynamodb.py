@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 _MAX_KEYS_IN_A_BATCH = 100
 _TRIES = 5
-_BACK_OFF_SECONDS = 0.05  # doubled with each try: 0.75 s at most, which any function has left (R10)
+_BACK_OFF_SECONDS = (
+    0.05  # doubled with each try: 0.75 s at most, which every function has left (R10)
+)
 _TRANSACTION_CONFLICT = "TransactionConflictException"
 _TRANSACTION_CANCELED = "TransactionCanceledException"
 _CONDITION_FAILED = "ConditionalCheckFailedException"
-# Reasons for which a transaction is cancelled, each of one item.
+# Why a transaction was cancelled: one reason for each item.
 _ITEM_CONDITION_FAILED = "ConditionalCheckFailed"
 _ITEM_IS_FINE = (None, "None")
 _ITEM_IS_BUSY = frozenset(
@@ -32,14 +34,14 @@ _ITEM_IS_BUSY = frozenset(
 
 
 class _BusyError(LedgerUnavailableError):
-    """Another transaction has the item at this moment, or the transaction was throttled."""
+    """Another transaction holds the item, or the transaction was throttled."""
 
 
 class DynamoTable:
-    """Fulfils `ports.Table`.
+    """Implements `ports.Table`.
 
-    Calls that are throttled or get no answer are retried by botocore (standard mode). It does not
-    retry a write that meets a transaction, nor a transaction that is cancelled: this does.
+    botocore retries calls that are throttled or get no answer (standard mode). It does not retry a
+    write that conflicts with a transaction, nor a cancelled transaction: this class does.
     """
 
     def __init__(self, client: Any, table_name: str, clock: Clock | None = None) -> None:  # noqa: ANN401 - boto3
@@ -66,8 +68,7 @@ class DynamoTable:
             for item in map(_item, answer["Responses"].get(self._table_name, [])):
                 found[item["PK"], item["SK"]] = item
             left = answer.get("UnprocessedKeys", {}).get(self._table_name, {}).get("Keys", [])
-            # DynamoDB stops at 16 MB of answer too, so only batches that bring nothing count as
-            # failing.
+            # DynamoDB also stops at 16 MB, so only an empty answer counts as a failure.
             tries = tries + 1 if len(left) == len(batch) else 0
             if tries == _TRIES:
                 message = "BatchGetItem keeps leaving keys unprocessed"
@@ -100,7 +101,7 @@ class DynamoTable:
         return items
 
     def write(self, *writes: Write) -> None:
-        """Do all writes or none: one alone as it is, several in one transaction."""
+        """Do all writes or none: several go in one transaction."""
         rendered = [self._render(write) for write in writes]
         for tries in range(1, _TRIES):
             try:
@@ -157,50 +158,35 @@ _OPERATIONS = {Put: "Put", Update: "Update", Delete: "Delete", Check: "Condition
 
 
 class _Expression:
-    """Collects names and values of one write's expressions."""
+    """Collects the names and values in the expressions of one write."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
         self._values: dict[str, Any] = {}
 
     def update(self, write: Update) -> str:
-        parts = []
-        if write.values:
-            parts.append(
-                "SET "
-                + ", ".join(f"{self._name(n)} = {self._value(v)}" for n, v in write.values.items())
-            )
-        if write.remove:
-            parts.append("REMOVE " + ", ".join(map(self._name, write.remove)))
-        if write.add:
-            parts.append(
-                "ADD "
-                + ", ".join(f"{self._name(n)} {self._value(v)}" for n, v in write.add.items())
-            )
-        return " ".join(parts)
+        clauses = {
+            "SET": self._pairs(write.values, " = "),
+            "REMOVE": [self._name(name) for name in write.remove],
+            "ADD": self._pairs(write.add, " "),
+        }
+        return " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses.items() if parts)
 
     def condition(self, condition: Condition) -> str:
         parts = [f"attribute_not_exists({self._name(name)})" for name in condition.absent]
         parts += [f"attribute_exists({self._name(name)})" for name in condition.present]
-        parts += [
-            f"{self._name(name)} = {self._value(value)}" for name, value in condition.equals.items()
-        ]
-        parts += [
-            f"{self._name(name)} < {self._value(value)}"
-            for name, value in condition.less_than.items()
-        ]
+        parts += self._pairs(condition.equals, " = ") + self._pairs(condition.less_than, " < ")
         return " AND ".join(parts)
 
     def placeholders(self) -> dict[str, Any]:
-        names = {
-            "ExpressionAttributeNames": {
-                placeholder: name for name, placeholder in self._names.items()
-            }
+        arguments = {
+            "ExpressionAttributeNames": {place: name for name, place in self._names.items()},
+            "ExpressionAttributeValues": self._values,
         }
-        return {
-            **(names if self._names else {}),
-            **({"ExpressionAttributeValues": self._values} if self._values else {}),
-        }
+        return {name: used for name, used in arguments.items() if used}
+
+    def _pairs(self, values: Mapping[str, Any], operator: str) -> list[str]:
+        return [f"{self._name(n)}{operator}{self._value(v)}" for n, v in values.items()]
 
     def _name(self, name: str) -> str:
         return self._names.setdefault(name, f"#n{len(self._names)}")
@@ -214,8 +200,8 @@ class _Expression:
 def _ledger_error(exc: ClientError) -> ConditionFailedError | LedgerUnavailableError:
     """Return what an error of DynamoDB means.
 
-    A transaction's reasons are each of one item. A condition that failed did not hold, whatever is
-    said of the other items: the same writes cannot succeed, and are not tried again.
+    A transaction has one reason for each item. Once a condition has failed, the same writes cannot
+    succeed, whatever the other reasons are, and are not tried again.
     """
     code = error_code(exc)
     if code == _CONDITION_FAILED:
@@ -233,7 +219,7 @@ def _ledger_error(exc: ClientError) -> ConditionFailedError | LedgerUnavailableE
 
 
 def _was_written(cause: BaseException | None, arguments: dict[str, Any]) -> bool:
-    """Tell whether a put failed because an earlier try of botocore's, without an answer, did it."""
+    """Return whether a put failed because an earlier, unanswered try of botocore had written it."""
     if not isinstance(cause, ClientError):
         return False
     retried = cause.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0

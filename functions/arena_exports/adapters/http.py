@@ -1,4 +1,4 @@
-"""The thin half of the Arena client: one request over HTTP, with every guard (R9, R10)."""
+"""One request to Arena over HTTP, with time and size limits (R9, R10)."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _CHUNK_BYTES = 64 * 1024
 
 
 class HttpTransport:
-    """Fulfils `ports.Transport` with `requests`.
+    """Implements `ports.Transport` with `requests`.
 
-    It follows no redirect, uses no proxy and no .netrc, retries nothing, and bounds the answer.
+    It follows no redirect, uses no proxy and no .netrc, does not retry, and limits the answer.
 
-    Each request has a connection of its own: one that was kept alive while Lambda froze the
-    function is dead, and a POST that dies on it is a POST whose outcome nobody knows.
+    Each request has its own connection: one that was kept alive while Lambda froze the function is
+    dead, and the outcome of a POST on it would be unknown.
     """
 
     def __init__(self, base_url: str, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -43,7 +43,7 @@ class HttpTransport:
         """Send once and return the answer, whatever its status.
 
         Raises:
-            RequestNotCompletedError: none came in time, or it was too large. The text holds no
+            RequestNotCompletedError: none came in time, or it was too large. The message has no
                 header and no body.
         """
         give_up_at = self._monotonic() + WHOLE_TIMEOUT_SECONDS
@@ -66,8 +66,8 @@ class HttpTransport:
             stream=True,
         ) as answer:
             body = bytearray()
-            # read1 gives what has come; read and iter_content wait until a chunk is full, however
-            # slowly it fills. Compressed content is unpacked no further than a chunk either.
+            # read1 returns what has arrived; read and iter_content wait for a full chunk, however
+            # slowly it fills. Compressed content is also decompressed a chunk at a time.
             while chunk := answer.raw.read1(_CHUNK_BYTES, decode_content=True):
                 body += chunk
                 if len(body) > MAX_ANSWER_BYTES:
@@ -87,11 +87,11 @@ class _Session(requests.Session):
             self.mount(scheme, _Adapter(seconds_left))
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Find none: to prepare the next request, `requests` reads the whole body, unbounded."""
+        """Return none: to follow a redirect, `requests` reads the whole body, without a limit."""
 
 
 class _Adapter(HTTPAdapter):
-    """Gives its connections another way to read an answer."""
+    """Makes connections that read an answer within its time."""
 
     def __init__(self, seconds_left: Callable[[], float]) -> None:
         super().__init__()
@@ -110,20 +110,20 @@ class _Adapter(HTTPAdapter):
 
 
 class _Answer(http.client.HTTPResponse):
-    """An answer that skips interim ones, and that comes in time as a whole, headers included."""
+    """An answer that skips interim ones and must arrive in time, headers included."""
 
     def __init__(self, seconds_left: Callable[[], float], sock: Any, method: str) -> None:  # noqa: ANN401 - a socket
         super().__init__(cast("Any", _Reader(sock, seconds_left)), method=method)
 
     def _read_status(self) -> tuple[str, int, str]:
-        """Call every 1xx "100 Continue": `begin` skips that one, with its headers."""
+        """Return every 1xx as "100 Continue", which `begin` skips with its headers."""
         version, status, reason = super()._read_status()  # type: ignore[misc] # not in the stubs
         interim = http.client.CONTINUE <= status < http.client.OK
         return version, http.client.CONTINUE if interim else status, reason
 
 
 class _Reader(io.RawIOBase):
-    """Reads a socket until the time is over, however slowly it fills."""
+    """Reads a socket until the time is up, however slowly data arrives."""
 
     def __init__(self, sock: socket.socket, seconds_left: Callable[[], float]) -> None:
         self._sock = sock
@@ -131,11 +131,11 @@ class _Reader(io.RawIOBase):
         self._inner = sock.makefile("rb", buffering=0)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """Return what http.client reads an answer from."""
+        """Return the file that http.client reads an answer from."""
         return io.BufferedReader(self)
 
     def readable(self) -> bool:
-        """Say that it is."""
+        """Return true."""
         return True
 
     def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - any writable buffer
@@ -151,6 +151,6 @@ class _Reader(io.RawIOBase):
         return self._inner.readinto(buffer)
 
     def close(self) -> None:
-        """Let the socket go."""
+        """Close the socket's file."""
         self._inner.close()
         super().close()

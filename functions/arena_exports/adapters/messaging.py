@@ -1,17 +1,17 @@
 """The outcome topic (SNS), the intake queue and the dead-letter queue (SQS).
 
-One call for each message: a batch call costs as much and answers 200 with a list of failures.
-Retries are botocore's. Who has many messages sends them page by page, so that a restart goes on
-from there, or several at a time.
+One call for each message: a batch call costs as much, and answers 200 with a list of failures.
+botocore retries. Callers with many messages send them page by page, so that a retry resumes after
+the last page, or several at a time.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from arena_exports.adapters.aws_errors import AWS_ERRORS, error_code
 from arena_exports.domain.errors import DeliveryError
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ CALLS_AT_ONCE = 10  # as many connections as botocore keeps for a client
 
 
 def in_parallel(work: Callable[[T], R], values: Iterable[T], /) -> Iterator[R]:
-    """Fulfil `ports.InParallel` with threads, which AWS clients may share."""
+    """Implement `ports.InParallel` with threads, which AWS clients may share."""
     with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
         yield from threads.map(work, values)
 
 
 class SnsTopic:
-    """Fulfils `ports.Topic`."""
+    """Implements `ports.Topic`."""
 
     def __init__(self, client: Any, arn: str) -> None:  # noqa: ANN401 - boto3 clients have no type
         self._client = client
@@ -42,16 +42,14 @@ class SnsTopic:
         """Publish in order."""
         for event in events:
             attributes = _attributes(event.attributes)
-            try:
+            with _delivery_errors("topic"):
                 self._client.publish(
                     TopicArn=self._arn, Message=event.body, MessageAttributes=attributes
                 )
-            except (BotoCoreError, ClientError) as exc:
-                raise _delivery_error("topic", exc) from exc
 
 
 class SqsDeadLetterQueue:
-    """Fulfils `ports.DeadLetterQueue`."""
+    """Implements `ports.DeadLetterQueue`."""
 
     def __init__(self, client: Any, url: str) -> None:  # noqa: ANN401 - boto3 clients have no type
         self._client = client
@@ -61,35 +59,35 @@ class SqsDeadLetterQueue:
         """Send all."""
         for letter in letters:
             attributes = _attributes(letter.attributes)
-            try:
+            with _delivery_errors("dead-letter queue"):
                 self._client.send_message(
                     QueueUrl=self._url, MessageBody=letter.body, MessageAttributes=attributes
                 )
-            except (BotoCoreError, ClientError) as exc:
-                raise _delivery_error("dead-letter queue", exc) from exc
 
 
 class SqsIntakeQueue:
-    """Fulfils `ports.IntakeQueue`."""
+    """Implements `ports.IntakeQueue`."""
 
     def __init__(self, client: Any, url: str) -> None:  # noqa: ANN401 - boto3 clients have no type
         self._client = client
         self._url = url
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
-        """Have the queue deliver a message again so many seconds from now."""
-        try:
+        """Make the queue redeliver a message after so many seconds."""
+        with _delivery_errors("intake queue"):
             self._client.change_message_visibility(
                 QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
             )
-        except (BotoCoreError, ClientError) as exc:
-            raise _delivery_error("intake queue", exc) from exc
 
 
 def _attributes(values: Mapping[str, str]) -> dict[str, Any]:
     return {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}
 
 
-def _delivery_error(target: str, exc: Exception) -> DeliveryError:
-    code = exc.response["Error"]["Code"] if isinstance(exc, ClientError) else type(exc).__name__
-    return DeliveryError(f"the {target} did not accept a message ({code})")
+@contextmanager
+def _delivery_errors(target: str) -> Iterator[None]:
+    try:
+        yield
+    except AWS_ERRORS as exc:
+        message = f"the {target} did not accept a message ({error_code(exc)})"
+        raise DeliveryError(message) from exc

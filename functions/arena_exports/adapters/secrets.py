@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _RETRY_AFTER_SECONDS = 30
-_CONCEALED_KEYS = ("password", "arenaSessionId")
-_QUOTES = "'\u2018\u2019\u201c\u201d`"  # of a shell, or of a word processor
+_REDACTED_KEYS = ("password", "arenaSessionId")
+_QUOTES = "'\u2018\u2019\u201c\u201d`"  # from a shell or a word processor
 _KINDS = {str: "text", list: "list", bool: "boolean", int: "number", float: "number"}
 
 
 class ManagedSecret:
-    """Fulfils `ports.SecretStore`.
+    """Implements `ports.SecretStore`.
 
-    Its errors name the secret and AWS's code, never a value. `redact` is told of every password
-    and session id that passes through.
+    Its errors name the secret and AWS's code, never a value. `redact` is called with every
+    password and session id.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class ManagedSecret:
     ) -> None:
         """Take a client for the region of the ARN.
 
-        `must_exist`: a secret without a current version is refused, and not merely empty yet.
+        `must_exist`: a secret without a current version is an error, not an empty secret.
         """
         self._client = client
         self._arn = arn
@@ -43,7 +43,7 @@ class ManagedSecret:
         self._must_exist = must_exist
 
     def read(self, version: str | None = None) -> Secret | None:
-        """Return the current version, or a named one; None when there is none yet."""
+        """Return the current version, or a named one; None if there is none yet."""
         named = {"VersionId": version} if version else {}
         try:
             answer = self._client.get_secret_value(SecretId=self._arn, **named)
@@ -68,7 +68,7 @@ class ManagedSecret:
             raise self._not_now("written", exc) from None
 
     def _redact_in(self, value: Mapping[str, Any]) -> None:
-        for key in _CONCEALED_KEYS:
+        for key in _REDACTED_KEYS:
             self._redact(str(value.get(key, "")))
 
     def _not_now(self, done: str, error: Exception) -> RetryLaterError:
@@ -78,7 +78,7 @@ class ManagedSecret:
 
 
 def _said(done: str, error: Exception) -> str:
-    """Return AWS's message about a read: one about a write might quote the value."""
+    """Return AWS's message about a read; one about a write might quote the value."""
     message = getattr(error, "response", {}).get("Error", {}).get("Message")
     return f": {message}" if message and done == "read" else ""
 
@@ -88,7 +88,7 @@ class _ProblemError(Exception):
 
 
 def _object(answer: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return the JSON object that a secret holds, or {} and what is wrong with it."""
+    """Return the JSON object in a secret and "", or {} and what is wrong with it."""
     try:
         value = _parsed(_text(answer))
     except _ProblemError as exc:

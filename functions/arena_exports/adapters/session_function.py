@@ -1,4 +1,4 @@
-"""The session function, called from the others."""
+"""How the other functions call the session function."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class LambdaSessionRenewer:
     """
 
     def __init__(self, make_client: Callable[[], Any], function_name: str) -> None:
-        """Take what makes a Lambda client: sessions die seldom, and a cold start pays for it."""
+        """Take a factory of Lambda clients: few calls need one, and it slows down a cold start."""
         self._make_client = make_client
         self._function_name = function_name
 
     def renew(self, dead_version: str) -> str:
-        """Say that a session is dead; return the version in force."""
+        """Report that a session is dead; return the version in force."""
         try:
             answer = self._make_client().invoke(
                 FunctionName=self._function_name,
@@ -39,7 +39,7 @@ class LambdaSessionRenewer:
             raise RetryLaterError(reason, _RETRY_AFTER_SECONDS) from None
         content = _object(payload)
         if answer.get("FunctionError"):
-            # Not the message: an exception's text could hold what it was about (R9).
+            # Not the message, which could contain a secret (R9).
             reason = f"session function failed ({content.get('errorType') or 'no error type'})"
             raise RetryLaterError(reason, _RETRY_AFTER_SECONDS)
         if "version" in content:

@@ -1,4 +1,4 @@
-"""The clock, and chance."""
+"""The clock and randomness."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import random
 import time
 import uuid
 
-_chance = random.SystemRandom()
+_random = random.SystemRandom()
 
 
 class SystemClock:
-    """Fulfils `ports.Clock`."""
+    """Implements `ports.Clock`."""
 
     def now(self) -> float:
         """Return epoch seconds."""
@@ -22,7 +22,7 @@ class SystemClock:
 
     def jitter(self) -> float:
         """Return a random number from 0 up to, not including, 1."""
-        return _chance.random()
+        return _random.random()
 
     def new_token(self) -> str:
         """Return 32 random hex digits."""

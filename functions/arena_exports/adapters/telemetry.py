@@ -1,4 +1,4 @@
-"""Log lines and metrics, with Powertools. No domain module imports this; `wiring` hands it in."""
+"""Log lines and metrics, with Powertools."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
-_CALLER = 3  # the log line's location is where the domain said it
-# The log group tells as much.
+_CALLER = 3  # the log line's location is the caller's
+# The log group shows these.
 _SAME_IN_EVERY_LINE = ("cold_start", "function_arn", "function_memory_size", "service")
-# Of lines that only say what became of a request there are millions, and each byte is paid for.
+# Routine lines are many, and each byte costs.
 _WHERE_IN_THE_CODE = ("location", "function_name", "function_request_id")
-# Lambda sets it at each invocation, also where nothing is traced.
+# Lambda sets it for each invocation, even if tracing is off.
 _TRACE_VARIABLE = "_X_AMZN_TRACE_ID"
-# Lambda's names: a level that it does not know counts as INFO, and its filter drops the line.
+# Lambda treats unknown level names as INFO, and its filter drops such lines.
 _LEVELS_OF_LAMBDA = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _REDACTED = "[redacted]"
 _redacted_always: set[str] = set()
 
 
 def redact_always(secret: str) -> None:
-    """Have no log line of this process show a secret from now on (R9).
+    """Redact a secret in every log line of this process from now on (R9).
 
-    None should; this is the net below.
+    No line should contain one; this is a safety net.
     """
     if not secret:
         return
@@ -48,8 +48,8 @@ def redacted(text: str) -> str:
 class LineFormatter(LambdaPowertoolsFormatter):
     """Powertools' JSON lines, shorter and redacted.
 
-    From WARNING on they also say where in the code and in which invocation. `timestamp` (RFC 3339,
-    UTC) and `level` are as Lambda's log-level filter reads them, if the functions are set to it.
+    From WARNING on, they also name the place in the code and the invocation. `timestamp` (RFC 3339,
+    UTC) and `level` have the form that Lambda's log-level filter expects.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class LineFormatter(LambdaPowertoolsFormatter):
 
 
 class RedactingFormatter(logging.Formatter):
-    """Another formatter's lines, redacted: for loggers that are not ours."""
+    """Redacts the lines of another formatter, for other packages' loggers."""
 
     def __init__(self, inner: logging.Formatter | None) -> None:
         super().__init__()
@@ -85,10 +85,10 @@ class RedactingFormatter(logging.Formatter):
 logger = Logger(logger_formatter=LineFormatter())
 metrics = Metrics()
 
-# A function that had nothing to count is no reason for a line in the log.
+# An invocation without metrics needs no log line.
 warnings.filterwarnings("ignore", message="No application metrics to publish")
 
-# At DEBUG, botocore prints secrets and urllib3 addresses, whatever our own logger's level (R9).
+# At DEBUG, botocore logs secrets and urllib3 logs addresses, whatever our logger's level (R9).
 for name in ("botocore", "boto3", "urllib3"):
     logging.getLogger(name).setLevel(logging.WARNING)
 for handler in logging.getLogger().handlers:
@@ -96,10 +96,10 @@ for handler in logging.getLogger().handlers:
 
 
 class PowertoolsTelemetry:
-    """Fulfils `ports.Telemetry`."""
+    """Implements `ports.Telemetry`."""
 
     def debug(self, message: str, **fields: object) -> None:
-        """Log what only a search for a fault needs."""
+        """Log what only debugging needs, at level DEBUG."""
         logger.debug(message, stacklevel=_CALLER, extra=fields)
 
     def info(self, message: str, **fields: object) -> None:

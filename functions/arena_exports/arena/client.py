@@ -1,12 +1,12 @@
-"""Arena as the domain sees it: start, read and find runs; session and budget are taken care of.
+"""The Arena client: start, read and find runs, within the session and the request budget.
 
-Before a request the budget is asked; after every answer it is noted. A 401 makes one new session,
-and one new try; so do three answers in a row that look like a login page.
+The budget is checked before each request and updated after each answer. A 401 leads to a new
+session and one more try; so do three answers in a row that look like a login page.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from arena_exports.arena import protocol, refusals
@@ -35,22 +35,22 @@ _T = TypeVar("_T")
 
 _GET_TRIES = 3
 _FIRST_RETRY_SECONDS = 1.0
-# With the HTTP time-out (30 s) behind it, the last try ends well before poll's time-out (90 s).
+# Even if the last try takes the whole HTTP timeout (30 s), it ends before poll's timeout (90 s).
 _RETRY_WITHIN_SECONDS = 15
 _DEAD_TWICE_SECONDS = 60
-# Where somebody wrote the secret by hand, that session and ours may both be dead.
+# If the secret was written by hand, that session and ours may both be dead.
 _MAX_RENEWALS = 3
 PAGES_OF_A_DEAD_SESSION = 3
-# A page may also be a gateway's, for maintenance: then a new session changes nothing.
+# A page may also come from a gateway in maintenance: then a new session changes nothing.
 SECONDS_BETWEEN_RENEWALS_FOR_PAGES = 3600
 MAX_JITTER_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Runs that a search found, and Arena's clock then: epoch seconds, None where it was not told.
+    """Runs that a search found, and Arena's clock at that time (epoch seconds; None if unknown).
 
-    `complete` is false where Arena counts more runs than it shows.
+    `complete` is false if Arena counts more runs than it returns.
     """
 
     runs: tuple[Run, ...]
@@ -58,40 +58,31 @@ class Found:
     complete: bool = True
 
 
+@dataclass(slots=True, kw_only=True)
 class Arena:
-    """Talks to Arena for submit and poll."""
+    """Calls Arena for submit and poll."""
 
-    def __init__(  # noqa: PLR0913 - the parts that it works with
-        self,
-        *,
-        transport: Transport,
-        sessions: SessionCache,
-        budget: BudgetStore,
-        reserve: int,
-        clock: Clock,
-        telemetry: Telemetry,
-    ) -> None:
-        self._transport = transport
-        self._sessions = sessions
-        self._budget = budget
-        self._reserve = reserve
-        self._clock = clock
-        self._telemetry = telemetry
-        self._pages = 0
-        self._renewed_for_pages_at = 0.0
-        self._altered: list[str] = []
+    transport: Transport
+    sessions: SessionCache
+    budgets: BudgetStore
+    reserve: int
+    clock: Clock
+    telemetry: Telemetry
+    _pages: int = field(default=0, init=False)
+    _renewed_for_pages_at: float = field(default=0.0, init=False)
+    _altered: list[str] = field(default_factory=list, init=False)
 
     def budget(self) -> Budget:
         """Return the request budget last seen."""
-        return self._budget.read()
+        return self.budgets.read()
 
     def check_budget_for_run(self) -> None:
-        """Make sure that a new run may be started: more than the reserve is left.
+        """Make sure that more than the reserve is left, so that a new run may be started.
 
         Raises:
-            RetryLaterError: not before the reset.
+            RetryLaterError: it is not.
         """
-        wait = self._budget.read().wait_seconds(self._clock.now(), self._reserve)
+        wait = self.budgets.read().wait_seconds(self.clock.now(), self.reserve)
         if wait:
             raise RetryLaterError("request budget at its reserve", self._jittered(wait))
 
@@ -99,7 +90,7 @@ class Arena:
         """POST a run: once, and a second time only after a definite 401.
 
         Raises:
-            RequestNotCompletedError: whether a run exists is not known.
+            RequestNotCompletedError: whether a run exists is unknown.
             ArenaAnswerError: it was refused; no run exists.
             RetryLaterError: nothing was sent, or it was refused before any work was done.
         """
@@ -114,8 +105,8 @@ class Arena:
         """GET a run, with a few tries.
 
         Raises:
-            RequestNotCompletedError: none of the tries brought an answer.
-            RunUnreadableError: it can never be read by this user.
+            RequestNotCompletedError: none of the tries got an answer.
+            RunUnreadableError: this user can never read it.
             ArenaAnswerError: it was refused, which says nothing about the run.
             RetryLaterError: nothing was sent.
         """
@@ -141,41 +132,41 @@ class Arena:
         """
         request = protocol.list_runs(export_guid, filters)
 
-        def look() -> Found:
+        def search() -> Found:
             answer = self._send(request)
             runs, complete = parse_runs(protocol.answer_json(request, answer))
             return Found(tuple(runs), parse_date(answer.headers.get("date", "")), complete)
 
-        return self._with_retries(look)
+        return self._with_retries(search)
 
     def _with_retries(self, call: Callable[[], _T]) -> _T:
-        """Do an idempotent call again, with full jitter, when it brought no answer soon."""
-        began = self._clock.now()
+        """Repeat an idempotent call, with full jitter, while it soon fails without an answer."""
+        began = self.clock.now()
         for retry in range(1, _GET_TRIES):
             try:
                 return call()
             except RequestNotCompletedError as exc:
-                self._telemetry.warn("arena did not answer", error=str(exc))
-                if self._clock.now() - began > _RETRY_WITHIN_SECONDS:
+                self.telemetry.warn("arena did not answer", error=str(exc))
+                if self.clock.now() - began > _RETRY_WITHIN_SECONDS:
                     raise
-                self._clock.sleep(self._clock.jitter() * _FIRST_RETRY_SECONDS * 2**retry)
+                self.clock.sleep(self.clock.jitter() * _FIRST_RETRY_SECONDS * 2**retry)
         return call()
 
     def _send(self, request: HttpRequest) -> HttpAnswer:
-        """Send a request in the session in force; where that is dead, once more in a new one."""
-        known = self._budget.read()
-        wait = known.wait_seconds(self._clock.now(), 0)
+        """Send a request in the session in force; if that is dead, again in a new one."""
+        known = self.budgets.read()
+        wait = known.wait_seconds(self.clock.now(), 0)
         if wait:
             raise RetryLaterError("request budget spent", self._jittered(wait))
-        session = self._sessions.current()
+        session = self.sessions.current()
         answer = self._exchange(replace(request, session_id=session.session_id), known)
         pages = self._shows_pages(request, answer)
         for _ in range(_MAX_RENEWALS):
             if not (_session_is_dead(request, answer) or pages):
                 break
-            session = self._sessions.renew(session)
+            session = self.sessions.renew(session)
             if pages:
-                self._renewed_for_pages_at = self._clock.now()
+                self._renewed_for_pages_at = self.clock.now()
             answer = self._exchange(replace(request, session_id=session.session_id), known)
             pages = pages and protocol.is_page(answer)
             if session.fresh:
@@ -185,20 +176,20 @@ class Arena:
         return answer
 
     def _shows_pages(self, request: HttpRequest, answer: HttpAnswer) -> bool:
-        """Tell a dead session by the third login page in a row, once in a while (row 88)."""
+        """Return whether the third login page in a row shows a dead session (at most hourly)."""
         if request.method != "GET":
             return False
         if not protocol.is_page(answer):
             self._pages = 0
             return False
         self._pages += 1
-        now = self._clock.now()
+        now = self.clock.now()
         lately = now - self._renewed_for_pages_at < SECONDS_BETWEEN_RENEWALS_FOR_PAGES
         if self._pages < PAGES_OF_A_DEAD_SESSION or lately:
             return False
-        self._telemetry.count("SessionPages")
-        self._telemetry.count("SessionDuel")  # they share an alarm
-        self._telemetry.warn(
+        self.telemetry.count("SessionPages")
+        self.telemetry.count("SessionDuel")  # shares its alarm
+        self.telemetry.warn(
             "arena answers with pages, session is renewed",
             call=request.call,
             status=answer.status,
@@ -207,18 +198,18 @@ class Arena:
         return True
 
     def _exchange(self, request: HttpRequest, known: Budget) -> HttpAnswer:
-        answer = self._transport.send(request)
+        answer = self.transport.send(request)
         failed = answer.status >= protocol.HTTP_ERROR
         error = protocol.answer_error(request, answer) if failed else None
         budget = self._budget_of(answer, error, known)
-        self._telemetry.count(f"ArenaRequestsTo{request.purpose}")
-        self._telemetry.info(
+        self.telemetry.count(f"ArenaRequestsTo{request.purpose}")
+        self.telemetry.info(
             "arena answered",
             call=request.call,
             status=answer.status,
             remaining=budget and budget.remaining,
         )
-        wait = budget.wait_seconds(self._clock.now(), 0) if budget else 0
+        wait = budget.wait_seconds(self.clock.now(), 0) if budget else 0
         if isinstance(error, BudgetSpentError):
             raise RetryLaterError("request budget spent", self._jittered(wait))
         if isinstance(error, RateLimitedError):
@@ -228,12 +219,12 @@ class Arena:
     def _budget_of(
         self, answer: HttpAnswer, error: Exception | None, known: Budget
     ) -> Budget | None:
-        """Note what an answer says of the budget, and return it; None where it says nothing."""
+        """Record and return the budget that an answer shows; None if it shows none."""
         altered = altered_headers(answer.headers)
         if altered != self._altered:
             self._altered = altered
-            self._telemetry.warn("arena's headers were altered on the way", headers=altered)
-        now = self._clock.now()
+            self.telemetry.warn("arena's headers were altered on the way", headers=altered)
+        now = self.clock.now()
         if isinstance(error, BudgetSpentError):
             budget: Budget | None = spent_budget(answer.headers, now, known)
         elif isinstance(error, RateLimitedError):
@@ -243,24 +234,24 @@ class Arena:
         if budget is not None:
             self._note(budget.following(known))
         elif known.refusals and answer.status < protocol.HTTP_ERROR:
-            self._budget.write(replace(known, refusals=0, seen_at=int(now)))
+            self.budgets.write(replace(known, refusals=0, seen_at=int(now)))
         return budget
 
     def _note(self, budget: Budget) -> None:
-        self._budget.write(budget)
+        self.budgets.write(budget)
         if budget.remaining is not None:
-            self._telemetry.count("RequestBudgetLeft", budget.remaining)
+            self.telemetry.count("RequestBudgetLeft", budget.remaining)
         hours = budget.hours_left()
         if hours is not None:
-            self._telemetry.count("HoursOfBudgetLeft", hours)
+            self.telemetry.count("HoursOfBudgetLeft", hours)
 
     def _jittered(self, seconds: int) -> int:
-        """Spread callers over the half minute after a common moment."""
-        return seconds + 1 + int(self._clock.jitter() * (MAX_JITTER_SECONDS - 1))
+        """Return seconds that spread callers over half a minute."""
+        return seconds + 1 + int(self.clock.jitter() * (MAX_JITTER_SECONDS - 1))
 
 
 def _session_is_dead(request: HttpRequest, answer: HttpAnswer) -> bool:
-    """Tell a definite 401; on a POST, one without Arena's code leaves open what happened."""
+    """Return whether an answer is a definite 401; on a POST, only with Arena's code in it."""
     if answer.status < protocol.HTTP_ERROR:
         return False
     bare = answer.status == protocol.HTTP_UNAUTHORIZED and request.method == "GET"

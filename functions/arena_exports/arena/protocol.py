@@ -1,6 +1,6 @@
 """The pure half of the Arena client: build requests, read answers, name errors.
 
-Source: the vendor's public developer documentation; Arena's codes are given beside each rule.
+Source: the vendor's public developer documentation; each rule names Arena's codes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CODES_CRITERIA = frozenset({3140, 3142, 3294})
 CODES_TOO_MANY = frozenset({3148, 3149})
 CODES_UNKNOWN_OUTCOME = frozenset({503, 3000, 3146, 4085, 4087})
 CODES_IN_PROGRESS = frozenset({3144})
-# Before Winter 2023, 4001 … 4020 stood for what are now 4071 … 4090.
+# Before Winter 2023, today's 4071 … 4090 were 4001 … 4020.
 CODES_BUDGET = frozenset({4084, 4014})
 CODES_LOCKED = frozenset({4083, 4013})
 
@@ -66,7 +66,7 @@ class Login:
 
 
 def login(credentials: Mapping[str, Any]) -> HttpRequest:
-    """`POST /login`: not counted against the budget."""
+    """`POST /login`, which does not count against the budget."""
     body = {
         key: credentials[key]
         for key in ("email", "password", "workspaceId")
@@ -79,7 +79,7 @@ def login(credentials: Mapping[str, Any]) -> HttpRequest:
 def start_run(export_guid: ExportGuid, kind: Kind, item_guids: Sequence[ItemGuid]) -> HttpRequest:
     """`POST /exports/<GUID>/runs`.
 
-    The criteria are one guid criterion alone, or `{}` for a definition with its own.
+    The body has one guid criterion, or is `{}` for a definition with its own criteria.
     """
     criteria = {
         "criteria": [[{"attribute": "guid", "operator": "IS_IN", "value": list(item_guids)}]]
@@ -110,7 +110,7 @@ def answer_json(request: HttpRequest, answer: HttpAnswer) -> Any:  # noqa: ANN40
 
     Raises:
         ArenaAnswerError: the answer is an error with a definite code (see `answer_error`).
-        RequestNotCompletedError: it is neither; whether the work was done is not known.
+        RequestNotCompletedError: it is neither; whether the work was done is unknown.
     """
     success = 200 <= answer.status < 300  # noqa: PLR2004 - the range of success
     if not success:
@@ -125,7 +125,7 @@ def answer_json(request: HttpRequest, answer: HttpAnswer) -> Any:  # noqa: ANN40
 def answer_error(
     request: HttpRequest, answer: HttpAnswer
 ) -> ArenaAnswerError | RequestNotCompletedError:
-    """Name the error that an unsuccessful answer stands for, the most specific one first."""
+    """Return the most specific error for an unsuccessful answer."""
     errors = errors_in(answer.body)
     codes = {code for code, _ in errors if code is not None}
     code, text = errors[0] if errors else (None, "no error that could be read")
@@ -139,7 +139,7 @@ def answer_error(
 def _meaning(
     request: HttpRequest, answer: HttpAnswer, codes: set[int]
 ) -> type[ArenaAnswerError] | None:
-    """Return what an error means; None where it leaves open whether the work was done."""
+    """Return what an error means; None if it leaves open whether the work was done."""
     if codes & CODES_BUDGET:
         return BudgetSpentError
     if answer.status == HTTP_TOO_MANY:
@@ -155,7 +155,7 @@ def _meaning(
 
 
 def _syntax_of_large_body(request: HttpRequest, status: int, codes: set[int]) -> bool:
-    """Tell whether a 400 may only mean that the body is too large; no public page names a limit."""
+    """Return whether a 400 may mean that the body is too large; no limit is documented."""
     return status == CODE_SYNTAX and codes <= {CODE_SYNTAX} and len(request.body) > LARGE_BODY_BYTES
 
 
@@ -176,12 +176,12 @@ def errors_in(body: bytes) -> list[tuple[int | None, str]]:
 
 
 def readable(answer: HttpAnswer, text: str) -> str:
-    """Return a text of an answer for logs and events: short, on one line, without secrets."""
+    """Return text from an answer for logs and events: short, on one line, without secrets."""
     return _printable(answer.redacted(text)[:300])
 
 
 def _printable(text: str) -> str:
-    """Replace what a message attribute of SQS, or one line of a log, cannot hold."""
+    """Replace what an SQS message attribute or one log line cannot hold."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
@@ -209,9 +209,9 @@ def read_login(content: Any) -> Login:  # noqa: ANN401 - JSON is anything
 
 
 def is_page(answer: HttpAnswer) -> bool:
-    """Tell an answer that a browser is meant to follow or show: a redirect, or HTML for success.
+    """Return whether an answer is meant for a browser: a redirect, or a success with HTML.
 
-    Some gateways send one in place of a 401 when the session has ended.
+    Some gateways send one instead of a 401 when the session has ended.
     """
     redirect = 300 <= answer.status < HTTP_ERROR  # noqa: PLR2004 - the range of redirects
     text = answer.body.removeprefix(b"\xef\xbb\xbf").lstrip()  # without a byte order mark
@@ -219,5 +219,5 @@ def is_page(answer: HttpAnswer) -> bool:
 
 
 def is_session_id(value: object) -> TypeGuard[str]:
-    """Tell whether a value could be a session id: it can hold `|` and other punctuation."""
+    """Return whether a value could be a session id, which may contain punctuation such as `|`."""
     return isinstance(value, str) and bool(_SESSION_ID.fullmatch(value))

@@ -1,4 +1,4 @@
-"""What a refusal of each call is about. Pure; `arena_protocol` names the errors alone."""
+"""What a refusal means for each call; `protocol` only names the error. Pure."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def start_run_error(
 ) -> ArenaAnswerError:
     """Return what a refusal of `start_run` is about: items that Arena names, or the definition.
 
-    Items come first, also where the definition is named too: the next POST, without them, shows
-    whether it is the definition.
+    Items come first, even if the definition is named too: the next POST, without them, shows
+    whether the definition is at fault.
     """
     if type(error) is not ArenaAnswerError:
         return error
@@ -63,28 +63,24 @@ def start_run_error(
             item_guids=tuple(dict.fromkeys(guid for _, _, guid in ours)),
         )
     unknown = any(guid == export_guid for _, _, guid in named)
-    kind = DefinitionUnknownError if unknown else DefinitionRefusedError
-    return kind(status=error.status, code=error.code, message=error.arena_message, call=error.call)
+    return error.narrowed(DefinitionUnknownError if unknown else DefinitionRefusedError)
 
 
 def read_run_error(error: ArenaAnswerError) -> ArenaAnswerError:
-    """Say what a refusal of `read_run` is about.
+    """Return what a refusal of `read_run` means.
 
     403 and 3024 make the run unreadable for good. Any other refusal may be a replica that lags.
     """
-    if type(error) is not ArenaAnswerError:
+    unreadable = error.status == HTTP_FORBIDDEN or error.code == CODE_NO_ACCESS
+    if type(error) is not ArenaAnswerError or not unreadable:
         return error
-    if error.status != HTTP_FORBIDDEN and error.code != CODE_NO_ACCESS:
-        return error
-    return RunUnreadableError(
-        status=error.status, code=error.code, message=error.arena_message, call=error.call
-    )
+    return error.narrowed(RunUnreadableError)
 
 
 def login_error(error: ArenaAnswerError) -> ArenaAnswerError | LoginRefusedError:
-    """Say what a refusal of `login` is about.
+    """Return what a refusal of `login` means.
 
-    4001, 4079, 4081, 4082 and whatever is not known refuse the credentials; 413 is a gateway's.
+    4001, 4079, 4081, 4082 and unknown codes refuse the credentials; 413 comes from a gateway.
     """
     if isinstance(error, _SAYS_NOTHING_OF_CREDENTIALS):
         return error

@@ -1,8 +1,8 @@
-"""The Arena session: read by everyone who calls Arena, renewed by one function alone (R5).
+"""The Arena session: read by every function that calls Arena, renewed by one function only (R5).
 
-A second login ends the first session at once, also one by somebody else. So only session logs in:
-once for all who say that the same session (a version of the session secret) is dead, within a cool-
-down, and never twice with credentials that were refused.
+Each login of a user ends the user's other session at once. So only the session function logs in:
+once for all callers that report the same session (a version of the session secret) as dead, limited
+by a cool-down, and never twice with refused credentials.
 """
 
 from __future__ import annotations
@@ -11,30 +11,22 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from arena_exports.arena import protocol
-from arena_exports.domain.errors import (
-    RetryLaterError,
-)
+from arena_exports.domain.errors import RetryLaterError
 
 if TYPE_CHECKING:
-    from arena_exports.ports import (
-        Clock,
-        Secret,
-        SecretReader,
-        SessionRenewer,
-    )
+    from arena_exports.ports import Clock, Secret, SecretReader, SessionRenewer
 
 SESSION_KEY = "arenaSessionId"
 CACHE_SECONDS = 900
-
 BUSY_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session and the version of the secret that it was read from; "" for none at all.
+    """A session, and the version of the secret that it was read from; both "" if there is none.
 
-    `fresh` is true where the session function named it, and the secret's current version is the
-    same: nobody wrote the secret by hand since.
+    `fresh` means that the session function named this version and it is still the current one:
+    nobody has written the secret by hand since.
     """
 
     version: str = ""
@@ -43,7 +35,7 @@ class Session:
 
 
 class SessionCache:
-    """The session as submit and poll see it: read from its secret, kept, renewed on a 401."""
+    """The session as submit and poll use it: read from its secret, cached, renewed after a 401."""
 
     def __init__(self, *, secret: SecretReader, renewer: SessionRenewer, clock: Clock) -> None:
         self._secret = secret
@@ -54,15 +46,15 @@ class SessionCache:
         self._dead = {""}
 
     def current(self) -> Session:
-        """Return the session in force as far as is known; a kept one where Secrets Manager is down.
+        """Return the session in force; the cached one if Secrets Manager is down.
 
         Raises:
-            RetryLaterError: there is none to be had now.
+            RetryLaterError: there is no session now.
         """
         if self._session.version and self._clock.now() - self._read_at < CACHE_SECONDS:
             return self._session
         try:
-            session = _session(self._secret.read())
+            session = read_session(self._secret.read())
         except RetryLaterError:
             if self._session.version:
                 return self._session
@@ -70,21 +62,21 @@ class SessionCache:
         return self._keep(session) if session.version else self.renew(session)
 
     def renew(self, dead: Session) -> Session:
-        """Return the successor of a session that Arena calls dead.
+        """Return the successor of a session that Arena rejected.
 
         Raises:
-            RetryLaterError: there is none to be had now.
+            RetryLaterError: there is no session now.
         """
         self._session = Session()
-        # More than one: where somebody wrote the secret by hand, it and the record name two.
+        # More than one: if the secret was written by hand, it and the ledger name two versions.
         self._dead.add(dead.version)
-        session = _session(self._secret.read())
+        session = read_session(self._secret.read())
         if session.version in self._dead:
             version = self._renewer.renew(dead.version)
             current = self._secret.read()
             fresh = current is not None and current.version == version
             session = replace(
-                _session(current if fresh else self._secret.read(version)), fresh=fresh
+                read_session(current if fresh else self._secret.read(version)), fresh=fresh
             )
         if not session.session_id:
             raise RetryLaterError("session not readable yet", BUSY_SECONDS)
@@ -95,7 +87,8 @@ class SessionCache:
         return session
 
 
-def _session(secret: Secret | None) -> Session:
+def read_session(secret: Secret | None) -> Session:
+    """Return the session that a secret holds; an empty one if it holds none."""
     if secret is None:
         return Session()
     session_id = secret.value.get(SESSION_KEY)

@@ -1,1 +1,1 @@
-"""What is known and decided, as pure values and functions: no clock, no network, no AWS."""
+"""Pure values and decisions: no clock, no network, no AWS."""

@@ -1,4 +1,4 @@
-"""An attempt: what is about to be submitted, written before the POST, and its run."""
+"""An attempt: what is submitted, recorded before the POST, and the run that it becomes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 class AttemptState(StrEnum):
     """How far an attempt has come."""
 
-    SENDING = "sending"  # a POST may be under way, or its answer is unknown
+    SENDING = "sending"  # a POST may be in progress, or its answer is unknown
     RUNNING = "running"  # Arena answered with a run
     ENDED = "ended"  # the outcome is known and not yet published
     SETTLED = "settled"  # published and settled, set aside, or given up
-    VOID = "void"  # no run came of it, or none that can be read: its requests are pending as before
+    VOID = "void"  # it led to no run, or to an unreadable one: its requests are pending
     REPLACED = "replaced"  # two searches found no run: another attempt has its contents
 
 
@@ -39,14 +39,14 @@ class AttemptOutcome(StrEnum):
     NO_FILES = "NoFiles"
     UNREADABLE = "Unreadable"
     REJECTED = "Rejected"  # the POST was refused for all items, for good
-    ALL_ITEMS_REFUSED = "AllItemsRefused"  # Arena refused every single item; all was said already
-    SET_ASIDE = "SetAside"  # no run: what is left goes once more by itself
-    HALVED = "Halved"  # no run: what is left goes in halves
+    ALL_ITEMS_REFUSED = "AllItemsRefused"  # Arena refused every item by name; they were rejected
+    SET_ASIDE = "SetAside"  # no run: what is left is submitted again on its own
+    HALVED = "Halved"  # no run: what is left is submitted in halves
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What Arena told of an ended run; `error_code` and `error_message` are "" without an error."""
+    """How a run ended; `error_code` and `error_message` are "" without an error."""
 
     outcome: AttemptOutcome
     status: str = ""
@@ -63,11 +63,11 @@ class Attempt:
 
     Times are epoch seconds on our clock. `sent_at` is the last time a POST was sent,
     `first_sent_at` the first one whose outcome is unknown: a run that is adopted was created after
-    it. `refusals` counts POSTs that Arena refused because of items it named. `unanswered` counts
-    POSTs in a row that were not answered by a run or a definite code, the last one included;
-    `last_status` is the HTTP status of the last one's answer, 0 for none. `searches` counts
-    searches that found nothing, `refused_searches` those in a row that Arena refused. `rejected`
-    are items that Arena refused by name; they are settled and not part of the run.
+    it. `refusals` counts POSTs that Arena refused because of named items. `unanswered` counts POSTs
+    in a row without a run or a definite code, including the last one; `last_status` is the HTTP
+    status of that one's answer, 0 for none. `searches` counts searches that found nothing,
+    `refused_searches` those in a row that Arena refused. `rejected` are items that Arena refused by
+    name; they are settled and not part of the run.
     """
 
     attempt_id: AttemptId

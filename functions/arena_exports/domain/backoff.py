@@ -4,5 +4,5 @@ from __future__ import annotations
 
 
 def doubled(first_seconds: float, times: int, longest_seconds: float) -> float:
-    """Return a delay in seconds that was doubled so many times, at most the longest."""
+    """Return the first delay doubled so many times, at most the longest."""
     return min(first_seconds * 2.0 ** min(times, 30), longest_seconds)

@@ -1,4 +1,4 @@
-"""The workspace's daily request budget, as the headers of Arena's answers tell it (R6)."""
+"""The workspace's daily request budget, as the headers of Arena's answers show it (R6)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 REMAINING_HEADER = "x-arena-requests-remaining"
 RESET_HEADER = "x-arena-next-request-limit-reset"
 
-SAFE_WAIT_SECONDS = 3600  # where nothing believable says when the budget is reset
-# Added to a reset that only our own clock can measure; it doubles with each further 429.
+SAFE_WAIT_SECONDS = 3600  # if no believable header says when the budget is reset
+# Added to a reset that only our own clock measures; doubles with each further 429.
 MARGIN_SECONDS = 60
 MAX_SKEW_SECONDS = 900  # between our clock and Arena's
-BURST_SECONDS = 60  # after a 429 that is not about the budget and does not say how long to wait
+BURST_SECONDS = 60  # after a 429 that is not about the budget and has no Retry-After
 MAX_BURST_SECONDS = 3600
 MAX_BELIEVED_SECONDS = 26 * 3600  # the budget's day has 24 hours, 25 when the clocks go back
 _MIN_FORECAST_SECONDS = 600
@@ -30,12 +30,12 @@ _NUMBER = re.compile(r"\s*(-?)([0-9]+)")
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What is known of the budget.
+    """What is known about the budget.
 
-    `remaining` is a number of requests, None when no answer told it yet; `resets_at`, `spent_until`
-    and `seen_at` are epoch seconds on our clock; until `spent_until` no request may be sent (0: one
-    may). `first_remaining` and `first_seen_at` are those of the day's first answer. `refusals`
-    counts answers 429 in a row.
+    `remaining` is a number of requests, None before the first answer; `resets_at`, `spent_until`
+    and `seen_at` are epoch seconds on our clock. No request may be sent until `spent_until`.
+    `first_remaining` and `first_seen_at` are from the day's first answer. `refusals` counts answers
+    429 in a row.
     """
 
     remaining: int | None = None
@@ -47,9 +47,9 @@ class Budget:
     refusals: int = 0
 
     def following(self, earlier: Budget) -> Budget:
-        """Return this budget as one of the same day as `earlier`, or as the first of a new day.
+        """Return this budget as the successor of `earlier`, with the first answer of the day.
 
-        A day has begun when more is left than before.
+        A new day has begun if more is left than before.
         """
         if self.remaining is None:
             return self
@@ -61,7 +61,7 @@ class Budget:
     def hours_left(self) -> float | None:
         """Forecast in how many hours the budget is spent at the rate of the day so far.
 
-        At most 24; None while the day is too young to tell, and when nothing was spent.
+        At most 24; None while it is too early to tell, and if nothing was spent.
         """
         seconds = self.seen_at - self.first_seen_at
         used = (self.first_remaining or 0) - (self.remaining or 0)
@@ -70,7 +70,7 @@ class Budget:
         return min((self.remaining or 0) / used * seconds / 3600, 24.0)
 
     def wait_seconds(self, now: float, reserve: int) -> int:
-        """Return for how many seconds no request may go that leaves less than `reserve` (0: go)."""
+        """Return how many seconds to wait with a request that must leave `reserve` (0: send it)."""
         if self.spent_until > now:
             return ceil(self.spent_until - now)
         if self.remaining is None or self.remaining > reserve:
@@ -80,7 +80,7 @@ class Budget:
 
 
 def read_budget(headers: Mapping[str, str], now: float) -> Budget | None:
-    """Read the budget from an answer's headers (names in lower case); None where they say nothing.
+    """Read the budget from an answer's headers (names in lower case); None if they show none.
 
     `now` is epoch seconds on our clock.
     """
@@ -91,11 +91,11 @@ def read_budget(headers: Mapping[str, str], now: float) -> Budget | None:
 
 
 def spent_budget(headers: Mapping[str, str], now: float, earlier: Budget) -> Budget:
-    """Read the headers of a 429 that says that the budget is spent: wait for its reset (R6).
+    """Read the headers of a 429 that means that the budget is spent: wait for its reset (R6).
 
-    A reset that Arena's own Date header measures is waited for exactly. One that only our clock
-    measures gets a margin, which doubles with each further 429. One that is unknown, unreadable, or
-    not in the future by Arena's clock leads to a safe wait.
+    With Arena's Date header, the wait is exact. A reset that only our clock measures gets a margin,
+    which doubles with each further 429. One that is unknown, unreadable, or not in the future by
+    Arena's clock leads to a safe wait.
     """
     resets_at = _resets_at(headers, now)
     if resets_at is None:
@@ -111,7 +111,7 @@ def spent_budget(headers: Mapping[str, str], now: float, earlier: Budget) -> Bud
 
 
 def limited_budget(headers: Mapping[str, str], now: float, earlier: Budget) -> Budget:
-    """Read the headers of a 429 that is a burst limit: wait as it says, twice as long each time."""
+    """Read the headers of a 429 for a burst: wait as it says, twice as long each time."""
     seconds = _retry_after(headers, now)
     first = BURST_SECONDS if seconds is None else max(seconds, 1)
     wait = doubled(first, earlier.refusals, MAX_BURST_SECONDS)
@@ -120,12 +120,12 @@ def limited_budget(headers: Mapping[str, str], now: float, earlier: Budget) -> B
 
 
 def none_remaining(headers: Mapping[str, str]) -> bool:
-    """Tell whether an answer says that no request is left."""
+    """Return whether an answer says that no request is left."""
     return _count(headers.get(REMAINING_HEADER, "")) == 0
 
 
 def altered_headers(headers: Mapping[str, str]) -> list[str]:
-    """Return the headers of an answer that are there and do not have the form that Arena gives."""
+    """Return the names of headers that are present but not in Arena's form."""
     count = headers.get(REMAINING_HEADER)
     altered = [] if count is None or count.strip().isdecimal() else [REMAINING_HEADER]
     dates = (name for name in (RESET_HEADER, "date") if name in headers)
@@ -133,7 +133,7 @@ def altered_headers(headers: Mapping[str, str]) -> list[str]:
 
 
 def _count(text: str) -> int | None:
-    """Return the first number of a header, a negative one as 0; None where there is none."""
+    """Return the first number in a header, 0 for a negative one; None if there is none."""
     match = _NUMBER.match(text)
     if match is None or len(match[2]) >= _MAX_DIGITS:
         return None
@@ -141,7 +141,7 @@ def _count(text: str) -> int | None:
 
 
 def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return how many seconds a Retry-After header asks for: a number of them, or a date."""
+    """Return the seconds of a Retry-After header, which has a number or a date."""
     text = headers.get("retry-after", "")
     count = _count(text)
     if count is not None:
@@ -151,10 +151,10 @@ def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _resets_at(headers: Mapping[str, str], now: float) -> int | None:
-    """Return when the budget is reset, epoch seconds on our clock; None where nothing says so.
+    """Return when the budget is reset, epoch seconds on our clock; None if unknown.
 
-    It is measured by Arena's own clock where the Date header shows it. By that clock it must lie in
-    the future; by ours, which may be ahead, it may be a little past.
+    If the Date header shows Arena's clock, the reset must be in that clock's future. By our clock,
+    which may be ahead, it may have just passed.
     """
     reset = parse_date(headers.get(RESET_HEADER, ""))
     if reset is None:

@@ -1,4 +1,4 @@
-"""What is known of an export definition, and when it may be tried again."""
+"""What is known about an export definition, and when it may be tried again."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 DURATIONS_KEPT = 50
 # One bad item fails at most three runs in a row: its set, the set's second try, and the first half.
-# One more, and the failures may be Arena's, not the item's.
+# After one more, the failures may be Arena's, not the item's.
 FAILURES_OF_ONE_ITEM = 3
 MAX_DOUBT_SECONDS = 3600
 _FIRST_DOUBT_SECONDS = 60
 _FIRST_REFUSAL_SECONDS = 60
 _UNKNOWN_SECONDS = 60
-# Definitions of which no run has succeeded yet share these: most of them may be misspelled.
+# Shared by definitions without a successful run, most of which may be misspelled.
 SECONDS_BETWEEN_TRIALS = 60
 MAX_TRIALS_A_DAY = 200
 _DAY_SECONDS = 86_400
@@ -27,13 +27,13 @@ _DAY_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What is known of one export definition.
+    """What is known about one export definition.
 
-    Times are epoch seconds, 0 for never. `failures` counts attempts that failed in a row (the run
-    FAILED, or no run came of it), `refusals` POSTs in a row that Arena refused because of the
+    Times are epoch seconds, 0 for never. `failures` counts attempts in a row that failed (the run
+    FAILED, or there was none), `refusals` POSTs in a row that Arena refused because of the
     definition itself; `unknown_at` is when Arena first did not know the definition; `limit` is the
-    most items that may go into a run after Arena called one too large, 0 for no such limit;
-    `durations` has the true seconds of past runs by size class, oldest first.
+    maximum number of items after a run was too large, 0 for no limit; `durations` has the true
+    seconds of past runs by size class, oldest first.
     """
 
     export_guid: ExportGuid
@@ -49,20 +49,20 @@ class Definition:
 
     @property
     def proven(self) -> bool:
-        """Whether a run of it has ever succeeded here."""
+        """Whether a run of it has ever succeeded."""
         return self.last_success_at > 0
 
     @property
     def in_doubt(self) -> bool:
-        """Whether so many attempts failed in a row that a failure says nothing about the items."""
+        """Whether so many attempts have failed in a row that a failure blames no item."""
         return self.failures >= FAILURES_OF_ONE_ITEM
 
     def served(self, now: float) -> Definition:
-        """Note that a run of it just ended: the one served longest ago goes first."""
+        """Note that a run of it has just ended: the definition served longest ago goes first."""
         return replace(self, served_at=int(now), refusals=0, not_before=0, unknown_at=0)
 
     def succeeded(self, now: float, items: int, duration_seconds: float | None) -> Definition:
-        """Note a run with results: failures are forgotten, the size limit grows by a quarter."""
+        """Note a run with results: reset failures, and raise the size limit by a quarter."""
         limit = max(self.limit + 1, self.limit * 5 // 4) if self.limit else 0
         durations = dict(self.durations)
         if duration_seconds is not None:
@@ -80,14 +80,14 @@ class Definition:
         )
 
     def refused(self, now: float, longest_seconds: int) -> Definition:
-        """Note that Arena refused the definition itself: each next try waits twice as long."""
+        """Note that Arena refused the definition itself: back off, twice as long each time."""
         seconds = int(doubled(_FIRST_REFUSAL_SECONDS, self.refusals, longest_seconds))
         return replace(
             self, refusals=self.refusals + 1, not_before=int(now) + seconds, served_at=int(now)
         )
 
     def unknown(self, now: float) -> Definition:
-        """Note that Arena does not know the definition, which may be a replica that lags."""
+        """Note that Arena does not know the definition; perhaps a replica lags."""
         return replace(
             self,
             unknown_at=self.unknown_at or int(now),
@@ -96,7 +96,7 @@ class Definition:
         )
 
     def is_unknown(self, now: float) -> bool:
-        """Say whether Arena did not know it a minute or more ago, and no run ever succeeded."""
+        """Return whether Arena has not known it for a minute or more, and no run ever succeeded."""
         return not self.proven and 0 < self.unknown_at <= now - _UNKNOWN_SECONDS
 
     def failed(self, now: float, *, alone: bool, without_run: bool = False) -> Definition:
@@ -104,9 +104,9 @@ class Definition:
 
         Args:
             now: epoch seconds.
-            alone: one suspect item was alone in it, so that waiting is all that is left.
-            without_run: no run came of it. Then ordinary requests wait too, unless it was alone:
-                the next attempt would cost as many requests and hold the lease as long.
+            alone: it carried a single suspect item, so that only waiting is left.
+            without_run: it led to no run. Then ordinary requests wait too, unless it was alone: the
+                next attempt would cost as many requests and hold the lease as long.
         """
         failures = self.failures + 1
         doubt = failures - FAILURES_OF_ONE_ITEM + (1 if alone else 0)
@@ -118,7 +118,7 @@ class Definition:
         return replace(failed, not_before=until) if without_run and not alone else failed
 
     def delay_suspects(self, now: float, seconds: int) -> Definition:
-        """Have suspect sets wait, because the last run of one was stopped."""
+        """Make suspect sets wait, because the last run of one was aborted."""
         return replace(
             self.served(now), suspects_not_before=max(self.suspects_not_before, int(now) + seconds)
         )
@@ -133,31 +133,31 @@ class Definition:
 
 
 def size_class(items: int) -> str:
-    """Return the class of runs that take about as long: how many digits the number of items has."""
+    """Return the class of runs with similar durations: the number of digits of `items`."""
     return str(len(str(items)))
 
 
 @dataclass(frozen=True, slots=True)
 class Trials:
-    """POSTs of the last day for definitions that are not proven: epoch seconds, oldest first."""
+    """POSTs of the last day for unproven definitions: epoch seconds, oldest first."""
 
     posts: tuple[int, ...] = ()
 
     def allow(self, now: float) -> bool:
-        """Say whether such a POST may be sent now: one a minute, and 200 in 24 hours."""
+        """Return whether such a POST may be sent now: one a minute, and 200 in 24 hours."""
         day = self._of_the_day(now)
         return not day or (len(day) < MAX_TRIALS_A_DAY and day[-1] <= now - SECONDS_BETWEEN_TRIALS)
 
     def spent(self, now: float) -> bool:
-        """Say whether the day's POSTs are spent."""
+        """Return whether the day's POSTs are spent."""
         return len(self._of_the_day(now)) >= MAX_TRIALS_A_DAY
 
     def following(self, now: float) -> Trials:
-        """Note one that is about to be sent."""
+        """Add one that is about to be sent."""
         return Trials((*self._of_the_day(now), int(now)))
 
     def without_last(self) -> Trials:
-        """Take back the last one: it was not sent after all."""
+        """Remove the last one, which was not sent after all."""
         return Trials(self.posts[:-1])
 
     def _of_the_day(self, now: float) -> tuple[int, ...]:

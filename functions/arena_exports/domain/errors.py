@@ -1,33 +1,36 @@
-"""Everything that can go wrong, as one tree.
+"""All errors, as one tree.
 
 ::
 
     ArenaExportsError
-    ├── SettingsError                  the environment of a function is not what it must be
+    ├── SettingsError                  a function's environment is not valid
     ├── InvalidMessageError            an intake message that can never be exported
     ├── LedgerError
-    │   ├── ConditionFailedError       somebody else was there first
+    │   ├── ConditionFailedError       another copy was first
     │   └── LedgerUnavailableError     throttled, in conflict or down: try again later
     ├── DeliveryError                  SNS or SQS did not take everything
     ├── ArenaError
     │   ├── RequestNotCompletedError   no answer, or one that cannot be read
     │   ├── ArenaAnswerError           Arena answered with an error (its branches: see below)
-    │   └── RetryLaterError            no request was sent: budget spent, or no session to be had
+    │   └── RetryLaterError            no request was sent: budget spent, or no session
     │       └── SecretRefusedError     AWS refuses a secret until an operator acts
     └── LoginRefusedError              Arena, or a broken credentials secret, refuses the login
 
-An answer's error says what may be done about it by its type, and carries status, Arena's code and
-message, and the call's name; never headers, body or session id.
+The type of an answer's error says what can be done about it. The error has the status, Arena's code
+and message, and the name of the call; never headers, body or session id.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arena_exports.domain.model import ItemGuid
+
+
+_AnswerError = TypeVar("_AnswerError", bound="ArenaAnswerError")
 
 
 class ArenaExportsError(Exception):
@@ -42,8 +45,8 @@ class InvalidMessageError(ArenaExportsError):
     """An intake message, or a part of it, that can never be exported.
 
     `code` is one of `InvalidMessage`, `WrongWorkspace`, `NoExportDefinition`; the message names the
-    field. `export_guid` and `correlation_id` are the message's, as far as they can be read. Where
-    `is_own_event` is true the message is one of our own events, and leads to no other.
+    field. `export_guid` and `correlation_id` are the message's, as far as they can be read. If
+    `is_own_event`, the message is one of our own events, and no event follows.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -59,7 +62,7 @@ class LedgerError(ArenaExportsError):
 
 
 class ConditionFailedError(LedgerError):
-    """A condition of a write did not hold: `failed` has the positions of the writes concerned."""
+    """A condition did not hold; `failed` has the positions of the writes concerned."""
 
     def __init__(self, failed: Sequence[int] = (0,)) -> None:
         super().__init__(f"condition of write {', '.join(map(str, failed))} did not hold")
@@ -71,7 +74,7 @@ class LedgerUnavailableError(LedgerError):
 
 
 class DeliveryError(ArenaExportsError):
-    """The topic or the dead-letter queue did not accept everything within the bounded retries."""
+    """The topic or a queue did not accept a message within the bounded retries."""
 
 
 class LoginRefusedError(ArenaExportsError):
@@ -87,13 +90,13 @@ class LoginRefusedError(ArenaExportsError):
 
 
 class ArenaError(ArenaExportsError):
-    """A call to Arena did not bring what was asked for."""
+    """A call to Arena did not succeed."""
 
 
 class RequestNotCompletedError(ArenaError):
-    """No answer, or one that cannot be understood: whether Arena did the work is not known.
+    """No answer, or one that cannot be read: whether Arena did the work is unknown.
 
-    Time-out, dropped connection, 5xx, not JSON, a 201 without a guid, and the codes 3000, 3146,
+    Timeout, dropped connection, 5xx, not JSON, a 201 without a guid, and the codes 3000, 3146,
     4085, 4087. `status` is the answer's HTTP status, 0 where there was no answer.
     """
 
@@ -103,7 +106,7 @@ class RequestNotCompletedError(ArenaError):
 
 
 class RetryLaterError(ArenaError):
-    """No request may be sent now; `reason` is a term, `retry_after_seconds` when to come again."""
+    """No request may be sent now; `reason` is a phrase, `retry_after_seconds` says when."""
 
     def __init__(self, reason: str, retry_after_seconds: int) -> None:
         super().__init__(f"{reason}; try again in {retry_after_seconds} s")
@@ -112,7 +115,7 @@ class RetryLaterError(ArenaError):
 
 
 class SecretRefusedError(RetryLaterError):
-    """AWS refuses to read or write a secret, and will until an operator acts.
+    """AWS refuses to read or write a secret until an operator acts.
 
     It was deleted, its policy or its KMS key denies access, or it belongs to another account. The
     reason names the secret and AWS's code, never a value.
@@ -122,7 +125,7 @@ class SecretRefusedError(RetryLaterError):
 class ArenaAnswerError(ArenaError):
     """Arena answered with an error that has a definite code: the work was not done.
 
-    Of this very type: a code that nobody has described. It is treated as a wrong definition.
+    Of this type itself: an undocumented code, which is treated as a wrong definition.
     """
 
     def __init__(self, *, status: int, code: int | None, message: str, call: str) -> None:
@@ -132,9 +135,13 @@ class ArenaAnswerError(ArenaError):
         self.arena_message = message
         self.call = call
 
+    def narrowed(self, kind: type[_AnswerError]) -> _AnswerError:
+        """Return this error as a more specific one."""
+        return kind(status=self.status, code=self.code, message=self.arena_message, call=self.call)
+
 
 class SessionInvalidError(ArenaAnswerError):
-    """401: no session, or a dead one."""
+    """401: there is no session, or it is dead."""
 
 
 class BudgetSpentError(ArenaAnswerError):
@@ -154,19 +161,19 @@ class TooManyItemsError(ArenaAnswerError):
 
 
 class CriteriaRefusedError(ArenaAnswerError):
-    """3140, 3142, 3294: the definition's kind does not go with the request; it never will."""
+    """3140, 3142, 3294: the definition's kind never matches the request."""
 
 
 class DefinitionRefusedError(ArenaAnswerError):
-    """3145, 403 and whatever else is wrong with the definition: an operator may correct it."""
+    """3145, 403, or another fault of the definition, which an operator may correct."""
 
 
 class DefinitionUnknownError(DefinitionRefusedError):
-    """3011, 3012 that name the export definition itself."""
+    """3011 or 3012 that names the export definition itself."""
 
 
 class ItemsRefusedError(ArenaAnswerError):
-    """3011, 3012 that name item GUIDs of ours: `item_guids` can never be exported."""
+    """3011 or 3012 that names items of ours: `item_guids` can never be exported."""
 
     def __init__(
         self,
@@ -186,4 +193,4 @@ class RunUnreadableError(ArenaAnswerError):
 
 
 class AccountLockedError(ArenaAnswerError):
-    """4083 (4013 before Winter 2023): too many bad tries locked the account for five minutes."""
+    """4083 (4013 before Winter 2023): failed logins locked the account for five minutes."""

@@ -1,16 +1,14 @@
-"""The CloudEvents of the outcome topic (README, "Subscribe"), cut into parts that fit a message.
-
-Pure.
-"""
+"""The CloudEvents of the outcome topic (README, "Subscribe"), in parts that fit a message."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from arena_exports.domain.model import ItemGuid, camel_case
+from arena_exports.domain.model import camel_case
 from arena_exports.domain.times import epoch_seconds, format_utc
 from arena_exports.ports import Event
 
@@ -28,10 +26,10 @@ REQUEST_REJECTED = "arena.export.request.rejected"
 REJECTED_STATUS = "REJECTED"
 
 MAX_EVENT_BYTES = 256 * 1024  # SNS: body and attributes together
-# Everything but the lists, with room for the longest names and messages as JSON escapes them.
+# Everything but the lists, with the longest names and messages, as JSON escapes them.
 _ENVELOPE_BYTES = 12 * 1024
 _ROOM_BYTES = MAX_EVENT_BYTES - _ENVELOPE_BYTES
-_WHOLE_LIST_BYTES = 64 * 1024  # a list of files below this is in every part
+_WHOLE_LIST_BYTES = 64 * 1024  # a shorter list of files is in every part
 _FILE_LIFE_SECONDS = 60 * 86_400
 _MAX_MESSAGE = 500
 
@@ -48,7 +46,7 @@ class CarriedRequest:
 
 @dataclass(frozen=True, slots=True)
 class EndedRun:
-    """An ended run, and whom it concerns."""
+    """An ended run, with what it carried."""
 
     workspace: str
     export_guid: str
@@ -76,17 +74,16 @@ class Rejection:
 
 
 def run_events(outcome: EndedRun) -> list[Event]:
-    """Return the parts of `run.completed`, or of `run.failed` where the result has an error."""
+    """Return the parts of `run.completed`, or of `run.failed` if the result has an error."""
     result = outcome.result
     failed = bool(result.error_code)
-    error = {"code": result.error_code, "message": result.error_message[:_MAX_MESSAGE]}
     fixed = {
         "workspace": outcome.workspace,
         "exportGuid": outcome.export_guid,
         "runGuid": outcome.run_guid,
         "runNumber": outcome.run_number,
         "status": result.status,
-        **({"error": error} if failed else {}),
+        **({"error": _error(result)} if failed else {}),
         "criteriaResultsCount": result.criteria_results_count,
         "creationDateTime": result.creation_date_time,
         "completionDateTime": result.completion_date_time,
@@ -117,7 +114,7 @@ def run_events(outcome: EndedRun) -> list[Event]:
 def rejection_events(rejection: Rejection) -> list[Event]:
     """Return the parts of `request.rejected`.
 
-    Their ids depend on the request, the items and the code alone.
+    Their ids depend only on the request, the items and the code.
     """
     fixed = {
         "workspace": rejection.workspace,
@@ -125,10 +122,7 @@ def rejection_events(rejection: Rejection) -> list[Event]:
         "correlationId": rejection.correlation_id,
         "exportGuid": rejection.export_guid,
         "status": REJECTED_STATUS,
-        "error": {
-            "code": rejection.error_code,
-            "message": rejection.error_message[:_MAX_MESSAGE],
-        },
+        "error": _error(rejection),
     }
     contents = ",".join([rejection.error_code, *rejection.item_guids]).encode()
     fingerprint = hashlib.sha256(contents).hexdigest()[:16]
@@ -178,37 +172,24 @@ class _Head:
 
 
 def _file_lists(outcome: EndedRun) -> dict[str, list[Any]]:
-    return {
-        "fileGuids": [file.guid for file in outcome.files],
-        "files": [
-            {
-                "guid": file.guid,
-                "title": file.title,
-                "contentPath": content_path(outcome.export_guid, outcome.run_guid, file.guid),
-            }
-            for file in outcome.files
-        ],
-    }
+    path = partial(content_path, outcome.export_guid, outcome.run_guid)
+    files = [{**asdict(file), "contentPath": path(file.guid)} for file in outcome.files]
+    return {"fileGuids": [file.guid for file in outcome.files], "files": files}
 
 
 def _parts(lists: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
-    """Spread lists over as many parts as they need: none left out, none twice.
+    """Spread lists over as many parts as they need, each value in one part.
 
-    Lists of files are in every part while they take less than 64 KiB, and are cut beyond
-    that.
+    A list of files is in every part if it takes less than 64 KiB; a longer one is spread too.
     """
-    whole = {
-        name: v
-        for name, v in lists.items()
-        if name in ("fileGuids", "files") and _size(v) < _WHOLE_LIST_BYTES
-    }
+    file_lists = {name: v for name, v in lists.items() if name in ("fileGuids", "files")}
+    whole = {name: v for name, v in file_lists.items() if _size(v) < _WHOLE_LIST_BYTES}
     room = _ROOM_BYTES - sum(map(_size, whole.values()))
     cut = [(name, value) for name, values in lists.items() if name not in whole for value in values]
     slices = list(_slices(cut, room)) or [[]]
-    empty: dict[str, list[Any]] = {name: [] for name in lists}
     parts = []
     for number, part in enumerate(slices, start=1):
-        content = {**{name: list(v) for name, v in empty.items()}, **whole}
+        content: dict[str, list[Any]] = {**{name: [] for name in lists}, **whole}
         for name, value in part:
             content[name].append(value)
         parts.append({**content, "part": number, "parts": len(slices)})
@@ -229,6 +210,10 @@ def _slices(values: Iterable[tuple[str, Any]], room: int) -> Iterator[list[tuple
         yield part
 
 
+def _error(failed: RunResult | Rejection) -> dict[str, str]:
+    return {"code": failed.error_code, "message": failed.error_message[:_MAX_MESSAGE]}
+
+
 def _expiration(completion_date_time: str | None) -> str | None:
     completed = epoch_seconds(completion_date_time)
     return None if completed is None else format_utc(completed + _FILE_LIFE_SECONDS)
@@ -243,5 +228,5 @@ def _size(value: object) -> int:
 
 
 def content_path(export_guid: str, run_guid: str, file_guid: str) -> str:
-    """Return where a file's zip lies below the base address."""
+    """Return the path of a file's zip below the base address."""
     return f"/exports/{export_guid}/runs/{run_guid}/files/{file_guid}/content"

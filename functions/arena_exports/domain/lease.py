@@ -1,4 +1,4 @@
-"""The lease on the workspace's one export slot, as a value."""
+"""The lease on the workspace's one export slot."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from arena_exports.domain.model import (
-        AttemptId,
-        Lane,
-    )
+    from arena_exports.domain.model import AttemptId, Lane
 
 
 class LeaseState(StrEnum):
@@ -23,11 +20,11 @@ class LeaseState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The lease as it was read or taken.
+    """The lease.
 
     Times are epoch seconds, 0 for none. `busy` counts answers 3144 in a row and `failed_searches`
-    searches that failed in a row; `creator_guid` is the Arena user that our runs are created by,
-    "" until the first run; `lane` was served last.
+    searches that failed in a row; `creator_guid` is the Arena user who creates our runs, ""
+    until the first run; `lane` was served last.
     """
 
     state: LeaseState = LeaseState.IDLE

@@ -1,8 +1,8 @@
 """Read the bodies of intake messages (README, "Send") into export requests.
 
-A body is tried as a bare GUID first, then as JSON. JSON may be in the envelope of an SNS
-notification or an EventBridge event, and these in one another. Reasons name the place: `body`,
-`body.Message` (SNS), `body.detail` (EventBridge), `body.Message.detail`, and so on.
+A body is either a bare GUID or JSON. JSON may be in the envelope of an SNS notification, of an
+EventBridge event, or of one inside the other. Reasons name the place: `body`, `body.Message` (SNS),
+`body.detail` (EventBridge), `body.Message.detail`, and so on.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _UNCONFIRMED = {
     "SubscriptionConfirmation": "is not confirmed yet",
     "UnsubscribeConfirmation": "was ended, and can be confirmed again",
 }
-# No sender writes both: these are of our own CloudEvents, in whatever envelope they arrive.
+# Only our own CloudEvents have both, in whatever envelope they arrive.
 _OUR_TYPE = re.compile(r'"(detail-)?type"\s*:\s*"arena\.export\.')
 _OUR_SOURCE = re.compile(r'"source"\s*:\s*"/arena/')
 
@@ -53,7 +53,7 @@ class IntakeRules:
 
 
 def parse_message(request_id: str, body: str, rules: IntakeRules) -> ExportRequest | None:
-    """Read one intake message; None stands for `{"action": "reconcile"}`, which records nothing.
+    """Read one intake message; return None for `{"action": "reconcile"}`, which records nothing.
 
     Raises:
         InvalidMessageError: `InvalidMessage`, `WrongWorkspace` or `NoExportDefinition`; the message
@@ -71,11 +71,8 @@ def parse_message(request_id: str, body: str, rules: IntakeRules) -> ExportReque
 
 
 def _is_own_event(body: str) -> bool:
-    """Report whether a body that is no request holds an event of this application.
-
-    The text decides, not the form, so that no envelope hides one.
-    """
-    text = body.replace("\\", "")  # JSON in JSON escapes its quotes, some writers each slash
+    """Return whether an invalid body contains one of our own events, in whatever envelope."""
+    text = body.replace("\\", "")  # JSON in JSON escapes quotes; some writers escape slashes
     return bool(_OUR_TYPE.search(text) and _OUR_SOURCE.search(text))
 
 
@@ -103,26 +100,19 @@ def _with_place(message: str, place: str) -> str:
 def _request(
     request_id: str, fields: dict[str, Any], rules: IntakeRules, name: str
 ) -> ExportRequest:
-    """Read the full form; `name` is what the sender calls the list of items."""
+    """Read the full form; `name` is the sender's name for the list of items."""
     _check_keys(fields)
     _check_workspace(fields, rules)
-    export_guid, lane, correlation_id = (
-        _export_guid(fields, rules),
-        _lane(fields),
-        _correlation_id(fields),
-    )
-    if "itemGuids" not in fields:
-        return ExportRequest(
-            RequestId(request_id), Group(lane, export_guid, Kind.DEFINITION), (), correlation_id
-        )
-    item_guids = _item_guids(fields["itemGuids"], name)
-    return ExportRequest(
-        RequestId(request_id), Group(lane, export_guid, Kind.ITEMS), item_guids, correlation_id
-    )
+    export_guid, lane = _export_guid(fields, rules), _lane(fields)
+    correlation_id = _correlation_id(fields)
+    with_items = "itemGuids" in fields
+    item_guids = _item_guids(fields["itemGuids"], name) if with_items else ()
+    group = Group(lane, export_guid, Kind.ITEMS if with_items else Kind.DEFINITION)
+    return ExportRequest(RequestId(request_id), group, item_guids, correlation_id)
 
 
 def normal_guid(text: object) -> str | None:
-    """Return a GUID in its normal form (upper case, no blanks around); None for what is none."""
+    """Return a GUID in upper case, without surrounding white space; None if it is not a GUID."""
     if not isinstance(text, str):
         return None
     guid = text.strip().upper() if len(text) < _MAX_CORRELATION_ID and text.isascii() else ""
@@ -130,7 +120,7 @@ def normal_guid(text: object) -> str | None:
 
 
 def _without_envelopes(body: str) -> tuple[str, Any]:
-    """Return what the envelopes hold, and its place."""
+    """Return the content inside all envelopes, and its place."""
     place, content = "body", _read(body, "body")
     while inner := _without_envelope(content, place):
         place, content = inner
@@ -162,16 +152,16 @@ def _subscription(content: dict[str, Any], place: str) -> InvalidMessageError:
 
 
 def _read(text: str, place: str) -> Any:  # noqa: ANN401 - JSON is anything
-    """Return a GUID, or what JSON says; a byte order mark before either is dropped."""
+    """Read a GUID or JSON; a leading byte order mark is dropped."""
     text = text.removeprefix(_BYTE_ORDER_MARK)
     return normal_guid(text) or _json(text, place)
 
 
 def _json(text: str, place: str) -> Any:  # noqa: ANN401 - JSON is anything
-    """Read JSON without guessing: each key once, no NaN, numbers that can be read.
+    """Read strict JSON: each key once, no NaN, no oversized numbers.
 
     Raises:
-        InvalidMessageError: it is something else; the message has the position.
+        InvalidMessageError: it is not; the message has the position.
     """
 
     def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -206,7 +196,7 @@ def _json(text: str, place: str) -> Any:  # noqa: ANN401 - JSON is anything
 
 
 def _hint(text: str, position: int) -> str:
-    """Return what the sender may have got wrong at this position of what should be JSON."""
+    """Return a guess at the sender's mistake at a position of invalid JSON, or ""."""
     start, end = max(position - _QUOTE_BEFORE_A_MISTAKE, 0), position + _MAX_QUOTE
     commas = _COMMA_TOO_MANY.finditer(text, start, end)
     if any(comma.start() <= position < comma.end() for comma in commas):
@@ -217,7 +207,7 @@ def _hint(text: str, position: int) -> str:
 
 
 def _fields(content: Any, place: str) -> dict[str, Any]:  # noqa: ANN401 - JSON is anything
-    """Bring every accepted form into the full one."""
+    """Return any accepted form as the full form."""
     if isinstance(content, str):
         if normal_guid(content) is None:
             raise _invalid(f"{place} could not be a GUID: {_quote(content)}")
@@ -227,9 +217,7 @@ def _fields(content: Any, place: str) -> dict[str, Any]:  # noqa: ANN401 - JSON 
     if isinstance(content, dict) and "results" in content:
         unknown = sorted(set(content) - {"results", "count"})
         if unknown:
-            message = (
-                f"unknown key beside results: {_quote(unknown[0])}; only count may stand there"
-            )
+            message = f"unknown key beside results: {_quote(unknown[0])}; only count is accepted"
             raise _invalid(_with_place(message, place))
         return {"itemGuids": content["results"]}
     if isinstance(content, dict):
@@ -238,7 +226,7 @@ def _fields(content: Any, place: str) -> dict[str, Any]:  # noqa: ANN401 - JSON 
 
 
 def _name_of_items(content: Any, place: str) -> str:  # noqa: ANN401 - JSON is anything
-    """Return what the sender calls the list of items."""
+    """Return the sender's name for the list of items."""
     if isinstance(content, dict):
         return "results" if "results" in content else "itemGuids"
     return place
@@ -246,7 +234,7 @@ def _name_of_items(content: Any, place: str) -> str:  # noqa: ANN401 - JSON is a
 
 def _check_keys(fields: dict[str, Any]) -> None:
     if "action" in fields:
-        raise _invalid('action must be "reconcile", and stand without other keys')
+        raise _invalid('action must be "reconcile", without other keys')
     unknown = sorted(set(fields) - set(_REQUEST_KEYS))
     if unknown:
         raise _invalid(
@@ -293,13 +281,13 @@ def _correlation_id(fields: dict[str, Any]) -> str | None:
             f"correlationId must be text of at most {_MAX_CORRELATION_ID} characters, not "
             f"{_quote(value)}"
         )
-    if not value.isascii() and _has_half_a_character(value):
-        raise _invalid(f"correlationId has half a character (a surrogate): {_quote(value)}")
+    if not value.isascii() and _has_unpaired_surrogate(value):
+        raise _invalid(f"correlationId contains an unpaired surrogate: {_quote(value)}")
     return value
 
 
-def _has_half_a_character(text: str) -> bool:
-    """Tell a lone surrogate, which JSON can spell and UTF-8, so logs and SQS, cannot."""
+def _has_unpaired_surrogate(text: str) -> bool:
+    """Return whether text has an unpaired surrogate, which UTF-8, logs and SQS cannot hold."""
     return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
@@ -326,7 +314,7 @@ def _invalid(message: str) -> InvalidMessageError:
 
 def _own_event() -> InvalidMessageError:
     error = _invalid(
-        "body is an event of this application (type arena.export…): end what sends the outcome "
+        "body is an event of this application (type arena.export…): stop sending the outcome "
         "topic's events to the intake queue"
     )
     error.is_own_event = True
@@ -334,9 +322,9 @@ def _own_event() -> InvalidMessageError:
 
 
 def _quote(value: object) -> str:
-    """Return a value as a short line of printable ASCII, fit for logs and message attributes."""
+    """Return a value as a short line of ASCII, for logs and message attributes."""
     try:
         text = json.dumps(value)
-    except RecursionError:  # it could just be read, and cannot be written
-        return "what is nested too deeply"
+    except RecursionError:  # reading allows slightly deeper nesting than writing
+        return "a value that is nested too deeply"
     return text if len(text) <= _MAX_QUOTE else text[:_MAX_QUOTE] + "…"

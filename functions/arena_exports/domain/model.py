@@ -1,9 +1,9 @@
-"""The values that the domain passes around: groups, export requests, pages of them, selections."""
+"""The values that all parts share: groups, export requests, pages of them, selections."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, NewType
@@ -20,7 +20,7 @@ AttemptId = NewType("AttemptId", str)
 
 
 class Lane(StrEnum):
-    """The lanes of pending requests; while several have requests, they take turns in this order."""
+    """The lanes of pending requests, which take turns in this order."""
 
     NORMAL = "normal"
     BULK = "bulk"
@@ -28,7 +28,7 @@ class Lane(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a run of a request is: named items, or the definition with its own criteria."""
+    """What a run exports: named items, or what the definition's own criteria match."""
 
     ITEMS = "items"
     DEFINITION = "definition"
@@ -45,7 +45,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """One intake message; `item_guids` has no doubles, and is empty for a definition run."""
+    """One intake message; `item_guids` has no duplicates, and is empty for a definition run."""
 
     request_id: RequestId
     group: Group
@@ -57,7 +57,7 @@ class ExportRequest:
 class Entry:
     """The part of one request that is on one page.
 
-    `total` is the number of items of the whole request, on whatever pages.
+    `total` is the number of items of the whole request, on all its pages.
     """
 
     request_id: RequestId
@@ -80,13 +80,13 @@ class Page:
         return sum(len(entry.item_guids) for entry in self.entries)
 
     def part(self, start: int, stop: int) -> Iterator[Entry]:
-        """Yield the entries between two positions, cut where they lie across one."""
+        """Yield the entries between two positions; an entry that spans one of them is cut."""
         offset = 0
         for entry in self.entries:
             end = offset + len(entry.item_guids)
             if not entry.item_guids or (offset < stop and end > start):
                 items = entry.item_guids[max(start - offset, 0) : max(stop - offset, 0)]
-                yield Entry(entry.request_id, entry.correlation_id, items, entry.total)
+                yield replace(entry, item_guids=items)
             offset = end
 
 
@@ -101,7 +101,7 @@ class PageSlice:
 
     @property
     def reaches_end(self) -> bool:
-        """Whether nothing of the page is left behind it."""
+        """Whether no items of the page follow."""
         return self.stop >= self.size
 
 
@@ -118,13 +118,13 @@ class SetHistory:
     first_failed_at: int = 0
 
     def is_like(self, other: SetHistory) -> bool:
-        """Say whether two sets may share a run: each is given up when it would be by itself."""
+        """Return whether two sets may share a run: both would be given up at the same time."""
         return (self.failures, self.aborts) == (other.failures, other.aborts)
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What one run is to carry: slices of pages, and the entries in them."""
+    """What one run will carry: slices of pages, and the entries in them."""
 
     group: Group
     slices: tuple[PageSlice, ...]
@@ -137,39 +137,32 @@ class Selection:
         return tuple(dict.fromkeys(guid for entry in self.entries for guid in entry.item_guids))
 
     def without(self, rejected: frozenset[ItemGuid]) -> Selection:
-        """Return the selection less the rejected items, and less requests that keep none."""
+        """Return the selection without rejected items, and without requests that have none left."""
         if not rejected:
             return self
         entries = []
         for entry in self.entries:
             kept = tuple(guid for guid in entry.item_guids if guid not in rejected)
             if kept or not entry.item_guids:
-                entries.append(Entry(entry.request_id, entry.correlation_id, kept, entry.total))
-        return Selection(self.group, self.slices, tuple(entries), self.history)
+                entries.append(replace(entry, item_guids=kept))
+        return replace(self, entries=tuple(entries))
 
     def only(self, wanted: frozenset[ItemGuid]) -> tuple[Entry, ...]:
         """Return the entries cut down to the items in `wanted`."""
-        cut = (
-            Entry(
-                e.request_id,
-                e.correlation_id,
-                tuple(g for g in e.item_guids if g in wanted),
-                e.total,
-            )
-            for e in self.entries
-        )
-        return tuple(entry for entry in cut if entry.item_guids)
+        kept = [tuple(g for g in entry.item_guids if g in wanted) for entry in self.entries]
+        both = zip(self.entries, kept, strict=True)
+        return tuple(replace(entry, item_guids=guids) for entry, guids in both if guids)
 
 
 @cache
 def camel_case(name: str) -> str:
-    """Return a snake_case name the way JSON and the ledger spell it."""
+    """Return a snake_case name in camelCase, as JSON and the ledger spell it."""
     head, *tail = name.split("_")
     return head + "".join(part.title() for part in tail)
 
 
 def digest(item_guids: Iterable[ItemGuid]) -> str:
-    """Return a fingerprint of a set of GUIDs: the same for any order."""
+    """Return a fingerprint of a set of GUIDs, which does not depend on their order."""
     return hashlib.sha256(",".join(sorted(item_guids)).encode()).hexdigest()
 
 

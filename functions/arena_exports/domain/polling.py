@@ -1,11 +1,11 @@
 """When to poll a run next: pure.
 
-A poll costs a request of the day's budget, and not polling costs the subscribers time. The runs of
-the past say how likely one is to have ended by now: the next poll is due when the delay that it
-would end, as a share of the run's duration, is worth its price. Such a schedule is optimal where
-polls are many (Keller 1974, "Optimum checking schedules for systems subject to random failure",
-Management Science 21; Barlow, Hunter and Proschan 1963, "Optimum checking procedures", J. SIAM 11).
-Around it stand bounds, because tomorrow's runs may not be like yesterday's.
+A poll costs one request of the day's budget; not polling costs the subscribers time. Past runs show
+how likely the run is to have ended by now: poll when the expected delay, as a share of the run's
+duration, outweighs the cost of a request. Such a schedule is optimal if there are many polls
+(Keller 1974, "Optimum checking schedules for systems subject to random failure", Management Science
+21; Barlow, Hunter and Proschan 1963, "Optimum checking procedures", J. SIAM 11). It is bounded,
+because tomorrow's runs may not be like yesterday's.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FIRST_POLL_SECONDS = 5  # where nothing is known yet
-# And then shares of the time waited: with polls at 0.015 of a duration each and runs of a minute to
+FIRST_POLL_SECONDS = 5  # if no run is known
+# Then shares of the time waited: with polls at 0.015 of a duration each and runs of a minute to
 # an hour equally likely on a logarithmic scale, sqrt(2 * 0.015 * log(60)).
 SHARE_WHILE_UNKNOWN = 0.35
 
 POLL_PRICE = 0.0085  # as a share of the run's duration
-MAX_SHARE = 0.165  # of the time waited: so much of a run's duration nobody waits in vain
-MIN_SHARE_OF_SPREAD = 0.25  # polls closer together than that follow chance, not the runs
-ENDED_BEFORE_FIRST_POLL = 0.08  # the share of past runs that the first poll may be late for
-RECENT_RUNS = 3  # the shortest of them bounds the first wait: a shift to short runs costs little
+MAX_SHARE = 0.165  # of the time waited: the maximum delay as a share of the duration
+MIN_SHARE_OF_SPREAD = 0.25  # closer polls would follow chance, not the runs
+ENDED_BEFORE_FIRST_POLL = 0.08  # the share of past runs that ended before the first poll
+RECENT_RUNS = 3  # the shortest of them bounds the first wait, in case runs get shorter
 RUNS_THAT_TELL_A_SPREAD = 5
-UNKNOWN_SPREAD = 0.5  # standard deviation of the logarithm; before that many runs are known
+UNKNOWN_SPREAD = 0.5  # standard deviation of the logarithm, until that many runs are known
 
 MIN_GAP_SECONDS = 1  # Step Functions waits whole seconds
 MAX_GAP_SECONDS = 3600
 MAX_STRETCH = 4.0
-MIN_RESERVE = 100  # below it the stretching of gaps begins no later
+MIN_RESERVE = 100  # smaller reserves stretch gaps as this one does
 
 # Three points of equal weight with the mean and the variance of a normal distribution.
 _KERNEL = (-(1.5**0.5), 0.0, 1.5**0.5)
@@ -58,7 +58,7 @@ def first_wait_seconds(durations: Sequence[float]) -> int:
 def next_wait_seconds(
     durations: Sequence[float], waited_seconds: float, *, scarcity: float = 1.0
 ) -> int:
-    """Return the seconds from one poll, at which the run was pending, to the next.
+    """Return the seconds from a poll that found the run pending to the next.
 
     Args:
         durations: as for the first poll.
@@ -76,7 +76,7 @@ def next_wait_seconds(
 
 
 def scarcity(remaining: int | None, reserve: int) -> float:
-    """Return how much gaps are stretched: 1 with four reserves left or more, 4 with one or less."""
+    """Return the factor that stretches gaps: from 1 (four reserves left) to 4 (one left)."""
     if remaining is None:
         return 1.0
     scarce = 4 * max(reserve, MIN_RESERVE)
@@ -87,7 +87,7 @@ def due(expected: Sequence[float]) -> float:
     """Return when the expected delay outweighs the cost of a poll.
 
     That is the time t at which the mean of max(0, (t - d) / d) over the durations d, in ascending
-    order, is the price: between two of them it grows along a straight line.
+    order, equals the price. The mean is linear between two durations.
     """
     price = POLL_PRICE * len(expected)
     shares = accumulate(1 / duration for duration in expected)

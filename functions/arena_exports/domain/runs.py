@@ -1,4 +1,4 @@
-"""What Arena calls an export run: its status, what follows from it, its JSON read into a value."""
+"""An export run: its status, what the status means, and how to read Arena's JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from arena_exports.domain.errors import RequestNotCompletedError
 from arena_exports.domain.model import ItemGuid, RunGuid
 from arena_exports.domain.times import duration_seconds, epoch_seconds
 
-# What Arena's answers may hold and every store takes (DynamoDB, Step Functions, SNS).
+# Limits that every store accepts (DynamoDB, Step Functions, SNS).
 _GUID = re.compile(r"[A-Za-z0-9]{1,64}")
 _MAX_TITLE = 255
 _MAX_TIME = 40
@@ -19,7 +19,7 @@ _MAX_NUMBER = 10**12
 
 
 class RunStatus(StrEnum):
-    """Arena's six, and one for whatever it may call a run tomorrow."""
+    """Arena's six, and one for any other."""
 
     CREATED = "CREATED"
     RUNNING = "RUNNING"
@@ -31,7 +31,7 @@ class RunStatus(StrEnum):
 
 
 class Phase(StrEnum):
-    """What a status means for the caller that waits."""
+    """What a status means for the poller."""
 
     PENDING = "pending"
     READY = "ready"
@@ -45,7 +45,7 @@ PHASES = {
     RunStatus.DOWNLOADED: Phase.READY,
     RunStatus.FAILED: Phase.LOST,
     RunStatus.ABORTED: Phase.LOST,
-    RunStatus.UNKNOWN: Phase.PENDING,  # whatever it means, it has not ended
+    RunStatus.UNKNOWN: Phase.PENDING,  # keep polling
 }
 
 
@@ -59,10 +59,10 @@ class RunFile:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One export run as Arena told it.
+    """One export run as Arena returns it.
 
-    `item_guids` is None where no guid criterion was shown. `files` are distinct; `unreadable_files`
-    counts entries of its list that have no guid, as one that is still being written.
+    `item_guids` is None if no guid criterion is shown. `files` are distinct; `unreadable_files`
+    counts entries of its list without a guid, as in a list that is still being written.
     """
 
     guid: RunGuid
@@ -89,7 +89,7 @@ class Run:
 
     @property
     def duration_seconds(self) -> float | None:
-        """How long it took by Arena's own two times; None while one is unknown."""
+        """How long it took by Arena's own times; None while one is unknown."""
         return duration_seconds(self.creation_date_time, self.completion_date_time)
 
 
@@ -122,7 +122,7 @@ def parse_run(content: Any) -> Run:  # noqa: ANN401 - JSON is anything
 
 
 def parse_runs(content: Any) -> tuple[list[Run], bool]:  # noqa: ANN401 - JSON is anything
-    """Read `{"count", "results": [run, …]}`: the runs, and whether they are all that there are.
+    """Read `{"count", "results": [run, …]}`: the runs, and whether these are all.
 
     Raises:
         RequestNotCompletedError: it is not such a list.
@@ -163,7 +163,7 @@ def _title(entry: dict[str, Any]) -> str | None:
 
 
 def _text(value: object) -> str | None:
-    """Return a text without halves of characters, which JSON can spell and no store can hold."""
+    """Return text without unpaired surrogates, which no store can hold; None for other values."""
     return value.encode(errors="replace").decode() if isinstance(value, str) else None
 
 
@@ -172,7 +172,7 @@ def _guid(value: object) -> str | None:
 
 
 def _time(value: object) -> str | None:
-    """Return a time as Arena wrote it, if it has the length of one."""
+    """Return a time as Arena wrote it, unless it is too long."""
     text = _text(value)
     return text if text and len(text) <= _MAX_TIME else None
 

@@ -13,10 +13,10 @@ _ODD_DATE = re.compile(
 
 
 def parse_date(text: str) -> float | None:
-    """Read a date header into epoch seconds; None where it, or its zone, cannot be read.
+    """Return the epoch seconds of a date header; None if it, or its zone, cannot be read.
 
-    It reads the forms of RFC 9110, ISO 8601, and the one that Arena documents, `Fri, 02-May-2014
-    14:22:13 GMT-0700 (PDT)`. Only C's asctime, which RFC 9110 keeps, has no zone: it is UTC.
+    Accepted forms are those of RFC 9110, ISO 8601, and the one that Arena documents, `Fri,
+    02-May-2014 14:22:13 GMT-0700 (PDT)`. Of these only C's asctime has no zone: it is UTC.
     """
     for parse in (_odd_date, _asctime, parsedate_to_datetime, datetime.fromisoformat):
         try:
@@ -45,10 +45,10 @@ def _odd_date(text: str) -> datetime:
 _YEARS = range(2000, 2100)
 
 
-def epoch_seconds(format_utc: str | None) -> float | None:
-    """Read one of Arena's times, `2023-03-08T09:32:25Z`; None where it is none."""
+def epoch_seconds(text: str | None) -> float | None:
+    """Return the epoch seconds of one of Arena's times, `2023-03-08T09:32:25Z`; None if invalid."""
     try:
-        moment = datetime.fromisoformat(format_utc or "")
+        moment = datetime.fromisoformat(text or "")
     except ValueError:
         return None
     if moment.year not in _YEARS:
@@ -57,11 +57,11 @@ def epoch_seconds(format_utc: str | None) -> float | None:
 
 
 def duration_seconds(creation: str | None, completion: str | None) -> float | None:
-    """Return how long a run took by Arena's own two times; None while one is unknown."""
+    """Return how long a run took by Arena's own times; None while one is unknown."""
     created, completed = epoch_seconds(creation), epoch_seconds(completion)
     return None if created is None or completed is None else max(completed - created, 0.0)
 
 
 def format_utc(epoch: float) -> str:
-    """Write epoch seconds the way Arena does."""
+    """Return epoch seconds in Arena's form."""
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

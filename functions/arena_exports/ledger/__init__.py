@@ -1,12 +1,12 @@
 """The ledger: the only shared state.
 
-One table, no index; everything that decides is read consistently, by key (PK / SK):
+One table, no index; every read is consistent and by key (PK / SK):
 
 `MSG#<request id>` / `-`
-    Marker of a message, with its pages. Written once: redelivery is a no-op.
+    Marker of a message, with its pages. Written once, so redelivery changes nothing.
 `PAGE#<page id>` / `-`
-    Requests that were recorded together, compressed. Never changed but for `attempts` that took
-    from it, `movedTo` (the suspect pages that its items went to), and its expiry.
+    Requests that were recorded together, compressed. Only `attempts` that took from it, `movedTo`
+    (the suspect pages that its items went to) and its expiry change.
 `PENDING` / `<lane>#<export>#<kind>#<page id>`
     Pointer to a page, with the position up to which it is settled.
 `RUN#<yyyymm>` / `<attempt id>`
@@ -16,17 +16,17 @@ One table, no index; everything that decides is read consistently, by key (PK / 
 `RUNGUID#<run guid>` / `-`
     Which attempt a run belongs to.
 `SLOT` / `-`
-    The lease: idle, submitting, running; token, attempt, until when, not before.
+    The lease: idle, submitting or running; its token, attempt and times.
 `DEF#<export guid>` / `-`
-    What is known of an export definition.
+    What is known about an export definition.
 `BUDGET` / `-` and `SESSION` / `-`
-    The request budget last seen; which session is in force.
+    The last known request budget; which session is in force.
 `TRIALS` / `-`
-    The last day's POSTs for export definitions of which no run has succeeded yet.
+    The last day's POSTs for export definitions without a successful run.
 
-Every item bears a version, `v`, so that a later release can meet it. Nothing that is pending ever
-expires. Attempts and pages expire 60 days after they were settled; markers, runs' items and files
-75 days after they were written (`expiresAt`). SLOT, DEF, BUDGET, SESSION and TRIALS never expire.
+Every item has a version, `v`, for later releases. Pending items never expire. Attempts and pages
+expire 60 days after they were settled; markers, runs' items and files expire 75 days after they
+were written (`expiresAt`). SLOT, DEF, BUDGET, SESSION and TRIALS never expire.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The parts of the ledger, one for each question."""
+    """The stores of the ledger."""
 
     requests: RequestStore
     lease: LeaseStore
@@ -64,12 +64,12 @@ class Ledger:
     def settle(
         self, attempt: Attempt, definition: Definition, moved_to: Sequence[str] = ()
     ) -> None:
-        """Settle what an attempt took, close it, keep its definition, and free the lease.
+        """Settle what an attempt took, close it, write its definition, and free the lease.
 
         Args:
-            attempt: ended, published or set aside.
-            definition: what is known of its export definition from now on.
-            moved_to: ids of the suspect pages that its items went to, if they did.
+            attempt: ended, and published or set aside.
+            definition: its export definition from now on.
+            moved_to: ids of the suspect pages that its items went to, if any.
 
         Raises:
             ConditionFailedError: the lease belongs to another attempt.
@@ -79,14 +79,14 @@ class Ledger:
         self.attempts.settled(self.lease.read(), attempt, definition)
 
     def selection(self, attempt: Attempt) -> Selection:
-        """Return what an attempt carries: what it took, less the items that Arena refused."""
+        """Return what an attempt carries: what it took, without the items that Arena refused."""
         return self.requests.load_selection(attempt.group, attempt.slices, attempt.history).without(
             attempt.rejected
         )
 
 
 def open_ledger(table: Table, clock: Clock) -> Ledger:
-    """Return the ledger that lies in a table."""
+    """Return the ledger in a table."""
     return Ledger(
         requests=RequestStore(table, clock),
         lease=LeaseStore(table, clock),

@@ -35,7 +35,7 @@ from arena_exports.ledger import keys, pages
 from arena_exports.ledger.codec import from_item, new_item, to_item
 from arena_exports.ledger.definitions import definition_put
 from arena_exports.ledger.lease import fence, held, held_by, lease_item
-from arena_exports.ports import Check, Condition, Put, Update
+from arena_exports.ports import NEW, Check, Condition, Put, Update
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from arena_exports.ports import Clock, Item, Table
 
 _FILES_ON_AN_ITEM = 250  # whatever their titles, of 255 characters at most
-_NEW = Condition(absent=("PK",))
 
 
 class AttemptStore:
@@ -84,7 +83,7 @@ class AttemptStore:
         """
         attempt = new_attempt(self._new_id(), selection, self._clock.now())
         attached = replace(lease, attempt_id=attempt.attempt_id, lane=selection.group.lane)
-        self._table.write(Put(attempt_item(attempt), _NEW), Put(lease_item(attached), held(lease)))
+        self._table.write(Put(attempt_item(attempt), NEW), Put(lease_item(attached), held(lease)))
         return attached, attempt
 
     def begin_again(self, lease: Lease, old: Attempt) -> tuple[Lease, Attempt]:
@@ -96,7 +95,7 @@ class AttemptStore:
         attempt = successor(old, self._new_id(), self._clock.now())
         attached = replace(lease, attempt_id=attempt.attempt_id, failed_searches=0)
         self._table.write(
-            Put(attempt_item(attempt), _NEW),
+            Put(attempt_item(attempt), NEW),
             self._close(old, AttemptState.REPLACED),
             Put(lease_item(attached), held(lease)),
         )

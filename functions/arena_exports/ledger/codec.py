@@ -34,9 +34,9 @@ def to_attributes(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
 
 
 def from_item(kind: type[_T], item: Mapping[str, Any] | None, **converted: Any) -> _T:  # noqa: ANN401
-    """Return the dataclass of an item; what it lacks, as one of an older release, has its default.
+    """Return the dataclass of an item; attributes that an older release lacks have their defaults.
 
-    `converted` are fields whose type is not the attribute's.
+    `converted` has the fields whose type differs from the attribute's.
     """
     known: Mapping[str, Any] = item or {}
     names = {f.name: camel_case(f.name) for f in fields(kind)}  # type: ignore[arg-type] # a dataclass

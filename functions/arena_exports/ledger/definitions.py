@@ -1,7 +1,4 @@
-"""What is known of each export definition: durations, sizes that worked, failures.
-
-It is written under the lease alone.
-"""
+"""What is known about each export definition; written only under the lease."""
 
 from __future__ import annotations
 
@@ -26,26 +23,26 @@ class DefinitionStore:
         self._table = table
 
     def read(self, export_guid: ExportGuid) -> Definition:
-        """Return what is known of a definition: nothing, for a new one."""
+        """Return a definition; an empty one if it is new."""
         return _definition(export_guid, self._table.get(keys.definition(export_guid)))
 
     def read_many(self, export_guids: Iterable[ExportGuid]) -> dict[ExportGuid, Definition]:
-        """Return what is known of several."""
+        """Return several definitions."""
         wanted = list(dict.fromkeys(export_guids))
         items = self._table.get_many([keys.definition(guid) for guid in wanted])
         return {guid: _definition(guid, items.get(keys.definition(guid))) for guid in wanted}
 
     def trials(self) -> Trials:
-        """Return the POSTs for definitions that are not proven."""
+        """Return the POSTs for unproven definitions."""
         item = self._table.get(keys.TRIALS)
         return Trials(tuple(item["posts"]) if item else ())
 
     def count_trial(self, now: float) -> None:
-        """Write down that a POST for a definition that is not proven is about to be sent."""
+        """Record that a POST for an unproven definition is about to be sent."""
         self._keep(self.trials().following(now))
 
     def take_back_trial(self) -> None:
-        """Write down that the POST that was counted last was not sent."""
+        """Record that the last counted POST was not sent."""
         self._keep(self.trials().without_last())
 
     def _keep(self, trials: Trials) -> None:
@@ -53,7 +50,7 @@ class DefinitionStore:
 
 
 def definition_put(definition: Definition) -> Put:
-    """Return the write that keeps a definition; it belongs into a transaction with the lease."""
+    """Return the write of a definition, for a transaction with the lease."""
     return Put(to_item(keys.definition(definition.export_guid), definition))
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A pending pointer to a page: settled up to which position, of what size, recorded when."""
+    """A pending pointer to a page of `size` items, settled up to `position`."""
 
     group: Group
     page_id: PageId
@@ -28,7 +28,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class PageState:
-    """A page, the position from which on it is pending (None: nowhere), and who took from it."""
+    """A page, the position from which it is pending (None: settled), and who took from it."""
 
     page: Page
     position: int | None
@@ -46,7 +46,7 @@ def marker_item(request_id: str, page_ids: Sequence[str], now: float) -> Item:
 
 
 def page_writes(page: Page, history: SetHistory, now: float) -> list[Write]:
-    """Return the writes of a page and of its pending pointer."""
+    """Return the writes of a page and its pending pointer."""
     group = page.group
     body = new_item(
         keys.page(page.page_id),

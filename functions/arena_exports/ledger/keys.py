@@ -17,7 +17,7 @@ SESSION: Key = ("SESSION", "-")
 TRIALS: Key = ("TRIALS", "-")
 
 FIRST = "!"  # sorts before every letter and digit
-LAST = "~"  # and this after them
+LAST = "~"  # sorts after them
 
 _DAY_SECONDS = 86_400
 MARKER_LIFE_SECONDS = 75 * _DAY_SECONDS
@@ -40,7 +40,7 @@ def page(page_id: str) -> Key:
 
 
 def group_prefix(group: Group) -> str:
-    """Return what the pointers of a group begin with."""
+    """Return the prefix of a group's pointers."""
     return f"{group.lane}#{group.export_guid}#{group.kind}#"
 
 
@@ -50,22 +50,22 @@ def pointer(group: Group, page_id: PageId) -> Key:
 
 
 def attempt(attempt_id: AttemptId) -> Key:
-    """Return the key of an attempt: it lies in the month in which it was made."""
+    """Return the key of an attempt, whose partition is the month in which it was made."""
     month = datetime.fromtimestamp(int(attempt_id[:12], 16) / 1000, UTC)
     return f"RUN#{month:%Y%m}", attempt_id
 
 
 def files(attempt_id: AttemptId, number: int) -> Key:
-    """Return the key of a slice of an ended run's files."""
+    """Return the key of one of the items with an ended run's files."""
     pk, sk = attempt(attempt_id)
     return pk, f"{sk}#FILES#{number:04}"
 
 
 def run(run_guid: str) -> Key:
-    """Return the key that says which attempt a run belongs to."""
+    """Return the key of the item that names a run's attempt."""
     return f"RUNGUID#{run_guid}", "-"
 
 
 def definition(export_guid: str) -> Key:
-    """Return the key of what is known of an export definition."""
+    """Return the key of an export definition."""
     return f"DEF#{export_guid}", "-"

@@ -6,6 +6,7 @@ or on the attempt that the lease names, so that a copy that was thought dead can
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from arena_exports.domain.lease import Lease, LeaseState
 from arena_exports.domain.model import Lane
 from arena_exports.ledger import keys
 from arena_exports.ledger.codec import from_item, to_item
-from arena_exports.ports import Check, Condition, Item, Put
+from arena_exports.ports import NEW, Check, Condition, Item, Put
 
 if TYPE_CHECKING:
     from arena_exports.domain.attempts import Attempt
@@ -49,7 +50,7 @@ class LeaseStore:
         unchanged = (
             Condition(equals={"token": seen.token, "state": seen.state.value})
             if seen.token
-            else Condition(absent=("PK",))
+            else NEW
         )
         self._table.write(Put(lease_item(taken), unchanged))
         return taken
@@ -57,10 +58,8 @@ class LeaseStore:
     def release(self, lease: Lease) -> None:
         """Free a lease that was taken and has no attempt; a lost one is no error."""
         idle = replace(lease, state=LeaseState.IDLE)
-        try:
+        with suppress(ConditionFailedError):
             self._table.write(Put(lease_item(idle), held(lease)))
-        except ConditionFailedError:
-            return
 
     def check(self, attempt: Attempt) -> None:
         """Make sure that the lease still belongs to an attempt.

@@ -1,13 +1,14 @@
-"""Lay requests out on pages, and pack pages into bytes.
+"""Paginate requests, and pack pages into bytes.
 
-A page holds what fits one ledger item (DynamoDB: 400 KB); a bundle of requests what fits one
-transaction (100 writes, 4 MB).
+A page fits one ledger item (DynamoDB: 400 KB); a bundle of requests fits one transaction (100
+writes, 4 MB).
 """
 
 from __future__ import annotations
 
 import json
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.domain.model import Entry, ExportRequest, Group, ItemGuid, RequestId
@@ -15,20 +16,20 @@ from arena_exports.domain.model import Entry, ExportRequest, Group, ItemGuid, Re
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# What a page may take at the worst, compressed: no correlation id packs, and GUIDs have 32 letters.
-MAX_BYTES_ON_A_PAGE = 380_000
-BYTES_OF_AN_ITEM = 23  # usually 13
-BYTES_OF_AN_ENTRY = 40  # a request id and two numbers, without its correlation id
+# At worst, compressed: correlation ids do not compress, and GUIDs have 32 letters.
+MAX_PAGE_BYTES = 380_000
+ITEM_BYTES = 23  # usually 13
+ENTRY_BYTES = 40  # a request id and two numbers, without its correlation id
 # A correlation id of 128 characters, each as two JSON escapes, takes 1,538; a page is full when the
 # next entry's head may not fit, and an entry that is continued has its head on both pages.
-FILLED_BYTES_AT_LEAST = MAX_BYTES_ON_A_PAGE - 4_000
-MAX_WRITES_IN_A_BUNDLE = 100
-MAX_ITEMS_IN_A_BUNDLE = 100_000
-WRITES_FOR_A_PAGE = 2  # the page and its pending pointer
+MIN_FILLED_BYTES = MAX_PAGE_BYTES - 4_000
+MAX_BUNDLE_WRITES = 100
+MAX_BUNDLE_ITEMS = 100_000
+PAGE_WRITES = 2  # the page and its pending pointer
 
 
 def transactions(requests: Iterable[ExportRequest]) -> Iterator[list[ExportRequest]]:
-    """Split requests, in their order: the markers and pages of each bundle fit one transaction."""
+    """Split requests, in order, so that the markers and pages of each part fit one transaction."""
     bundle: list[ExportRequest] = []
     items, used, groups = 0, 0, set[Group]()
     for request in requests:
@@ -45,17 +46,17 @@ def transactions(requests: Iterable[ExportRequest]) -> Iterator[list[ExportReque
 
 
 def _fits(requests: int, items: int, used: int, groups: int) -> bool:
-    pages = groups + used // FILLED_BYTES_AT_LEAST
-    writes = requests + WRITES_FOR_A_PAGE * pages
-    return writes <= MAX_WRITES_IN_A_BUNDLE and items <= MAX_ITEMS_IN_A_BUNDLE
+    pages = groups + used // MIN_FILLED_BYTES
+    writes = requests + PAGE_WRITES * pages
+    return writes <= MAX_BUNDLE_WRITES and items <= MAX_BUNDLE_ITEMS
 
 
 def _entry_bytes(request: ExportRequest) -> int:
-    return _head_bytes(request.correlation_id) + len(request.item_guids) * BYTES_OF_AN_ITEM
+    return _head_bytes(request.correlation_id) + len(request.item_guids) * ITEM_BYTES
 
 
 def by_group(requests: Iterable[ExportRequest]) -> dict[Group, list[Entry]]:
-    """Return whole requests as entries, by the group that they may share a run with."""
+    """Return requests as entries, by group."""
     groups: dict[Group, list[Entry]] = {}
     for request in requests:
         entry = Entry(
@@ -66,36 +67,33 @@ def by_group(requests: Iterable[ExportRequest]) -> dict[Group, list[Entry]]:
 
 
 def paginate(entries: Iterable[Entry]) -> Iterator[tuple[Entry, ...]]:
-    """Yield the entries page by page; an entry that does not fit is continued on the next page."""
+    """Yield the entries page by page; an entry that does not fit continues on the next page."""
     page: list[Entry] = []
-    room = MAX_BYTES_ON_A_PAGE
+    room = MAX_PAGE_BYTES
     for whole in entries:
         entry: Entry | None = whole
         while entry:
             needed = _head_bytes(entry.correlation_id)
-            if room < needed + BYTES_OF_AN_ITEM:
+            if room < needed + ITEM_BYTES:
                 yield tuple(page)
-                page, room = [], MAX_BYTES_ON_A_PAGE
-            head, entry = _cut(entry, (room - needed) // BYTES_OF_AN_ITEM)
+                page, room = [], MAX_PAGE_BYTES
+            head, entry = _cut(entry, (room - needed) // ITEM_BYTES)
             page.append(head)
-            room -= needed + len(head.item_guids) * BYTES_OF_AN_ITEM
+            room -= needed + len(head.item_guids) * ITEM_BYTES
     if page:
         yield tuple(page)
 
 
 def _head_bytes(correlation_id: str | None) -> int:
-    """Return what an entry takes at the worst, without its items."""
-    return BYTES_OF_AN_ENTRY + len(json.dumps(correlation_id))
+    """Return how many bytes an entry takes at worst, without its items."""
+    return ENTRY_BYTES + len(json.dumps(correlation_id))
 
 
 def _cut(entry: Entry, room: int) -> tuple[Entry, Entry | None]:
     if len(entry.item_guids) <= room:
         return entry, None
     head, tail = entry.item_guids[:room], entry.item_guids[room:]
-    return (
-        Entry(entry.request_id, entry.correlation_id, head, entry.total),
-        Entry(entry.request_id, entry.correlation_id, tail, entry.total),
-    )
+    return replace(entry, item_guids=head), replace(entry, item_guids=tail)
 
 
 def pack(value: Any) -> bytes:  # noqa: ANN401 - JSON is anything
@@ -104,12 +102,12 @@ def pack(value: Any) -> bytes:  # noqa: ANN401 - JSON is anything
 
 
 def unpack(data: bytes) -> Any:  # noqa: ANN401 - JSON is anything
-    """Return the JSON value that `pack` took."""
+    """Return the JSON value of packed bytes."""
     return json.loads(zlib.decompress(data))
 
 
 def pack_entries(entries: Iterable[Entry]) -> bytes:
-    """Return entries as compressed bytes, column by column, which packs best."""
+    """Return entries as compressed bytes, column by column, which compresses best."""
     rows = list(entries)
     return pack(
         [
@@ -122,7 +120,7 @@ def pack_entries(entries: Iterable[Entry]) -> bytes:
 
 
 def unpack_entries(data: bytes) -> tuple[Entry, ...]:
-    """Return the entries that `pack_entries` took."""
+    """Return the entries of packed bytes."""
     columns = unpack(data)
     return tuple(
         Entry(RequestId(request_id), correlation_id, tuple(map(ItemGuid, guids.split())), total)

@@ -1,7 +1,7 @@
-"""Requests in the ledger: recorded, pending, selected for a run, settled, set aside.
+"""Requests in the ledger: recorded, pending, selected for a run, settled, suspect.
 
-A pointer under `PENDING` says up to which position a page is settled; it is deleted when nothing is
-left. Selecting changes nothing, so that abandoning an attempt undoes nothing.
+A pointer under `PENDING` says up to which position a page is settled; it is deleted when the page
+is settled. Selecting writes nothing, so a void attempt has nothing to undo.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from arena_exports.domain.model import (
 )
 from arena_exports.ledger import keys, pages
 from arena_exports.ledger.items import PageState, marker_item, page_writes, read_page, read_pending
-from arena_exports.ports import Check, Condition, Delete, Put, Update, Write
+from arena_exports.ports import NEW, Check, Condition, Delete, Put, Update, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,34 +37,31 @@ if TYPE_CHECKING:
     from arena_exports.ports import Clock, Table
 
 _POINTERS_AT_ONCE = 100
-_POINTERS_OF_HEADS = 20  # some 4 kB: one read unit
-_POINTERS_COUNTED = 1000  # some 150 kB
-# Of one attempt: so many its item can hold, and publish can settle before its time-out.
+_POINTERS_OF_HEADS = 20  # about 4 kB: one read unit
+_POINTERS_COUNTED = 1000  # about 150 kB
+# Of one attempt: its item can hold so many, and publish can settle them before its timeout.
 MAX_SLICES = 5_000
 
 
 class RequestStore:
-    """Requests, their pages, and what of them is pending."""
+    """Requests, their pages, and which of them are pending."""
 
     def __init__(self, table: Table, clock: Clock) -> None:
         self._table = table
         self._clock = clock
 
     def record(self, bundle: Sequence[ExportRequest]) -> list[ExportRequest]:
-        """Record what is not recorded yet, all or nothing, and return that.
+        """Record those that are not recorded yet, all or nothing, and return them.
 
         Raises:
-            LedgerUnavailableError: nothing was written as far as is known; the same call may be
-                made again.
+            LedgerUnavailableError: probably nothing was written; the call may be repeated.
         """
         left = list(bundle)
         while left:
             try:
                 self._table.write(*self._recording(left))
             except ConditionFailedError as exc:
-                known = {
-                    left[position].request_id for position in exc.failed if position < len(left)
-                }
+                known = {left[n].request_id for n in exc.failed if n < len(left)}
                 if not known:
                     raise
                 left = [request for request in left if request.request_id not in known]
@@ -74,28 +71,21 @@ class RequestStore:
 
     def _recording(self, requests: Sequence[ExportRequest]) -> list[Write]:
         now = self._clock.now()
-        paginated = [
-            Page(PageId(keys.new_id(now, self._clock.new_token())), group, entries)
-            for group, group_entries in pages.by_group(requests).items()
-            for entries in pages.paginate(group_entries)
+        page_ids: dict[str, list[str]] = {request.request_id: [] for request in requests}
+        writes: list[Write] = []
+        for group, group_entries in pages.by_group(requests).items():
+            for entries in pages.paginate(group_entries):
+                page = Page(PageId(keys.new_id(now, self._clock.new_token())), group, entries)
+                writes += page_writes(page, SetHistory(), now)
+                for entry in entries:
+                    page_ids[entry.request_id].append(page.page_id)
+        markers = [
+            Put(marker_item(request_id, ids, now), NEW) for request_id, ids in page_ids.items()
         ]
-        page_ids: dict[str, list[str]] = {}
-        for page in paginated:
-            for entry in page.entries:
-                page_ids.setdefault(entry.request_id, []).append(page.page_id)
-        markers: list[Write] = [
-            Put(
-                marker_item(request.request_id, page_ids[request.request_id], now),
-                Condition(absent=("PK",)),
-            )
-            for request in requests
-        ]
-        return markers + [
-            write for page in paginated for write in page_writes(page, SetHistory(), now)
-        ]
+        return [*markers, *writes]
 
     def oldest_pages(self) -> list[Pending]:
-        """Return the oldest pending page of each group, some at a time: a group may have many."""
+        """Return the oldest pending page of each group."""
         oldest_pages: dict[Group, Pending] = {}
         first = keys.FIRST
         while found := self._table.query(keys.PENDING, first, keys.LAST, limit=_POINTERS_OF_HEADS):
@@ -114,8 +104,8 @@ class RequestStore:
     def select(self, head: Pending, limit: int) -> Selection:
         """Select pending items of the head's group, oldest first, up to `limit` distinct ones.
 
-        A suspect set is selected as the whole that it is; requests for a definition's own criteria
-        share a run with those that failed and were stopped as often. The last page may be cut.
+        Suspect sets are never split by the limit; requests for a definition's own criteria share a
+        run with those that failed and were aborted as often. The last page may be cut.
         """
         seen: set[ItemGuid] = set()
         slices: list[PageSlice] = []
@@ -134,7 +124,7 @@ class RequestStore:
         return Selection(head.group, tuple(slices), tuple(entries), history)
 
     def _pages(self, head: Pending, limit: int) -> Iterator[tuple[Pending, Page]]:
-        """Yield the group's pending pages, read in helpings that may suffice."""
+        """Yield the group's pending pages, read in chunks that may suffice."""
         prefix = keys.group_prefix(head.group)
         if head.group.lane is Lane.SUSPECT and head.group.kind is Kind.ITEMS:
             prefix += head.page_id.split("#")[0] + "#"
@@ -157,7 +147,7 @@ class RequestStore:
     def load_selection(
         self, group: Group, slices: Sequence[PageSlice], history: SetHistory
     ) -> Selection:
-        """Select again what an attempt has selected, whatever became of the pointers since."""
+        """Return what an attempt selected, wherever the pointers are now."""
         known = self.pages([part.page_id for part in slices])
         entries = tuple(
             entry for part in slices for entry in known[part.page_id].part(part.start, part.stop)
@@ -167,7 +157,7 @@ class RequestStore:
     def settle_slice(
         self, group: Group, part: PageSlice, attempt_id: AttemptId, moved_to: Sequence[str] = ()
     ) -> None:
-        """Note on a page which attempt took from it, and move its pointer; safe twice, and late."""
+        """Record on a page which attempt took from it, and move its pointer; idempotent."""
         pointer = keys.pointer(group, part.page_id)
         attempts: set[str] = {attempt_id}
         if part.reaches_end and part.start:
@@ -185,11 +175,11 @@ class RequestStore:
         move = Update(
             pointer, {"position": part.stop}, add={"attempts": attempts}, condition=forward
         )
-        with suppress(ConditionFailedError):  # it is there or further on already
+        with suppress(ConditionFailedError):  # it was moved there, or further, before
             self._table.write(move)
 
     def unsettled(self, group: Group, slices: Sequence[PageSlice]) -> list[PageSlice]:
-        """Return those of the slices that are not settled yet."""
+        """Return the slices that are not settled yet."""
         found = self._table.get_many([keys.pointer(group, part.page_id) for part in slices])
         positions = {key[1]: item["position"] for key, item in found.items()}
         return [
@@ -204,7 +194,7 @@ class RequestStore:
         """Write a suspect set while the fence holds; return its pages' ids, derived from `set_id`.
 
         Raises:
-            ConditionFailedError: the fence does not hold any more.
+            ConditionFailedError: the fence no longer holds.
         """
         now = self._clock.now()
         suspects = Group(Lane.SUSPECT, group.export_guid, group.kind)
@@ -218,7 +208,7 @@ class RequestStore:
     def open_counts(
         self, requests: Iterable[RequestId], settled: Sequence[PageSlice]
     ) -> dict[RequestId, int]:
-        """Count the items of requests that are pending, as if the slices in `settled` were not."""
+        """Count the pending items of requests, as if the slices in `settled` were settled."""
         markers = self._table.get_many([keys.marker(request_id) for request_id in requests])
         done = {part.page_id: part.stop for part in settled}
         counts = {RequestId(pk.removeprefix("MSG#")): 0 for pk, _ in markers}
@@ -229,12 +219,12 @@ class RequestStore:
         return counts
 
     def trace(self, request_id: RequestId) -> list[PageState] | None:
-        """Return where the items of a request are and were; None where it is unknown."""
+        """Return where the items of a request are and were; None if it is unknown."""
         marker = self._table.get(keys.marker(request_id))
         return None if marker is None else list(self._walk(marker["pages"]))
 
     def _walk(self, page_ids: Iterable[str]) -> Iterator[PageState]:
-        """Yield these pages, then those of the sets that parts of them were moved to, and so on."""
+        """Yield these pages, then the pages that parts of them were moved to, and so on."""
         level = set(page_ids)
         while level:
             items = self._table.get_many([keys.page(PageId(name)) for name in level]).values()
@@ -250,7 +240,7 @@ class RequestStore:
 
 
 def _reach(page: Page, start: int, seen: set[ItemGuid], limit: int) -> int:
-    """Add items to `seen` from a position on, and return the position where the limit stops it."""
+    """Add items to `seen` from a position on; return the position where the limit is reached."""
     position = 0
     for entry in page.entries:
         for guid in entry.item_guids:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from arena_exports.domain.session_state import SessionState
 from arena_exports.ledger import keys
 from arena_exports.ledger.codec import from_item, to_item
-from arena_exports.ports import Condition, Put
+from arena_exports.ports import NEW, Condition, Put
 
 if TYPE_CHECKING:
     from arena_exports.ports import Table
 
 
 class SessionStore:
-    """The session's item; every write is conditional on the one that was read."""
+    """The session's item; every write is conditional on what was read."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -29,13 +29,9 @@ class SessionStore:
         """Write the successor of a state that was read, and return it.
 
         Raises:
-            ConditionFailedError: somebody else wrote in between.
+            ConditionFailedError: another copy wrote in the meantime.
         """
         successor = replace(state, revision=state.revision + 1)
-        condition = (
-            Condition(equals={"revision": state.revision})
-            if state.revision
-            else Condition(absent=("PK",))
-        )
+        condition = Condition(equals={"revision": state.revision}) if state.revision else NEW
         self._table.write(Put(to_item(keys.SESSION, successor), condition))
         return successor

@@ -1,1 +1,1 @@
-"""The steps of a request's life, each as a service that works with ports and the ledger."""
+"""The steps of a request's life: each is a service on top of the ports and the ledger."""

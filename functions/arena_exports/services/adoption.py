@@ -29,30 +29,30 @@ if TYPE_CHECKING:
     from arena_exports.ports import Clock, Telemetry
     from arena_exports.services.monitoring import RunMonitor
 
-# Arena's HTTP time-out (30 s) plus a minute: no run comes to exist later than that.
+# Arena's HTTP timeout (30 s) plus a minute: no run appears later than that.
 SECONDS_BEFORE_SEARCH = 90
 SECONDS_BETWEEN_SEARCHES = 60
 SEARCHES_REQUIRED = 2
 MAX_BACK_OFF_SECONDS = 600
-# Searches in a row that Arena refused, over ten minutes, until the attempt is written off.
+# Searches in a row that Arena refused, over ten minutes, before the attempt is written off.
 MAX_REFUSED_SEARCHES = 6
 # The same for searches that failed in any way, over some three hours: longer than most outages.
 MAX_FAILED_SEARCHES = 20
 SECONDS_AFTER_REFUSED_SEARCH = 120
-# Counted from when the attempt was written: submit's time-out (120 s), and then the same again.
+# After the attempt was recorded: submit's timeout (120 s), plus the 90 s above, rounded up.
 LATEST_RUN_SECONDS = 220
-# Arena tells whole seconds, its Date header may be one behind, and the clocks of two functions some
-# seconds apart. An older run of ours does no harm: the ledger knows it.
+# Arena's times are whole seconds, its Date header may lag by one, and the clocks of two functions
+# may differ by seconds. An older run of ours does no harm: the ledger knows it.
 CLOCK_TOLERANCE_SECONDS = 10
 MAX_OFFSET_SECONDS = 86_400  # a Date beyond it is not Arena's time
 
 
 class Finding(StrEnum):
-    """What a search says of a POST whose answer is unknown."""
+    """What a search says about a POST whose answer is unknown."""
 
     OPEN = "open"  # its run was adopted, or the search goes on later
-    NO_RUN = "no run"  # as often as it takes to POST again
-    REFUSED = "refused"  # as often as it takes to write the attempt off
+    NO_RUN = "no run"  # found often enough to POST again
+    REFUSED = "refused"  # often enough to write the attempt off
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Adoption:
         return Finding.NO_RUN
 
     def _failed(self, lease: Lease, attempt: Attempt, error: ArenaError) -> Finding:
-        """Search again later; a list of runs that stays out of reach is given up at last."""
+        """Search again later; give up in the end if the list of runs stays unavailable."""
         self.telemetry.warn("search for a run failed", attempt=attempt.attempt_id, error=str(error))
         refused = isinstance(error, ArenaAnswerError)
         refused_searches = attempt.refused_searches + 1 if refused else 0
@@ -119,11 +119,11 @@ class Adoption:
     def search_later(
         self, lease: Lease, attempt: Attempt, seconds: float, *, answered: bool = False
     ) -> None:
-        """Search again after a POST: a run of this one or of an earlier one may appear late.
+        """Search after a POST, because its run, or that of an earlier POST, may appear late.
 
-        The first search follows after so many seconds, a minute at least. `answered` says that the
-        last POST started no run for certain: then one search is enough while somebody else's
-        export is in progress, since the earlier POSTs were searched for already.
+        The first search follows after `seconds`, but at least a minute. `answered` means that the
+        last POST certainly started no run: then one search is enough while another user's export
+        is in progress, because the runs of earlier POSTs were searched for already.
 
         Raises:
             ConditionFailedError: the lease was lost.
@@ -141,7 +141,7 @@ class Adoption:
         *,
         wake: bool = False,
     ) -> None:
-        """Search at a time, by the reconcile schedule; with `wake`, to the second."""
+        """Search at a time, by the reconcile schedule; with `wake`, at that very second."""
         self.ledger.attempts.postpone(
             lease, attempt, not_before=at, failed_searches=failed_searches
         )
@@ -151,16 +151,15 @@ class Adoption:
     def _adopt(self, lease: Lease, attempt: Attempt, run: Run) -> None:
         self.telemetry.count("RunsAdopted")
         self.telemetry.info("run adopted", attempt=attempt.attempt_id, runGuid=run.guid)
-        # Only the answer to a POST of ours tells who we are: a stranger's run may look like ours.
+        # Only the answer to our own POST tells who we are: another user's run may look like ours.
         running = self.ledger.attempts.started(lease, attempt, replace(run, creator_guid=None))
         self.monitor.begin(running, attempt.item_count - len(attempt.rejected))
 
     def _find(self, lease: Lease, attempt: Attempt) -> Run | None:
-        """Search what is pending and what ended since; of several runs, take the earliest.
+        """Search pending runs and those that ended since; return the earliest match.
 
-        The whole list is read only where a filter is refused. A run moves from one filter to the
-        next, never back. Where it does not name the creator of our last run it is read: only the
-        user who started a run may (3024), and that user may be another one since.
+        A run that does not name the creator of our last run is read first: only the user who
+        started a run can read it (3024), and our user may have changed.
         """
         wanted = digest(self.ledger.selection(attempt).item_guids)
         candidates, complete = self._candidates(attempt)
@@ -189,9 +188,10 @@ class Adoption:
         return True
 
     def _candidates(self, attempt: Attempt) -> tuple[list[tuple[Run, Window]], bool]:
-        """Return runs, each with when, on Arena's clock, one of the attempt may have been created.
+        """Return runs, each with the window for the attempt's run, and whether the list is whole.
 
-        Where a filter is refused, the whole list is read. Also return whether it was all shown.
+        Each filter is searched in order, because a run moves from one to the next, never back. If a
+        filter is refused, the whole list is read.
         """
         export_guid, window, whole = attempt.group.export_guid, _window(attempt, None), False
         runs: list[tuple[Run, Window]] = []
@@ -206,7 +206,7 @@ class Adoption:
                 )
             except ArenaAnswerError:
                 found, whole = self.arena.find_runs(export_guid, {}), True
-            # Read after the answer: one that took long makes the POST seem earlier, no more.
+            # Read after the answer: a slow answer only makes the POST seem earlier.
             ahead = (found.arena_now or 0) - self.clock.now()
             if abs(ahead) <= MAX_OFFSET_SECONDS:
                 window = _window(attempt, ahead)
@@ -217,9 +217,9 @@ class Adoption:
 
 
 def _window(attempt: Attempt, ahead: float | None) -> Window:
-    """Return when a run of an attempt may have been created, on Arena's clock.
+    """Return when the attempt's run may have been created, on Arena's clock.
 
-    `ahead` is by how many seconds that clock is ahead of ours, None where nothing shows it.
+    `ahead` is how many seconds that clock is ahead of ours; None if unknown.
     """
     tolerance = MAX_SKEW_SECONDS if ahead is None else CLOCK_TOLERANCE_SECONDS
     return Window(
@@ -229,15 +229,15 @@ def _window(attempt: Attempt, ahead: float | None) -> Window:
 
 
 def _may_be_ours(attempt: Attempt, run: Run, window: Window, wanted: str) -> bool:
-    """Compare a run with the attempt: when, and which items."""
+    """Compare a run's time and items with the attempt's."""
     timely = run.created_at is not None and window.earliest <= run.created_at <= window.latest
     if attempt.group.kind is Kind.DEFINITION:
         return timely  # its criteria are the definition's own
     if run.created_at is not None and not timely:
-        return False  # where it does not say when, its items tell
+        return False  # without a time, the items decide
     return run.item_guids is not None and digest(run.item_guids) == wanted
 
 
 def _is_by(lease: Lease, run: Run) -> bool:
-    """Say whether a run names the user who started our last one."""
+    """Return whether a run names the user who started our last one."""
     return bool(lease.creator_guid) and run.creator_guid == lease.creator_guid

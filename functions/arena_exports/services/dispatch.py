@@ -1,6 +1,6 @@
-"""Start the next export run, or move one on: for batches, schedules and last steps alike.
+"""Start the next export run or move one on, for batches, schedules and last steps alike.
 
-The lease says what to do. Idle: gather requests and POST. Submitting and expired: search for the
+The lease says what to do. Idle: select requests and POST. Submitting and expired: search for the
 run of the POST that was in progress. Running: make sure that an execution monitors the run. An
 expired lease is permission to search, never permission to POST (R3).
 """
@@ -54,11 +54,11 @@ class Dispatch:
     paused: bool
 
     def run(self, deadline: Deadline, *, linger: bool) -> None:
-        """Do what the lease asks for; return where there is nothing to do, or another copy does it.
+        """Do what the lease asks for, until nothing is left or another copy takes over.
 
         Args:
             deadline: when this function must be done.
-            linger: whether to wait for batches that are being recorded at this moment.
+            linger: whether to wait for batches that are being recorded now.
         """
         try:
             while deadline.allows(SECONDS_FOR_A_POST, self.clock.now()) and self._step(
@@ -66,7 +66,7 @@ class Dispatch:
             ):
                 linger = False
         except ConditionFailedError:
-            self.telemetry.info("lease lost to somebody else")
+            self.telemetry.info("lease lost to another copy")
 
     def _step(self, deadline: Deadline, *, linger: bool) -> bool:
         """Take one step; return whether the lease may ask for another one now."""
@@ -131,7 +131,7 @@ class Dispatch:
         return False
 
     def _after_no_run(self, lease: Lease, attempt: Attempt, deadline: Deadline) -> bool:
-        """POST once more where no run came of the last POST, unless that would be in vain."""
+        """POST again after a POST without a run, unless that is pointless."""
         now, selection = self.clock.now(), self.ledger.selection(attempt)
         definition = self.ledger.definitions.read(attempt.group.export_guid)
         if may_be_too_large(attempt, selection):
@@ -146,20 +146,20 @@ class Dispatch:
         return self.submission.submit(lease, attempt, selection, deadline)
 
     def _write_off(self, lease: Lease, attempt: Attempt) -> bool:
-        """Stop searching for a run where Arena keeps refusing the list of runs.
+        """Stop searching for a run, because Arena keeps refusing the list of runs.
 
-        A run that was started all the same answers the next POST with 3144 until it has ended.
+        If a run was started after all, the next POSTs are answered with 3144 until it has ended.
         """
         self.telemetry.count("RunsUnreadable")
-        self.telemetry.warn("search for a run is given up", attempt=attempt.attempt_id)
+        self.telemetry.warn("search for a run given up", attempt=attempt.attempt_id)
         self.submission.back_off_definition(lease, attempt)
         return True
 
 
 def _posts_that_suffice(attempt: Attempt, selection: Selection, definition: Definition) -> int:
-    """Return how many POSTs in a row without a run make an attempt a failed one.
+    """Return after how many POSTs in a row without a run an attempt has failed.
 
-    One, where a failure blames no item: every attempt fails, or the set is only halved.
+    One is enough if a failure blames no item: every attempt fails, or the set is only halved.
     """
     halved_next = bool(attempt.history.failures) and len(selection.item_guids) > 1
     return 1 if definition.in_doubt or halved_next else MAX_UNANSWERED_POSTS

@@ -1,4 +1,4 @@
-"""Whose turn it is: lanes take turns, in each the definition that was served longest ago."""
+"""Lanes take turns; in each, the definition that was served longest ago goes first."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _ORDER = tuple(Lane)
 
 
 def next_page(ledger: Ledger, last_lane: Lane | None, now: float) -> Pending | None:
-    """Return the pending page to begin the next run with; None where nothing may go now.
+    """Return the pending page to begin the next run with; None if none may start now.
 
-    Definitions of which no run has succeeded yet go after the others, or once they have waited for
-    an hour, and share a few POSTs.
+    Definitions without a successful run go after the others, or once they have waited for an hour,
+    and share a limited number of POSTs.
     """
     oldest_pages = ledger.requests.oldest_pages()
     known = ledger.definitions.read_many([head.group.export_guid for head in oldest_pages])
@@ -28,17 +28,14 @@ def next_page(ledger: Ledger, last_lane: Lane | None, now: float) -> Pending | N
     trials = [head for head in ready if not known[head.group.export_guid].proven]
     if trials and ledger.definitions.trials().allow(now):
         first += [head for head in trials if not first or _waits_long(head, now)]
+
+    def order(head: Pending) -> tuple[int, int, str]:
+        return known[head.group.export_guid].served_at, head.recorded_at, head.page_id
+
     for lane in _lanes_after(last_lane):
         waiting = [head for head in first if head.group.lane is lane]
         if waiting:
-            return min(
-                waiting,
-                key=lambda head: (
-                    known[head.group.export_guid].served_at,
-                    head.recorded_at,
-                    head.page_id,
-                ),
-            )
+            return min(waiting, key=order)
     return None
 
 

@@ -1,13 +1,14 @@
 """Record the messages of a batch: from then on they are safe, whatever Arena does.
 
-Good messages are recorded first, then the others are refused. What could not be done in time, or
-failed, is delivered again: after a minute, and after twice as long each time.
+Valid messages are recorded first, then invalid ones are refused. Those that fail or run out of time
+are redelivered after a minute, and after twice as long each time.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.domain.errors import (
@@ -21,7 +22,7 @@ from arena_exports.ledger.pages import transactions
 from arena_exports.services.rejections import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from arena_exports.domain.deadline import Deadline
     from arena_exports.domain.model import ExportRequest
@@ -32,14 +33,13 @@ if TYPE_CHECKING:
 FIRST_REDELIVERY_SECONDS = 60
 MAX_REDELIVERY_SECONDS = 1020  # the queue's visibility timeout
 MIN_JITTER = 0.8  # of the seconds above
-# A write, an event and a dead letter each have a time-out of 20 s: two may pass before the answer.
+# A write, an event and a dead letter each time out after 20 s: two may do so before the answer.
 SECONDS_FOR_A_CALL = 45
-SECONDS_FOR_A_CHANGE = 10  # of visibility; its client waits no longer
+SECONDS_FOR_A_CHANGE = 10  # of visibility, whose client waits no longer
 
 _TRIES = 3
 _RETRY_BASE_SECONDS = 0.2
-_MAX_DIGITS = 14  # of milliseconds until the year 5138
-_LATE = "no time left"
+_MAX_DIGITS = 14  # of milliseconds, until the year 5138
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Intake:
     telemetry: Telemetry
 
     def record(self, records: Sequence[Mapping[str, Any]], deadline: Deadline) -> list[str]:
-        """Record a batch, and return the ids of the messages that SQS must deliver again.
+        """Record a batch, and return the ids of the messages that SQS must redeliver.
 
         Args:
             records: of an SQS event: `messageId`, `body`, `receiptHandle`, and in `attributes`, as
@@ -63,7 +63,7 @@ class Intake:
                 three may be missing.
             deadline: when the function must be done.
         """
-        # What was received most often comes first: it is the next that SQS would give up.
+        # Most receives first: these are the next that SQS would give up.
         oldest_first = sorted(records, key=_receives, reverse=True)
         requests, refusals = self._read(oldest_first)
         failed: list[str] = [
@@ -74,7 +74,7 @@ class Intake:
         ]
         failed += self._refuse(refusals, deadline)
         again = set(failed)
-        self._have_redelivered([r for r in records if r["messageId"] in again], deadline)
+        self._redeliver_sooner([r for r in records if r["messageId"] in again], deadline)
         return failed
 
     def _read(
@@ -94,12 +94,12 @@ class Intake:
         return list(requests.values()), list(refusals.values())
 
     def _sent_at(self, record: Mapping[str, Any]) -> float:
-        """Return when a message was sent, or now where the record does not say."""
+        """Return when a message was sent, or now if the record does not say."""
         milliseconds = _number(record, "SentTimestamp")
         return self.clock.now() if milliseconds is None else milliseconds / 1000
 
     def _record(self, bundle: list[ExportRequest], deadline: Deadline) -> bool:
-        """Record a bundle with a few tries, and return whether it is safe now."""
+        """Record a bundle with a few tries; return whether it is recorded."""
         for attempt in range(_TRIES):
             if not deadline.allows(SECONDS_FOR_A_CALL, self.clock.now()):
                 break
@@ -109,21 +109,16 @@ class Intake:
                 self.telemetry.warn("ledger did not record", error=str(exc), requests=len(bundle))
                 self.clock.sleep(self.clock.jitter() * _RETRY_BASE_SECONDS * 2**attempt)
             else:
-                self._tell(recorded)
+                self._report(recorded)
                 return True
         return False
 
     def _refuse(self, refusals: Sequence[Refusal], deadline: Deadline) -> list[str]:
-        """Deliver refusals, several at a time; return the ids of those that were not delivered."""
+        """Deliver refusals, several at a time; return the ids of those that failed."""
 
         def deliver(refusal: Refusal) -> str | None:
-            if not deadline.allows(SECONDS_FOR_A_CALL, self.clock.now()):
-                return _LATE
-            try:
-                self.rejections.refuse(refusal)
-            except DeliveryError as exc:
-                return str(exc)
-            return None
+            refuse = partial(self.rejections.refuse, refusal)
+            return self._problem(refuse, deadline, SECONDS_FOR_A_CALL)
 
         failed: list[str] = []
         reasons: Counter[str] = Counter()
@@ -137,10 +132,10 @@ class Intake:
             self.telemetry.warn("refusals not delivered", error=reason, messages=messages)
         return failed
 
-    def _have_redelivered(self, records: Sequence[Mapping[str, Any]], deadline: Deadline) -> None:
-        """Have messages delivered again sooner than the queue's visibility timeout says.
+    def _redeliver_sooner(self, records: Sequence[Mapping[str, Any]], deadline: Deadline) -> None:
+        """Make the queue redeliver messages before its visibility timeout.
 
-        Where that fails they come back by it.
+        If that fails, they are redelivered after the timeout.
         """
         waits = [
             (record["receiptHandle"], redelivery_seconds(_receives(record), self.clock.jitter()))
@@ -149,19 +144,24 @@ class Intake:
         ]
 
         def change(wait: tuple[str, int]) -> str | None:
-            if not deadline.allows(SECONDS_FOR_A_CHANGE, self.clock.now()):
-                return _LATE
-            try:
-                self.queue.change_visibility(*wait)
-            except DeliveryError as exc:
-                return str(exc)
-            return None
+            change_visibility = partial(self.queue.change_visibility, *wait)
+            return self._problem(change_visibility, deadline, SECONDS_FOR_A_CHANGE)
 
         for reason, messages in Counter(self.in_parallel(change, waits)).items():
             if reason is not None:
                 self.telemetry.debug("visibility not changed", error=reason, messages=messages)
 
-    def _tell(self, recorded: Sequence[ExportRequest]) -> None:
+    def _problem(self, call: Callable[[], None], deadline: Deadline, seconds: float) -> str | None:
+        """Make a call if so many seconds are left; return why it was not made or failed."""
+        if not deadline.allows(seconds, self.clock.now()):
+            return "no time left"
+        try:
+            call()
+        except DeliveryError as exc:
+            return str(exc)
+        return None
+
+    def _report(self, recorded: Sequence[ExportRequest]) -> None:
         self.telemetry.count("RequestsRecorded", len(recorded))
         for request in recorded:
             self.telemetry.info(
@@ -174,10 +174,10 @@ class Intake:
 
 
 def redelivery_seconds(receives: int, jitter: float) -> int:
-    """Return how long a message rests that was received so many times, in whole seconds.
+    """Return after how many seconds to redeliver a message that was received so many times.
 
     A minute, twice as long after each receive, up to the visibility timeout; `jitter` from 0 to 1
-    takes up to a fifth off it. Ten receives (`maxReceiveCount`) span 79 minutes at least.
+    takes up to a fifth off. Ten receives (`maxReceiveCount`) take at least 79 minutes.
     """
     doublings = min(receives - 1, MAX_REDELIVERY_SECONDS.bit_length())
     seconds = min(FIRST_REDELIVERY_SECONDS << doublings, MAX_REDELIVERY_SECONDS)
@@ -185,12 +185,12 @@ def redelivery_seconds(receives: int, jitter: float) -> int:
 
 
 def _receives(record: Mapping[str, Any]) -> int:
-    """Return how often a message was received, this time included."""
+    """Return how often a message was received, including this time."""
     return _number(record, "ApproximateReceiveCount") or 1
 
 
 def _number(record: Mapping[str, Any], name: str) -> int | None:
-    """Return a whole number among a record's attributes; None where it is missing or invalid."""
+    """Return a whole number among a record's attributes; None if it is missing or invalid."""
     text = str((record.get("attributes") or {}).get(name))
     digits = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
     return int(text) if digits else None

@@ -1,9 +1,9 @@
 """Find the items that make runs fail, without holding up or rejecting the others (R8).
 
-A set that fails is tried once more as it was, then in halves, down to the item that does it. Its
-sets are suspect: they take turns with ordinary runs. When both halves of a set fail, the failures
-may be Arena's, not the items': then suspect sets wait, ever longer, until some run of their
-definition succeeds. A set fails when its run FAILED, or when no run came of three POSTs in a row.
+A set that fails is tried once more unchanged, then in halves, down to the guilty item. These sets
+are suspect: they take turns with ordinary runs. When both halves of a set fail, the failures may be
+Arena's, not the items': then suspect sets wait, longer each time, until a run of their definition
+succeeds. A set fails when its run FAILED, or when three POSTs in a row started no run.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from arena_exports.ports import Clock
 
 SECONDS_AFTER_AN_ABORT = 60
-# An item that is alone is blamed for POSTs without a run after so many failed attempts before this
-# one. Unlike a run that FAILED, a POST without an answer says little about what it carried.
+# A single item is blamed for POSTs without a run only after this many failed attempts before them:
+# unlike a run that FAILED, a POST without an answer says little about what it carried.
 FAILURES_WITHOUT_RUN = 3
 
 
@@ -33,15 +33,15 @@ FAILURES_WITHOUT_RUN = 3
 class Isolation:
     """Moves what an attempt carried to suspect sets, and frees the lease.
 
-    Every method raises ConditionFailedError when the lease belongs to another attempt: then nothing
-    was changed.
+    Every method raises ConditionFailedError, and changes nothing, if the lease belongs to another
+    attempt.
     """
 
     ledger: Ledger
     clock: Clock
 
     def after_failure(self, attempt: Attempt, selection: Selection) -> bool:
-        """Isolate further what failed; return False where one item is left, which is guilty."""
+        """Isolate what failed; return False if only the guilty item is left."""
         now = self.clock.now()
         definition = self.ledger.definitions.read(attempt.group.export_guid)
         history = attempt.history
@@ -53,8 +53,8 @@ class Isolation:
         alone = bool(history.failures) and not divisible
         halved = bool(history.failures) and divisible
         sets = _halved(selection) if halved else [selection.entries]
-        # A half counts anew, since another item may be to blame. So does a set of which every
-        # attempt fails without a run: it may be Arena's bad day.
+        # A half counts anew, because another item may be to blame. So does a set while every
+        # attempt fails without a run: the failures may be Arena's.
         anew = halved or (without_run and definition.in_doubt)
         failures = 1 if anew else history.failures + 1
         again = replace(history, failures=failures, first_failed_at=failed_since)
@@ -63,19 +63,19 @@ class Isolation:
         return True
 
     def after_abort(self, attempt: Attempt, selection: Selection) -> None:
-        """Submit an aborted set once more, unchanged, after a back-off."""
+        """Submit an aborted set again, unchanged, after a back-off."""
         definition = self.ledger.definitions.read(attempt.group.export_guid)
         waiting = definition.delay_suspects(self.clock.now(), SECONDS_AFTER_AN_ABORT)
         again = replace(attempt.history, aborts=attempt.history.aborts + 1)
         self._move(attempt, [selection.entries], again, waiting)
 
     def quarantine(self, attempt: Attempt, selection: Selection) -> None:
-        """Make what is left of an attempt a suspect set of its own."""
+        """Turn what is left of an attempt into a suspect set."""
         definition = self.ledger.definitions.read(attempt.group.export_guid)
         self._move(attempt, [selection.entries], attempt.history, definition)
 
     def halve(self, attempt: Attempt, selection: Selection) -> None:
-        """Make the two halves of what is left of an attempt suspect sets."""
+        """Turn what is left of an attempt into two suspect sets, one for each half."""
         definition = self.ledger.definitions.read(attempt.group.export_guid)
         self._move(attempt, _halved(selection), attempt.history, definition)
 
@@ -86,7 +86,7 @@ class Isolation:
         history: SetHistory,
         definition: Definition,
     ) -> None:
-        """Write the sets under ids of the attempt, then settle what they were taken from."""
+        """Write the sets under ids of the attempt, then settle the attempt."""
         moved_to = [
             page_id
             for letter, entries in zip("ab", sets, strict=False)
@@ -98,7 +98,7 @@ class Isolation:
 
 
 def _is_guilty(attempt: Attempt, definition: Definition, failed_since: int) -> bool:
-    """Say whether a failure must be the fault of the one thing that an attempt carried."""
+    """Return whether a failure must be the fault of the only item that an attempt carried."""
     if definition.last_success_at <= failed_since:
         return False
     if attempt.run_guid is not None:

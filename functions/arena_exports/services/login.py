@@ -1,4 +1,4 @@
-"""Log in to Arena: once for each lost session, for all who ask (R5)."""
+"""Log in to Arena, once for each lost session (R5)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.arena import protocol, refusals
-from arena_exports.arena.sessions import BUSY_SECONDS, SESSION_KEY, _session
+from arena_exports.arena.sessions import BUSY_SECONDS, SESSION_KEY, read_session
 from arena_exports.domain.errors import (
     AccountLockedError,
     ArenaAnswerError,
@@ -22,22 +22,11 @@ if TYPE_CHECKING:
 
     from arena_exports.domain.session_state import SessionState
     from arena_exports.ledger.session import SessionStore
-    from arena_exports.ports import (
-        Clock,
-        Secret,
-        SecretReader,
-        SecretStore,
-        Telemetry,
-        Transport,
-    )
+    from arena_exports.ports import Clock, Secret, SecretReader, SecretStore, Telemetry, Transport
 
-LOGIN_SECONDS = 75  # longer than the session function's time-out (60 s)
-
-
+LOGIN_SECONDS = 75  # longer than the session function's timeout (60 s)
 UNCLEAR_SECONDS = 60
 LOCKED_SECONDS = 330  # Arena locks an account for five minutes (4083)
-
-
 _NO_VERSION = "none"  # of credentials that do not exist or cannot be read
 REFUSED_SECONDS = 60  # asking again costs no login until the credentials have a new version
 LOGINS_BEFORE_COOL_DOWN = 3
@@ -48,7 +37,7 @@ _KEYS = ("email", "password", "workspaceId")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginService:
-    """The session function's work: one login at a time, for all."""
+    """Logs in, once at a time."""
 
     transport: Transport
     credentials: SecretReader
@@ -58,13 +47,13 @@ class LoginService:
     telemetry: Telemetry
 
     def renew(self, dead_version: str) -> str:
-        """Return the session secret's version that is in force after `dead_version` died.
+        """Return the version of the session secret that is in force after `dead_version` died.
 
-        `dead_version` is "" where there was none.
+        `dead_version` is "" if there was none.
 
         Raises:
-            RetryLaterError: a login is under way, a cool-down, refused credentials, or a secret
-                that cannot be read or written.
+            RetryLaterError: a login is in progress, logins cool down, the credentials are refused,
+                or a secret cannot be read or written.
         """
         try:
             return self._renew(dead_version)
@@ -86,24 +75,24 @@ class LoginService:
         return self._log_in(state, credentials)
 
     def _is_in_force(self, state: SessionState) -> bool:
-        """Say whether the version that the record names can be read.
+        """Return whether the ledger's version of the secret can be read.
 
-        It cannot once the secret was made anew, or the ledger restored.
+        It cannot if the secret was recreated or the ledger restored.
         """
         fresh = state.login_expires_at > self.clock.now()
-        return fresh or bool(_session(self.secret.read(state.version)).version)
+        return fresh or bool(read_session(self.secret.read(state.version)).version)
 
     def _resume_login(self, state: SessionState, dead_version: str) -> SessionState:
-        """Look at an unfinished login: still under way, done but for the last write, or dead."""
+        """Complete an unfinished login if only its last write is missing."""
         if state.login_expires_at > self.clock.now():
-            raise RetryLaterError("a login is under way", BUSY_SECONDS)
+            raise RetryLaterError("a login is in progress", BUSY_SECONDS)
         secret = self.secret.read() if state.login != dead_version else None
         if secret is None or secret.version != state.login:
             return state
         return self._write(replace(state, version=state.login))
 
     def _allowed_credentials(self, state: SessionState) -> Secret:
-        """Return the credentials, if a login with them may be tried now."""
+        """Return the credentials if a login may be tried now."""
         wait = state.not_before - self.clock.now()
         try:
             credentials = self.credentials.read()
@@ -125,13 +114,13 @@ class LoginService:
             raise self._refused(state, version, exc) from None
 
     def _begin(self, state: SessionState) -> SessionState:
-        """Claim the login, with the version that the session secret is going to have."""
+        """Claim the login, with the version that the session secret will have."""
         now = int(self.clock.now())
         logins = (*(at for at in state.logins if at > now - _HOUR_SECONDS), now)
         cools_down = len(logins) >= LOGINS_BEFORE_COOL_DOWN
         claim = replace(
             state,
-            version="",  # at this point none is in force
+            version="",  # none is in force now
             login=self.clock.new_token(),
             login_expires_at=now + LOGIN_SECONDS,
             logins=logins,
@@ -162,7 +151,7 @@ class LoginService:
     def _failed(self, state: SessionState, version: str, error: Exception) -> RetryLaterError:
         named = refusals.login_error(error) if isinstance(error, ArenaAnswerError) else error
         if isinstance(named, LoginRefusedError):
-            # The next credentials need not wait, but guesses would lock the account (4083).
+            # New credentials need not wait, but many guesses would lock the account (4083).
             few = len(state.logins) <= LOGINS_BEFORE_COOL_DOWN
             state = replace(state, not_before=0 if few else state.not_before)
             return self._refused(state, version, named)
@@ -172,7 +161,7 @@ class LoginService:
     def _refused(
         self, state: SessionState, version: str, error: LoginRefusedError
     ) -> RetryLaterError:
-        """Remember that these credentials do not work: they are not tried again."""
+        """Record that these credentials are refused: they are not tried again."""
         self.telemetry.count("LoginRefused")
         self.telemetry.warn("login refused", errorCode=error.code, errorMessage=str(error))
         self._write(
@@ -190,14 +179,14 @@ class LoginService:
         try:
             return self.store.write(state)
         except ConditionFailedError:
-            raise RetryLaterError("a login is under way", BUSY_SECONDS) from None
+            raise RetryLaterError("a login is in progress", BUSY_SECONDS) from None
 
 
 def _complete(credentials: Secret | None) -> Secret:
     """Return credentials that a login can be tried with.
 
     Raises:
-        LoginRefusedError: they are not what they must be; the message says why, and quotes nothing.
+        LoginRefusedError: they are not valid; the message says why, without any value.
     """
     if credentials is None:
         problem = "does not exist, or has no current version"
@@ -216,7 +205,7 @@ def _fault(value: Mapping[str, Any], key: str) -> str:
     found = value.get(key)
     optional, article = key == "workspaceId", "an" if key == "email" else "a"
     if found is None:
-        # The same letters, so it is no secret that stands in the wrong place.
+        # Only its spelling differs, so the key is not a misplaced secret and may be quoted.
         other = next((name for name in value if name.strip().lower() == key.lower()), None)
         if other is not None and key not in value:
             return f"no {key} but {other.strip()} (white space and capitals count)"
@@ -231,10 +220,8 @@ def _fault(value: Mapping[str, Any], key: str) -> str:
 
 
 def _check_workspace(credentials: Secret, login: protocol.Login) -> None:
-    """Make sure that the login landed where the credentials say; nothing may be sent elsewhere."""
+    """Make sure that the login is in the workspace that the credentials name."""
     wanted = credentials.value.get("workspaceId")
     if wanted is not None and login.workspace_id != str(wanted):
-        message = (
-            f"login landed in workspace {login.workspace_id}, the credentials secret says {wanted}"
-        )
+        message = f"login led to workspace {login.workspace_id}, the credentials name {wanted}"
         raise LoginRefusedError("WrongWorkspace", message)

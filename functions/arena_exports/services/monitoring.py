@@ -22,14 +22,14 @@ MAX_WAKE_SECONDS = 3600  # an execution may take a day; the reconcile schedule d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunMonitor:
-    """Starts executions for runs, as submit does."""
+    """Starts the executions that poll runs."""
 
     ledger: Ledger
     executions: Executions
     telemetry: Telemetry
 
     def begin(self, attempt: Attempt, items: int) -> None:
-        """Start to poll a run that was just submitted or adopted."""
+        """Start polling a run that was just submitted or adopted."""
         self.telemetry.count("RunsSubmitted")
         self.telemetry.count("ItemsPerRun", items)
         self.telemetry.info(
@@ -49,7 +49,7 @@ class RunMonitor:
             return
         if status is not None:
             if self.ledger.lease.read() != lease:
-                return  # it ended in between, as it should
+                return  # the run has ended in the meantime
             attempt = self.ledger.attempts.restart_execution(attempt)
             self.telemetry.warn(
                 "execution restarted",
@@ -59,10 +59,10 @@ class RunMonitor:
         self._start(attempt)
 
     def wake(self, attempt: Attempt, seconds: float) -> None:
-        """Call submit after so many seconds, by an execution whose run is not known yet.
+        """Call submit after so many seconds, through an execution without a run.
 
-        It waits, finds nothing to poll or publish, and ends with its last step. Where it cannot be
-        started, the reconcile schedule does the same within a minute.
+        It waits, finds nothing to poll or publish, and ends with its last step. If it cannot be
+        started, the reconcile schedule calls submit within a minute.
         """
         wait = min(ceil(seconds), MAX_WAKE_SECONDS)
         state = PollState(attempt.attempt_id, attempt.group.export_guid, RunGuid(""), wait)
@@ -77,7 +77,7 @@ class RunMonitor:
 
 
 def _name(attempt: Attempt) -> str:
-    """Return the execution's name: one for each watch, as AWS refuses a used one for 90 days."""
+    """Return the execution's name, with a number, as AWS refuses a used name for 90 days."""
     return f"{_run_guid(attempt)}-{attempt.execution_number}"
 
 

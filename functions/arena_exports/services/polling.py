@@ -48,15 +48,15 @@ class Poller:
     reserve: int
 
     def poll(self, state: PollState) -> PollState:
-        """Poll once; return the state with how long to wait, or with `ended`."""
+        """Poll once; return the state with the next wait, or with `ended`."""
         attempt = self.ledger.attempts.get(state.attempt_id)
         if attempt.state is not AttemptState.RUNNING or not state.run_guid:
             return replace(state, ended=True)
-        looked = replace(state, polls=state.polls + 1)
+        polled = replace(state, polls=state.polls + 1)
         try:
             run = self.arena.read_run(state.export_guid, state.run_guid)
         except RetryLaterError as exc:
-            self._say_if_overdue(state, attempt)
+            self._warn_if_overdue(state, attempt)
             self.telemetry.info("no poll now", runGuid=state.run_guid, reason=exc.reason)
             waited = self.clock.now() - attempt.started_at
             longer = int(waited * SHARE_WHILE_KEPT_FROM_POLLING)
@@ -66,26 +66,26 @@ class Poller:
             self.telemetry.warn(
                 "run cannot be read by this user", runGuid=state.run_guid, error=str(exc)
             )
-            return self._end(looked, attempt, RunResult(AttemptOutcome.UNREADABLE))
+            return self._end(polled, attempt, RunResult(AttemptOutcome.UNREADABLE))
         except ArenaAnswerError as exc:
-            return self._refused(looked, attempt, exc)
+            return self._refused(polled, attempt, exc)
         except RequestNotCompletedError as exc:
-            self._say_if_overdue(looked, attempt)
-            self.telemetry.warn("poll brought no answer", runGuid=state.run_guid, error=str(exc))
+            self._warn_if_overdue(polled, attempt)
+            self.telemetry.warn("poll got no answer", runGuid=state.run_guid, error=str(exc))
             return replace(
-                looked, wait_seconds=max(SECONDS_AFTER_NO_ANSWER, self._next_wait(attempt))
+                polled, wait_seconds=max(SECONDS_AFTER_NO_ANSWER, self._next_wait(attempt))
             )
-        return self._classify(replace(looked, refused_polls=0, refused_since=0), attempt, run)
+        return self._classify(replace(polled, refused_polls=0, refused_since=0), attempt, run)
 
     def _refused(self, state: PollState, attempt: Attempt, error: ArenaAnswerError) -> PollState:
-        """Poll again, ever later: "not found" says nothing about a run that was created."""
-        self._say_if_overdue(state, attempt)
+        """Poll again, later each time: "not found" proves nothing about a run that was created."""
+        self._warn_if_overdue(state, attempt)
         self.telemetry.warn("poll was refused", runGuid=state.run_guid, error=str(error))
         now = int(self.clock.now())
         since, polls = state.refused_since or now, state.refused_polls + 1
         if polls >= MIN_REFUSED_POLLS and now - since >= MIN_REFUSED_SECONDS:
             self.telemetry.count("RunsUnreadable")
-            self.telemetry.warn("run is written off", runGuid=state.run_guid, polls=polls)
+            self.telemetry.warn("run written off", runGuid=state.run_guid, polls=polls)
             return self._end(state, attempt, RunResult(AttemptOutcome.UNREADABLE))
         wait = int(doubled(FIRST_REFUSED_SECONDS, state.refused_polls, MAX_REFUSED_SECONDS))
         return replace(state, refused_polls=polls, refused_since=since, wait_seconds=wait)
@@ -97,17 +97,17 @@ class Poller:
         if run.status is RunStatus.UNKNOWN:
             self.telemetry.count("UnknownStatus")
             self.telemetry.warn(
-                "status of the run is not known", runGuid=run.guid, status=run.status_text
+                "unknown status of the run", runGuid=run.guid, status=run.status_text
             )
         if run.phase is Phase.PENDING:
-            self._say_if_overdue(state, attempt)
+            self._warn_if_overdue(state, attempt)
             return replace(state, wait_seconds=self._next_wait(attempt))
         missing = not run.files and run.criteria_results_count != 0
         if run.phase is Phase.READY and (missing or run.unreadable_files):
             return self._without_files(state, attempt, run)
         return self._end(state, attempt, _result(run, AttemptOutcome(run.status.value)), run)
 
-    def _say_if_overdue(self, state: PollState, attempt: Attempt) -> None:
+    def _warn_if_overdue(self, state: PollState, attempt: Attempt) -> None:
         if self.clock.now() - attempt.started_at > self.run_timeout_seconds:
             self.telemetry.count("RunOverdue")
             self.telemetry.warn("run is overdue", runGuid=state.run_guid, polls=state.polls)
@@ -121,7 +121,7 @@ class Poller:
         )
 
     def _without_files(self, state: PollState, attempt: Attempt, run: Run) -> PollState:
-        """Poll a few times more where a run is complete and its list of files is not."""
+        """Poll a few more times if a run is complete and its list of files is not."""
         polls = state.polls_without_files + 1
         if polls <= POLLS_WITHOUT_FILES:
             return replace(

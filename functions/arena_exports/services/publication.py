@@ -1,6 +1,6 @@
 """Publish the outcome of an ended attempt, then settle its requests and free the lease.
 
-It is safe to run twice, also while an older copy of itself still runs.
+It is safe to run twice, even while an older copy still runs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_ABORTS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """Brings an ended attempt to its end."""
+    """Concludes ended attempts."""
 
     ledger: Ledger
     isolation: Isolation
@@ -42,17 +42,17 @@ class Publication:
     telemetry: Telemetry
 
     def publish(self, attempt_id: AttemptId) -> None:
-        """Conclude an attempt by its id; one that is over already is left alone.
+        """Conclude an attempt by its id, unless that is done already.
 
         Raises:
-            DeliveryError: not everything was published; running it again publishes the same ids.
+            DeliveryError: not everything was published; a retry publishes the same ids.
         """
         attempt = self.ledger.attempts.get(attempt_id)
         if attempt.state is AttemptState.ENDED:
             self.conclude(attempt)
 
     def conclude(self, attempt: Attempt) -> None:
-        """Do what the outcome of an ended attempt asks for.
+        """Do what the outcome of an ended attempt requires.
 
         Raises:
             DeliveryError: as for `publish`.
@@ -66,7 +66,7 @@ class Publication:
             self.telemetry.info("lease was released by another copy", attempt=attempt.attempt_id)
 
     def _conclude(self, attempt: Attempt, result: RunResult) -> None:
-        """Do what each outcome asks for."""
+        """Do what each outcome requires."""
         actions: dict[AttemptOutcome, Callable[[Attempt, RunResult], None]] = {
             AttemptOutcome.COMPLETE: self._complete,
             AttemptOutcome.DOWNLOADED: self._complete,
@@ -82,7 +82,7 @@ class Publication:
         actions[result.outcome](attempt, result)
 
     def _complete(self, attempt: Attempt, result: RunResult) -> None:
-        """Publish `run.completed`; a metric says where fewer items matched than were asked for."""
+        """Publish `run.completed`; count the items that Arena did not match."""
         selection = self.ledger.selection(attempt)
         files = self.ledger.attempts.files(attempt.attempt_id)
         requests = self._publish(attempt, result, selection, files)
@@ -128,7 +128,7 @@ class Publication:
             self.telemetry.count("DefinitionRefused")
 
     def _abort(self, attempt: Attempt, result: RunResult) -> None:
-        """Submit an aborted run once more; give it up the second time."""
+        """Submit an aborted run again; give it up the second time."""
         self.telemetry.count("RunsAborted")
         self.telemetry.warn(
             "run aborted", runGuid=attempt.run_guid, exportGuid=attempt.group.export_guid
@@ -139,7 +139,7 @@ class Publication:
             self._dead_letter(attempt, result)
 
     def _dead_letter(self, attempt: Attempt, result: RunResult) -> None:
-        """Publish `run.failed`, and put its requests on the dead-letter queue."""
+        """Publish `run.failed`, and send its requests to the dead-letter queue."""
         self.telemetry.count("RunsGivenUp")
         self._publish(attempt, result, self.ledger.selection(attempt), ())
         self._settle_pages(
@@ -150,7 +150,7 @@ class Publication:
         )
 
     def _reject(self, attempt: Attempt, result: RunResult) -> None:
-        """Publish `request.rejected` for each request, and put it on the dead-letter queue."""
+        """Publish `request.rejected` for each request, and send it to the dead-letter queue."""
         self._settle_pages(
             attempt,
             lambda entries: self.rejections.reject(
@@ -159,9 +159,9 @@ class Publication:
         )
 
     def _void(self, attempt: Attempt, _result: RunResult) -> None:
-        """Return the requests of a run that nobody can read to pending, but for rejected items.
+        """Return the requests of an unreadable run to pending, without rejected items.
 
-        Their definition backs off: it would start a run each minute, and others would wait.
+        Their definition backs off: it would start a run each minute and make others wait.
         """
         if attempt.rejected:
             self.isolation.quarantine(attempt, self.ledger.selection(attempt))
@@ -183,12 +183,12 @@ class Publication:
     def _settle(self, attempt: Attempt, _result: RunResult) -> None:
         self.ledger.settle(attempt, self._definition(attempt).served(self.clock.now()))
 
-    def _settle_pages(self, attempt: Attempt, say: Callable[[Sequence[Entry]], None]) -> None:
-        """Say it page by page, each settled before the next: a restart goes on from there."""
+    def _settle_pages(self, attempt: Attempt, deliver: Callable[[Sequence[Entry]], None]) -> None:
+        """Deliver and settle page by page, so that a retry resumes after the last page."""
         requests, group = self.ledger.requests, attempt.group
         for part in requests.unsettled(group, attempt.slices):
             selection = requests.load_selection(group, [part], attempt.history)
-            say(selection.without(attempt.rejected).entries)
+            deliver(selection.without(attempt.rejected).entries)
             requests.settle_slice(group, part, attempt.attempt_id)
         self.ledger.settle(attempt, self._definition(attempt).served(self.clock.now()))
 
@@ -198,7 +198,7 @@ class Publication:
     def _publish(
         self, attempt: Attempt, result: RunResult, selection: Selection, files: Sequence[RunFile]
     ) -> list[CarriedRequest]:
-        """Publish the run's events; return what they say of each request."""
+        """Publish the run's events; return what they say about each request."""
         requests = self._carried(attempt, selection)
         outcome = EndedRun(
             workspace=self.rejections.workspace,
@@ -212,13 +212,13 @@ class Publication:
             time=epoch_seconds(result.completion_date_time) or attempt.started_at,
         )
         events = run_events(outcome)
-        # A copy that was overtaken would say of later runs what is open after them.
+        # A copy that was overtaken would count the open items after a later run.
         self.ledger.lease.check(attempt)
         self.rejections.topic.publish(events)
         return requests
 
     def _carried(self, attempt: Attempt, selection: Selection) -> list[CarriedRequest]:
-        """Say for each request how much of it this run carried, and how much is open after it."""
+        """Return for each request how many items this run carried, and how many are still open."""
         carried: dict[RequestId, int] = {}
         totals: dict[RequestId, Entry] = {}
         for entry in selection.entries:

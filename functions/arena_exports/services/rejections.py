@@ -1,4 +1,4 @@
-"""Tell the outside that items are rejected or given up: the event first, then the dead letter.
+"""Report items that are rejected or given up: the event first, then the dead letter.
 
 README describes both, in "Send" and "Subscribe".
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from arena_exports.domain.errors import InvalidMessageError
     from arena_exports.domain.model import Entry, Group
-    from arena_exports.ports import Clock, DeadLetterQueue, Telemetry, Topic
+    from arena_exports.ports import Clock, DeadLetterQueue, Event, Telemetry, Topic
 
 MAX_LETTER_BYTES = 900_000
 _GUID_BYTES = 35  # the longest GUID with quotes and comma
@@ -36,7 +36,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejections:
-    """The topic and the dead-letter queue, in their order."""
+    """Publishes to the topic, then sends to the dead-letter queue."""
 
     topic: Topic
     dead_letters: DeadLetterQueue
@@ -47,11 +47,11 @@ class Rejections:
     def refuse(self, refusal: Refusal) -> None:
         """Publish the event, then send the message's own body to the dead-letter queue.
 
-        An event of ours that came back leads to no other event. Several threads may call this at
-        once; `report_refusal` follows in one.
+        One of our own events leads to no other event. Several threads may call this at once;
+        `report_refusal` is then called in one thread.
 
         Raises:
-            DeliveryError: the event, or the entry behind it, could not be delivered.
+            DeliveryError: the event or the dead letter could not be delivered.
         """
         error = refusal.error
         rejection = Rejection(
@@ -72,39 +72,36 @@ class Rejections:
     def report_refusal(self, refusal: Refusal) -> None:
         """Count and log a refusal that was delivered."""
         error = refusal.error
-        self._count(1)
-        self._tell(
+        self.telemetry.count("RequestsRejected")
+        self._log(
             refusal.request_id, error.correlation_id, error.export_guid, error.code, str(error)
         )
 
     def reject(self, group: Group, entries: Sequence[Entry], code: str, message: str) -> None:
-        """Say for each request that these items of it can never be exported.
+        """Report for each request that these items of it can never be exported.
 
         Raises:
-            DeliveryError: not everything could be delivered; saying it again makes doubles with the
-                same ids.
+            DeliveryError: not everything could be delivered; a retry repeats the same event ids.
         """
         now = self.clock.now()
-        rejections = [
-            Rejection(
-                self.workspace,
-                group.export_guid,
-                e.request_id,
-                e.correlation_id,
-                e.item_guids,
-                code,
-                message,
-                now,
+        events: list[Event] = []
+        for entry in entries:
+            rejection = Rejection(
+                workspace=self.workspace,
+                export_guid=group.export_guid,
+                request_id=entry.request_id,
+                correlation_id=entry.correlation_id,
+                item_guids=entry.item_guids,
+                error_code=code,
+                error_message=message,
+                time=now,
             )
-            for e in entries
-        ]
-        self.topic.publish(
-            [event for rejection in rejections for event in rejection_events(rejection)]
-        )
+            events += rejection_events(rejection)
+        self.topic.publish(events)
         self.dead_letter(group, entries, code, message)
 
     def dead_letter(self, group: Group, entries: Sequence[Entry], code: str, message: str) -> None:
-        """Put the items of each request on the dead-letter queue, in a form that can be sent again.
+        """Send the items of each request to the dead-letter queue, as bodies that can be resent.
 
         Raises:
             DeliveryError: not everything could be delivered.
@@ -115,14 +112,11 @@ class Rejections:
             for body in _bodies(group, entry)
         ]
         self.dead_letters.send(letters)
-        self._count(len(letters))
+        self.telemetry.count("RequestsRejected", len(letters))
         for entry in entries:
-            self._tell(entry.request_id, entry.correlation_id, group.export_guid, code, message)
+            self._log(entry.request_id, entry.correlation_id, group.export_guid, code, message)
 
-    def _count(self, letters: int) -> None:
-        self.telemetry.count("RequestsRejected", letters)
-
-    def _tell(
+    def _log(
         self,
         request_id: str,
         correlation_id: str | None,
@@ -141,7 +135,7 @@ class Rejections:
 
 
 def _bodies(group: Group, entry: Entry) -> Iterator[str]:
-    """Yield full-form bodies with the items of one request, in pieces that fit the queue."""
+    """Yield full-form bodies with the items of one request, each small enough for the queue."""
     fixed = {
         "exportGuid": group.export_guid,
         **({"correlationId": entry.correlation_id} if entry.correlation_id else {}),

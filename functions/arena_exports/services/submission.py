@@ -1,4 +1,4 @@
-"""Submit one attempt to Arena: one POST, and what follows from each answer to it."""
+"""Submit one attempt to Arena: one POST, and what follows from each answer."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
 
 MAX_REFUSALS_OF_ITEMS = 10
 ITEMS_REJECTED_AT_ONCE = 100
-MAX_ITEMS_REJECTED = 5_000  # of one attempt, whose item notes them
-# A POST may take as long as the HTTP time-out, and what follows it a little.
+MAX_ITEMS_REJECTED = 5_000  # of one attempt, whose ledger item lists them
+# The HTTP timeout, plus a margin for what follows the answer.
 SECONDS_FOR_A_POST = 45
 FIRST_BACK_OFF_SECONDS = 30
 MAX_BUSY_SECONDS = 600
 MAX_DEFINITION_SECONDS = 3600
-# A firewall that checks bodies up to a size refuses larger ones with a page of its own.
+# A firewall that inspects bodies up to some size refuses larger ones with its own page.
 FIREWALL_BODY_BYTES = 8_192
-_NOT_ABOUT_SIZE = frozenset({401, 407, 408})  # no session, a proxy's login, a time-out
+_NOT_ABOUT_SIZE = frozenset({401, 407, 408})  # no session, a proxy's login, a timeout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class Submission:
     def submit(
         self, lease: Lease, attempt: Attempt, selection: Selection, deadline: Deadline
     ) -> bool:
-        """POST an attempt; where Arena refuses items by name, reject them and POST the rest."""
+        """POST an attempt; if Arena refuses items by name, reject them and POST the rest."""
         while True:
             try:
                 return self._post(lease, attempt, selection)
@@ -76,7 +76,7 @@ class Submission:
             if outcome is not None:
                 return self.end(attempt, outcome)
 
-    def _post(  # noqa: PLR0911 - one line for each answer
+    def _post(  # noqa: PLR0911 - one return for each answer
         self, lease: Lease, attempt: Attempt, selection: Selection
     ) -> bool:
         """POST once, and act on the answer.
@@ -110,7 +110,7 @@ class Submission:
         return False
 
     def _count_trial(self, export_guid: ExportGuid) -> bool:
-        """Count a POST for a definition of which no run has succeeded yet: they share a few."""
+        """Count a POST for a definition without a successful run: these share a limited number."""
         trial = not self.ledger.definitions.read(export_guid).proven
         if trial:
             self.ledger.definitions.count_trial(self.clock.now())
@@ -143,7 +143,7 @@ class Submission:
     def _refuse_size(
         self, lease: Lease, attempt: Attempt, selection: Selection, error: TooManyItemsError
     ) -> bool:
-        """Send fewer items next time; a single item that is too large alone is rejected."""
+        """Send fewer items next time; reject a single item that is too large."""
         if len(selection.item_guids) > 1:
             return self.shrink(lease, attempt, selection)
         return self.end(
@@ -163,13 +163,13 @@ class Submission:
     def end(
         self, attempt: Attempt, outcome: AttemptOutcome, code: str = "", message: str = ""
     ) -> bool:
-        """Record the outcome of an attempt without a run, so that it can be resumed; then do it."""
+        """Record the outcome of an attempt without a run, for a retry, and conclude it."""
         result = RunResult(outcome, error_code=code, error_message=message)
         self.publication.conclude(self.ledger.attempts.ended(attempt, result))
         return True
 
     def _wait_for_other_export(self, lease: Lease, attempt: Attempt) -> bool:
-        """Wait for the export in progress (3144): ours of an unknown POST, or somebody else's."""
+        """Wait for the export in progress (3144): another user's, or ours of an unknown POST."""
         self.telemetry.count("LeaseWaits")
         self.telemetry.info("another export is in progress", attempt=attempt.attempt_id)
         seconds = _back_off(lease.busy, MAX_BUSY_SECONDS, self.clock.jitter())
@@ -177,7 +177,7 @@ class Submission:
         return self._retry_after(busy, attempt, seconds)
 
     def _retry_after(self, lease: Lease, attempt: Attempt, seconds: float) -> bool:
-        """Wait: nothing was started, and nothing can be for a while."""
+        """Wait: no run was started, and none can be for a while."""
         if attempt.follows_unknown:
             uncounted = replace(attempt, unanswered=attempt.unanswered - 1)
             self.adoption.search_later(lease, uncounted, seconds, answered=True)
@@ -186,7 +186,7 @@ class Submission:
         return False
 
     def _refuse_definition(self, lease: Lease, attempt: Attempt, error: ArenaAnswerError) -> bool:
-        """Keep the requests of a definition that is refused; others may be submitted at once."""
+        """Keep the requests of a refused definition; others may be submitted at once."""
         self.telemetry.count("DefinitionRefused")
         self.telemetry.warn(
             "export definition refused", exportGuid=attempt.group.export_guid, error=str(error)
@@ -218,7 +218,7 @@ class Submission:
         busy: int = 0,
         definition: Definition | None = None,
     ) -> None:
-        """Return an attempt's requests to pending, without the items that are rejected already."""
+        """Return an attempt's requests to pending, without the items that were rejected."""
         if attempt.rejected:
             self.end(attempt, AttemptOutcome.SET_ASIDE)
             return
@@ -230,7 +230,7 @@ class Submission:
 def _after_refused_items(
     attempt: Attempt, left: Selection, *, in_time: bool
 ) -> AttemptOutcome | None:
-    """Return how an attempt ends after a refusal of items; None where the rest may be sent now."""
+    """Return how an attempt ends after a refusal of items; None if the rest may be sent now."""
     if not left.item_guids:
         return AttemptOutcome.ALL_ITEMS_REFUSED
     too_often = attempt.refusals >= MAX_REFUSALS_OF_ITEMS
@@ -240,7 +240,7 @@ def _after_refused_items(
 
 
 def may_be_too_large(attempt: Attempt, selection: Selection) -> bool:
-    """Tell whether a large POST was refused by something other than Arena."""
+    """Return whether a large POST may have been refused by something other than Arena."""
     refused = 400 <= attempt.last_status < 500  # noqa: PLR2004 - the range of HTTP refusals
     refused = refused and attempt.last_status not in _NOT_ABOUT_SIZE
     if not refused or len(selection.item_guids) < 2:  # noqa: PLR2004 - what can be halved
@@ -251,6 +251,6 @@ def may_be_too_large(attempt: Attempt, selection: Selection) -> bool:
 
 
 def _back_off(count: int, longest: int, jitter: float) -> float:
-    """Return a delay in seconds: doubled each time up to the longest, half of it at random."""
+    """Return a delay in seconds: doubled each time up to the longest, with half of it random."""
     full = doubled(FIRST_BACK_OFF_SECONDS, count, longest)
     return full / 2 + full / 2 * jitter

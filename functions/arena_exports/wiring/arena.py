@@ -50,7 +50,7 @@ class ArenaFunction(Function):
                 renewer=self.dependencies.session_renewer,
                 clock=self.clock,
             ),
-            budget=self.ledger.budget,
+            budgets=self.ledger.budget,
             reserve=self.settings.request_budget_reserve,
             clock=self.clock,
             telemetry=self.telemetry,

@@ -47,9 +47,9 @@ class Dependencies:
 
 
 class Aws:
-    """Makes AWS clients of one session: each further session would read botocore's data again.
+    """Makes AWS clients from one session: another session would read botocore's data again.
 
-    They are boto3's clients, made by its core: to import boto3 itself loads S3's transfer manager.
+    It uses botocore, because importing boto3 loads S3's transfer manager.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Aws:
     ) -> Any:  # noqa: ANN401 - boto3 clients have no type
         """Return a client that makes `attempts` tries, with the `standard` back-off.
 
-        `region`: the function's own unless it is named.
+        `region` defaults to the function's own.
         """
         config = Config(
             connect_timeout=3,
