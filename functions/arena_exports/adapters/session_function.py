@@ -15,7 +15,7 @@ _RETRY_AFTER_SECONDS = 30
 
 
 class LambdaSessionRenewer:
-    """Fulfils `ports.SessionRenewer` with the session function.
+    """Implements `ports.SessionRenewer` with the session function.
 
     Request: `{"deadVersion": "…"}`. Answer: `{"version": "…"}`, or `{"reason": "…",
     "retryAfterSeconds": 60}`.

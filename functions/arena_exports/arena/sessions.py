@@ -75,9 +75,8 @@ class SessionCache:
             version = self._renewer.renew(dead.version)
             current = self._secret.read()
             fresh = current is not None and current.version == version
-            session = replace(
-                read_session(current if fresh else self._secret.read(version)), fresh=fresh
-            )
+            secret = current if fresh else self._secret.read(version)
+            session = replace(read_session(secret), fresh=fresh)
         if not session.session_id:
             raise RetryLaterError("session not readable yet", BUSY_SECONDS)
         return self._keep(session)

@@ -103,9 +103,8 @@ def spent_budget(headers: Mapping[str, str], now: float, earlier: Budget) -> Bud
     elif parse_date(headers.get("date", "")) is not None:
         wait = resets_at - now
     else:
-        wait = max(resets_at - now, 0) + doubled(
-            MARGIN_SECONDS, earlier.refusals, MAX_BURST_SECONDS
-        )
+        margin = doubled(MARGIN_SECONDS, earlier.refusals, MAX_BURST_SECONDS)
+        wait = max(resets_at - now, 0) + margin
     until = ceil(now + min(wait, MAX_BELIEVED_SECONDS))
     return Budget(0, resets_at, until, int(now), refusals=earlier.refusals + 1)
 

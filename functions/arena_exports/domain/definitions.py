@@ -66,10 +66,8 @@ class Definition:
         limit = max(self.limit + 1, self.limit * 5 // 4) if self.limit else 0
         durations = dict(self.durations)
         if duration_seconds is not None:
-            kept = [*durations.get(size_class(items), []), round(duration_seconds)][
-                -DURATIONS_KEPT:
-            ]
-            durations[size_class(items)] = kept
+            kept = [*self.durations_for(items), round(duration_seconds)]
+            durations[size_class(items)] = kept[-DURATIONS_KEPT:]
         return replace(
             self.served(now),
             failures=0,
@@ -110,9 +108,8 @@ class Definition:
         """
         failures = self.failures + 1
         doubt = failures - FAILURES_OF_ONE_ITEM + (1 if alone else 0)
-        seconds = (
-            0 if doubt <= 0 else int(doubled(_FIRST_DOUBT_SECONDS, doubt - 1, MAX_DOUBT_SECONDS))
-        )
+        back_off = doubled(_FIRST_DOUBT_SECONDS, doubt - 1, MAX_DOUBT_SECONDS)
+        seconds = int(back_off) if doubt > 0 else 0
         until = int(now) + seconds
         failed = replace(self.served(now), failures=failures, suspects_not_before=until)
         return replace(failed, not_before=until) if without_run and not alone else failed

@@ -45,7 +45,7 @@ class InvalidMessageError(ArenaExportsError):
     """An intake message, or a part of it, that can never be exported.
 
     `code` is one of `InvalidMessage`, `WrongWorkspace`, `NoExportDefinition`; the message names the
-    field. `export_guid` and `correlation_id` are the message's, as far as they can be read. If
+    field. `export_guid` and `correlation_id` are the message's, if they can be read. If
     `is_own_event`, the message is one of our own events, and no event follows.
     """
 
@@ -97,7 +97,7 @@ class RequestNotCompletedError(ArenaError):
     """No answer, or one that cannot be read: whether Arena did the work is unknown.
 
     Timeout, dropped connection, 5xx, not JSON, a 201 without a guid, and the codes 3000, 3146,
-    4085, 4087. `status` is the answer's HTTP status, 0 where there was no answer.
+    4085, 4087. `status` is the answer's HTTP status, 0 if there was no answer.
     """
 
     def __init__(self, message: str = "", status: int = 0) -> None:

@@ -54,7 +54,7 @@ class Dispatch:
     paused: bool
 
     def run(self, deadline: Deadline, *, linger: bool) -> None:
-        """Do what the lease asks for, until nothing is left or another copy takes over.
+        """Do what the lease requires, until nothing is left or another copy takes over.
 
         Args:
             deadline: when this function must be done.
@@ -69,7 +69,7 @@ class Dispatch:
             self.telemetry.info("lease lost to another copy")
 
     def _step(self, deadline: Deadline, *, linger: bool) -> bool:
-        """Take one step; return whether the lease may ask for another one now."""
+        """Take one step; return whether the lease may require another one now."""
         lease, now = self.ledger.lease.read(), self.clock.now()
         if lease.state is LeaseState.RUNNING:
             self.monitor.ensure(lease)

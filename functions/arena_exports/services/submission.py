@@ -50,7 +50,7 @@ _NOT_ABOUT_SIZE = frozenset({401, 407, 408})  # no session, a proxy's login, a t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """Submits attempts; every method returns whether the lease may ask for another step now."""
+    """Submits attempts; every method returns whether the lease may require another step now."""
 
     ledger: Ledger
     arena: Arena
