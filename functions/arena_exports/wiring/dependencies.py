@@ -10,8 +10,11 @@ from botocore.session import get_session
 
 if TYPE_CHECKING:
     from arena_exports.ports import (
+        Bucket,
         Clock,
         DeadLetterQueue,
+        DeliverFunction,
+        Downloads,
         Executions,
         InParallel,
         IntakeQueue,
@@ -44,6 +47,9 @@ class Dependencies:
     executions: Executions = UNUSED
     intake_queue: IntakeQueue = UNUSED
     in_parallel: InParallel = map
+    deliver_function: DeliverFunction = UNUSED
+    downloads: Downloads = UNUSED
+    bucket: Bucket = UNUSED
 
 
 class Aws:
