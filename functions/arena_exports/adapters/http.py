@@ -112,12 +112,20 @@ class _Adapter(HTTPAdapter):
     def __init__(self, wire: Wire) -> None:
         super().__init__()
         self._wire = wire
+        self._pool: Any = None
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as inherited
         """Return the pool of a request's one connection."""
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
         pool.ConnectionCls = partial(self._connection, pool.ConnectionCls)
+        self._pool = pool
         return pool
+
+    def close(self) -> None:
+        """Close the connection too; urllib3 leaves that to the garbage collector."""
+        super().close()
+        if self._pool is not None:
+            self._pool.close()
 
     def _connection(self, make: Callable[..., Any], **kwargs: Any) -> Any:  # noqa: ANN401 - urllib3's
         connection = make(**kwargs)
