@@ -39,6 +39,7 @@ from arena_exports.ports import (
     Write,
 )
 from infra.simulator.gateway import Gateway, Request
+from tests.support.schemas import validate_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -268,13 +269,17 @@ class FakeSecret(Interceptable):
 
 
 def check_event(event: Event) -> None:
-    """Fail for an event that SNS refuses: above 256 KiB, or with an empty attribute."""
+    """Fail for an event that SNS refuses, or that `infra/schemas` does not describe.
+
+    SNS refuses an event above 256 KiB, or with an empty attribute.
+    """
     attributes = sum(
         len(name.encode()) + len(text.encode()) + len("String")
         for name, text in event.attributes.items()
     )
     assert len(event.body.encode()) + attributes <= MAX_EVENT_BYTES, "event too large"
     assert all(event.attributes.values()), "empty attribute"
+    validate_event(json.loads(event.body), event.attributes)
 
 
 def check_letter(letter: DeadLetter) -> None:
