@@ -75,6 +75,10 @@ bench: setup .venv/bench/.stamp ## Measure requests, polls, start-up and cost, a
 dashboard: setup .venv/bench/.stamp ## Draw the dashboard (infra/dashboard.png) from the metrics of a local stack (7 minutes)
 	@.venv/bench/bin/python -m infra.local dashboard
 
+.PHONY: schemas
+schemas: .venv/dev/.stamp ## Capture the examples of infra/schemas from a small simulated world
+	@PYTHONPATH=functions .venv/dev/bin/python -m tests.support.schema_examples
+
 .PHONY: check
 check: setup .venv/checks/.stamp ## Check format, lint, types, spelling, template, policies and state machine (1 minute)
 	.venv/dev/bin/ruff format --check

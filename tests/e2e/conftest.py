@@ -14,6 +14,7 @@ from infra.local.launch import temporary_stack
 from infra.local.stack import Stack
 from infra.local.subscriber import ReceivedEvent, Subscriber
 from tests.support.fault_scenario import FaultScenario, run_fault_scenario
+from tests.support.schemas import validate_event
 
 WAIT_SCALE = 0.2
 """Wait states last a fifth of what they say: the simulator's runs are short, too."""
@@ -42,13 +43,18 @@ class Case:
         """The export runs that Arena has had since the test began."""
         return list(self.stack.arena.state().runs)[self.runs_before :]
 
+    def receive(self) -> None:
+        """Receive what has arrived; fail for an event that `infra/schemas` does not describe."""
+        for received in self.subscriber.receive():
+            validate_event(received.event, received.attributes)
+
     def wait_for(
         self, what: str, enough: Callable[[list[ReceivedEvent]], bool], seconds: float = 60
     ) -> list[ReceivedEvent]:
         """Wait until the events since the test began are enough, and return them."""
 
         def happened() -> bool:
-            self.subscriber.receive()
+            self.receive()
             return enough(self.events)
 
         self.stack.wait_until(what, happened, seconds)
@@ -58,7 +64,7 @@ class Case:
         """Wait for so many events, and for none beyond them until the stack is idle."""
         self.wait_for(f"{count} events", lambda events: len(events) >= count, seconds)
         self.stack.wait_until_idle()
-        self.subscriber.receive()
+        self.receive()
         assert len(self.events) == count, [event.event for event in self.events]
         return self.events
 

@@ -15,6 +15,7 @@ from arena_exports.adapters.secrets import ManagedSecret
 from arena_exports.adapters.system import SystemClock
 from arena_exports.adapters.telemetry import redact_always
 from arena_exports.domain.errors import DeliveryError, RetryLaterError, SecretRefusedError
+from arena_exports.domain.events import Rejection, rejection_events
 from arena_exports.ports import DeadLetter, Event, SecretStore
 from infra.local.aws import REGION
 from infra.local.processes import free_port
@@ -119,12 +120,20 @@ def dead_letters(request: pytest.FixtureRequest) -> Inbox:
     )
 
 
+def _rejection(request_id: str) -> Event:
+    rejection = Rejection("default", None, request_id, None, (), "InvalidMessage", "odd", 1.7e9)
+    (event,) = rejection_events(rejection)
+    return event
+
+
 def test_topic__carries_bodies_and_attributes(topic: Inbox) -> None:
     """Each event reaches a subscriber once, complete and with its attributes."""
     topic.target.publish([])
-    events = [Event(json.dumps({"type": "t", "n": n}), {"type": "t"}) for n in (1, 2)]
+    events = [_rejection("one"), _rejection("two")]
     topic.target.publish(events)
-    assert sorted(topic.arrived(2)) == [(event.body, {"type": "t"}) for event in events]
+    arrived = [(json.loads(body), attributes) for body, attributes in topic.arrived(2)]
+    published = [(json.loads(event.body), event.attributes) for event in events]
+    assert sorted(arrived, key=lambda one: str(one[0]["id"])) == published
 
 
 def test_dead_letters__carry_bodies_and_reasons(dead_letters: Inbox) -> None:

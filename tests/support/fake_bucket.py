@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from arena_exports.domain.errors import ObjectConflictError
 from arena_exports.ports import Upload
 from tests.support.fakes import Interceptable
+from tests.support.schemas import validate_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -96,6 +97,8 @@ class InMemoryBucket(Interceptable):
         assert key.startswith(f"{self.prefix}/v1/"), "AccessDenied"
         if key in self.objects:
             raise ObjectConflictError("PreconditionFailed")
+        if "/manifest" in key:
+            validate_manifest(body)
         self.versions += 1
         self.objects[key] = StoredObject(body, content_type, f"version-{self.versions}")
         return f"version-{self.versions}"

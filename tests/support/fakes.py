@@ -42,6 +42,8 @@ from arena_exports.ports import (
 )
 from infra.simulator.gateway import Answer, Gateway, Request
 from infra.simulator.streams import BrokenOffError
+from infra.simulator.gateway import Gateway, Request
+from tests.support.schemas import validate_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -273,13 +275,17 @@ class FakeSecret(Interceptable):
 
 
 def check_event(event: Event) -> None:
-    """Fail for an event that SNS refuses: above 256 KiB, or with an empty attribute."""
+    """Fail for an event that SNS refuses, or that `infra/schemas` does not describe.
+
+    SNS refuses an event above 256 KiB, or with an empty attribute.
+    """
     attributes = sum(
         len(name.encode()) + len(text.encode()) + len("String")
         for name, text in event.attributes.items()
     )
     assert len(event.body.encode()) + attributes <= MAX_EVENT_BYTES, "event too large"
     assert all(event.attributes.values()), "empty attribute"
+    validate_event(json.loads(event.body), event.attributes)
 
 
 def check_letter(letter: DeadLetter) -> None:

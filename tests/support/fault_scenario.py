@@ -18,6 +18,7 @@ from infra.local.stack import StackTimeoutError
 from infra.simulator import names
 from tests.events import sqs_record
 from tests.support.recorder import recorded
+from tests.support.schemas import validate_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,7 +50,8 @@ class FaultScenario:
         """Wait until so many events were received since the start, and the stack is idle."""
 
         def came() -> bool:
-            self.subscriber.receive()
+            for received in self.subscriber.receive():
+                validate_event(received.event, received.attributes)
             return len(self.subscriber.events) >= count
 
         self.stack.wait_until(f"{count} events", came)
