@@ -42,7 +42,6 @@ from arena_exports.ports import (
 )
 from infra.simulator.gateway import Answer, Gateway, Request
 from infra.simulator.streams import BrokenOffError
-from infra.simulator.gateway import Gateway, Request
 from tests.support.schemas import validate_event
 
 if TYPE_CHECKING:

@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 
     from arena_exports.ports import ObjectBody
 
-# An object is there, another write to it is in progress, or the upload is gone.
-_CONFLICTS = frozenset(
-    {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchUpload", "412", "409", "404"}
-)
+# Another write to the key is in progress, or an object is there.
+_CONFLICTS = frozenset({409, 412})
 
 
 class S3Bucket:
@@ -131,10 +129,8 @@ class S3Bucket:
         try:
             return self._call(operation, **arguments)
         except BucketError as exc:
-            cause = exc.__cause__
-            lost = isinstance(cause, HTTPClientError)
-            if lost or (isinstance(cause, ClientError) and error_code(cause) in _CONFLICTS):
-                raise ObjectConflictError(str(exc)) from cause
+            if _may_be_there(exc.__cause__):
+                raise ObjectConflictError(str(exc)) from exc.__cause__
             raise
 
     def _call(self, operation: str, **arguments: Any) -> Any:  # noqa: ANN401 - botocore's answer
@@ -159,6 +155,14 @@ class _ObjectBody:
         except AWS_ERRORS as exc:
             message = f"get_object: {error_code(exc)}"
             raise BucketError(message) from exc
+
+
+def _may_be_there(cause: BaseException | None) -> bool:
+    """Return whether an error leaves open what is in the bucket, or says that an object is."""
+    if isinstance(cause, ClientError):
+        status = cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return status in _CONFLICTS or error_code(cause) == "NoSuchUpload"
+    return isinstance(cause, HTTPClientError)  # the answer was lost
 
 
 def _names(upload: Upload) -> dict[str, str]:

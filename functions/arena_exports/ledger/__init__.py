@@ -24,9 +24,11 @@ One table, no index; every read is consistent and by key (PK / SK):
 `TRIALS` / `-`
     The last day's POSTs for export definitions without a successful run.
 
+With delivery there are more items: see `ledger.deliveries`.
+
 Every item has a version, `v`, for later releases. Pending items never expire. Attempts and pages
-expire 60 days after they were settled; markers, runs' items and files expire 75 days after they
-were written (`expiresAt`). SLOT, DEF, BUDGET, SESSION and TRIALS never expire.
+expire 75 days after they were settled; markers, runs' items and files expire 75 days after they
+were written (`expiresAt`). SLOT, LANE, DEF, BUDGET, SESSION and TRIALS never expire.
 """
 
 from __future__ import annotations

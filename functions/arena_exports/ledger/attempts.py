@@ -149,7 +149,7 @@ class AttemptStore:
         known = new_item(
             keys.run(run.guid),
             attemptId=attempt.attempt_id,
-            expiresAt=now + keys.MARKER_LIFE_SECONDS,
+            expiresAt=now + keys.LIFE_SECONDS,
         )
         self._table.write(
             Put(attempt_item(running)), Put(lease_item(monitored), held(lease)), Put(known)
@@ -246,14 +246,14 @@ class AttemptStore:
 
     def _close(self, attempt: Attempt, state: AttemptState) -> Update:
         """Return the update that closes an attempt in its last state."""
-        expiry = int(self._clock.now()) + keys.SETTLED_LIFE_SECONDS
+        expiry = int(self._clock.now()) + keys.LIFE_SECONDS
         return Update(keys.attempt(attempt.attempt_id), {"state": state.value, "expiresAt": expiry})
 
     def _put_files(self, attempt: Attempt, number: int, files: Sequence[RunFile]) -> None:
         item = new_item(
             keys.files(attempt.attempt_id, number),
             files=pages.pack([[file.guid, file.title] for file in files]),
-            expiresAt=int(self._clock.now()) + keys.MARKER_LIFE_SECONDS,
+            expiresAt=int(self._clock.now()) + keys.LIFE_SECONDS,
         )
         self._table.write(Put(item))
 

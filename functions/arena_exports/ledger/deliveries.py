@@ -79,7 +79,7 @@ class DeliveryStore:
             bucket=bucket,
             manifestKey=manifest_key,
             at=now,
-            expiresAt=now + keys.SETTLED_LIFE_SECONDS,
+            expiresAt=now + keys.LIFE_SECONDS,
         )
         key = keys.delivery(delivery.ended_at, delivery.attempt_id)
         same = Condition(equals={"number": delivery.number})
@@ -102,7 +102,7 @@ class DeliveryStore:
     def keep_file(self, delivery: Delivery, destination: str, record: FileRecord) -> None:
         """Write down what is known of a file, unless its outcome is known: the first one stays."""
         item = to_item(self._file_key(delivery, destination, record.guid), record)
-        item["expiresAt"] = int(self._clock.now()) + keys.SETTLED_LIFE_SECONDS
+        item["expiresAt"] = int(self._clock.now()) + keys.LIFE_SECONDS
         if record.is_final:
             item["final"] = 1
         with suppress(ConditionFailedError):
@@ -118,7 +118,7 @@ class DeliveryStore:
     def keep_open_counts(self, attempt_id: AttemptId, counts: Mapping[str, int]) -> None:
         """Keep how many items of each request are open after a run: those where any are."""
         rows = [[request_id, count] for request_id, count in counts.items() if count]
-        expiry = int(self._clock.now()) + keys.SETTLED_LIFE_SECONDS
+        expiry = int(self._clock.now()) + keys.LIFE_SECONDS
         for number, start in enumerate(range(0, len(rows), _COUNTS_ON_AN_ITEM), start=1):
             packed = pages.pack(rows[start : start + _COUNTS_ON_AN_ITEM])
             key = keys.open_counts(attempt_id, number)

@@ -22,8 +22,7 @@ FIRST = "!"  # sorts before every letter and digit
 LAST = "~"  # sorts after them
 
 _DAY_SECONDS = 86_400
-MARKER_LIFE_SECONDS = 75 * _DAY_SECONDS
-SETTLED_LIFE_SECONDS = 75 * _DAY_SECONDS  # Arena keeps the files for 60 days
+LIFE_SECONDS = 75 * _DAY_SECONDS  # longer than the 60 days for which Arena keeps files
 
 
 def new_id(now: float, token: str) -> str:
