@@ -246,6 +246,13 @@ class InParallel(Protocol):
         """Yield the results, in the order of the values."""
 
 
+class InBackground(Protocol):
+    """Does something while the caller goes on, where it can."""
+
+    def __call__(self, work: Callable[[], R], /) -> Callable[[], R]:
+        """Begin the work; return what waits for its end, and returns or raises as the work did."""
+
+
 class Executions(Protocol):
     """Executions of the export run state machine."""
 
@@ -378,13 +385,15 @@ class Bucket(Protocol):
     def keys(self, folder: str) -> list[str]:
         """Return the keys of the objects in a folder, in order."""
 
-    def put(self, key: str, body: bytes, content_type: str) -> str | None:
+    def put(self, key: str, body: bytes | bytearray, content_type: str) -> str | None:
         """Create an object; return its version id, None in a bucket without versions."""
 
     def begin(self, key: str, content_type: str) -> Upload:
         """Open a multipart upload."""
 
-    def put_part(self, upload: Upload, number: int, body: bytes) -> Mapping[str, object]:
+    def put_part(
+        self, upload: Upload, number: int, body: bytes | bytearray
+    ) -> Mapping[str, object]:
         """Upload a part, numbered from 1; return what `complete` needs of it."""
 
     def complete(

@@ -42,7 +42,7 @@ class InMemoryBucket(Interceptable):
         """Return the keys of the objects in a folder, in order."""
         return sorted(key for key in self.objects if key.startswith(folder))
 
-    def put(self, key: str, body: bytes, content_type: str) -> str | None:
+    def put(self, key: str, body: bytes | bytearray, content_type: str) -> str | None:
         """Create an object."""
         return self._create(key, bytes(body), content_type)
 
@@ -53,7 +53,9 @@ class InMemoryBucket(Interceptable):
         self.uploads[upload.upload_id] = {}
         return upload
 
-    def put_part(self, upload: Upload, number: int, body: bytes) -> Mapping[str, object]:
+    def put_part(
+        self, upload: Upload, number: int, body: bytes | bytearray
+    ) -> Mapping[str, object]:
         """Keep a part."""
         self._parts(upload)[number] = bytes(body)
         return {"PartNumber": number, "ETag": hashlib.sha256(body).hexdigest()}

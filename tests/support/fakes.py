@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl
 
 from arena_exports.adapters.http import READ_TIMEOUT_SECONDS
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from infra.simulator.workspace import Workspace
 
     Send = Callable[[HttpRequest], HttpAnswer]
+
+T = TypeVar("T")
 
 MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES = 2048, 1024
 MAX_ITEM_BYTES = 400 * 1024
@@ -455,6 +457,12 @@ class _SimulatedDownload:
             return self._reader.read(size)
         except BrokenOffError as exc:
             raise RequestNotCompletedError(f"{self._call}: {exc}", self.status) from None
+
+
+def at_once(work: Callable[[], T], /) -> Callable[[], T]:
+    """Fulfil `ports.InBackground`: the work is done before the caller goes on."""
+    result = work()
+    return lambda: result
 
 
 class FakeDeliverFunction(Interceptable):

@@ -37,6 +37,7 @@ from tests.support.fakes import (
     InMemoryTable,
     InMemoryTopic,
     SimulatedTransport,
+    at_once,
 )
 from tests.support.functions import Functions
 
@@ -129,6 +130,7 @@ class World:
             executions=self.executions,
             intake_queue=self.intake_queue,
             downloads=self.transport,
+            in_background=at_once,
             bucket=self.bucket,
             deliver_function=self.deliver_function,
             clock=self.clock,

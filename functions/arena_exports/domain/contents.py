@@ -60,7 +60,7 @@ def is_page(head: bytes, content_type: str) -> bool:
     return text.startswith(b"<") or "html" in content_type.lower()
 
 
-def is_error(body: bytes) -> bool:
+def is_error(body: bytes | bytearray) -> bool:
     """Return whether a whole body is an Arena error: `{"status": 400, "errors": [...]}`."""
     if len(body) > _MAX_ERROR_BYTES:
         return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from arena_exports.domain import contents
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from arena_exports.arena.content import Content
     from arena_exports.arena.files import ArenaFiles
     from arena_exports.domain.deliveries import Delivery, FileRecord
-    from arena_exports.ports import Bucket, Telemetry
+    from arena_exports.ports import Bucket, InBackground, Telemetry, Upload
 
     Check = Callable[[], None]
 
@@ -29,7 +30,7 @@ PART_BYTES = 16 * 1024 * 1024  # S3 takes 10,000 parts
 MAX_FILE_BYTES = 10_000 * PART_BYTES
 MAX_RESUMES = 3
 HTTP_PARTIAL = 206
-_PIECE_BYTES = 1024 * 1024
+_PIECE_BYTES = 1048576
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class Transfer:
 
     files: ArenaFiles
     bucket: Bucket
+    in_background: InBackground
     telemetry: Telemetry
 
     def fetch(self, delivery: Delivery, record: FileRecord, check: Check) -> StoredFile:
@@ -65,6 +67,7 @@ class Transfer:
             if len(first) < PART_BYTES:
                 _refuse_error(first)
                 make_sure()
+                source.digest.update(first)
                 version = self.bucket.put(key, first, content_type)
             else:
                 version = self._upload(key, content_type, source, first, make_sure)
@@ -72,21 +75,31 @@ class Transfer:
             return StoredFile(key, source.length, digest, content_type, name, version)
 
     def _upload(
-        self, key: str, content_type: str, source: _Source, first: bytes, make_sure: Check
+        self, key: str, content_type: str, source: _Source, first: bytearray, make_sure: Check
     ) -> str | None:
         upload = self.bucket.begin(key, content_type)
         try:
             parts: list[Mapping[str, object]] = []
             part = first
             while part:
-                parts.append(self.bucket.put_part(upload, len(parts) + 1, part))
-                part = source.next_part()
+                store = partial(self._store, source, upload, len(parts) + 1, part)
+                stored = self.in_background(store)
+                try:
+                    part = source.next_part()  # while the one before is hashed and stored
+                finally:
+                    parts.append(stored())
             make_sure()
             return self.bucket.complete(upload, parts, source.length)
         except Exception:
             with suppress(BucketError):
                 self.bucket.abort(upload)
             raise
+
+    def _store(
+        self, source: _Source, upload: Upload, number: int, part: bytearray
+    ) -> Mapping[str, object]:
+        source.digest.update(part)
+        return self.bucket.put_part(upload, number, part)
 
     def _check_whole(
         self, source: _Source, kind: str, delivery: Delivery, record: FileRecord
@@ -130,7 +143,7 @@ class Transfer:
             )
 
 
-def _refuse_error(body: bytes) -> None:
+def _refuse_error(body: bytearray) -> None:
     if contents.is_error(body):
         raise IncompleteFileError("the body is an error of Arena", len(body))
 
@@ -148,6 +161,8 @@ class _Source:
         self._resumes = MAX_RESUMES
         self._resumed_at = 0
         self._tail = b""
+        self._spare: bytearray | None = None
+        self._last: bytearray | None = None
         self.content = self._open(None)
         self.head = self.content.head
         self.content_type = self.content.headers.get("content-type", "")
@@ -161,21 +176,23 @@ class _Source:
         """Return the first and last bytes of what was read."""
         return Edges(self.head[:HEAD_BYTES], self._tail)
 
-    def next_part(self) -> bytes:
+    def next_part(self) -> bytearray:
         """Return the next `PART_BYTES`; fewer at the end.
+
+        Two buffers take turns: the next call but one overwrites what this one returns.
 
         Raises:
             RequestNotCompletedError: the body was cut off.
         """
-        part = bytearray(PART_BYTES)
-        room, filled = memoryview(part), 0
+        part = bytearray(PART_BYTES) if self._spare is None else self._spare
+        self._spare, self._last = self._last, part
+        filled = 0
         while filled < PART_BYTES and (piece := self._piece(PART_BYTES - filled)):
-            room[filled : filled + len(piece)] = piece
+            part[filled : filled + len(piece)] = piece
             filled += len(piece)
-        room = room[:filled]
-        self.digest.update(room)
-        self._tail = (self._tail + room[-TAIL_BYTES:].tobytes())[-TAIL_BYTES:]
-        return bytes(room)
+        del part[filled:]
+        self._tail = (self._tail + part[-TAIL_BYTES:])[-TAIL_BYTES:]
+        return part
 
     def _piece(self, size: int) -> bytes:
         self._check()

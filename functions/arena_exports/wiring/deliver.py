@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from arena_exports.adapters.background import in_background
 from arena_exports.adapters.bucket import S3Bucket
 from arena_exports.adapters.downloads import HttpDownloads
 from arena_exports.adapters.messaging import SnsTopic
@@ -37,6 +38,7 @@ class DeliverFunction(ArenaFunction):
                 settings.delivery_bucket_owner,
                 settings.delivery_key_arn,
             ),
+            in_background=in_background,
             topic=SnsTopic(aws.client("sns"), settings.outcome_topic_arn),
         )
 
@@ -49,7 +51,12 @@ class DeliverFunction(ArenaFunction):
             reserve=self.settings.request_budget_reserve,
         )
         bucket = self.dependencies.bucket
-        transfer = Transfer(files=files, bucket=bucket, telemetry=self.telemetry)
+        transfer = Transfer(
+            files=files,
+            bucket=bucket,
+            in_background=self.dependencies.in_background,
+            telemetry=self.telemetry,
+        )
         return DeliveryParts(
             ledger=self.ledger,
             files=files,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         DeliverFunction,
         Downloads,
         Executions,
+        InBackground,
         InParallel,
         IntakeQueue,
         SecretStore,
@@ -47,6 +48,7 @@ class Dependencies:
     executions: Executions = UNUSED
     intake_queue: IntakeQueue = UNUSED
     in_parallel: InParallel = map
+    in_background: InBackground = UNUSED
     deliver_function: DeliverFunction = UNUSED
     downloads: Downloads = UNUSED
     bucket: Bucket = UNUSED
