@@ -73,11 +73,8 @@ def cents_per_thousand_files(runs: int = 100) -> float:
     world = _delivered(runs)
     files = len(world.events("run.delivered"))
     calls = world.bucket_calls
-    s3 = sum(
-        calls[name]
-        * (prices.S3_WRITE if name in WRITING | {"keys", "abort_all"} else prices.S3_READ)
-        for name in BUCKET_CALLS
-    )
+    reads = calls.pop("read")
+    s3 = prices.S3_READ * reads + prices.S3_WRITE * calls.total()
     waits = prices.ASSUMED_SECONDS["arena"] + 6 * prices.ASSUMED_S3_SECONDS
     waits += 10 * prices.ASSUMED_SECONDS["ledger"] + prices.ASSUMED_SECONDS["topic"]
     counts = {
