@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
 
 T = TypeVar("T")
@@ -245,6 +246,13 @@ class InParallel(Protocol):
         """Yield the results, in the order of the values."""
 
 
+class InBackground(Protocol):
+    """Does something while the caller goes on, where it can."""
+
+    def __call__(self, work: Callable[[], R], /) -> Callable[[], R]:
+        """Begin the work; return what waits for its end, and returns or raises as the work did."""
+
+
 class Executions(Protocol):
     """Executions of the export run state machine."""
 
@@ -319,3 +327,109 @@ class HttpAnswer:
         for secret in self.secrets:
             text = text.replace(secret, "[redacted]")
         return text
+
+
+class Download(Protocol):
+    """The answer to a GET of a file, whose body is read piece by piece.
+
+    `headers` have their names in lower case.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes; none at the proper end of the body.
+
+        The end is proper where all of Content-Length arrived and nothing came after it, or where a
+        chunked body was terminated.
+
+        Raises:
+            RequestNotCompletedError: the body was cut off, stalled, or was too long.
+        """
+
+
+class Downloads(Protocol):
+    """Sends a GET for a file to Arena, once."""
+
+    def open(
+        self, request: HttpRequest, headers: Mapping[str, str]
+    ) -> AbstractContextManager[Download]:
+        """Return the answer, whatever its status, with its body unread.
+
+        Raises:
+            RequestNotCompletedError: none came within the timeout.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A multipart upload that is open."""
+
+    key: str
+    upload_id: str
+
+
+class Bucket(Protocol):
+    """The bucket for delivered files; `prefix` begins their keys. Objects never change.
+
+    Raises:
+        ObjectConflictError: the key has an object, another write to it is in progress, the upload
+            is gone, or the answer was lost: read what is there.
+        BucketError: S3 or KMS refuses, or did not answer.
+    """
+
+    name: str
+    prefix: str
+
+    def keys(self, folder: str) -> list[str]:
+        """Return the keys of the objects in a folder, in order."""
+
+    def put(self, key: str, body: bytes | bytearray, content_type: str) -> str | None:
+        """Create an object; return its version id, None in a bucket without versions."""
+
+    def begin(self, key: str, content_type: str) -> Upload:
+        """Open a multipart upload."""
+
+    def put_part(
+        self, upload: Upload, number: int, body: bytes | bytearray
+    ) -> Mapping[str, object]:
+        """Upload a part, numbered from 1; return what `complete` needs of it."""
+
+    def complete(
+        self, upload: Upload, parts: Sequence[Mapping[str, object]], size: int
+    ) -> str | None:
+        """Create an object of the parts, `size` bytes together; return its version id."""
+
+    def abort(self, upload: Upload) -> None:
+        """Abort a multipart upload; one that is gone already is no error."""
+
+    def abort_all(self, folder: str) -> None:
+        """Abort the multipart uploads that are open in a folder."""
+
+    def read(self, key: str) -> AbstractContextManager[ObjectBody]:
+        """Return an object."""
+
+
+class ObjectBody(Protocol):
+    """An object of the bucket, read piece by piece."""
+
+    version_id: str | None
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes; none at the end.
+
+        Raises:
+            BucketError: S3 did not send all of it.
+        """
+
+
+class DeliverFunction(Protocol):
+    """The deliver function, as submit sees it."""
+
+    def start(self, settled_before: float) -> None:
+        """Invoke it, without waiting for it, for the runs settled before a time (epoch seconds).
+
+        Raises:
+            DeliveryError: Lambda did not accept it.
+        """

@@ -39,7 +39,12 @@ def submit(event: dict[str, Any], seconds_left: float, function: SubmitFunction)
     deadline = Deadline(function.clock.now() + seconds_left - _SECONDS_TO_RETURN)
     records = event.get("Records")
     if records is None:
-        function.dispatch.run(deadline, linger=False)
+        due, now = function.downloads.are_due(), function.clock.now()
+        try:
+            function.dispatch.run(deadline, linger=False)
+        finally:
+            if due:  # after the next run was submitted: no file is downloaded before
+                function.downloads.start(settled_before=now)
         measure_backlog(function.ledger.requests, function.clock, function.telemetry)
         return {"batchItemFailures": []}
     failed = function.intake.record(records, deadline)

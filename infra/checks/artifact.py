@@ -27,6 +27,7 @@ HANDLERS = {
     "PollFunction": "poll.handler",
     "PublishFunction": "publish.handler",
     "SessionFunction": "session.handler",
+    "DeliverFunction": "deliver.handler",
 }
 OPTIONAL = {
     "aws_lambda_powertools.event_handler": "for pydantic models, which are not logged",

@@ -28,6 +28,7 @@ DEFAULTS = {
     "Runtime": "python{}.{}".format(*min(sys.version_info[:2], NEWEST_RUNTIME)),
     "DefaultExportGuid": names.DEFAULT_EXPORT_GUID,
     "BatchingWindowSeconds": "1",
+    "DeliverFiles": "true",
 }
 
 Report = Callable[[str], None]

@@ -96,7 +96,7 @@ class Reader:
         (`close`) never is: the receiver cannot tell.
         """
         if self._left == 0:
-            return b""
+            return self._end_by_length()
         while not self._buffer and (chunk := next(self._stream.chunks, None)) is not None:
             self._wait(chunk.wait_seconds)
             self._buffer = memoryview(chunk.data)
@@ -113,6 +113,12 @@ class Reader:
         if seconds > self._timeout_seconds:
             message = f"nothing arrived for {self._timeout_seconds:g} seconds"
             raise BrokenOffError(message)
+
+    def _end_by_length(self) -> bytes:
+        if self._buffer or next(self._stream.chunks, None) is not None:
+            message = "more bytes arrived than the headers announce"
+            raise BrokenOffError(message)
+        return b""
 
     def _end(self) -> bytes:
         if self._left is not None or (self._stream.cut_off and self._stream.framing == "chunked"):

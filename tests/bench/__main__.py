@@ -15,7 +15,7 @@ from rich.table import Table
 
 from infra.checks import artifact
 from infra.local.paths import BUILD
-from tests.bench import charts, growth, measures, policies, rivals, startup, workloads
+from tests.bench import charts, delivery, growth, measures, policies, rivals, startup, workloads
 from tests.bench.measures import OURS, Target
 from tests.bench.ours import Day
 
@@ -32,6 +32,8 @@ RUNS_SCORED = 3000
 START_ROUNDS = 9
 SATURATED_RUNS = 40
 GROWTH_ROUNDS = 3
+THROUGHPUT_ROUNDS = 5
+DELIVERED_RUNS = 50
 
 
 class Bench:
@@ -55,6 +57,7 @@ class Bench:
             ("saturation", self._saturation),
             ("money", self._money),
             ("idle stack", self._idle),
+            ("delivery", self._delivery),
             ("growth", self._growth),
         ]
         task = self._progress.add_task("", total=len(steps))
@@ -198,6 +201,28 @@ class Bench:
             Target("zip", artifact.MAX_ZIP_BYTES / 1e6, size, "MB"),
         ]
         self.kept["start-up"] = ratios
+
+    def _delivery(self) -> None:
+        small, large = map(delivery.peak_megabytes, (delivery.SMALL, delivery.LARGE))
+        figures = {
+            "throughput beside a bare loop": delivery.throughput_ratio(THROUGHPUT_ROUNDS),
+            "peak memory at 16 MB": small,
+            "peak memory at 2 GB": large,
+            "Arena requests for each file": delivery.requests_per_file(DELIVERED_RUNS),
+            "cents for each GB": delivery.cents_per_gigabyte(),
+            "cents for 1,000 files": delivery.cents_per_thousand_files(DELIVERED_RUNS),
+        }
+        table = _table("Delivery", "", "")
+        for name, figure in figures.items():
+            table.add_row(name, f"{figure:.2f}")
+        self._console.print(table)
+        slower = 1 / figures["throughput beside a bare loop"]
+        self.targets += [
+            Target("times a bare loop's time that a transfer takes", 1 / 0.8, slower),
+            Target("more memory at 2 GB than at 16 MB", 20, large - small, "MB"),
+            Target("Arena requests for a file", 1, figures["Arena requests for each file"]),
+        ]
+        self.kept["delivery"] = figures
 
     def _growth(self) -> None:
         curves = {

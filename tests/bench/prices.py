@@ -27,6 +27,9 @@ PRICES = {
     "CloudWatch log GB": 0.50,
 }
 
+S3_WRITE = 5.00 / MILLION  # PUT, POST and LIST requests
+S3_READ = 0.40 / MILLION
+
 # Dollars a month, for as long as it is there.
 ALARM_METRIC = 0.10  # of standard resolution; an alarm on metric math pays for each of its metrics
 CUSTOM_METRIC = 0.30  # in each hour in which it is measured
@@ -68,6 +71,9 @@ ASSUMED_SECONDS = {
     "executions": 0.040,
     "arena": 0.800,
 }
+ASSUMED_S3_SECONDS = 0.030
+ASSUMED_DOWNLOAD_BYTES_PER_SECOND = 25_000_000
+DELIVER_MEMORY_GB = 1.0  # template.yaml: MemorySize 1024
 PLATFORM_LOG_BYTES = 330  # Lambda's own START, END and REPORT lines of an invocation
 
 

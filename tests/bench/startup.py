@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 SOURCES = Path(__file__).parents[2] / "functions"
-FUNCTIONS = ("submit", "poll", "publish", "session")
+FUNCTIONS = ("submit", "poll", "publish", "session", "deliver")
 BASE = "boto3 client"
 ENVIRONMENT = {
     "ARENA_BASE_URL": "https://api.arenasolutions.com/v1",
@@ -23,6 +23,9 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_SECRET_ACCESS_KEY": "test",
     "DEFAULT_EXPORT_GUID": "",
+    "DELIVERY_BUCKET_NAME": "bucket",
+    "DELIVERY_BUCKET_OWNER": "000000000000",
+    "DELIVERY_PREFIX": "arena",
     "LEDGER_TABLE_NAME": "ledger",
     "MAX_ITEMS_PER_RUN": "5000",
     "POWERTOOLS_METRICS_NAMESPACE": "ArenaExports",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import growth, measures, policies, prices, rivals, startup, workloads
+from tests.bench import delivery, growth, measures, policies, prices, rivals, startup, workloads
 from tests.bench.ours import Day
 
 # As in the deployed functions (`telemetry`): nothing to count is no reason for a warning.
@@ -116,9 +116,23 @@ def test_growth__gathering_does_not_feel_the_backlog() -> None:
     assert growth.gathering(200_000).calls == growth.gathering(50_000).calls
 
 
+def test_delivery__costs_one_arena_request_for_a_file() -> None:
+    """Where nothing fails; S3 and the rest cost less than two cents for a thousand files."""
+    assert delivery.requests_per_file(10) == 1
+    assert 0 < delivery.cents_per_thousand_files(10) < 10
+    assert 0 < delivery.cents_per_gigabyte() < 0.2
+
+
+def test_delivery__needs_no_more_memory_for_a_large_file() -> None:
+    """A file of 300 MB takes at most 20 MB more than one of 16 MB, and less than 200 MB."""
+    small, large = map(delivery.peak_megabytes, (delivery.SMALL, 300_000_000))
+    assert large - small <= 20
+    assert large < 200
+
+
 @pytest.mark.parametrize("function", startup.FUNCTIONS)
 def test_start__loads_nothing_that_the_function_does_not_use(function: str) -> None:
-    """No tracer's SDK, no parser, no S3; and no other function's wiring."""
+    """No tracer's SDK, no parser, no transfer manager of S3; and no other function's wiring."""
     _, modules = startup.start(function)
     own = {
         f"arena_exports.wiring.{name}"

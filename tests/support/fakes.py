@@ -9,12 +9,14 @@ import json
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl
 
+from arena_exports.adapters.http import READ_TIMEOUT_SECONDS
 from arena_exports.arena.protocol import HTTP_ERROR
 from arena_exports.domain.errors import (
     ConditionFailedError,
@@ -38,15 +40,20 @@ from arena_exports.ports import (
     Update,
     Write,
 )
-from infra.simulator.gateway import Gateway, Request
+from infra.simulator.gateway import Answer, Gateway, Request
+from infra.simulator.streams import BrokenOffError
 from tests.support.schemas import validate_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from arena_exports.ports import Download
+    from infra.simulator.streams import Reader
     from infra.simulator.workspace import Workspace
 
     Send = Callable[[HttpRequest], HttpAnswer]
+
+T = TypeVar("T")
 
 MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES = 2048, 1024
 MAX_ITEM_BYTES = 400 * 1024
@@ -391,11 +398,27 @@ class SimulatedTransport(Interceptable):
         self._clock = clock
 
     def send(self, request: HttpRequest) -> HttpAnswer:
+        answer = self._answer(request, {})
+        if answer.dropped:
+            raise RequestNotCompletedError(f"{request.call}: dropped")
+        return HttpAnswer(answer.status, {n.lower(): v for n, v in answer.headers}, answer.body())
+
+    @contextmanager
+    def open(self, request: HttpRequest, headers: Mapping[str, str]) -> Iterator[Download]:
+        """Fulfil `ports.Downloads`."""
+        answer = self._answer(request, headers)
+        try:
+            with answer.open(self._clock.sleep, READ_TIMEOUT_SECONDS) as reader:
+                yield _SimulatedDownload(request, answer, reader)
+        except BrokenOffError as exc:
+            raise RequestNotCompletedError(f"{request.call}: {exc}") from None
+
+    def _answer(self, request: HttpRequest, headers: Mapping[str, str]) -> Answer:
         path, _, query = request.path.partition("?")
         inner = Request(
             request.method,
             "/v1" + path,
-            {name.lower(): value for name, value in request.headers.items()},
+            {name.lower(): value for name, value in {**request.headers, **headers}.items()},
             dict(parse_qsl(query)),
             request.body,
         )
@@ -405,9 +428,7 @@ class SimulatedTransport(Interceptable):
         answer = self.gateway.answer(inner, fault)
         if fault is not None:
             self._clock.sleep(fault.delay_after_seconds)
-        if answer.dropped:
-            raise RequestNotCompletedError(f"{request.call}: dropped")
-        return HttpAnswer(answer.status, {n.lower(): v for n, v in answer.headers}, answer.body())
+        return answer
 
     def rewrite(self, call: str, change: Callable[[Any], Any]) -> None:
         """Change the JSON of each successful answer to one kind of call, as a proxy might."""
@@ -420,6 +441,38 @@ class SimulatedTransport(Interceptable):
             return HttpAnswer(answer.status, answer.headers, content.encode())
 
         self.intercept("send", send)
+
+
+class _SimulatedDownload:
+    """Fulfils `ports.Download`."""
+
+    def __init__(self, request: HttpRequest, answer: Answer, reader: Reader) -> None:
+        self.status = answer.status
+        self.headers = answer.all_headers
+        self._call = request.call
+        self._reader = reader
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._reader.read(size)
+        except BrokenOffError as exc:
+            raise RequestNotCompletedError(f"{self._call}: {exc}", self.status) from None
+
+
+def at_once(work: Callable[[], T], /) -> Callable[[], T]:
+    """Fulfil `ports.InBackground`: the work is done before the caller goes on."""
+    result = work()
+    return lambda: result
+
+
+class FakeDeliverFunction(Interceptable):
+    """The deliver function, invoked asynchronously: `invoke` takes its event."""
+
+    def __init__(self, invoke: Callable[[dict[str, Any]], object]) -> None:
+        self._invoke = invoke
+
+    def start(self, settled_before: float) -> None:
+        self._invoke({"settledBefore": settled_before})
 
 
 def failing(times: int, error: Exception) -> Callable[..., object]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from arena_exports.wiring.deliver import DeliverFunction
 from arena_exports.wiring.poll import PollFunction
 from arena_exports.wiring.publish import PublishFunction
 from arena_exports.wiring.session import SessionFunction
 from arena_exports.wiring.submit import SubmitFunction
+from deliver.handler import deliver
 from poll.handler import poll
 from publish.handler import publish
 from session.handler import session
@@ -15,6 +17,8 @@ from submit.handler import submit
 
 if TYPE_CHECKING:
     from arena_exports.wiring.dependencies import Dependencies
+
+DELIVER_SECONDS = 900.0
 
 
 class Functions:
@@ -26,6 +30,7 @@ class Functions:
         self.poll = PollFunction(dependencies)
         self.publish = PublishFunction(dependencies)
         self.session = SessionFunction(dependencies)
+        self.deliver = DeliverFunction(dependencies)
 
     def call(self, name: str, payload: Any, seconds: float) -> Any:
         """Invoke a function that has so many seconds left."""
@@ -35,4 +40,6 @@ class Functions:
             return poll(payload, self.poll)
         if name == "publish":
             return publish(payload, self.publish)
+        if name == "deliver":
+            return deliver(payload, DELIVER_SECONDS, self.deliver)
         return session(payload, self.session)

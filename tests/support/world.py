@@ -25,8 +25,10 @@ from infra.simulator import names
 from infra.simulator.workspace import Workspace
 from tests.events import event, sqs_record
 from tests.support.asl import Execution, TaskFailedError
+from tests.support.fake_bucket import InMemoryBucket
 from tests.support.fakes import (
     FakeClock,
+    FakeDeliverFunction,
     FakeExecutions,
     FakeSecret,
     FakeTelemetry,
@@ -35,6 +37,7 @@ from tests.support.fakes import (
     InMemoryTable,
     InMemoryTopic,
     SimulatedTransport,
+    at_once,
 )
 from tests.support.functions import Functions
 
@@ -90,6 +93,8 @@ class World:
         self.credentials = FakeSecret()
         self.set_password(names.PASSWORD)
         self.transport = SimulatedTransport(self.arena, self.clock)
+        self.bucket = InMemoryBucket()
+        self.deliver_function = FakeDeliverFunction(self._invoke_deliver)
         self.functions = Functions(self.make_dependencies())
         self.ledger: Ledger = open_ledger(self.table, self.clock)
         self.running: dict[str, Execution] = {}
@@ -124,6 +129,10 @@ class World:
             dead_letters=self.dead_letters,
             executions=self.executions,
             intake_queue=self.intake_queue,
+            downloads=self.transport,
+            in_background=at_once,
+            bucket=self.bucket,
+            deliver_function=self.deliver_function,
             clock=self.clock,
             telemetry=self.telemetry,
         )
@@ -245,6 +254,7 @@ class World:
         """Return whether nothing is pending, running or monitored."""
         return (
             not self.table.items.get("PENDING")
+            and not self.table.items.get("DELIVER")
             and self.ledger.lease.read().state == "idle"
             and not self.running
         )
@@ -299,6 +309,15 @@ class World:
             raise TaskFailedError from exc
         finally:
             self._adopt_executions()
+
+    def _invoke_deliver(self, payload: dict[str, Any]) -> None:
+        self.at(0, lambda: self._deliver(payload))
+
+    def _deliver(self, payload: dict[str, Any]) -> None:
+        try:
+            self.call("deliver", payload)
+        except Exception as exc:  # noqa: BLE001 - as Lambda does
+            self.errors.append(exc)
 
     # ---- Lambda ----------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from botocore.session import get_session
 
 ADAPTERS = Path(__file__).parents[2] / "functions" / "arena_exports" / "adapters"
 SERVICES = {
+    "bucket.py": ["s3"],
     "session_function.py": ["lambda"],
     "dynamodb.py": ["dynamodb"],
     "executions.py": ["stepfunctions"],

@@ -25,7 +25,6 @@ from arena_exports.ledger.lease import lease_item, read_lease
 from tests.support.ledger_desk import (
     EXPORT,
     FULL_ATTEMPT,
-    IN_60_DAYS,
     IN_75_DAYS,
     MONTH,
     NOW,
@@ -182,12 +181,12 @@ def test_form__of_an_attempt_that_ended_and_is_settled() -> None:
     desk.clock.sleep(10)
     desk.ledger.settle(ended, Definition(EXPORT, limit=9))
     settled = desk.at(key)
-    assert (settled["state"], settled["expiresAt"]) == ("settled", IN_60_DAYS + 10)
+    assert (settled["state"], settled["expiresAt"]) == ("settled", IN_75_DAYS + 10)
     assert desk.lease() == lease_fields("idle", creatorGuid="USER", lane="normal")
     assert desk.ledger.definitions.read(EXPORT).limit == 9
     assert not desk.pointers()
     page = desk.at(keys.page(running.slices[0].page_id))
-    assert (page["attempts"], page["expiresAt"]) == ({running.attempt_id}, IN_60_DAYS + 10)
+    assert (page["attempts"], page["expiresAt"]) == ({running.attempt_id}, IN_75_DAYS + 10)
     assert "movedTo" not in page
 
 
@@ -223,7 +222,7 @@ def test_form__of_an_attempt_that_is_replaced() -> None:
     assert again.slices == attempt.slices
     assert desk.ledger.attempts.get(again.attempt_id) == again
     old = desk.at((MONTH, attempt.attempt_id))
-    assert (old["state"], old["expiresAt"]) == ("replaced", IN_60_DAYS + 200)
+    assert (old["state"], old["expiresAt"]) == ("replaced", IN_75_DAYS + 200)
     assert desk.ledger.lease.read() == attached
     assert desk.lease() == lease_fields(
         "submitting", attemptId=again.attempt_id, lane="normal", heldUntil=NOW + 380
@@ -255,7 +254,7 @@ def test_form__of_an_abandoned_attempt() -> None:
         "idle", notBefore=NOW + 23, busy=3, lane="normal", heldUntil=NOW + 180
     )
     void = desk.at((MONTH, attempt.attempt_id))
-    assert (void["state"], void["expiresAt"]) == ("void", IN_60_DAYS)
+    assert (void["state"], void["expiresAt"]) == ("void", IN_75_DAYS)
     assert desk.ledger.definitions.read(EXPORT) == definition
     assert desk.select().item_guids == tuple(item_guid(n) for n in range(3))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import io
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 25
 WHOLE_TIMEOUT_SECONDS = 30
+SURPLUS_SECONDS = 0.5  # servers close the connection at once, as a download asks them to
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 
@@ -48,7 +51,7 @@ class HttpTransport:
         """
         give_up_at = self._monotonic() + WHOLE_TIMEOUT_SECONDS
         try:
-            with _Session(lambda: give_up_at - self._monotonic()) as session:
+            with GuardedSession(Wire(lambda: give_up_at - self._monotonic())) as session:
                 return self._send(session, request)
         except (requests.RequestException, HTTPError, OSError, ValueError) as exc:
             # Not `from exc`: these exceptions carry the request, and with it the session id.
@@ -77,14 +80,27 @@ class HttpTransport:
             return HttpAnswer(answer.status_code, headers, bytes(body), request.secrets)
 
 
-class _Session(requests.Session):
-    """A session for one request: no environment, no redirect, `seconds_left()` for the answer."""
+@dataclass
+class Wire:
+    """What a request's one connection is told, and what it noticed.
 
-    def __init__(self, seconds_left: Callable[[], float]) -> None:
+    `seconds_left` tells how long the answer may still take. `surplus` is whether bytes came after
+    the end that Content-Length names; it is looked for where `notices_surplus` is set.
+    """
+
+    seconds_left: Callable[[], float]
+    notices_surplus: bool = False
+    surplus: bool = False
+
+
+class GuardedSession(requests.Session):
+    """A session for one request: no environment, no redirect, a wire that is bounded in time."""
+
+    def __init__(self, wire: Wire) -> None:
         super().__init__()
         self.trust_env = False
         for scheme in ("https://", "http://"):
-            self.mount(scheme, _Adapter(seconds_left))
+            self.mount(scheme, _Adapter(wire))
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Return none: to follow a redirect, `requests` reads the whole body, without a limit."""
@@ -93,27 +109,36 @@ class _Session(requests.Session):
 class _Adapter(HTTPAdapter):
     """Makes connections that read an answer within its time."""
 
-    def __init__(self, seconds_left: Callable[[], float]) -> None:
+    def __init__(self, wire: Wire) -> None:
         super().__init__()
-        self._seconds_left = seconds_left
+        self._wire = wire
+        self._pool: Any = None
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as inherited
         """Return the pool of a request's one connection."""
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
         pool.ConnectionCls = partial(self._connection, pool.ConnectionCls)
+        self._pool = pool
         return pool
+
+    def close(self) -> None:
+        """Close the connection too; urllib3 leaves that to the garbage collector."""
+        super().close()
+        if self._pool is not None:
+            self._pool.close()
 
     def _connection(self, make: Callable[..., Any], **kwargs: Any) -> Any:  # noqa: ANN401 - urllib3's
         connection = make(**kwargs)
-        connection.response_class = partial(_Answer, self._seconds_left)
+        connection.response_class = partial(_Answer, self._wire)
         return connection
 
 
 class _Answer(http.client.HTTPResponse):
     """An answer that skips interim ones and must arrive in time, headers included."""
 
-    def __init__(self, seconds_left: Callable[[], float], sock: Any, method: str) -> None:  # noqa: ANN401 - a socket
-        super().__init__(cast("Any", _Reader(sock, seconds_left)), method=method)
+    def __init__(self, wire: Wire, sock: Any, method: str) -> None:  # noqa: ANN401 - a socket
+        super().__init__(cast("Any", _Reader(sock, wire)), method=method)
+        self._wire = wire
 
     def _read_status(self) -> tuple[str, int, str]:
         """Return every 1xx as "100 Continue", which `begin` skips with its headers."""
@@ -121,13 +146,21 @@ class _Answer(http.client.HTTPResponse):
         interim = http.client.CONTINUE <= status < http.client.OK
         return version, http.client.CONTINUE if interim else status, reason
 
+    def _close_conn(self) -> None:
+        """Before the connection is closed, see whether anything follows the body."""
+        if self._wire.notices_surplus and self.length == 0:
+            self._wire.seconds_left = lambda: SURPLUS_SECONDS
+            with suppress(OSError):
+                self._wire.surplus = bool(self.fp.peek(1))
+        super()._close_conn()  # type: ignore[misc] # not in the stubs
+
 
 class _Reader(io.RawIOBase):
     """Reads a socket until the time is up, however slowly data arrives."""
 
-    def __init__(self, sock: socket.socket, seconds_left: Callable[[], float]) -> None:
+    def __init__(self, sock: socket.socket, wire: Wire) -> None:
         self._sock = sock
-        self._seconds_left = seconds_left
+        self._wire = wire
         self._inner = sock.makefile("rb", buffering=0)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
@@ -144,7 +177,7 @@ class _Reader(io.RawIOBase):
         Raises:
             TimeoutError: none came in time.
         """
-        seconds = min(self._seconds_left(), READ_TIMEOUT_SECONDS)
+        seconds = min(self._wire.seconds_left(), READ_TIMEOUT_SECONDS)
         if seconds <= 0:
             raise TimeoutError
         self._sock.settimeout(seconds)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from arena_exports.ledger.budget import BudgetStore
     from arena_exports.ports import Clock, HttpAnswer, HttpRequest, Telemetry, Transport
 
+    Transmit = Callable[[HttpRequest], HttpAnswer]
+
 _T = TypeVar("_T")
 
 _GET_TRIES = 3
@@ -82,9 +84,14 @@ class Arena:
         Raises:
             RetryLaterError: it is not.
         """
-        wait = self.budgets.read().wait_seconds(self.clock.now(), self.reserve)
+        wait = self.budget_wait(self.reserve)
         if wait:
-            raise RetryLaterError("request budget at its reserve", self._jittered(wait))
+            raise RetryLaterError("request budget at its reserve", wait)
+
+    def budget_wait(self, reserve: int) -> int:
+        """Return for how many seconds no request may go that leaves less than `reserve` (0: go)."""
+        wait = self.budgets.read().wait_seconds(self.clock.now(), reserve)
+        return self._jittered(wait) if wait else 0
 
     def start_run(self, export_guid: ExportGuid, kind: Kind, item_guids: Sequence[ItemGuid]) -> Run:
         """POST a run: once, and a second time only after a definite 401.
@@ -95,7 +102,7 @@ class Arena:
             RetryLaterError: nothing was sent, or it was refused before any work was done.
         """
         request = protocol.start_run(export_guid, kind, item_guids)
-        answer = self._send(request)
+        answer = self.send(request)
         try:
             return parse_run(protocol.answer_json(request, answer))
         except ArenaAnswerError as exc:
@@ -113,7 +120,7 @@ class Arena:
         request = protocol.read_run(export_guid, run_guid)
 
         def read() -> Run:
-            run = parse_run(protocol.answer_json(request, self._send(request)))
+            run = parse_run(protocol.answer_json(request, self.send(request)))
             if run.guid != run_guid:
                 message = f"{request.call}: the answer is another run"
                 raise RequestNotCompletedError(message)
@@ -133,7 +140,7 @@ class Arena:
         request = protocol.list_runs(export_guid, filters)
 
         def search() -> Found:
-            answer = self._send(request)
+            answer = self.send(request)
             runs, complete = parse_runs(protocol.answer_json(request, answer))
             return Found(tuple(runs), parse_date(answer.headers.get("date", "")), complete)
 
@@ -152,14 +159,22 @@ class Arena:
                 self.clock.sleep(self.clock.jitter() * _FIRST_RETRY_SECONDS * 2**retry)
         return call()
 
-    def _send(self, request: HttpRequest) -> HttpAnswer:
-        """Send a request in the session in force; if that is dead, again in a new one."""
+    def send(self, request: HttpRequest, transmit: Transmit | None = None) -> HttpAnswer:
+        """Send a request in the session in force; if that is dead, again in a new one.
+
+        `transmit` sends it once and returns the answer; the transport's own unless it is given.
+
+        Raises:
+            RequestNotCompletedError: no answer came.
+            RetryLaterError: nothing was sent, or it was refused before any work was done.
+        """
+        transmit = transmit or self.transport.send
         known = self.budgets.read()
         wait = known.wait_seconds(self.clock.now(), 0)
         if wait:
             raise RetryLaterError("request budget spent", self._jittered(wait))
         session = self.sessions.current()
-        answer = self._exchange(replace(request, session_id=session.session_id), known)
+        answer = self._exchange(replace(request, session_id=session.session_id), known, transmit)
         pages = self._shows_pages(request, answer)
         for _ in range(_MAX_RENEWALS):
             if not (_session_is_dead(request, answer) or pages):
@@ -167,7 +182,9 @@ class Arena:
             session = self.sessions.renew(session)
             if pages:
                 self._renewed_for_pages_at = self.clock.now()
-            answer = self._exchange(replace(request, session_id=session.session_id), known)
+            answer = self._exchange(
+                replace(request, session_id=session.session_id), known, transmit
+            )
             pages = pages and protocol.is_page(answer)
             if session.fresh:
                 break
@@ -197,8 +214,8 @@ class Arena:
         )
         return True
 
-    def _exchange(self, request: HttpRequest, known: Budget) -> HttpAnswer:
-        answer = self.transport.send(request)
+    def _exchange(self, request: HttpRequest, known: Budget, transmit: Transmit) -> HttpAnswer:
+        answer = transmit(request)
         failed = answer.status >= protocol.HTTP_ERROR
         error = protocol.answer_error(request, answer) if failed else None
         budget = self._budget_of(answer, error, known)

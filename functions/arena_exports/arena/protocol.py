@@ -23,6 +23,7 @@ from arena_exports.domain.errors import (
     SessionInvalidError,
     TooManyItemsError,
 )
+from arena_exports.domain.events import content_path
 from arena_exports.domain.model import ExportGuid, ItemGuid, Kind, RunGuid
 from arena_exports.ports import HttpAnswer, HttpRequest
 
@@ -101,6 +102,18 @@ def list_runs(export_guid: ExportGuid, filters: Mapping[str, str]) -> HttpReques
     return HttpRequest("search for an export run", "GET", path, purpose="Search")
 
 
+def read_content(export_guid: str, run_guid: str, file_guid: str) -> HttpRequest:
+    """`GET /exports/<GUID>/runs/<GUID>/files/<GUID>/content`."""
+    path = content_path(export_guid, run_guid, file_guid)
+    return HttpRequest("download a file", "GET", path, purpose="Deliver")
+
+
+def read_file(export_guid: str, run_guid: str, file_guid: str) -> HttpRequest:
+    """`GET /exports/<GUID>/runs/<GUID>/files/<GUID>`: what Arena knows of a file."""
+    path = content_path(export_guid, run_guid, file_guid).removesuffix("/content")
+    return HttpRequest("read a file's metadata", "GET", path, purpose="Deliver")
+
+
 def _json_bytes(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
@@ -112,14 +125,18 @@ def answer_json(request: HttpRequest, answer: HttpAnswer) -> Any:  # noqa: ANN40
         ArenaAnswerError: the answer is an error with a definite code (see `answer_error`).
         RequestNotCompletedError: it is neither; whether the work was done is unknown.
     """
-    success = 200 <= answer.status < 300  # noqa: PLR2004 - the range of success
-    if not success:
+    if not is_success(answer):
         raise answer_error(request, answer)
     try:
         return json.loads(answer.body)
     except (ValueError, RecursionError):
         message = f"{request.call}: {answer.status} with {len(answer.body)} bytes that are not JSON"
         raise RequestNotCompletedError(message, answer.status) from None
+
+
+def is_success(answer: HttpAnswer) -> bool:
+    """Return whether Arena did what it was asked for."""
+    return 200 <= answer.status < 300  # noqa: PLR2004 - the range of success
 
 
 def answer_error(

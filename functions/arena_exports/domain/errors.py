@@ -8,9 +8,15 @@
     ├── LedgerError
     │   ├── ConditionFailedError       another copy was first
     │   └── LedgerUnavailableError     throttled, in conflict or down: try again later
+    ├── BucketError                    S3 or KMS refuses, or did not answer
+    │   └── ObjectConflictError        the key may have an object already: read what is there
+    ├── TransferStoppedError           a download was stopped by us; it says nothing about the file
+    │   ├── OutOfTimeError             the function's time is over
+    │   └── PollsUnansweredError       polls get no answer while the download runs
     ├── DeliveryError                  SNS or SQS did not take everything
     ├── ArenaError
     │   ├── RequestNotCompletedError   no answer, or one that cannot be read
+    │   │   └── IncompleteFileError    a body that is not the whole file
     │   ├── ArenaAnswerError           Arena answered with an error (its branches: see below)
     │   └── RetryLaterError            no request was sent: budget spent, or no session
     │       └── SecretRefusedError     AWS refuses a secret until an operator acts
@@ -77,6 +83,26 @@ class DeliveryError(ArenaExportsError):
     """The topic or a queue did not accept a message within the bounded retries."""
 
 
+class BucketError(ArenaExportsError):
+    """S3 or KMS refuses a call, or did not answer; the text has the operation and AWS's code."""
+
+
+class ObjectConflictError(BucketError):
+    """A conditional write did not succeed, or may have: what is in the bucket decides."""
+
+
+class TransferStoppedError(ArenaExportsError):
+    """A download was stopped by us; it says nothing about the file."""
+
+
+class OutOfTimeError(TransferStoppedError):
+    """The function's time is over."""
+
+
+class PollsUnansweredError(TransferStoppedError):
+    """Two polls in a row got no answer while the download was in progress."""
+
+
 class LoginRefusedError(ArenaExportsError):
     """The credentials cannot log in: Arena refuses them, or they are unreadable or invalid.
 
@@ -103,6 +129,19 @@ class RequestNotCompletedError(ArenaError):
     def __init__(self, message: str = "", status: int = 0) -> None:
         super().__init__(message)
         self.status = status
+
+
+class IncompleteFileError(RequestNotCompletedError):
+    """Arena answered 200 for a file, with something that is not the whole file.
+
+    `length` is how many bytes came, None where that says nothing; `size` is the metadata's, None
+    where they were not asked for.
+    """
+
+    def __init__(self, message: str, length: int | None, size: int | None = None) -> None:
+        super().__init__(message, 200)
+        self.length = length
+        self.size = size
 
 
 class RetryLaterError(ArenaError):

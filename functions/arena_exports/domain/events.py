@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 RUN_COMPLETED = "arena.export.run.completed"
 RUN_FAILED = "arena.export.run.failed"
+RUN_DELIVERED = "arena.export.run.delivered"
+RUN_UNDELIVERED = "arena.export.run.undelivered"
 REQUEST_REJECTED = "arena.export.request.rejected"
 REJECTED_STATUS = "REJECTED"
 
@@ -140,6 +142,58 @@ def rejection_events(rejection: Rejection) -> list[Event]:
             {**fixed, **part},
         )
         for part in _parts({"itemGuids": list(rejection.item_guids)})
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenManifest:
+    """A manifest as it is in the bucket: its content, and where it is; `sha256` of its bytes."""
+
+    content: Mapping[str, Any]
+    bucket: str
+    key: str
+    sha256: str
+
+
+def delivery_events(manifest: WrittenManifest, open_counts: Mapping[str, int]) -> list[Event]:
+    """Return the parts of `run.delivered`, or of `run.undelivered` where a file is missing.
+
+    All but `openCount`, which `run.completed` gave for each request, is the manifest's.
+    """
+    content = manifest.content
+    names = ("workspace", "exportGuid", "runGuid", "runNumber", "status", "delivery")
+    fixed = {
+        **{name: content[name] for name in names},
+        "bucket": manifest.bucket,
+        "manifestKey": manifest.key,
+        "manifestSha256": manifest.sha256,
+    }
+    file_names = ("guid", "title", "key", "size", "sha256")
+    lists: dict[str, list[Any]] = {
+        "files": [{name: file[name] for name in file_names} for file in content["files"]],
+        "undeliverable": content["undeliverable"],
+        "requests": [
+            {
+                "requestId": request["requestId"],
+                "correlationId": request["correlationId"],
+                "itemCount": len(request["itemGuids"]),
+                "openCount": open_counts.get(request["requestId"], 0),
+            }
+            for request in content["requests"]
+        ],
+    }
+    head = _Head(
+        RUN_DELIVERED if content["complete"] else RUN_UNDELIVERED,
+        content["workspace"],
+        content["exportGuid"],
+        content["status"],
+        epoch_seconds(content["deliveredAt"]) or 0,
+    )
+    run_guid = content["runGuid"]
+    return [
+        head.event(f"{run_guid}/delivered/{content['delivery']}/{part['part']}", run_guid, data)
+        for part in _parts(lists)
+        for data in [{**fixed, **part}]
     ]
 
 

@@ -24,9 +24,11 @@ One table, no index; every read is consistent and by key (PK / SK):
 `TRIALS` / `-`
     The last day's POSTs for export definitions without a successful run.
 
+With delivery there are more items: see `ledger.deliveries`.
+
 Every item has a version, `v`, for later releases. Pending items never expire. Attempts and pages
-expire 60 days after they were settled; markers, runs' items and files expire 75 days after they
-were written (`expiresAt`). SLOT, DEF, BUDGET, SESSION and TRIALS never expire.
+expire 75 days after they were settled; markers, runs' items and files expire 75 days after they
+were written (`expiresAt`). SLOT, LANE, DEF, BUDGET, SESSION and TRIALS never expire.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from typing import TYPE_CHECKING
 from arena_exports.ledger.attempts import AttemptStore
 from arena_exports.ledger.budget import BudgetStore
 from arena_exports.ledger.definitions import DefinitionStore
+from arena_exports.ledger.deliveries import DeliveryStore, delivery_put
 from arena_exports.ledger.lease import LeaseStore
 from arena_exports.ledger.requests import RequestStore
 from arena_exports.ledger.session import SessionStore
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 
     from arena_exports.domain.attempts import Attempt
     from arena_exports.domain.definitions import Definition
+    from arena_exports.domain.deliveries import Delivery
     from arena_exports.domain.model import Selection
     from arena_exports.ports import Clock, Table
 
@@ -58,11 +62,16 @@ class Ledger:
     lease: LeaseStore
     attempts: AttemptStore
     definitions: DefinitionStore
+    deliveries: DeliveryStore
     budget: BudgetStore
     session: SessionStore
 
     def settle(
-        self, attempt: Attempt, definition: Definition, moved_to: Sequence[str] = ()
+        self,
+        attempt: Attempt,
+        definition: Definition,
+        moved_to: Sequence[str] = (),
+        delivery: Delivery | None = None,
     ) -> None:
         """Settle what an attempt took, close it, write its definition, and free the lease.
 
@@ -70,13 +79,15 @@ class Ledger:
             attempt: ended, and published or set aside.
             definition: its export definition from now on.
             moved_to: ids of the suspect pages that its items went to, if any.
+            delivery: the delivery of its files, if they are to be delivered.
 
         Raises:
             ConditionFailedError: the lease belongs to another attempt.
         """
         for part in attempt.slices:
             self.requests.settle_slice(attempt.group, part, attempt.attempt_id, moved_to)
-        self.attempts.settled(self.lease.read(), attempt, definition)
+        extra = [delivery_put(delivery)] if delivery else []
+        self.attempts.settled(self.lease.read(), attempt, definition, *extra)
 
     def selection(self, attempt: Attempt) -> Selection:
         """Return what an attempt carries: what it took, without the items that Arena refused."""
@@ -92,6 +103,7 @@ def open_ledger(table: Table, clock: Clock) -> Ledger:
         lease=LeaseStore(table, clock),
         attempts=AttemptStore(table, clock),
         definitions=DefinitionStore(table),
+        deliveries=DeliveryStore(table, clock),
         budget=BudgetStore(table),
         session=SessionStore(table),
     )

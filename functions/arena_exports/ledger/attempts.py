@@ -35,7 +35,7 @@ from arena_exports.ledger import keys, pages
 from arena_exports.ledger.codec import from_item, new_item, to_item
 from arena_exports.ledger.definitions import definition_put
 from arena_exports.ledger.lease import fence, held, held_by, lease_item
-from arena_exports.ports import NEW, Check, Condition, Put, Update
+from arena_exports.ports import NEW, Check, Condition, Put, Update, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -149,7 +149,7 @@ class AttemptStore:
         known = new_item(
             keys.run(run.guid),
             attemptId=attempt.attempt_id,
-            expiresAt=now + keys.MARKER_LIFE_SECONDS,
+            expiresAt=now + keys.LIFE_SECONDS,
         )
         self._table.write(
             Put(attempt_item(running)), Put(lease_item(monitored), held(lease)), Put(known)
@@ -210,8 +210,12 @@ class AttemptStore:
         self._table.write(Put(attempt_item(changed), unchanged), fence(attempt))
         return changed
 
-    def settled(self, lease: Lease, attempt: Attempt, definition: Definition) -> None:
+    def settled(
+        self, lease: Lease, attempt: Attempt, definition: Definition, *extra: Write
+    ) -> None:
         """Close an attempt whose requests are settled, free the lease, and write the definition.
+
+        `extra` are writes that belong into the same transaction.
 
         Raises:
             ConditionFailedError: the lease belongs to another attempt.
@@ -221,6 +225,7 @@ class AttemptStore:
             self._close(attempt, AttemptState.SETTLED),
             Put(lease_item(idle), held_by(attempt)),
             definition_put(definition),
+            *extra,
         )
 
     def restart_execution(self, attempt: Attempt) -> Attempt:
@@ -241,14 +246,14 @@ class AttemptStore:
 
     def _close(self, attempt: Attempt, state: AttemptState) -> Update:
         """Return the update that closes an attempt in its last state."""
-        expiry = int(self._clock.now()) + keys.SETTLED_LIFE_SECONDS
+        expiry = int(self._clock.now()) + keys.LIFE_SECONDS
         return Update(keys.attempt(attempt.attempt_id), {"state": state.value, "expiresAt": expiry})
 
     def _put_files(self, attempt: Attempt, number: int, files: Sequence[RunFile]) -> None:
         item = new_item(
             keys.files(attempt.attempt_id, number),
             files=pages.pack([[file.guid, file.title] for file in files]),
-            expiresAt=int(self._clock.now()) + keys.MARKER_LIFE_SECONDS,
+            expiresAt=int(self._clock.now()) + keys.LIFE_SECONDS,
         )
         self._table.write(Put(item))
 

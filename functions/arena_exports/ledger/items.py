@@ -41,7 +41,7 @@ def marker_item(request_id: str, page_ids: Sequence[str], now: float) -> Item:
         keys.marker(request_id),
         pages=list(page_ids),
         recordedAt=int(now),
-        expiresAt=int(now) + keys.MARKER_LIFE_SECONDS,
+        expiresAt=int(now) + keys.LIFE_SECONDS,
     )
 
 

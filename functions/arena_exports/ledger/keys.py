@@ -15,13 +15,14 @@ SLOT: Key = ("SLOT", "-")
 BUDGET: Key = ("BUDGET", "-")
 SESSION: Key = ("SESSION", "-")
 TRIALS: Key = ("TRIALS", "-")
+DELIVER = "DELIVER"
+DELIVERY_LANE: Key = ("LANE", "DELIVER")
 
 FIRST = "!"  # sorts before every letter and digit
 LAST = "~"  # sorts after them
 
 _DAY_SECONDS = 86_400
-MARKER_LIFE_SECONDS = 75 * _DAY_SECONDS
-SETTLED_LIFE_SECONDS = 60 * _DAY_SECONDS  # as long as Arena keeps the files
+LIFE_SECONDS = 75 * _DAY_SECONDS  # longer than the 60 days for which Arena keeps files
 
 
 def new_id(now: float, token: str) -> str:
@@ -69,3 +70,19 @@ def run(run_guid: str) -> Key:
 def definition(export_guid: str) -> Key:
     """Return the key of an export definition."""
     return f"DEF#{export_guid}", "-"
+
+
+def delivery(ended_at: int, attempt_id: str) -> Key:
+    """Return the key of a pointer to a run whose files are due."""
+    return DELIVER, f"{datetime.fromtimestamp(ended_at, UTC):%Y%m%d%H%M%S}#{attempt_id}"
+
+
+def delivered(attempt_id: str, number: int) -> Key:
+    """Return the key of a delivery that was reported."""
+    return "DELIVERED", f"{attempt_id}#{number:04}"
+
+
+def open_counts(attempt_id: AttemptId, number: int) -> Key:
+    """Return the key of a slice of what was open when a run was settled."""
+    pk, sk = attempt(attempt_id)
+    return pk, f"{sk}#OPEN#{number:04}"

@@ -164,7 +164,7 @@ class RequestStore:
             attempts |= (self._table.get(pointer) or {}).get("attempts", set())
         if part.reaches_end or moved_to:
             add = {"attempts": attempts} | ({"movedTo": set(moved_to)} if moved_to else {})
-            expiry = {"expiresAt": int(self._clock.now()) + keys.SETTLED_LIFE_SECONDS}
+            expiry = {"expiresAt": int(self._clock.now()) + keys.LIFE_SECONDS}
             self._table.write(
                 Update(keys.page(part.page_id), expiry if part.reaches_end else {}, add=add)
             )

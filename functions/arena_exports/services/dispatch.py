@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from arena_exports.ledger import Ledger
     from arena_exports.ports import Clock, Telemetry
     from arena_exports.services.adoption import Adoption
+    from arena_exports.services.download_turns import DownloadTurns
     from arena_exports.services.monitoring import RunMonitor
     from arena_exports.services.publication import Publication
     from arena_exports.services.submission import Submission
@@ -50,6 +51,7 @@ class Dispatch:
     publication: Publication
     clock: Clock
     telemetry: Telemetry
+    downloads: DownloadTurns
     max_items: int
     paused: bool
 
@@ -94,6 +96,9 @@ class Dispatch:
             self.arena.check_budget_for_run()
         except RetryLaterError as exc:
             self.telemetry.info("no run now", reason=exc.reason)
+            return False
+        if self.downloads.come_first():
+            self.telemetry.info("no run now", reason="a download comes first")
             return False
         lease = self.ledger.lease.take(seen)
         if linger:

@@ -46,6 +46,7 @@ class Poller:
     telemetry: Telemetry
     run_timeout_seconds: int
     reserve: int
+    delivers: bool
 
     def poll(self, state: PollState) -> PollState:
         """Poll once; return the state with the next wait, or with `ended`."""
@@ -72,10 +73,17 @@ class Poller:
         except RequestNotCompletedError as exc:
             self._warn_if_overdue(polled, attempt)
             self.telemetry.warn("poll got no answer", runGuid=state.run_guid, error=str(exc))
-            return replace(
-                polled, wait_seconds=max(SECONDS_AFTER_NO_ANSWER, self._next_wait(attempt))
-            )
-        return self._classify(replace(polled, refused_polls=0, refused_since=0), attempt, run)
+            return self._unanswered(polled, attempt)
+        answered = replace(polled, refused_polls=0, refused_since=0, unanswered_polls=0)
+        return self._classify(answered, attempt, run)
+
+    def _unanswered(self, state: PollState, attempt: Attempt) -> PollState:
+        """Poll again later; a download may be what keeps Arena from answering."""
+        polls = state.unanswered_polls + 1
+        if self.delivers:
+            self.ledger.deliveries.count_unanswered_polls(polls)
+        wait = max(SECONDS_AFTER_NO_ANSWER, self._next_wait(attempt))
+        return replace(state, unanswered_polls=polls, wait_seconds=wait)
 
     def _refused(self, state: PollState, attempt: Attempt, error: ArenaAnswerError) -> PollState:
         """Poll again, later each time: "not found" proves nothing about a run that was created."""

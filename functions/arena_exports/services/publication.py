@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from arena_exports.domain.attempts import AttemptOutcome, AttemptState
 from arena_exports.domain.definitions import MAX_DOUBT_SECONDS
+from arena_exports.domain.deliveries import delivery_of
 from arena_exports.domain.errors import ConditionFailedError
 from arena_exports.domain.events import CarriedRequest, EndedRun, run_events
 from arena_exports.domain.model import Kind
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from arena_exports.domain.attempts import Attempt, RunResult
     from arena_exports.domain.definitions import Definition
+    from arena_exports.domain.deliveries import Delivery
     from arena_exports.domain.model import AttemptId, Entry, RequestId, Selection
     from arena_exports.domain.runs import RunFile
     from arena_exports.ledger import Ledger
@@ -40,6 +42,7 @@ class Publication:
     rejections: Rejections
     clock: Clock
     telemetry: Telemetry
+    delivers: bool
 
     def publish(self, attempt_id: AttemptId) -> None:
         """Conclude an attempt by its id, unless that is done already.
@@ -104,7 +107,13 @@ class Publication:
             )
         duration = duration_seconds(result.creation_date_time, result.completion_date_time)
         definition = self._definition(attempt).succeeded(self.clock.now(), items, duration)
-        self.ledger.settle(attempt, definition)
+        self.ledger.settle(attempt, definition, delivery=self._delivery(attempt, len(files)))
+
+    def _delivery(self, attempt: Attempt, files: int) -> Delivery | None:
+        """Return the delivery of a run's files, where the stack delivers files."""
+        if not self.delivers:
+            return None
+        return delivery_of(attempt, self.rejections.workspace, files, self.clock.now())
 
     def _fail(self, attempt: Attempt, result: RunResult) -> None:
         """Isolate what makes the attempt fail; reject it once it is alone."""
@@ -214,6 +223,9 @@ class Publication:
         events = run_events(outcome)
         # A copy that was overtaken would count the open items after a later run.
         self.ledger.lease.check(attempt)
+        if self.delivers:
+            counts = {request.request_id: request.open_count for request in requests}
+            self.ledger.deliveries.keep_open_counts(attempt.attempt_id, counts)
         self.rejections.topic.publish(events)
         return requests
 

@@ -10,9 +10,13 @@ from botocore.session import get_session
 
 if TYPE_CHECKING:
     from arena_exports.ports import (
+        Bucket,
         Clock,
         DeadLetterQueue,
+        DeliverFunction,
+        Downloads,
         Executions,
+        InBackground,
         InParallel,
         IntakeQueue,
         SecretStore,
@@ -44,6 +48,10 @@ class Dependencies:
     executions: Executions = UNUSED
     intake_queue: IntakeQueue = UNUSED
     in_parallel: InParallel = map
+    in_background: InBackground = UNUSED
+    deliver_function: DeliverFunction = UNUSED
+    downloads: Downloads = UNUSED
+    bucket: Bucket = UNUSED
 
 
 class Aws:

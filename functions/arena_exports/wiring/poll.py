@@ -21,4 +21,5 @@ class PollFunction(ArenaFunction):
             telemetry=self.telemetry,
             run_timeout_seconds=self.settings.run_timeout_seconds,
             reserve=self.settings.request_budget_reserve,
+            delivers=self.settings.delivers_files,
         )

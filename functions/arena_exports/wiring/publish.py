@@ -49,4 +49,5 @@ class PublishFunction(Function):
             rejections=self.rejections,
             clock=self.clock,
             telemetry=self.telemetry,
+            delivers=self.settings.delivers_files,
         )

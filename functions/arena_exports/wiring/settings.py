@@ -47,6 +47,12 @@ class Settings:
     session_function_name: str = ""
     credentials_secret_arn: str = ""
     exports_paused: bool = False
+    delivers_files: bool = False
+    deliver_function_name: str = ""
+    delivery_bucket_name: str = ""
+    delivery_bucket_owner: str = ""
+    delivery_prefix: str = ""
+    delivery_key_arn: str = ""
 
 
 def in_lambda() -> bool:
@@ -97,6 +103,12 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         session_function_name=env.get("SESSION_FUNCTION_NAME", ""),
         credentials_secret_arn=env.get("ARENA_CREDENTIALS_SECRET_ARN", ""),
         exports_paused=env.get("EXPORTS_PAUSED", "false") == "true",
+        delivers_files=env.get("DELIVER_FILES", "false") == "true",
+        deliver_function_name=env.get("DELIVER_FUNCTION_NAME", ""),
+        delivery_bucket_name=env.get("DELIVERY_BUCKET_NAME", ""),
+        delivery_bucket_owner=env.get("DELIVERY_BUCKET_OWNER", ""),
+        delivery_prefix=env.get("DELIVERY_PREFIX", ""),
+        delivery_key_arn=env.get("DELIVERY_KEY_ARN", ""),
     )
 
 

@@ -6,11 +6,13 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from arena_exports.adapters.deliver_function import LambdaDeliverFunction
 from arena_exports.adapters.executions import StepFunctionsExecutions
 from arena_exports.adapters.messaging import SqsIntakeQueue, in_parallel
 from arena_exports.domain.messages import IntakeRules
 from arena_exports.services.adoption import Adoption
 from arena_exports.services.dispatch import Dispatch
+from arena_exports.services.download_turns import DownloadTurns
 from arena_exports.services.intake import Intake
 from arena_exports.services.monitoring import RunMonitor
 from arena_exports.services.submission import Submission
@@ -37,6 +39,9 @@ class SubmitFunction(ArenaFunction, PublishFunction):
             ),
             intake_queue=SqsIntakeQueue(intake_queue, settings.intake_queue_url),
             in_parallel=in_parallel,
+            deliver_function=LambdaDeliverFunction(
+                lambda: aws.client("lambda"), settings.deliver_function_name
+            ),
         )
 
     @cached_property
@@ -64,8 +69,20 @@ class SubmitFunction(ArenaFunction, PublishFunction):
             publication=self.publication,
             clock=self.clock,
             telemetry=self.telemetry,
+            downloads=self.downloads,
             max_items=self.settings.max_items_per_run,
             paused=self.settings.exports_paused,
+        )
+
+    @cached_property
+    def downloads(self) -> DownloadTurns:
+        """The service that starts deliver."""
+        delivers = self.settings.delivers_files
+        return DownloadTurns(
+            deliveries=self.ledger.deliveries,
+            function=self.dependencies.deliver_function if delivers else None,
+            clock=self.clock,
+            telemetry=self.telemetry,
         )
 
     @cached_property

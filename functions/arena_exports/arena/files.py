@@ -1,0 +1,75 @@
+"""The files of a run, as deliver asks Arena for them."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arena_exports.arena import protocol
+from arena_exports.arena.content import Content
+from arena_exports.ports import HttpAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from arena_exports.arena.client import Arena
+    from arena_exports.domain.deliveries import Delivery
+    from arena_exports.ports import Downloads, HttpRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArenaFiles:
+    """Reads the files of runs; session and budget are taken care of by `Arena`."""
+
+    arena: Arena
+    downloads: Downloads
+    reserve: int
+
+    def wait_seconds(self, *, first_try: bool) -> int:
+        """Return for how many seconds no file may be asked for (0: it may).
+
+        First tries stop at half of the reserve, so that runs can be polled to their end; later ones
+        stop at the reserve itself.
+        """
+        return self.arena.budget_wait(self.reserve // 2 if first_try else self.reserve)
+
+    @contextmanager
+    def open(
+        self, delivery: Delivery, file_guid: str, resume: Mapping[str, str] | None = None
+    ) -> Iterator[Content]:
+        """GET the content of a file: once, and a second time only after a 401.
+
+        `resume` are headers that ask for the rest of it.
+
+        Raises:
+            RequestNotCompletedError: none came; `status` is the answer's, 3xx for a redirect.
+            ArenaAnswerError: it was refused, with Arena's own code.
+            RetryLaterError: nothing was sent.
+        """
+        request = protocol.read_content(delivery.export_guid, delivery.run_guid, file_guid)
+        headers = {"Accept-Encoding": "identity", **(resume or {})}
+        with ExitStack() as stack:
+            opened: list[Content] = []
+
+            def transmit(request: HttpRequest) -> HttpAnswer:
+                content = Content(stack.enter_context(self.downloads.open(request, headers)))
+                opened.append(content)
+                body = content.head if content.is_success else content.error_body()
+                return HttpAnswer(content.status, content.headers, body, request.secrets)
+
+            answer = self.arena.send(request, transmit)
+            if not protocol.is_success(answer):
+                raise protocol.answer_error(request, answer)
+            yield opened[-1]
+
+    def size(self, delivery: Delivery, file_guid: str) -> int | None:
+        """GET the metadata of a file; return its `size` in bytes, None where Arena tells none.
+
+        Raises:
+            RequestNotCompletedError, ArenaAnswerError, RetryLaterError: as for `open`.
+        """
+        request = protocol.read_file(delivery.export_guid, delivery.run_guid, file_guid)
+        content = protocol.answer_json(request, self.arena.send(request))
+        size = content.get("size") if isinstance(content, dict) else None
+        return size if isinstance(size, int) and not isinstance(size, bool) else None

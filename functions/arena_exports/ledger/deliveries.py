@@ -1,0 +1,190 @@
+"""Deliveries in the ledger: what is due, what became of each file, and the lease on downloads.
+
+`DELIVER` / `<yyyymmddHHMMSS of the run's end>#<attempt id>`
+    Pointer to a run whose files are due, with what its manifest says of the run.
+`DELIVERED` / `<attempt id>#<number>`
+    A delivery that was reported.
+`RUN#<yyyymm>` / `<attempt id>#OPEN#<n>`
+    How many items of each request were open when the run was settled, where any were.
+`RUN#<yyyymm>` / `<attempt id>#FILE#<number>#<destination>#<file guid>`
+    What is known of one file of one delivery to one bucket and prefix.
+`LANE` / `DELIVER`
+    The lease on downloads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from arena_exports.domain.deliveries import Delivery, DeliveryLane, FileRecord, StoredFile
+from arena_exports.domain.errors import ConditionFailedError
+from arena_exports.domain.model import AttemptId, Kind
+from arena_exports.ledger import keys, pages
+from arena_exports.ledger.codec import from_item, new_item, to_item
+from arena_exports.ports import NEW, Condition, Delete, Put, Update
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from arena_exports.ports import Clock, Item, Table
+
+LANE_SECONDS = 960  # longer than deliver's timeout (900 s)
+_COUNTS_ON_AN_ITEM = 1000
+_NO_OUTCOME = Condition(absent=("final",))
+
+
+class DeliveryStore:
+    """Deliveries, their files, and the lease on downloads."""
+
+    def __init__(self, table: Table, clock: Clock) -> None:
+        self._table = table
+        self._clock = clock
+
+    # ---- pointers --------------------------------------------------------------------------------
+
+    def pending(self) -> list[Delivery]:
+        """Return the deliveries that are pending, the oldest run first."""
+        return [
+            read_delivery(item) for item in self._table.query(keys.DELIVER, keys.FIRST, keys.LAST)
+        ]
+
+    def request(self, delivery: Delivery) -> bool:
+        """Ask for a delivery; return false where the run has one that is pending."""
+        try:
+            self._table.write(replace(delivery_put(delivery), condition=NEW))
+        except ConditionFailedError:
+            return False
+        return True
+
+    def postpone(self, delivery: Delivery, not_before: int) -> None:
+        """Keep when a file of a delivery is due next."""
+        with suppress(ConditionFailedError):  # another copy has finished it
+            self._table.write(
+                Update(
+                    keys.delivery(delivery.ended_at, delivery.attempt_id),
+                    {"notBefore": not_before},
+                    condition=Condition(equals={"number": delivery.number}),
+                )
+            )
+
+    def finish(self, delivery: Delivery, bucket: str, manifest_key: str, *, complete: bool) -> None:
+        """Record that a delivery was reported, and remove its pointer; safe twice."""
+        now = int(self._clock.now())
+        done = new_item(
+            keys.delivered(delivery.attempt_id, delivery.number),
+            outcome="delivered" if complete else "undelivered",
+            bucket=bucket,
+            manifestKey=manifest_key,
+            at=now,
+            expiresAt=now + keys.LIFE_SECONDS,
+        )
+        key = keys.delivery(delivery.ended_at, delivery.attempt_id)
+        same = Condition(equals={"number": delivery.number})
+        with suppress(ConditionFailedError):  # another copy has finished it
+            self._table.write(Put(done), Delete(key, same))
+
+    def history(self, attempt_id: AttemptId) -> list[Item]:
+        """Return the deliveries of a run that were reported, the first one first."""
+        pk, first = keys.delivered(attempt_id, 0)
+        return self._table.query(pk, first, f"{attempt_id}#{keys.LAST}")
+
+    # ---- files -----------------------------------------------------------------------------------
+
+    def files(self, delivery: Delivery, destination: str) -> dict[str, FileRecord]:
+        """Return what is known of the files of a delivery, by their GUIDs."""
+        pk, prefix = self._file_key(delivery, destination, "")
+        items = self._table.query(pk, prefix, prefix + keys.LAST)
+        return {record.guid: record for record in map(_read_file, items)}
+
+    def keep_file(self, delivery: Delivery, destination: str, record: FileRecord) -> None:
+        """Write down what is known of a file, unless its outcome is known: the first one stays."""
+        item = to_item(self._file_key(delivery, destination, record.guid), record)
+        item["expiresAt"] = int(self._clock.now()) + keys.LIFE_SECONDS
+        if record.is_final:
+            item["final"] = 1
+        with suppress(ConditionFailedError):
+            self._table.write(Put(item, _NO_OUTCOME))
+
+    def _file_key(self, delivery: Delivery, destination: str, guid: str) -> tuple[str, str]:
+        place = hashlib.sha256(destination.encode()).hexdigest()[:8]
+        pk, sk = keys.attempt(delivery.attempt_id)
+        return pk, f"{sk}#FILE#{delivery.number:04}#{place}#{guid}"
+
+    # ---- what run.completed said is open ---------------------------------------------------------
+
+    def keep_open_counts(self, attempt_id: AttemptId, counts: Mapping[str, int]) -> None:
+        """Keep how many items of each request are open after a run: those where any are."""
+        rows = [[request_id, count] for request_id, count in counts.items() if count]
+        expiry = int(self._clock.now()) + keys.LIFE_SECONDS
+        for number, start in enumerate(range(0, len(rows), _COUNTS_ON_AN_ITEM), start=1):
+            packed = pages.pack(rows[start : start + _COUNTS_ON_AN_ITEM])
+            key = keys.open_counts(attempt_id, number)
+            self._table.write(Put(new_item(key, open=packed, expiresAt=expiry)))
+
+    def open_counts(self, attempt_id: AttemptId) -> dict[str, int]:
+        """Return how many items of each request were open; those where none were are left out."""
+        pk, first = keys.open_counts(attempt_id, 0)
+        found = self._table.query(pk, first, keys.open_counts(attempt_id, 9999)[1])
+        return {name: count for item in found for name, count in pages.unpack(item["open"])}
+
+    # ---- the lease on downloads ------------------------------------------------------------------
+
+    def lane(self) -> DeliveryLane:
+        """Return the lease on downloads; a free one before it was first taken."""
+        return from_item(DeliveryLane, self._table.get(keys.DELIVERY_LANE))
+
+    def take_lane(self, seen: DeliveryLane) -> DeliveryLane:
+        """Take the lease that was seen free or expired, with a new token.
+
+        Raises:
+            ConditionFailedError: another copy took it since.
+        """
+        held_until = int(self._clock.now()) + LANE_SECONDS
+        taken = replace(
+            seen, token=self._clock.new_token(), held_until=held_until, unanswered_polls=0
+        )
+        unchanged = (
+            Condition(equals={"token": seen.token, "heldUntil": seen.held_until})
+            if seen.token
+            else NEW
+        )
+        self._table.write(Put(to_item(keys.DELIVERY_LANE, taken), unchanged))
+        return taken
+
+    def keep_lane(self, lane: DeliveryLane) -> None:
+        """Write down the state of the lease while it is held, or free it.
+
+        Raises:
+            ConditionFailedError: another copy has it.
+        """
+        held = Condition(equals={"token": lane.token})
+        self._table.write(Put(to_item(keys.DELIVERY_LANE, lane), held))
+
+    def count_unanswered_polls(self, polls: int) -> None:
+        """Tell a download that is in progress that so many polls in a row brought no answer."""
+        lane = self.lane()
+        if lane.held_until <= self._clock.now():
+            return
+        held = Condition(equals={"token": lane.token})
+        with suppress(ConditionFailedError):
+            self._table.write(
+                Update(keys.DELIVERY_LANE, {"unansweredPolls": polls}, condition=held)
+            )
+
+
+def delivery_put(delivery: Delivery) -> Put:
+    """Return the write of a pointer; it belongs into the transaction that settles the run."""
+    return Put(to_item(keys.delivery(delivery.ended_at, delivery.attempt_id), delivery))
+
+
+def read_delivery(item: Item) -> Delivery:
+    """Return the delivery of a pointer."""
+    return from_item(Delivery, item, kind=Kind(item["kind"]))
+
+
+def _read_file(item: Item) -> FileRecord:
+    stored = item["stored"]
+    return from_item(FileRecord, item, stored=stored and from_item(StoredFile, stored))

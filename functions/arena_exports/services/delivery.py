@@ -1,0 +1,289 @@
+"""Deliver the files of settled runs: the files, then the manifest, then the event (R12).
+
+Everything may be done twice, also by a copy that was thought dead: objects and manifests are
+created once, the first outcome of a file stays, and each copy of an event is made from the
+manifest.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from arena_exports.domain.deliveries import FILE_EXPIRED, FIRST_RETRY_SECONDS, FileRecord
+from arena_exports.domain.errors import (
+    BucketError,
+    ConditionFailedError,
+    DeliveryError,
+    ObjectConflictError,
+    OutOfTimeError,
+    PollsUnansweredError,
+    RetryLaterError,
+    TransferStoppedError,
+)
+from arena_exports.domain.lease import LeaseState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from arena_exports.arena.files import ArenaFiles
+    from arena_exports.domain.deadline import Deadline
+    from arena_exports.domain.deliveries import Delivery, DeliveryLane
+    from arena_exports.ledger import Ledger
+    from arena_exports.ports import Bucket, Clock, Telemetry
+    from arena_exports.services.delivery_report import DeliveryReport
+    from arena_exports.services.file_delivery import FileDelivery
+    from arena_exports.services.transfer import Transfer
+
+SECONDS_TO_BEGIN = 60  # with less time left, no transfer is begun
+SECONDS_BETWEEN_CHECKS = 15
+MAX_UNANSWERED_POLLS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryParts:
+    """What deliveries are made with."""
+
+    ledger: Ledger
+    files: ArenaFiles
+    bucket: Bucket
+    transfer: Transfer
+    file_delivery: FileDelivery
+    report: DeliveryReport
+    clock: Clock
+    telemetry: Telemetry
+
+
+def deliver_files(parts: DeliveryParts, settled_before: float, deadline: Deadline) -> None:
+    """Deliver what is due of the runs that were settled before a time (epoch seconds).
+
+    It does nothing where another copy is at work, or all delivery backs off.
+    """
+    deliveries, now = parts.ledger.deliveries, parts.clock.now()
+    seen = deliveries.lane()
+    if max(seen.held_until, seen.not_before) > now:
+        return
+    due = [
+        delivery
+        for delivery in deliveries.pending()
+        if delivery.settled_at <= settled_before and delivery.not_before <= now
+    ]
+    with suppress(ConditionFailedError):  # another copy has taken over
+        turn = _Turn(parts, deliveries.take_lane(seen), deadline)
+        try:
+            turn.deliver(due)
+        finally:
+            deliveries.keep_lane(replace(turn.lane, held_until=0))
+
+
+@dataclass(slots=True)
+class _OpenDelivery:
+    """A delivery, what is known of its files, and whether it was reported."""
+
+    delivery: Delivery
+    records: dict[str, FileRecord]
+    is_reported: bool = False
+
+    def pending(self) -> list[FileRecord]:
+        return [record for record in self.records.values() if not record.is_final]
+
+    def due_at(self, now: float) -> int:
+        """Return when something is due next; a report that failed is due in a minute."""
+        later = int(now) + FIRST_RETRY_SECONDS
+        return min((record.not_before for record in self.pending()), default=later)
+
+
+class _TurnOverError(Exception):
+    """Nothing more is to be done in this turn."""
+
+
+class _Turn:
+    """What one invocation does while it has the lease on downloads."""
+
+    def __init__(self, parts: DeliveryParts, lane: DeliveryLane, deadline: Deadline) -> None:
+        self.lane = lane
+        self._parts = parts
+        self._deliveries = parts.ledger.deliveries
+        self._destination = f"{parts.bucket.name}/{parts.bucket.prefix}"
+        self._deadline = deadline
+        self._began_at = self._checked_at = parts.clock.now()
+        self._transfers = 0
+
+    def deliver(self, due: Iterable[Delivery]) -> None:
+        """Try files: first tries, then retries, then those that ran out of time."""
+        try:
+            self._try_all(due)
+        except (_TurnOverError, TransferStoppedError):
+            return
+        except RetryLaterError as exc:
+            not_before = int(self._parts.clock.now() + exc.retry_after_seconds)
+            self.lane = replace(self.lane, not_before=not_before)
+            self._parts.telemetry.info("no delivery now", reason=exc.reason)
+        except BucketError as exc:
+            self.lane = self.lane.blocked(self._parts.clock.now())
+            self._parts.telemetry.count("DeliveryBlocked")
+            self._parts.telemetry.warn("the bucket refuses", error=str(exc))
+
+    def _try_all(self, due: Iterable[Delivery]) -> None:
+        opened: list[_OpenDelivery] = []
+        try:
+            opened.extend(map(self._open, due))
+            for chosen in (_first_tries, _retries, _transfers_that_were_too_long):
+                for one, record in chosen(opened):
+                    self._try(one, record)
+        finally:
+            for one in opened:
+                self._postpone(one)
+
+    # ---- a delivery ------------------------------------------------------------------------------
+
+    def _open(self, delivery: Delivery) -> _OpenDelivery:
+        """Return a delivery with what is known of its files; report it where all is done."""
+        parts = self._parts
+        keys = parts.bucket.keys(f"{parts.bucket.prefix}/{delivery.folder}")
+        if parts.report.manifest_key(delivery) in keys:
+            one = _OpenDelivery(delivery, {})
+            self._report(one, lambda: parts.report.publish(delivery))
+            return one
+        known = self._deliveries.files(delivery, self._destination)
+        files = parts.ledger.attempts.files(delivery.attempt_id)
+        records = {f.guid: known.get(f.guid) or FileRecord(f.guid, f.title) for f in files}
+        one = _OpenDelivery(delivery, records)
+        for record in one.pending():
+            self._find(one, record, keys)
+        self._report_if_done(one)
+        return one
+
+    def _find(self, one: _OpenDelivery, record: FileRecord, keys: Iterable[str]) -> None:
+        """Take a file that is in the bucket already; give up one that Arena has deleted."""
+        stem = f"{self._parts.bucket.prefix}/{one.delivery.folder}{record.guid}."
+        found = next((key for key in keys if key.startswith(stem)), None)
+        if found:
+            stored = self._parts.transfer.read_back(found, self._check)
+            self._keep(one, replace(record, stored=stored))
+        elif self._parts.clock.now() >= one.delivery.expires_at:
+            message = "Arena deletes the files of a run 60 days after its completion"
+            self._keep(one, record.undeliverable(FILE_EXPIRED, message))
+
+    def _report_if_done(self, one: _OpenDelivery) -> None:
+        if not one.pending():
+            files = list(one.records.values())
+            self._report(one, lambda: self._parts.report.write(one.delivery, files))
+
+    def _report(self, one: _OpenDelivery, report: Callable[[], None]) -> None:
+        """Report a delivery; where that fails, it is tried again in a minute."""
+        try:
+            report()
+        except (DeliveryError, ValueError) as exc:
+            self._parts.telemetry.count("DeliveryBlocked")
+            self._parts.telemetry.warn(
+                "delivery not reported", runGuid=one.delivery.run_guid, error=str(exc)
+            )
+        else:
+            one.is_reported = True
+
+    def _postpone(self, one: _OpenDelivery) -> None:
+        due_at = one.due_at(self._parts.clock.now())
+        if not one.is_reported and due_at != one.delivery.not_before:
+            self._deliveries.postpone(one.delivery, due_at)
+
+    # ---- a file ----------------------------------------------------------------------------------
+
+    def _try(self, one: _OpenDelivery, record: FileRecord) -> None:
+        """Try a file that is due.
+
+        Raises:
+            _TurnOverError: no other file is to be tried in this turn.
+        """
+        now = self._parts.clock.now()
+        if record.not_before > now or (record.long and self._transfers):
+            return
+        if not self._may_begin(now):
+            raise _TurnOverError
+        wait = self._parts.files.wait_seconds(first_try=record.is_first_try)
+        if wait and record.is_first_try:
+            raise RetryLaterError("request budget at half of its reserve", wait)
+        if wait:
+            self._keep(one, replace(record, not_before=int(now + wait)))
+            return
+        self._transfers += 1
+        whole = now - self._began_at < SECONDS_TO_BEGIN
+        self._keep(one, self._fetch(one, record, had_whole_time=whole))
+        self._report_if_done(one)
+        if self.lane.in_doubt or self.lane.not_before > now:
+            raise _TurnOverError
+
+    def _may_begin(self, now: float) -> bool:
+        """Return whether a transfer may begin: there is time, and it is not a run's turn."""
+        if not self._deadline.allows(SECONDS_TO_BEGIN, now):
+            return False
+        if self.lane.turns_until <= now:
+            return True
+        idle = self._parts.ledger.lease.read().state is LeaseState.IDLE
+        mine = idle and not self._transfers
+        self.lane = replace(self.lane, downloaded_last=mine or self.lane.downloaded_last)
+        return mine
+
+    def _fetch(self, one: _OpenDelivery, record: FileRecord, *, had_whole_time: bool) -> FileRecord:
+        delivery, clock = one.delivery, self._parts.clock
+        try:
+            record, self.lane = self._parts.file_delivery.attempt(
+                delivery, record, self.lane, self._check
+            )
+        except ObjectConflictError:
+            return self._after_conflict(one, record)
+        except OutOfTimeError:
+            return record.overran(clock.now(), had_whole_time=had_whole_time)
+        except PollsUnansweredError:
+            self._parts.telemetry.count("DownloadsAborted")
+            self._parts.telemetry.warn("download aborted for polls", runGuid=delivery.run_guid)
+            self.lane = self.lane.take_turns(clock.now())
+            return replace(record, not_before=int(clock.now()) + FIRST_RETRY_SECONDS)
+        return record
+
+    def _after_conflict(self, one: _OpenDelivery, record: FileRecord) -> FileRecord:
+        """Take what is in the bucket; try again later where nothing is."""
+        later = int(self._parts.clock.now()) + FIRST_RETRY_SECONDS
+        folder = f"{self._parts.bucket.prefix}/{one.delivery.folder}"
+        self._find(one, record, self._parts.bucket.keys(folder))
+        found = one.records[record.guid]
+        return found if found.is_final else replace(record, not_before=later)
+
+    def _keep(self, one: _OpenDelivery, record: FileRecord) -> None:
+        if one.records[record.guid] != record:
+            one.records[record.guid] = record
+            self._deliveries.keep_file(one.delivery, self._destination, record)
+            if record.error_code:
+                self._parts.telemetry.count("FilesUndeliverable")
+
+    def _check(self) -> None:
+        """Stop a transfer where the time is over, the lease is lost, or polls get no answer."""
+        now = self._parts.clock.now()
+        if not self._deadline.allows(0, now):
+            raise OutOfTimeError
+        if now - self._checked_at < SECONDS_BETWEEN_CHECKS:
+            return
+        self._checked_at = now
+        lane = self._deliveries.lane()
+        if lane.token != self.lane.token:
+            raise ConditionFailedError
+        if lane.unanswered_polls >= MAX_UNANSWERED_POLLS:
+            raise PollsUnansweredError
+
+
+def _first_tries(opened: list[_OpenDelivery]) -> Iterator[tuple[_OpenDelivery, FileRecord]]:
+    for one in opened:
+        yield from ((one, record) for record in one.pending() if record.is_first_try)
+
+
+def _retries(opened: list[_OpenDelivery]) -> list[tuple[_OpenDelivery, FileRecord]]:
+    """Return those that wait the longest first, so that no file keeps another one from its turn."""
+    found = [(one, r) for one in opened for r in one.pending() if r.tries and not r.long]
+    return sorted(found, key=lambda pair: pair[1].not_before)
+
+
+def _transfers_that_were_too_long(
+    opened: list[_OpenDelivery],
+) -> list[tuple[_OpenDelivery, FileRecord]]:
+    return [(one, record) for one in opened for record in one.pending() if record.long]

@@ -1,0 +1,61 @@
+"""Start deliver where files are due, and let downloads and runs take turns where they must."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from arena_exports.domain.errors import ConditionFailedError, DeliveryError
+
+if TYPE_CHECKING:
+    from arena_exports.ledger.deliveries import DeliveryStore
+    from arena_exports.ports import Clock, DeliverFunction, Telemetry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadTurns:
+    """What submit does for downloads; nothing at all where there is no deliver function."""
+
+    deliveries: DeliveryStore
+    function: DeliverFunction | None
+    clock: Clock
+    telemetry: Telemetry
+
+    def are_due(self) -> bool:
+        """Return whether files are due now, and measure for how long the oldest run has waited."""
+        pending = self.deliveries.pending() if self.function else []
+        if not pending:
+            return False
+        now = self.clock.now()
+        oldest = min(delivery.settled_at for delivery in pending)
+        self.telemetry.seconds("OldestDeliveryAge", now - oldest)
+        lane = self.deliveries.lane()
+        free = max(lane.held_until, lane.not_before) <= now
+        return free and any(delivery.not_before <= now for delivery in pending)
+
+    def start(self, settled_before: float) -> None:
+        """Invoke deliver for the runs settled before a time; the next reconcile repeats it."""
+        if self.function is None:
+            return
+        try:
+            self.function.start(settled_before)
+        except DeliveryError as exc:
+            self.telemetry.warn("deliver was not started", error=str(exc))
+
+    def come_first(self) -> bool:
+        """Return whether the next run waits for a download, where the two take turns.
+
+        A run that does not wait takes the turn.
+        """
+        if self.function is None:
+            return False
+        lane, now = self.deliveries.lane(), self.clock.now()
+        if lane.turns_until <= now:
+            return False
+        if lane.held_until > now or not lane.downloaded_last:
+            return lane.held_until > now or self.are_due()
+        try:
+            self.deliveries.keep_lane(replace(lane, downloaded_last=False))
+        except ConditionFailedError:
+            return True  # a download has begun
+        return False

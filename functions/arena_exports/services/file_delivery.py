@@ -1,0 +1,126 @@
+"""Try to deliver one file, and judge what a failure means for it and for all others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from arena_exports.domain.deliveries import FINAL_CODES, MAX_REDIRECTS, REDIRECTED
+from arena_exports.domain.errors import (
+    ArenaAnswerError,
+    ArenaError,
+    IncompleteFileError,
+    RequestNotCompletedError,
+    RetryLaterError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from arena_exports.arena.files import ArenaFiles
+    from arena_exports.domain.deliveries import Delivery, DeliveryLane, FileRecord, StoredFile
+    from arena_exports.ports import Clock, Telemetry
+    from arena_exports.services.transfer import Transfer
+
+    State = tuple[FileRecord, DeliveryLane]
+
+_SUCCESS = range(200, 300)
+_REDIRECT = range(300, 400)
+_HTTP_FORBIDDEN = 403
+_CODE_NO_ACCESS = 3024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDelivery:
+    """Tries files."""
+
+    files: ArenaFiles
+    transfer: Transfer
+    clock: Clock
+    telemetry: Telemetry
+
+    def attempt(
+        self, delivery: Delivery, record: FileRecord, lane: DeliveryLane, check: Callable[[], None]
+    ) -> State:
+        """Try one file; return what is known of it, and of all delivery, from now on.
+
+        Raises:
+            RetryLaterError: nothing was sent.
+            BucketError: the bucket did not take it; as an `ObjectConflictError`: it may have.
+            TransferStoppedError: as `check` raised it.
+        """
+        began = self.clock.now()
+        try:
+            stored = self.transfer.fetch(delivery, record, check)
+        except RetryLaterError:
+            raise
+        except ArenaError as exc:
+            return self._failed(delivery, record, lane, exc)
+        now = self.clock.now()
+        self._report(delivery, record, stored, now - began)
+        return replace(record, stored=stored), lane.delivered(now)
+
+    def _report(
+        self, delivery: Delivery, record: FileRecord, stored: StoredFile, seconds: float
+    ) -> None:
+        self.telemetry.count("FilesDelivered")
+        self.telemetry.count("BytesDelivered", stored.size)
+        self.telemetry.seconds("TransferSeconds", seconds)
+        self.telemetry.info(
+            "file delivered",
+            runGuid=delivery.run_guid,
+            fileGuid=record.guid,
+            key=stored.key,
+            size=stored.size,
+            seconds=round(seconds, 3),
+        )
+
+    def _failed(
+        self, delivery: Delivery, record: FileRecord, lane: DeliveryLane, exc: ArenaError
+    ) -> State:
+        changed, after = self._after(delivery, record, lane, exc)
+        changed = changed.given_up(self.clock.now(), lane.delivered_at)
+        self.telemetry.warn(
+            "file not delivered",
+            runGuid=delivery.run_guid,
+            fileGuid=record.guid,
+            error=str(exc),
+            undeliverable=changed.error_code or None,
+        )
+        return changed, after
+
+    def _after(
+        self, delivery: Delivery, record: FileRecord, lane: DeliveryLane, exc: ArenaError
+    ) -> State:
+        """Return what follows from an error; the most specific case comes first."""
+        now = self.clock.now()
+        match exc:
+            case IncompleteFileError():
+                known = replace(record, length=exc.length, size=exc.size or record.size)
+                return known.answered_about(now), lane.failed(record.guid, now)
+            case RequestNotCompletedError() if exc.status in _REDIRECT:
+                return self._redirected(delivery, record.redirected(now), lane)
+            case RequestNotCompletedError() if exc.status not in _SUCCESS:
+                return record.failed(now), lane.failed(record.guid, now)
+            case ArenaAnswerError() if exc.status == _HTTP_FORBIDDEN or exc.code == _CODE_NO_ACCESS:
+                return record.failed(now), self._blocked(lane)
+            case ArenaAnswerError() if exc.code in FINAL_CODES:
+                return record.refused(str(exc.code), exc.arena_message, now), lane
+        return record.answered_about(now), lane.failed(record.guid, now)
+
+    def _redirected(self, delivery: Delivery, record: FileRecord, lane: DeliveryLane) -> State:
+        """Judge a redirect: it may be the file's own, or a sign that the session has ended."""
+        now = self.clock.now()
+        if record.redirects < MAX_REDIRECTS:
+            return record, lane.failed(record.guid, now)
+        try:
+            self.files.size(delivery, record.guid)
+        except ArenaError:
+            return replace(record, redirects=1), self._blocked(lane)
+        message = "Arena redirects the download, and redirects are never followed"
+        return record.undeliverable(REDIRECTED, message), lane
+
+    def _blocked(self, lane: DeliveryLane) -> DeliveryLane:
+        """Let all delivery wait, with an alarm, for a cause that concerns every file."""
+        self.telemetry.count("DeliveryBlocked")
+        return lane.blocked(self.clock.now())

@@ -1,0 +1,1 @@
+"""deliver: records export requests and starts the next Arena export run."""
