@@ -14,6 +14,7 @@ from arena_exports.domain.errors import (
 from arena_exports.ports import HttpAnswer, HttpRequest
 from infra.simulator import control
 from tests.simulation.scheduler import Killed
+from tests.simulation.unknown_posts import Exchange
 from tests.support.fakes import (
     FakeClock,
     FakeExecutions,
@@ -172,6 +173,17 @@ class SimTransport:
         self._outside = outside
 
     def send(self, request: HttpRequest) -> HttpAnswer:
+        began, answer = self._simulation.scheduler.now, None
+        try:
+            answer = self._send(request)
+        finally:
+            if request.path.partition("?")[0].endswith("/runs"):
+                ended = self._simulation.scheduler.now
+                exchange = Exchange(began, ended, id(self), request, answer)
+                self._simulation.exchanges.append(exchange)
+        return answer
+
+    def _send(self, request: HttpRequest) -> HttpAnswer:
         fault_rates, simulation = self._outside.fault_rates, self._simulation
         if request.path == "/login" and simulation.credentials.current in simulation.refused:
             simulation.tried_again.append(request.call)

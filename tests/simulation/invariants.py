@@ -13,6 +13,7 @@ from arena_exports.domain.messages import IntakeRules, parse_message
 from infra.simulator import names
 from tests.simulation.fault_rates import CHANCES
 from tests.simulation.field import BAD_ITEM, BROKEN, UNKNOWN
+from tests.simulation.unknown_posts import early_posts
 from tests.support.world import EXPORT, item_guid
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def violations(simulation: Simulation) -> list[str]:
         _nothing_lettered_twice_without_cause,
         _published_once_in_effect,
         _one_run_at_a_time,
+        early_posts,
         _nobody_rejected_without_cause,
         _logins_bounded,
         _budget_kept,

@@ -35,6 +35,8 @@ from tests.support.world import EXPORT, RECONCILE, item_guid
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tests.simulation.unknown_posts import Exchange
+
 START = 1_700_000_000.0
 FAULT_PHASE_SECONDS = 5400
 QUIET_SECONDS = 1800
@@ -78,6 +80,7 @@ class Simulation:
         self.disruptions = Disruptions(self)
         self.invocations = 0
         self.crashes: list[BaseException] = []
+        self.exchanges: list[Exchange] = []  # POSTs and lists of runs
         self.refused: set[str] = set()  # versions of the credentials, as the ledger knows
         self.tried_again: list[str] = []
         self.watchers: dict[str, Task] = {}
