@@ -30,6 +30,7 @@ from tests.support.properties import thorough
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+PARAMETERS_PAGE = (ROOT / "infra" / "parameters.md").read_text()
 CONTRACT_PARAMETERS = {
     "ArenaBaseUrl",
     "ArenaCredentialsSecretArn",
@@ -375,10 +376,16 @@ def test_descriptions__are_short_enough(type_: str) -> None:
 
 
 def test_stack_name__leaves_room_for_the_state_machine_s() -> None:
-    """A state machine's name has at most 80 characters; README has the limit for the stack."""
+    """A state machine's name has at most 80 characters, and the page has the stack's limit."""
     (machine,) = resources("AWS::StepFunctions::StateMachine").values()
     suffix = machine["StateMachineName"]["Fn::Sub"].removeprefix("${AWS::StackName}")
-    assert f"limited\nto {80 - len(suffix)} characters" in (ROOT / "README.md").read_text()
+    assert f"limited to {80 - len(suffix)} characters" in " ".join(PARAMETERS_PAGE.split())
+
+
+def test_parameters__are_on_their_page() -> None:
+    """infra/parameters.md describes every parameter of the template, and no other."""
+    table = "".join(re.findall(r"^\| (`.*?) \|", PARAMETERS_PAGE, re.MULTILINE))
+    assert sorted(re.findall(r"`(\w+)`", table)) == sorted(translated()["Parameters"])
 
 
 @pytest.mark.parametrize(
