@@ -15,14 +15,14 @@ from rich.table import Table
 
 from infra.checks import artifact
 from infra.local.paths import BUILD
-from tests.bench import charts, delivery, growth, measures, policies, rivals, startup, workloads
+from tests.bench import baselines, charts, delivery, growth, measures, policies, startup, workloads
 from tests.bench.measures import OURS, Target
 from tests.bench.ours import Day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tests.bench.rivals import Outcome
+    from tests.bench.baselines import Outcome
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results"
@@ -104,9 +104,9 @@ class Bench:
         workload = build()
         day = Day(workload).live()
         outcomes = [
-            *(rivals.compete(rival, workload) for rival in rivals.all_rivals()[:-1]),
+            *(baselines.compete(baseline, workload) for baseline in baselines.all_baselines()[:-1]),
             measures.our_outcome(day),
-            rivals.compete(rivals.all_rivals()[-1], workload),
+            baselines.compete(baselines.all_baselines()[-1], workload),
         ]
         self._print_outcomes(workload, outcomes)
         if workload.name == "ECO bursts":

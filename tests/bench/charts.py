@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from tests.bench.baselines import Outcome
     from tests.bench.policies import Score
-    from tests.bench.rivals import Outcome
 
 WORKING_DAY = ("one run for each message, 30 s", "coalescing, 5 s (Airbyte)", OURS, "lower bound")
 LABELS = {OURS: (-6, -18), ORACLE: (-6, 10)}  # the two lie close together

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from infra.checks.template import resources, translated
 from infra.simulator.runs import ENDED
 from tests.bench import growth, policies, prices, startup, workloads
+from tests.bench.baselines import Outcome
 from tests.bench.ours import Day
-from tests.bench.rivals import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -43,7 +43,7 @@ def poll_scores(distribution: policies.Distribution, runs: int) -> dict[str, pol
     """Score every policy on a distribution."""
     contestants = {
         OURS: policies.ours,
-        **policies.rivals(),
+        **policies.baselines(),
         ORACLE: policies.oracle(distribution),
     }
     return {
@@ -87,7 +87,7 @@ def poll_targets(scores: dict[str, dict[str, policies.Score]]) -> list[Target]:
 
 
 def our_outcome(day: Day) -> Outcome:
-    """Return what came of a day of ours, in the terms of the rivals."""
+    """Return what came of a day of ours, in the terms of the baselines."""
     runs = list(day.arena.exports.runs)
     requests = day.arena.request_log
     busy = sum(_ended_at(run) - run.created_at for run in runs)

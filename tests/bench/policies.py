@@ -55,7 +55,7 @@ def backing_off(
     return wait
 
 
-def rivals() -> dict[str, Policy]:
+def baselines() -> dict[str, Policy]:
     """Return what others do, by name."""
     return {
         "fixed 5 s (Airbyte)": fixed(5),

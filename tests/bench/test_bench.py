@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import delivery, growth, measures, policies, prices, rivals, startup, workloads
+from tests.bench import baselines, delivery, growth, measures, policies, prices, startup, workloads
 from tests.bench.ours import Day
 
 # As in the deployed functions (`telemetry`): nothing to count is no reason for a warning.
@@ -70,7 +70,7 @@ def test_working_day__beats_everybody_and_not_the_bound() -> None:
     """Fewer requests than any other, within the budget, and more than what is possible."""
     workload = workloads.working_day(0.3)
     ours = measures.our_outcome(Day(workload).live())
-    *others, bound = [rivals.compete(rival, workload) for rival in rivals.all_rivals()]
+    *others, bound = [baselines.compete(baseline, workload) for baseline in baselines.all_baselines()]
     assert all(ours.requests < other.requests for other in others)
     assert bound.requests < ours.requests
     assert sum(count for _, count, _ in ours.latencies) == workload.items

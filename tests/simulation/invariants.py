@@ -38,6 +38,8 @@ TRIAL_WINDOWS = (600, 3600)
 MAX_SECONDS_OF_THE_HEALTHY = 3 * 3600
 # Some 16 attempts of eight minutes each, alternating with ordinary runs.
 MAX_SECONDS_BESIDE_A_BAD_ITEM = 8 * 3600
+# Where hours of other requests wait: the time in which none of them is exported.
+MAX_IDLE_SECONDS = 4 * 3600
 LAGS = frozenset({"lagging reads", "runs not found"})
 SMALL_RUN_ITEMS, MANY_ITEMS, SLOW_RUN_SECONDS = 7, 50, 120
 # After any other fault, something may be published again because nothing shows that it was.
@@ -314,21 +316,26 @@ def _trials_bounded(simulation: Simulation) -> Iterator[str]:
 
 
 def _everything_else_goes_on(simulation: Simulation) -> Iterator[str]:
-    """Rows 83, 86: what is sent after the fault phase is exported soon, whatever stays broken."""
-    if not simulation.field.troubles or _has_a_backlog(simulation):
+    """Rows 83, 86: what is sent after the fault phase is exported soon, whatever stays broken.
+
+    Where hours of other requests wait, only the time counts in which none of them was exported.
+    """
+    if not simulation.field.troubles:
         return
     latest: dict[str, float] = {}
     for at, event in _events(simulation):
         if event["type"].endswith("run.completed"):
             latest |= {request["requestId"]: at for request in event["data"]["requests"]}
+    busy = _spans_of_runs(simulation) if _has_a_backlog(simulation) else []
     for message in simulation.messages:
         healthy = message.body == HEALTHY and message.sent_at >= simulation.fault_phase_ended_at
         if message.redriven or not (healthy or BAD_ITEM in message.body):
             continue
         since = max(message.sent_at, simulation.fault_phase_ended_at)
-        took = latest.get(message.message_id, simulation.scheduler.now) - since
+        until = latest.get(message.message_id, simulation.scheduler.now)
+        took = until - since - sum(max(0, min(end, until) - max(at, since)) for at, end in busy)
         most = MAX_SECONDS_OF_THE_HEALTHY if healthy else MAX_SECONDS_BESIDE_A_BAD_ITEM
-        if took > most:
+        if took > (MAX_IDLE_SECONDS if busy else most):
             yield f"{message.message_id} took {took:.0f} s, with {simulation.field.troubles}"
 
 
@@ -340,6 +347,19 @@ def _has_a_backlog(simulation: Simulation) -> bool:
     # A run that cannot be read for minutes takes minutes, however few its items are.
     lags = not LAGS.isdisjoint(troubles)
     return plan.scarce or plan.max_items < SMALL_RUN_ITEMS or lags or (small and slow)
+
+
+def _spans_of_runs(simulation: Simulation) -> list[tuple[float, float]]:
+    """Return when each of our runs began and when its end was published; they do not overlap."""
+    published: dict[str, float] = {}
+    for at, event in _events(simulation):
+        published.setdefault(event["data"].get("runGuid", ""), at)
+    spans: list[tuple[float, float]] = []
+    for run in sorted(filter(_is_ours, simulation.arena.exports.runs), key=lambda r: r.created_at):
+        end = published.get(run.guid) or run.ended_at(simulation.scheduler.now)
+        began = max(run.created_at, spans[-1][1] if spans else 0)
+        spans.append((began, max(began, end or simulation.scheduler.now)))
+    return spans
 
 
 def _files_as_listed(simulation: Simulation) -> Iterator[str]:

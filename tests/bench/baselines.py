@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Rival:
+class Baseline:
     """How somebody batches and polls.
 
-    `messages` is the most that go into one run; without a policy the run is looked at once, at its
+    `messages` is the most that go into one run; without a policy the run is polled once, at its
     very end.
     """
 
@@ -38,19 +38,19 @@ class Rival:
 UNBOUNDED = 10**9
 
 
-def all_rivals() -> list[Rival]:
+def all_baselines() -> list[Baseline]:
     """Return them, the lower bound last."""
     return [
-        Rival("one run for each message, 30 s", 1, fixed(30)),
-        Rival("batches of 10, 30 s", 10, fixed(30)),
-        Rival("coalescing, 5 s (Airbyte)", UNBOUNDED, fixed(5)),
-        Rival("coalescing, 1 to 20 s x 1.5 (google)", UNBOUNDED, backing_off(1, 1.5, 20)),
-        Rival(
+        Baseline("one run for each message, 30 s", 1, fixed(30)),
+        Baseline("batches of 10, 30 s", 10, fixed(30)),
+        Baseline("coalescing, 5 s (Airbyte)", UNBOUNDED, fixed(5)),
+        Baseline("coalescing, 1 to 20 s x 1.5 (google)", UNBOUNDED, backing_off(1, 1.5, 20)),
+        Baseline(
             "coalescing, 5 to 300 s, jitter (Lambda durable)",
             UNBOUNDED,
             backing_off(5, 1.5, 300, Random(5)),
         ),
-        Rival("lower bound", UNBOUNDED, None),
+        Baseline("lower bound", UNBOUNDED, None),
     ]
 
 
@@ -97,7 +97,7 @@ class SharedBudget:
             self._day, self._used = int(now // DAY), 0
 
 
-def compete(rival: Rival, workload: Workload) -> Outcome:
+def compete(baseline: Baseline, workload: Workload) -> Outcome:
     """Have somebody do a workload."""
     budget, waiting = SharedBudget(workload.others), list[tuple[float, int]]()
     arrivals = sorted(workload.arrivals, key=lambda arrival: arrival.at)
@@ -107,13 +107,13 @@ def compete(rival: Rival, workload: Workload) -> Outcome:
     while position < len(arrivals):
         now = max(now, arrivals[position].at)
         now += _until_sent(budget, now)
-        batch = _batch(rival, workload, arrivals, position, now)
+        batch = _batch(baseline, workload, arrivals, position, now)
         position += len(batch)
         started, duration, looks = now, next(durations), 0
         runs, busy = runs + 1, busy + duration
         times.append(now)
         while now < started + duration:
-            now = _next_look(rival, started, duration, now, looks)
+            now = _next_look(baseline, started, duration, now, looks)
             now += _until_sent(budget, now)
             looks += 1
             times.append(now)
@@ -122,7 +122,7 @@ def compete(rival: Rival, workload: Workload) -> Outcome:
             waiting += [(arrival.at, len(arrival.item_guids)), (now, -len(arrival.item_guids))]
     dollars = _dollars(len(arrivals), runs, len(times) - runs)
     waiting = _running(waiting)
-    return Outcome(rival.name, len(times), runs, latencies, busy, now, dollars, waiting, times)
+    return Outcome(baseline.name, len(times), runs, latencies, busy, now, dollars, waiting, times)
 
 
 def _until_sent(budget: SharedBudget, now: float) -> float:
@@ -132,19 +132,19 @@ def _until_sent(budget: SharedBudget, now: float) -> float:
     return waited
 
 
-def _next_look(rival: Rival, started: float, duration: float, now: float, looks: int) -> float:
-    if rival.policy is None:
+def _next_look(baseline: Baseline, started: float, duration: float, now: float, looks: int) -> float:
+    if baseline.policy is None:
         return started + duration
-    return now + rival.policy((), now - started, looks)
+    return now + baseline.policy((), now - started, looks)
 
 
 def _batch(
-    rival: Rival, workload: Workload, arrivals: Sequence[Arrival], position: int, now: float
+    baseline: Baseline, workload: Workload, arrivals: Sequence[Arrival], position: int, now: float
 ) -> list[Arrival]:
     """Return what goes next, in the order of arrival."""
     batch: list[Arrival] = []
     items = 0
-    for arrival in arrivals[position : position + min(rival.messages, len(arrivals))]:
+    for arrival in arrivals[position : position + min(baseline.messages, len(arrivals))]:
         items += len(arrival.item_guids)
         if arrival.at > now or (batch and items > workload.max_items):
             break
