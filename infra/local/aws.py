@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import boto3
 from botocore.config import Config
@@ -34,67 +34,37 @@ def environment(endpoint: str) -> dict[str, str]:
     }
 
 
+def _client(service: str) -> cached_property[Any]:
+    return cached_property(lambda clients: clients.create(service))
+
+
 @dataclass(frozen=True)
 class Clients:
-    """The boto3 clients of the embedded AWS at `endpoint`, created on first use."""
+    """The boto3 clients of the embedded AWS at `endpoint`, created on first use.
+
+    They have the permissions of the root user of `account`. By default that is the stack's account,
+    000000000000.
+    """
 
     endpoint: str
+    account: str = "test"
 
-    @cached_property
-    def _session(self) -> boto3.Session:
-        return boto3.Session("test", "test", region_name=REGION)
+    cloudformation: ClassVar[cached_property[CloudFormationClient]] = _client("cloudformation")
+    cloudwatch: ClassVar[cached_property[CloudWatchClient]] = _client("cloudwatch")
+    dynamodb: ClassVar[cached_property[DynamoDBClient]] = _client("dynamodb")
+    functions: ClassVar[cached_property[LambdaClient]] = _client("lambda")
+    logs: ClassVar[cached_property[CloudWatchLogsClient]] = _client("logs")
+    s3: ClassVar[cached_property[S3Client]] = _client("s3")
+    secrets: ClassVar[cached_property[SecretsManagerClient]] = _client("secretsmanager")
+    sns: ClassVar[cached_property[SNSClient]] = _client("sns")
+    sqs: ClassVar[cached_property[SQSClient]] = _client("sqs")
+    stepfunctions: ClassVar[cached_property[SFNClient]] = _client("stepfunctions")
 
-    @cached_property
-    def _where(self) -> dict[str, Any]:
+    def create(self, service: str) -> Any:  # noqa: ANN401 - the type depends on the service
+        """Create a client of a service."""
         config = Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 2})
-        return {"endpoint_url": self.endpoint, "config": config}
+        return self._session.client(service, endpoint_url=self.endpoint, config=config)
 
     @cached_property
-    def cloudformation(self) -> CloudFormationClient:
-        """CloudFormation."""
-        return self._session.client("cloudformation", **self._where)
-
-    @cached_property
-    def cloudwatch(self) -> CloudWatchClient:
-        """CloudWatch."""
-        return self._session.client("cloudwatch", **self._where)
-
-    @cached_property
-    def dynamodb(self) -> DynamoDBClient:
-        """DynamoDB."""
-        return self._session.client("dynamodb", **self._where)
-
-    @cached_property
-    def functions(self) -> LambdaClient:
-        """Lambda."""
-        return self._session.client("lambda", **self._where)
-
-    @cached_property
-    def logs(self) -> CloudWatchLogsClient:
-        """CloudWatch Logs."""
-        return self._session.client("logs", **self._where)
-
-    @cached_property
-    def s3(self) -> S3Client:
-        """S3."""
-        return self._session.client("s3", **self._where)
-
-    @cached_property
-    def secrets(self) -> SecretsManagerClient:
-        """Secrets Manager."""
-        return self._session.client("secretsmanager", **self._where)
-
-    @cached_property
-    def sns(self) -> SNSClient:
-        """SNS."""
-        return self._session.client("sns", **self._where)
-
-    @cached_property
-    def sqs(self) -> SQSClient:
-        """SQS."""
-        return self._session.client("sqs", **self._where)
-
-    @cached_property
-    def stepfunctions(self) -> SFNClient:
-        """Step Functions."""
-        return self._session.client("stepfunctions", **self._where)
+    def _session(self) -> Any:  # noqa: ANN401 - its stubs ask for literal names
+        return boto3.Session(self.account, "test", region_name=REGION)

@@ -1,1 +1,1 @@
-"""What it costs: requests, polls, latency, cents; ours beside what others do."""
+"""The benchmarks: requests, polls, latency and cost of this stack and of other ways to do it."""

@@ -1,4 +1,4 @@
-"""Measure everything, print it, and keep it: `make bench`."""
+"""Measure everything, print the results, and save them: `make bench`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ DELIVERED_RUNS = 50
 
 
 class Bench:
-    """The measures, one step after the other, with what each step prints and keeps."""
+    """The measurements, step by step, with what each step prints and saves."""
 
     def __init__(self, console: Console, progress: Progress) -> None:
         self._console = console
@@ -104,9 +104,12 @@ class Bench:
         workload = build()
         day = Day(workload).live()
         outcomes = [
-            *(baselines.compete(baseline, workload) for baseline in baselines.all_baselines()[:-1]),
+            *(
+                baselines.simulate(baseline, workload)
+                for baseline in baselines.all_baselines()[:-1]
+            ),
             measures.our_outcome(day),
-            baselines.compete(baselines.all_baselines()[-1], workload),
+            baselines.simulate(baselines.all_baselines()[-1], workload),
         ]
         self._print_outcomes(workload, outcomes)
         if workload.name == "ECO bursts":
@@ -283,7 +286,7 @@ def _commit() -> str:
 
 @click.command()
 def main() -> None:
-    """Measure, print, and keep what came out in tests/bench/results/."""
+    """Measure, print, and save the results in tests/bench/results/."""
     console = Console(width=130, highlight=False)
     RESULTS.mkdir(exist_ok=True)
     columns = (TextColumn("{task.description:20}"), BarColumn(), MofNCompleteColumn())

@@ -1,7 +1,7 @@
-"""What others do, and the lower bound, on the same arrivals, runs and budget.
+"""Other ways of exporting, and the lower bound, with the same arrivals, runs and budget.
 
-In their favour, each has a perfect queue in front of Arena: none ever POSTs while an export is in
-progress, logs in, crashes, or repeats a request. That leaves how they batch and how they poll.
+Each has a perfect queue in front of Arena, which is in its favour: it never POSTs while an export
+is in progress, logs in, crashes, or repeats a request. They differ in how they batch and poll.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Baseline:
-    """How somebody batches and polls.
+    """A way to batch and poll.
 
-    `messages` is the most that go into one run; without a policy the run is polled once, at its
-    very end.
+    `messages` is the maximum for one run. Without a policy, a run is polled once, at its very end.
     """
 
     name: str
@@ -39,7 +38,7 @@ UNBOUNDED = 10**9
 
 
 def all_baselines() -> list[Baseline]:
-    """Return them, the lower bound last."""
+    """Return all baselines; the last one is the lower bound."""
     return [
         Baseline("one run for each message, 30 s", 1, fixed(30)),
         Baseline("batches of 10, 30 s", 10, fixed(30)),
@@ -56,7 +55,7 @@ def all_baselines() -> list[Baseline]:
 
 @dataclass
 class Outcome:
-    """What came of a workload."""
+    """The results of a workload."""
 
     name: str
     requests: int
@@ -70,7 +69,7 @@ class Outcome:
 
 
 class SharedBudget:
-    """The workspace's requests of the day, which others spend too."""
+    """The workspace's daily requests, which other integrations also spend."""
 
     def __init__(self, others: Sequence[tuple[float, int]]) -> None:
         self._others = deque(others)
@@ -78,7 +77,7 @@ class SharedBudget:
         self._used = 0
 
     def spend(self, now: float) -> float:
-        """Spend a request; return the seconds until there is one."""
+        """Spend a request and return 0; or return the seconds until one is available."""
         self._catch_up(now)
         if self._used >= REQUESTS_A_DAY:
             return (self._day + 1) * DAY - now
@@ -97,8 +96,8 @@ class SharedBudget:
             self._day, self._used = int(now // DAY), 0
 
 
-def compete(baseline: Baseline, workload: Workload) -> Outcome:
-    """Have somebody do a workload."""
+def simulate(baseline: Baseline, workload: Workload) -> Outcome:
+    """Run a workload in a baseline's way."""
     budget, waiting = SharedBudget(workload.others), list[tuple[float, int]]()
     arrivals = sorted(workload.arrivals, key=lambda arrival: arrival.at)
     durations = iter(workload.run_seconds(len(arrivals)))
@@ -109,13 +108,13 @@ def compete(baseline: Baseline, workload: Workload) -> Outcome:
         now += _until_sent(budget, now)
         batch = _batch(baseline, workload, arrivals, position, now)
         position += len(batch)
-        started, duration, looks = now, next(durations), 0
+        started, duration, polls = now, next(durations), 0
         runs, busy = runs + 1, busy + duration
         times.append(now)
         while now < started + duration:
-            now = _next_look(baseline, started, duration, now, looks)
+            now = _next_poll(baseline, started, duration, now, polls)
             now += _until_sent(budget, now)
-            looks += 1
+            polls += 1
             times.append(now)
         for arrival in batch:
             latencies.append((now - arrival.at, len(arrival.item_guids), arrival))
@@ -132,16 +131,18 @@ def _until_sent(budget: SharedBudget, now: float) -> float:
     return waited
 
 
-def _next_look(baseline: Baseline, started: float, duration: float, now: float, looks: int) -> float:
+def _next_poll(
+    baseline: Baseline, started: float, duration: float, now: float, polls: int
+) -> float:
     if baseline.policy is None:
         return started + duration
-    return now + baseline.policy((), now - started, looks)
+    return now + baseline.policy((), now - started, polls)
 
 
 def _batch(
     baseline: Baseline, workload: Workload, arrivals: Sequence[Arrival], position: int, now: float
 ) -> list[Arrival]:
-    """Return what goes next, in the order of arrival."""
+    """Return the messages of the next run, in the order of arrival."""
     batch: list[Arrival] = []
     items = 0
     for arrival in arrivals[position : position + min(baseline.messages, len(arrivals))]:
@@ -153,7 +154,7 @@ def _batch(
 
 
 def _dollars(messages: int, runs: int, polls: int) -> float:
-    """Return what the same services cost: no ledger, no logs."""
+    """Return the cost of the same services, without a ledger and logs."""
     seconds = (runs + polls) * (prices.ASSUMED_SECONDS["arena"] + 0.1) + runs * 0.1
     counts = {
         "SQS requests": 2 * -(-messages // 10),

@@ -1,4 +1,4 @@
-"""The charts beside the results."""
+"""The charts of the results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOUR = 3600
 
 
 def polls_against_delay(scores: dict[str, Score], title: str, path: Path) -> None:
-    """Draw each policy where its polls and its delay put it: down and left is good."""
+    """Draw each policy by its polls and its delay; down and left is better."""
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     for name, score in scores.items():
         marked = name in (OURS, ORACLE)
@@ -52,7 +52,7 @@ def polls_against_delay(scores: dict[str, Score], title: str, path: Path) -> Non
 
 
 def working_day(outcomes: Sequence[Outcome], path: Path) -> None:
-    """Draw what waits, and what is spent, over the hours of a day."""
+    """Draw the pending items and the requests spent, by the hour of the day."""
     figure, (waiting, spent) = plt.subplots(2, 1, figsize=(8, 7), sharex=True, layout="constrained")
     for outcome in (o for o in outcomes if o.name in WORKING_DAY):
         width = 2.5 if outcome.name == OURS else 1.3

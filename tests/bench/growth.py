@@ -1,4 +1,4 @@
-"""How the functions' work grows: recording, publishing, and gathering from a backlog."""
+"""How the functions' work grows with its size: recording, publishing, and selecting."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Point:
 
 
 def recording(size: int) -> Point:
-    """Record so many messages of one item, in full batches."""
+    """Measure recording this many messages of one item, in full batches."""
     world, random, items = World(), Random(1), Items(5)
     control.start_foreign_run(world.arena, {"seconds": 100_000})
     batches = []
@@ -55,7 +55,7 @@ def recording(size: int) -> Point:
 
 
 def publishing(size: int) -> Point:
-    """Publish a run that carries so many requests of one item."""
+    """Measure publishing a run with this many requests of one item."""
     world, items = World(settings={"max_items_per_run": 20_000}), Items(6)
     control.start_foreign_run(world.arena, {"seconds": 1000})
     for start in range(0, size, BATCH):
@@ -75,7 +75,7 @@ def publishing(size: int) -> Point:
 
 
 def gathering(size: int) -> Point:
-    """Select a run of 20,000 items from a backlog of so many."""
+    """Measure selecting a run of 20,000 items from a backlog of this size."""
     table, clock, items = InMemoryTable(), FakeClock(), Items(7)
     requests = open_ledger(table, clock).requests
     group = Group(Lane.NORMAL, ExportGuid(EXPORT), Kind.ITEMS)

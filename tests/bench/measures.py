@@ -1,4 +1,4 @@
-"""What is measured: each function returns rows, and what the targets ask of them."""
+"""The measurements: each function returns rows, or the targets that they must meet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ORACLE = "oracle (knows the distribution)"
 
 @dataclass(frozen=True)
 class Target:
-    """What issue or reader was promised, and what was measured."""
+    """A promise, and what was measured."""
 
     name: str
     limit: float
@@ -32,7 +32,7 @@ class Target:
 
     @property
     def met(self) -> bool:
-        """Whether it is."""
+        """Whether the target is met."""
         return self.measured <= self.limit
 
 
@@ -87,7 +87,7 @@ def poll_targets(scores: dict[str, dict[str, policies.Score]]) -> list[Target]:
 
 
 def our_outcome(day: Day) -> Outcome:
-    """Return what came of a day of ours, in the terms of the baselines."""
+    """Return the results of a day of this stack, in the form of the baselines."""
     runs = list(day.arena.exports.runs)
     requests = day.arena.request_log
     busy = sum(_ended_at(run) - run.created_at for run in runs)
@@ -125,7 +125,7 @@ def percentiles(latencies: Iterable[tuple[float, int, Arrival]]) -> list[float]:
 
 
 def most_runs_for_a_change(day: Day, messages: int) -> int:
-    """Return the most runs that one engineering change of so many messages took."""
+    """Return the maximum number of runs for one engineering change of this many messages."""
     changes = {id(arrival): n // messages for n, arrival in enumerate(day.workload.arrivals)}
     runs: dict[int, set[str]] = {}
     for event in day.events("run.completed"):
@@ -136,7 +136,7 @@ def most_runs_for_a_change(day: Day, messages: int) -> int:
 
 
 def most_runs_waited_for(day: Day) -> int:
-    """Return the most runs that began between a live item's arrival and its own run's beginning."""
+    """Return the most runs that began between the arrival of a live item and its own run."""
     runs = {run.guid: run.created_at for run in day.arena.exports.runs}
     most = 0
     for event in day.events("run.completed"):
@@ -153,7 +153,7 @@ RECORDED_WITHIN_SECONDS = 25  # the batching window, the linger, and the calls
 
 
 def idle_beyond_detection(day: Day) -> float:
-    """Return the longest that the slot idled after the look that saw a run's end, seconds."""
+    """Return the maximum seconds from the poll that saw a run's end to the start of the next."""
     runs, looks = sorted(day.arena.exports.runs, key=lambda run: run.created_at), {}
     for record in day.arena.request_log.records:
         if record.purpose == "poll":
@@ -162,7 +162,7 @@ def idle_beyond_detection(day: Day) -> float:
 
 
 def saturated(max_items: int, runs: int) -> Day:
-    """Return a day on which everything waits from the start."""
+    """Return a day on which all items are pending from the start."""
     items = workloads.Items(8)
     arrivals = [
         workloads.Arrival(0.01 * n, items.take(1000)) for n in range(max_items * runs // 1000)
@@ -171,7 +171,7 @@ def saturated(max_items: int, runs: int) -> Day:
 
 
 def dollars_per_million(items_a_message: int, messages: int) -> dict[str, float]:
-    """Return the bill for each million items that arrive at a million a day."""
+    """Return the cost of a million items that arrive within a day."""
     items = workloads.Items(9)
     gap = workloads.DAY / prices.MILLION * items_a_message
     arrivals = [workloads.Arrival(n * gap, items.take(items_a_message)) for n in range(messages)]
@@ -185,7 +185,7 @@ IDLE_HOURS = 1
 
 
 def fixed_dollars(*true: str) -> dict[str, float]:
-    """Return what an idle stack costs in a month, by what it is for.
+    """Return the monthly cost of an idle stack, by purpose.
 
     Args:
         true: the template's conditions that hold, as CloudFormation evaluates them.
@@ -211,7 +211,7 @@ def fixed_dollars(*true: str) -> dict[str, float]:
 
 
 def growth_targets(curves: Mapping[str, Sequence[growth.Point]]) -> list[Target]:
-    """Ask for linear growth or better: seconds for each unit grow by less than a half."""
+    """Return the targets of growth: the time for each unit grows by less than a half."""
     targets = []
     for name, points in curves.items():
         first, last = points[0], points[-1]

@@ -1,4 +1,4 @@
-"""A day of ours on virtual time: the deployed handlers, the real state machine, every call counted.
+"""A day of this stack on virtual time: the real handlers and state machine, every call counted.
 
 Each call to the outside takes the time that `prices` assumes; the functions' own work is measured.
 """
@@ -46,7 +46,7 @@ _METRIC = re.compile(r'"Name":"(\w+)","Unit"')
 
 @dataclass
 class Timed:
-    """Passes calls on, counts them, and lets the time pass that each takes."""
+    """Passes calls on, counts them, and advances the clock by the time that each takes."""
 
     inner: Any
     name: str
@@ -101,7 +101,7 @@ class Published:
     events: list[Event] = field(default_factory=list)
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Keep them."""
+        """Keep the events."""
         for event in events:
             self.day.calls["SNS requests"] += -(-len(event.body) // 65_536)
             self.day.clock.time += prices.ASSUMED_SECONDS["topic"]
@@ -119,7 +119,7 @@ class Gathering:
 
 
 class Day(World):
-    """A workload through the deployed functions."""
+    """A workload that the deployed functions process."""
 
     def __init__(self, workload: Workload, *, runs: int = 3000) -> None:
         """Prepare the day; `runs` bounds the export runs that it may need."""
@@ -175,13 +175,13 @@ class Day(World):
         budget.used = min(budget.used + count, budget.limit)
 
     def live(self) -> Day:
-        """Let the workload arrive and leave."""
+        """Process the whole workload."""
         return self._go_on_while(
             lambda: self._to_come > 0 or not self.is_idle() or any(p.messages for p in self.pollers)
         )
 
     def idle(self, seconds: float) -> Day:
-        """Let time pass without messages; Lambda's pollers ask the queue all the while."""
+        """Let time pass without messages, while Lambda's pollers ask the queue."""
         end = self.clock.now() + seconds
         self._go_on_while(lambda: self.clock.now() < end)
         self.calls["SQS requests"] += int(POLLERS * seconds / LONG_POLL_SECONDS)
@@ -266,7 +266,7 @@ class Day(World):
         super()._step(name)
 
     def _sleep(self, seconds: float) -> None:
-        """Sleep while the others go on."""
+        """Sleep while the other tasks continue."""
         end = self.clock.now() + seconds
         while self._events and self._events[0][0] <= end:
             self._next_event()
@@ -275,7 +275,7 @@ class Day(World):
     # ---- what came of it -------------------------------------------------------------------------
 
     def note_published(self, events: Sequence[Event]) -> None:
-        """Keep for each request that is through how long its items took."""
+        """Record how long the items of each finished request took."""
         now = self.clock.now() - self.start
         seen: set[str] = set()
         for event in (json.loads(event.body) for event in events):
@@ -293,7 +293,7 @@ class Day(World):
         self.pending_items.append((self.clock.now() - self.start, self._waiting_items))
 
     def counts(self) -> dict[str, float]:
-        """Return what the price list asks for."""
+        """Return the counts that the price list needs."""
         platform = self.calls["Lambda requests"] * prices.PLATFORM_LOG_BYTES
         return {
             **self.calls,
@@ -306,7 +306,7 @@ class Day(World):
 
 @contextmanager
 def _captured_logs() -> Iterator[io.StringIO]:
-    """Have Powertools write log lines and metrics into a text, as it does in Lambda."""
+    """Make Powertools write log lines and metrics into a text buffer, as it does in Lambda."""
     logs = io.StringIO()
     stream = logger.registered_handler.setStream(logs)  # type: ignore[attr-defined]
     metrics.namespace, metrics.service = "ArenaExports", "bench"

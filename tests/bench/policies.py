@@ -1,4 +1,4 @@
-"""Polling policies, ours beside others', on runs whose durations follow a distribution."""
+"""Polling policies, ours and others, on runs whose durations follow a distribution."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PRICE_OF_A_POLL = 0.015  # the objective: 0.015 * polls + delay / duration
 
 
 class Policy(Protocol):
-    """Says how long to wait for the next look."""
+    """Returns how long to wait until the next poll."""
 
     def __call__(self, history: Sequence[float], waited: float, looks: int, /) -> float:
         """Return seconds.
@@ -39,14 +39,14 @@ def ours(history: Sequence[float], waited: float, looks: int) -> float:
 
 
 def fixed(seconds: float) -> Policy:
-    """Wait the same each time."""
+    """Wait for the same time each time."""
     return lambda _history, _waited, _looks: seconds
 
 
 def backing_off(
     first: float, factor: float, longest: float, jitter: Random | None = None
 ) -> Policy:
-    """Wait longer each time, up to a bound; with full jitter where chance is given."""
+    """Wait longer each time, up to a bound; with full jitter if `chance` is given."""
 
     def wait(_history: Sequence[float], _waited: float, looks: int) -> float:
         seconds = min(first * factor ** min(looks, 99), longest)
@@ -56,7 +56,7 @@ def backing_off(
 
 
 def baselines() -> dict[str, Policy]:
-    """Return what others do, by name."""
+    """Return the policies of others, by name."""
     return {
         "fixed 5 s (Airbyte)": fixed(5),
         "fixed 30 s (Step Functions sample)": fixed(30),
@@ -91,7 +91,7 @@ DISTRIBUTIONS = [EIGHT_MINUTES, *WIDE, TEN_MINUTES]
 
 @dataclass(frozen=True)
 class Score:
-    """What a policy did: means and the 95th percentile; delays as shares of the duration."""
+    """The results of a policy: means and the 95th percentile; delays as shares of the duration."""
 
     polls: float
     delay: float
@@ -100,14 +100,14 @@ class Score:
 
     @property
     def objective(self) -> float:
-        """What is to be small."""
+        """The sum that a policy minimizes."""
         return PRICE_OF_A_POLL * self.polls + self.delay
 
 
 def score(policy: Policy, distribution: Distribution, runs: int, seed: int = 11) -> Score:
-    """Have a policy watch runs, one after the other, after as many as the ledger keeps.
+    """Poll runs with a policy, one after the other, after as many as the ledger keeps.
 
-    Durations are told in whole seconds, as Arena tells them.
+    Durations are whole seconds, as Arena reports them.
     """
     random, history = Random(seed), list[float]()
     polls, delays, late = 0, list[float](), 0.0
@@ -142,7 +142,7 @@ def learning_curve(distribution: Distribution, runs: int, histories: int) -> lis
 
 @cache
 def oracle(distribution: Distribution, samples: int = 20_000, points: int = 400) -> Policy:
-    """Return the policy of least objective for one who knows the distribution.
+    """Return the policy with the lowest objective, if the distribution is known.
 
     By dynamic programming over `points` times, backwards (Barlow, Hunter and Proschan 1963).
     """

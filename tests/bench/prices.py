@@ -1,7 +1,7 @@
-"""The price list, and what a counted day costs by it.
+"""The price list, and the cost of a counted day.
 
 US dollars, us-east-1, on demand, without free tiers, as published in November 2026 on
-https://aws.amazon.com/<service>/pricing/. What is assumed rather than counted stands at the end.
+https://aws.amazon.com/<service>/pricing/. Assumptions are at the end.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def bill(counts: Mapping[str, float]) -> dict[str, float]:
 
 
 def fixed_bill(resources: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, float]:
-    """Return dollars a month for what a stack pays by being there.
+    """Return the fixed monthly cost of a stack, in dollars.
 
     Args:
         resources: the properties of the stack's resources, by their type.

@@ -1,4 +1,4 @@
-"""What a cold start loads and costs, measured in fresh processes beside boto3 alone.
+"""What a cold start loads and costs, measured in new processes and compared with boto3 alone.
 
 Lambda's file system is read-only, so bytecode that is not in the zip is compiled at every cold
 start: the functions are started from what `sam build` made, and no bytecode is written. boto3 comes
@@ -76,9 +76,9 @@ def start(name: str, folder: Path = SOURCES) -> tuple[float, set[str]]:
 
 
 def ratios(built: Path, rounds: int) -> dict[str, float]:
-    """Return for each function, as it was built, how many times the base it takes.
+    """Return the processor time of each built function, as a multiple of the base.
 
-    The least of interleaved rounds: what else the machine does only ever adds.
+    The minimum of interleaved rounds counts, because other work on the machine only adds time.
     """
     _compile_boto3()
     seconds: dict[str, list[float]] = {name: [] for name in (BASE, *FUNCTIONS)}

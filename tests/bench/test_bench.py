@@ -1,4 +1,4 @@
-"""The bench's promises that hold at any speed of the machine, on smaller days."""
+"""The targets of the benchmarks that do not depend on the machine's speed, on smaller days."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FORBIDDEN = (
     "distribution", policies.DISTRIBUTIONS, ids=lambda distribution: distribution.name
 )
 def test_polls__meet_their_targets(distribution: policies.Distribution) -> None:
-    """Polls, delay, 95th percentile, and the distance to an oracle."""
+    """Polls, mean delay, 95th percentile and the distance to an oracle meet their targets."""
     contestants = {measures.OURS: policies.ours, measures.ORACLE: policies.oracle(distribution)}
     scores = {
         name: policies.score(policy, distribution, 1500) for name, policy in contestants.items()
@@ -45,7 +45,7 @@ def test_polls__are_learned_from_the_first_run_on() -> None:
 
 
 def test_eco__of_300_messages_leaves_in_one_run() -> None:
-    """With SQS's pollers and the batching window as AWS has them."""
+    """This holds with SQS's pollers and batching window as AWS has them."""
     day = Day(workloads.bursts(1 / 4)).live()
     assert len(day.latencies) == 6 * 300
     assert measures.most_runs_for_a_change(day, 300) == 1
@@ -59,18 +59,22 @@ def test_backfill__and_live_items_take_turns() -> None:
 
 
 @pytest.mark.parametrize(("most", "limit"), [(5_000, 2.0), (20_000, 0.5)])
-def test_saturation__spends_few_requests_and_leaves_no_slot_idle(most: int, limit: float) -> None:
-    """Runs are full, polls are few, the next run follows the look that saw the end."""
+def test_saturation__spends_few_requests_and_leaves_no_gap_between_runs(
+    most: int, limit: float
+) -> None:
+    """Runs are full, polls are few, and the next run follows the poll that saw the end."""
     day = measures.saturated(most, 30)
     assert 1000 * day.arena.request_log.total / day.workload.items <= limit
     assert measures.idle_beyond_detection(day) <= 5
 
 
-def test_working_day__beats_everybody_and_not_the_bound() -> None:
-    """Fewer requests than any other, within the budget, and more than what is possible."""
+def test_working_day__needs_fewer_requests_than_the_baselines() -> None:
+    """The stack stays within the budget, and above the lower bound."""
     workload = workloads.working_day(0.3)
     ours = measures.our_outcome(Day(workload).live())
-    *others, bound = [baselines.compete(baseline, workload) for baseline in baselines.all_baselines()]
+    *others, bound = [
+        baselines.simulate(baseline, workload) for baseline in baselines.all_baselines()
+    ]
     assert all(ours.requests < other.requests for other in others)
     assert bound.requests < ours.requests
     assert sum(count for _, count, _ in ours.latencies) == workload.items
@@ -78,7 +82,7 @@ def test_working_day__beats_everybody_and_not_the_bound() -> None:
 
 @pytest.mark.parametrize(("items", "messages", "limit"), [(1, 20_000, 2.0), (100, 600, 0.4)])
 def test_money__for_a_million_items(items: int, messages: int, limit: float) -> None:
-    """From counted calls and the price list; the functions' own time may double."""
+    """The cost of the counted calls meets its target, even if the functions take twice the time."""
     dollars = measures.dollars_per_million(items, messages)
     compute = dollars.pop("Lambda GB-seconds")
     assert 0 < compute < 0.25 * limit
@@ -86,7 +90,7 @@ def test_money__for_a_million_items(items: int, messages: int, limit: float) -> 
 
 
 def test_idle_stack__costs_four_dollars_a_month_at_most() -> None:
-    """From the translated template, the price list, and some idle hours; the dashboard is apart."""
+    """The template, the price list and some idle hours give the cost, without the dashboard."""
     dollars = measures.fixed_dollars()
     assert dollars["dashboard"] == 0
     assert dollars["metrics"] == prices.CUSTOM_METRIC, "the age of the oldest pending item"
@@ -96,7 +100,7 @@ def test_idle_stack__costs_four_dollars_a_month_at_most() -> None:
 
 
 def test_prices__know_every_type_of_resource() -> None:
-    """One that is new is priced, or known to be free; an alarm on metric math pays for each."""
+    """Each type has a price or is free; an alarm on metric math pays for each of its metrics."""
     with pytest.raises(KeyError, match="AWS::EC2::NatGateway"):
         prices.fixed_bill({"AWS::EC2::NatGateway": [{}]})
     math: dict[str, Any] = {"Metrics": [{}, {}, {}]}
@@ -106,13 +110,13 @@ def test_prices__know_every_type_of_resource() -> None:
 
 @pytest.mark.parametrize("name", ["record messages", "publish a run of requests"])
 def test_growth__of_calls_is_linear_or_better(name: str) -> None:
-    """Four times as much takes no more than some four times the calls."""
+    """Four times the work takes about four times the calls at most."""
     measure, _ = growth.CURVES[name]
     assert measure(7_840).calls <= 4.4 * measure(1_960).calls
 
 
-def test_growth__gathering_does_not_feel_the_backlog() -> None:
-    """The same calls from a backlog four times as long."""
+def test_growth__selecting_does_not_depend_on_the_backlog() -> None:
+    """A backlog four times as long takes the same calls."""
     assert growth.gathering(200_000).calls == growth.gathering(50_000).calls
 
 

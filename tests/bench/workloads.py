@@ -1,4 +1,4 @@
-"""What arrives when: the same for every contestant, from one seed."""
+"""The messages of each workload and their times, the same for every baseline, from one seed."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Workload:
     max_items: int = 5000
 
     def run_seconds(self, count: int) -> list[float]:
-        """Return how long the first runs take: the same for whoever asks."""
+        """Return the durations of the first runs, the same at each call."""
         random = Random(7)
         return [random.lognormvariate(log(MEDIAN_RUN_SECONDS), RUN_SIGMA) for _ in range(count)]
 
     @property
     def items(self) -> int:
-        """How many items arrive."""
+        """The number of items that arrive."""
         return sum(len(arrival.item_guids) for arrival in self.arrivals)
 
 
@@ -55,7 +55,7 @@ class Items:
         self._random = Random(seed)
 
     def take(self, count: int) -> tuple[str, ...]:
-        """Return new ones."""
+        """Return new item GUIDs."""
         letters = "".join(self._random.choices(ascii_uppercase + digits, k=20 * count))
         return tuple(letters[n : n + 20] for n in range(0, len(letters), 20))
 

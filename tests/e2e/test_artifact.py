@@ -1,4 +1,4 @@
-"""What `sam build` made is what may be deployed."""
+"""The output of `sam build` may be deployed."""
 
 import marshal
 import shutil
@@ -29,13 +29,13 @@ NOT_CLONED = shutil.ignore_patterns("__pycache__")
 
 @pytest.fixture(scope="module")
 def artifacts() -> list[artifact.Artifact]:
-    """The artifacts of the four functions."""
+    """Return the artifacts of the four functions."""
     sam.build()
     return artifact.built()
 
 
 def test_artifact__is_one_small_and_complete(artifacts: list[artifact.Artifact]) -> None:
-    """The four are the same, small, and need nothing of the emulator's environment."""
+    """The four are identical and small, and use nothing from the emulator's environment."""
     artifact.check(artifacts)
 
 
@@ -50,7 +50,7 @@ def test_artifact__is_one_small_and_complete(artifacts: list[artifact.Artifact])
 def test_artifact__that_lacks_a_module_is_refused(
     artifacts: list[artifact.Artifact], tmp_path: Path, left_out: str
 ) -> None:
-    """A module that the handlers can reach, however late, must not be left out."""
+    """The check finds a missing module that a handler can reach, even by a lazy import."""
     broken = artifact.Artifact("SubmitFunction", tmp_path / "broken")
     shutil.copytree(artifacts[0].folder, broken.folder)
     shutil.move(broken.folder / left_out, tmp_path / "left out")
@@ -61,22 +61,23 @@ def test_artifact__that_lacks_a_module_is_refused(
     assert missing in broken.missing(runtime)
 
 
-def test_artifact__holds_the_allowed_packages_alone(artifacts: list[artifact.Artifact]) -> None:
-    """Nothing is shipped that is not on the list."""
+def test_artifact__has_only_allowed_packages(artifacts: list[artifact.Artifact]) -> None:
+    """The zip has the packages on the list, and no others."""
     names = {package.partition("==")[0] for package in artifacts[0].packages()}
     assert names == ALLOWED
 
 
-def test_artifact__holds_python_alone(artifacts: list[artifact.Artifact]) -> None:
-    """No compiled code, no Makefile, no requirements: it runs on any Python from 3.11 on."""
+def test_artifact__has_only_python_files(artifacts: list[artifact.Artifact]) -> None:
+    """The zip has no compiled code and no build files, so it runs on any Python from 3.11 on."""
     files = [path for path in artifacts[0].folder.rglob("*") if path.is_file()]
     assert not [path for path in files if path.suffix in {".so", ".pyd"}]
     assert not [path for path in files if path.name in {"Makefile", "requirements.txt"}]
 
 
 def test_artifact__has_bytecode_that_lambda_uses(artifacts: list[artifact.Artifact]) -> None:
-    """Every module has bytecode of the Python that built it. Nothing compares times, which zipping
-    changes; the bytecode is that of the source beside it; tracebacks name Lambda's paths.
+    """Every module has bytecode from the Python that built it, and from the source beside it.
+
+    Lambda does not compare file times, which zipping changes. Tracebacks name Lambda's paths.
     """
     folder = artifacts[0].folder
     sources = [*folder.rglob("*.py")]
@@ -93,9 +94,7 @@ def test_artifact__has_bytecode_that_lambda_uses(artifacts: list[artifact.Artifa
 def test_build__in_parallel_below_a_path_with_a_space(
     artifacts: list[artifact.Artifact], tmp_path: Path
 ) -> None:
-    """The first build of a clone makes the same bytes wherever it is, all functions at once, and
-    writes nothing outside the clone.
-    """
+    """A parallel build of a new clone has the same bytes, and writes nothing outside the clone."""
     clone = tmp_path / "my clones" / "arena exports"
     shutil.copytree(ROOT / "functions", clone / "functions", ignore=NOT_CLONED)
     shutil.copy(ROOT / "template.yaml", clone)

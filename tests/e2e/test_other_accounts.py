@@ -3,14 +3,11 @@
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.local.aws import REGION, Clients
+from infra.local.aws import Clients
 from infra.local.demo.tally import COMPLETED
 from infra.local.paths import ROOT
 from infra.local.subscriber import Subscriber
@@ -20,17 +17,6 @@ pytestmark = pytest.mark.e2e
 NewGuids = Callable[[int], list[str]]
 
 STRANGER = "444455556666"
-
-
-@dataclass(frozen=True)
-class ClientsOfAccount(Clients):
-    """The clients of another account's root: the embedded AWS takes its id as the access key."""
-
-    account: str
-
-    @cached_property
-    def _session(self) -> boto3.Session:
-        return boto3.Session(self.account, "test", region_name=REGION)
 
 
 def test_sender__in_a_named_account_is_accepted(case: Case, new_guids: NewGuids) -> None:
@@ -47,7 +33,7 @@ def test_sender__in_a_named_account_is_accepted(case: Case, new_guids: NewGuids)
 def test_subscriber__in_a_named_account_receives_what_it_filters_for(
     case: Case, new_guids: NewGuids
 ) -> None:
-    """With the README's attributes it receives completed runs and no rejections."""
+    """With the README's attributes, a subscriber receives completed runs and no rejections."""
     with pytest.raises(ClientError, match="AuthorizationError"):
         _subscribe(case, STRANGER)
     partner = _subscribe(case, PARTNER)
@@ -58,11 +44,11 @@ def test_subscriber__in_a_named_account_receives_what_it_filters_for(
 
 
 def _clients(case: Case, account: str) -> Clients:
-    return ClientsOfAccount(case.stack.endpoint, account)
+    return Clients(case.stack.endpoint, account)
 
 
 def _subscribe(case: Case, account: str) -> Subscriber:
-    """Subscribe a queue of that account's as the README says."""
+    """Subscribe a queue of the account, as the README says."""
     shown = re.search(r"'({\"RawMessageDelivery\": .*})'", (ROOT / "README.md").read_text())
     assert shown
     topic_arn, attributes = case.stack.outputs["OutcomeTopicArn"], json.loads(shown[1])

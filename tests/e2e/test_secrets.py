@@ -1,7 +1,7 @@
 """Passwords and session ids are in Secrets Manager, and nowhere else (R9).
 
-Looked for after a day at log level DEBUG on which most things went wrong
-(`tests/support/fault_scenario.py`), in whatever came out of the functions.
+The tests search all output of the functions after most faults occurred at log level DEBUG
+(`tests/support/fault_scenario.py`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The local stack leaves no process behind, however it ends."""
+"""The local stack leaves no process behind, whatever ends it."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.e2e
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 SERVICES = 4
-"""The embedded AWS and the simulator, each below a guard."""
+"""The embedded AWS, the simulator, and a guard for each."""
 SERVICES_AND_FUNCTIONS = 6
 
 
@@ -32,14 +32,14 @@ SERVICES_AND_FUNCTIONS = 6
         (signal.SIGKILL, SERVICES_AND_FUNCTIONS),
     ],
 )
-def test_run_that_is_ended__leaves_no_process(
+def test_interrupted_run__leaves_no_process(
     number: signal.Signals, processes: int, tmp_path: Path
 ) -> None:
-    """The story's services end with it: interrupted, terminated, or killed outright."""
+    """The services stop when the demo is interrupted, terminated or killed."""
     known = set(LOCAL.glob("run-*"))
     output = tmp_path / "output"
     with output.open("w") as file:
-        story = subprocess.Popen(
+        demo = subprocess.Popen(
             [sys.executable, "-m", "infra.local", "run"],
             cwd=ROOT,
             stdout=file,
@@ -51,18 +51,18 @@ def test_run_that_is_ended__leaves_no_process(
         (folder,) = _folders(known)
         started = _soon(START_SECONDS, lambda: len(_processes_of(folder)) >= processes)
         assert started, output.read_text()
-        os.kill(story.pid, number)
-        story.wait(STOP_SECONDS)
+        os.kill(demo.pid, number)
+        demo.wait(STOP_SECONDS)
         assert _soon(STOP_SECONDS, lambda: not _processes_of(folder)), output.read_text()
     finally:
-        story.kill()
-        story.wait()
-        for folder in _folders(known):  # what a story leaves that could not tidy up
+        demo.kill()
+        demo.wait()
+        for folder in _folders(known):  # a demo that was killed leaves its folder
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _folders(known: set[Path]) -> set[Path]:
-    """Give the folders of stories that have begun since."""
+    """Return the folders of demos that are not in `known`."""
     return set(LOCAL.glob("run-*")) - known
 
 
@@ -76,7 +76,7 @@ def _soon(seconds: float, condition: Callable[[], object]) -> bool:
 
 
 def _processes_of(folder: Path) -> list[psutil.Process]:
-    """Find the processes that keep their files in that folder."""
+    """Return the processes whose environment names the folder."""
     return [process for process in psutil.process_iter() if _belongs_to(process, folder)]
 
 

@@ -1,7 +1,7 @@
-"""Two stand-ins for AWS, so that no mistake of the one becomes ours: MiniStack and moto.
+"""Two stand-ins for AWS, MiniStack and moto, so that a mistake in one of them is noticed.
 
-Nothing is deployed on either. MiniStack lives as long as these tests; moto, which runs in this
-process, begins anew with each.
+Nothing is deployed on either. One MiniStack serves all of these tests. moto runs in this process
+and starts empty in each test.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="package")
 def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clients]:
-    """Clients of a MiniStack."""
+    """Return clients of MiniStack."""
     folder: Path = tmp_path_factory.mktemp("aws")
     port = free_port()
     process = start_guarded(emulator.service(port, folder))
@@ -36,13 +36,13 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clients]:
 
 @pytest.fixture
 def moto() -> Iterator[Clients]:
-    """Clients whose calls moto answers: at AWS's own addresses, which it never lets them reach."""
+    """Return clients of moto, which intercepts calls to AWS's own addresses."""
     with mock_aws():
         yield Clients(cast("Any", None))
 
 
 @pytest.fixture(params=["ministack", "moto"])
 def aws(request: pytest.FixtureRequest) -> Clients:
-    """Clients of the one, then of the other."""
+    """Run a test against both stand-ins."""
     clients: Clients = request.getfixturevalue(request.param)
     return clients

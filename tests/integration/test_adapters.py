@@ -82,7 +82,7 @@ def test_secret__that_is_no_json_object_has_a_problem(aws: Clients) -> None:
 
 @dataclass
 class Inbox:
-    """What came of a topic or a queue: pairs of a body and its attributes, in any order."""
+    """The output of a topic or a queue: pairs of a body and its attributes, in any order."""
 
     target: Any
     arrived: Callable[[int], list[tuple[str, dict[str, str]]]]

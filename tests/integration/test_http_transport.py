@@ -36,7 +36,7 @@ pytestmark = pytest.mark.integration
 
 
 class Stand(BaseHTTPRequestHandler):
-    """Gives canned answers, and keeps the requests."""
+    """A server with canned answers that keeps the requests."""
 
     answers: list[tuple[int, dict[str, str], bytes]]
     asked: list[tuple[str, str, dict[str, str], bytes]]
@@ -64,7 +64,7 @@ class Stand(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def stand() -> Iterator[tuple[type[Stand], HttpTransport]]:
-    """Somebody else's Arena, to be told what to answer."""
+    """Return a server that answers as it is told."""
     kept = type("Kept", (Stand,), {"answers": [], "asked": []})
     server = HTTPServer(("127.0.0.1", 0), kept)
     thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
@@ -255,7 +255,7 @@ class Proxy:
             peer.recv(1)
 
     def close(self) -> None:
-        """Take no more."""
+        """Stop the server."""
         self._listener.close()
 
 
@@ -339,7 +339,7 @@ def test_http__headers_without_end_are_given_up(proxy: Proxy) -> None:
 
 
 def give_up(proxy: Proxy) -> None:
-    """Wait for an answer, a second with each look at the clock."""
+    """Wait for an answer; each reading of the clock takes a second."""
     seconds = count()
     transport = HttpTransport(proxy.url, lambda: float(next(seconds)))
     with pytest.raises(RequestNotCompletedError, match="poll: ReadTimeout"):

@@ -1,4 +1,4 @@
-"""One contract for the ledger's table, which the in-memory fake and DynamoDB must fulfil."""
+"""One contract for the ledger's table, for the in-memory fake and for DynamoDB."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def dynamo_table(aws: Clients) -> DynamoTable:
 
 @pytest.fixture(params=["memory", "ministack", "moto"])
 def table(request: pytest.FixtureRequest) -> Table:
-    """Each test runs against all of them."""
+    """Return each kind of table in turn."""
     if request.param == "memory":
         return InMemoryTable()
     return dynamo_table(request.getfixturevalue(request.param))
@@ -134,7 +134,7 @@ def test_table__writes_if_the_condition_holds(
 
 
 def test_table__transaction_is_all_or_nothing(table: Table) -> None:
-    """One condition that fails undoes the rest, and says which ones it was."""
+    """A failed condition undoes the whole transaction; the error names the writes that failed."""
     table.write(Put(item("1", n=1)), Put(item("2", n=2)), Update(("A", "3"), {"n": 3}))
     with pytest.raises(ConditionFailedError) as caught:
         table.write(
@@ -150,15 +150,15 @@ def test_table__transaction_is_all_or_nothing(table: Table) -> None:
 
 
 def test_table__delete_of_nothing_is_no_error(table: Table) -> None:
-    """Deleting twice is as good as once."""
+    """An item can be deleted twice."""
     table.write(Put(item("1")))
     table.write(Delete(("A", "1")))
     table.write(Delete(("A", "1")))
     assert table.get(("A", "1")) is None
 
 
-def test_table__a_condition_that_fails_alone(table: Table) -> None:
-    """Update and delete know conditions too."""
+def test_table__update_and_delete_respect_conditions(table: Table) -> None:
+    """A failed condition of a single update or delete raises an error and changes nothing."""
     for write in (
         Update(("A", "1"), {"n": 1}, condition=Condition(present=("PK",))),
         Delete(("A", "1"), Condition(present=("PK",))),
@@ -169,10 +169,10 @@ def test_table__a_condition_that_fails_alone(table: Table) -> None:
 
 
 @pytest.mark.parametrize("operation", ["PutItem", "UpdateItem", "DeleteItem"])
-def test_table__write_that_meets_a_transaction_is_done_at_last(
+def test_table__write_that_conflicts_with_a_transaction_is_retried(
     aws: Clients, operation: str
 ) -> None:
-    """Neither stand-in has conflicts of its own: one is put before the first try."""
+    """A write succeeds after a conflict. The test simulates it: the stand-ins have none."""
     table = dynamo_table(aws)
     table.write(Put(item("1", n=1)))
     answers = [b'{"__type": "TransactionConflictException", "message": "x"}']

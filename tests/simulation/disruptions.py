@@ -56,8 +56,8 @@ class Disruptions:
         self._start_a_foreign_run()
         if self._draws(CONFLICTS):
             self._simulation.memory.conflicts = self._random.randint(1, 5)
-        if self._simulation.watchers and self._draws(self._plan.stops_executions):
-            self._simulation.stop(self._random.choice(sorted(self._simulation.watchers)))
+        if self._simulation.running_executions and self._draws(self._plan.stops_executions):
+            self._simulation.stop(self._random.choice(sorted(self._simulation.running_executions)))
 
     def _draws(self, chance: float) -> bool:
         return self._random.random() < chance

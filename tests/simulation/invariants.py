@@ -95,7 +95,7 @@ def _drained(simulation: Simulation) -> Iterator[str]:
     if not simulation.is_drained():
         pending = simulation.pending()[:3]
         lease = simulation.memory.items.get("SLOT", {}).get("-")
-        yield f"pending {pending}, lease {lease}, executions {list(simulation.watchers)}"
+        yield f"pending {pending}, lease {lease}, executions {list(simulation.running_executions)}"
 
 
 @dataclass

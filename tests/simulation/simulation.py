@@ -83,7 +83,7 @@ class Simulation:
         self.exchanges: list[Exchange] = []  # POSTs and lists of runs
         self.refused: set[str] = set()  # versions of the credentials, as the ledger knows
         self.tried_again: list[str] = []
-        self.watchers: dict[str, Task] = {}
+        self.running_executions: dict[str, Task] = {}
         self._environments: dict[str, list[Functions]] = {name: [] for name in TIMEOUTS}
         self.in_fault_phase = True
         self.fault_phase_ended_at = math.inf
@@ -132,7 +132,7 @@ class Simulation:
         return (
             not self.pending()
             and self.queue.is_empty()
-            and not self.watchers
+            and not self.running_executions
             and self._lease_state() == "idle"
         )
 
@@ -229,7 +229,7 @@ class Simulation:
 
     def _watch(self, name: str, state: dict[str, Any]) -> None:
         task = self.scheduler.spawn(lambda: self._execute(state))
-        self.watchers[name] = task
+        self.running_executions[name] = task
         task.whenever_done(lambda task: self._finish(name, task))
 
     def _execute(self, state: dict[str, Any]) -> None:
@@ -249,14 +249,14 @@ class Simulation:
         return task.result
 
     def _finish(self, name: str, task: Task) -> None:
-        self.watchers.pop(name, None)
+        self.running_executions.pop(name, None)
         self.executions.statuses[name] = "SUCCEEDED" if task.error is None else "ABORTED"
         if task.error is not None and not isinstance(task.error, Killed):
             self.crashes.append(task.error)
 
     def stop(self, name: str) -> None:
         """Stop an execution by hand; the function that it called continues."""
-        self.scheduler.kill(self.watchers[name])
+        self.scheduler.kill(self.running_executions[name])
 
 
 class Authority:

@@ -1,7 +1,7 @@
-"""A stack's life in an account: updated, paused, beside another one, deleted, deployed again.
+"""A stack is updated, paused, run beside another one, deleted, and deployed again.
 
-All of it happens to a second stack in the account of the first, with an Arena workspace and a
-machine user of its own. Each test brings it to the release and the parameters that it begins with.
+The tests use a second stack in the account of the first, with an Arena workspace and a machine user
+of its own. Each test first deploys the release and the parameters that it needs.
 """
 
 import tarfile
@@ -38,22 +38,22 @@ EARLIER_BUILD = BUILD.parent / "earlier"
 
 @dataclass
 class SecondStack:
-    """The second stack, as whoever owns it deploys, updates and deletes it."""
+    """The second stack, and how its owner deploys, updates and deletes it."""
 
     stack: Stack
     parameters: dict[str, str]
     deployed: Path | None = None
 
     def deploy(self, built: Path = BUILD, *, changed: Mapping[str, str] | None = None) -> Case:
-        """Make the stack, or update it in place; a parameter that is left out keeps its value."""
+        """Create or update the stack; in an update, parameters that are left out do not change."""
         given = dict(changed or {}) if self.deployed else self.parameters | dict(changed or {})
         sam.deploy(self.stack.endpoint, NAME, given, built)
         self.deployed = built
-        self.stack = replace(self.stack)  # forgets the resources that it knew
+        self.stack = replace(self.stack)  # with an empty cache of resources
         return self._case()
 
-    def present(self) -> Case:
-        """Give the stack at the present release, deployed now where it is not yet."""
+    def current(self) -> Case:
+        """Return the stack at the current release, and deploy that first if necessary."""
         return self._case() if self.deployed == BUILD else self.deploy()
 
     def delete(self) -> None:
@@ -70,7 +70,7 @@ class SecondStack:
 
 @pytest.fixture(scope="module")
 def second(stack: Stack) -> Iterator[SecondStack]:
-    """A second stack in the account, not deployed yet; its Arena is calm."""
+    """A second stack in the account, not deployed yet, with an Arena that answers fast."""
     folder, port = stack.folder / NAME, free_port()
     folder.mkdir()
     beside = Stack(NAME, stack.endpoint, f"http://127.0.0.1:{port}/v1", folder)
@@ -85,7 +85,7 @@ def second(stack: Stack) -> Iterator[SecondStack]:
 
 @pytest.fixture(scope="module")
 def earlier_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An earlier release of this application, as `sam build` left it."""
+    """The output of `sam build` for an earlier release of this application."""
     sources = tmp_path_factory.mktemp("earlier")
     with tarfile.open(EARLIER_RELEASE) as archive:
         archive.extractall(sources, filter="data")
@@ -96,7 +96,7 @@ def earlier_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_update_in_place__loses_nothing_and_exports_nothing_twice(
     second: SecondStack, earlier_release: Path, new_guids: NewGuids
 ) -> None:
-    """A release meets a run in progress, pending requests and ledger items of an earlier one."""
+    """The new release takes over a run in progress, pending requests and the ledger's items."""
     if second.deployed:
         second.delete()
     case = second.deploy(earlier_release)
@@ -115,17 +115,17 @@ def test_update_in_place__loses_nothing_and_exports_nothing_twice(
     assert [run.items for run in case.runs] == [1, 3]
     assert "3144" not in case.stack.arena.state().codes
     assert not case.stack.dead_letters()
-    assert _how_executions_ended(case.stack) == {"SUCCEEDED"}
+    assert _statuses_of_executions(case.stack) == {"SUCCEEDED"}
     assert resources.items() <= second.stack.resources.items()
 
 
-def test_paused_exports__are_kept_and_resume_by_themselves(
+def test_paused_exports__are_kept_and_resume_automatically(
     second: SecondStack, new_guids: NewGuids
 ) -> None:
-    """What came in while exports were paused leaves with the next reconcile after the pause.
+    """Requests that arrive during the pause are submitted by the first reconcile after it.
 
-    The intake is off by then: the reconcile schedule does not need it, and what the export schedule
-    drops on the queue stays there until the intake is on again.
+    The intake is off at that moment: reconcile does not need it, and the message of the export
+    schedule stays on the queue until the intake is on again.
     """
     case = second.deploy(changed={"ExportsPaused": "true"})
     item_guids = new_guids(2)
@@ -135,7 +135,7 @@ def test_paused_exports__are_kept_and_resume_by_themselves(
     assert case.runs == []
     with _intake_switched_off(case.stack):
         second.deploy(changed={"ExportsPaused": "false", **schedule_soon()})
-        _have_reconcile_scheduled_now(case.stack)
+        _schedule_reconcile_now(case.stack)
         (exported,) = case.wait_for("the items exported", bool)
         case.stack.wait_until("a scheduled request", lambda: case.stack.queue_depth() == 1)
     _, scheduled = case.wait_for_events(2)
@@ -147,8 +147,8 @@ def test_paused_exports__are_kept_and_resume_by_themselves(
 def test_stacks_of_one_account__share_nothing(
     case: Case, second: SecondStack, new_guids: NewGuids
 ) -> None:
-    """Each exports what came on its own queue, at its own Arena, and knows of nothing else."""
-    stacks = (case, second.present())
+    """Each stack exports the messages of its own queue, from its own Arena, and no others."""
+    stacks = (case, second.current())
     items = new_guids(2)
     requests = [one.stack.send(item)[0] for one, item in zip(stacks, items, strict=True)]
     for one, item, request in zip(stacks, items, requests, strict=True):
@@ -160,11 +160,11 @@ def test_stacks_of_one_account__share_nothing(
     assert not ours & theirs
 
 
-def test_deleted_stack__leaves_its_ledger_alone_and_can_be_deployed_again(
+def test_deleted_stack__leaves_only_its_ledger_and_can_be_deployed_again(
     case: Case, second: SecondStack, new_guids: NewGuids
 ) -> None:
-    """The runbook's words hold: the table stays, until its protection is lifted; the rest goes."""
-    (request,) = second.present().stack.send(*new_guids(1))
+    """The table stays until its protection is lifted, and all else is deleted (runbook)."""
+    (request,) = second.current().stack.send(*new_guids(1))
     deleted = second.stack
     deleted.wait_until("the request recorded", lambda: _is_recorded(deleted, request))
     deleted.wait_until_idle()
@@ -188,7 +188,7 @@ def _wait_until_recorded(case: Case) -> None:
 
 @contextmanager
 def _intake_switched_off(stack: Stack) -> Iterator[None]:
-    """Switch the intake off and on again, as the runbook does."""
+    """Switch the intake off during the block, with the runbook's command."""
     mapping = stack.resources["SubmitFunctionIntake"]
     stack.clients.functions.update_event_source_mapping(UUID=mapping, Enabled=False)
     try:
@@ -197,8 +197,8 @@ def _intake_switched_off(stack: Stack) -> Iterator[None]:
         stack.clients.functions.update_event_source_mapping(UUID=mapping, Enabled=True)
 
 
-def _have_reconcile_scheduled_now(stack: Stack) -> None:
-    """Have the target of the reconcile schedule called at once, not only within the minute."""
+def _schedule_reconcile_now(stack: Stack) -> None:
+    """Create a schedule that calls the target of the reconcile schedule at once."""
     scheduler = boto3.client("scheduler", endpoint_url=stack.endpoint)
     schedule = scheduler.get_schedule(Name=stack.resources["ReconcileSchedule"])
     scheduler.create_schedule(
@@ -214,8 +214,11 @@ def _is_recorded(stack: Stack, request_id: str) -> bool:
     return bool(stack.ledger_item(f"MSG#{request_id}"))
 
 
-def _how_executions_ended(stack: Stack) -> set[str]:
-    """Give the statuses once no execution runs: each has a step after its run's event."""
+def _statuses_of_executions(stack: Stack) -> set[str]:
+    """Wait until no execution runs, and return their statuses.
+
+    Each execution has a step after the one that publishes the event.
+    """
 
     def statuses() -> set[str]:
         machine = stack.outputs["StateMachineArn"]
@@ -232,7 +235,7 @@ def _stack_id(stack: Stack) -> str:
 
 
 def _kept_resources(stack: Stack, stack_id: str) -> set[str]:
-    """Name the resources that the deletion of a stack left out."""
+    """Return the resources that were kept when the stack was deleted."""
     pages = stack.clients.cloudformation.get_paginator("describe_stack_events").paginate(
         StackName=stack_id
     )
@@ -245,7 +248,7 @@ def _kept_resources(stack: Stack, stack_id: str) -> set[str]:
 
 
 def _leftovers(stack: Stack) -> list[str]:
-    """Find what else in the account bears the stack's name, but for what is its users' own."""
+    """Return what else in the account has the stack's name, except what its user created."""
     clients, own = stack.clients, {f"{NAME}-subscriber", f"{NAME}-credentials"}
     found = [
         *(url.rpartition("/")[2] for url in clients.sqs.list_queues().get("QueueUrls", [])),
@@ -259,7 +262,7 @@ def _leftovers(stack: Stack) -> list[str]:
 
 
 def _delete_table_as_the_runbook_says(stack: Stack) -> None:
-    """Lift the table's protection, without which it cannot be deleted, and delete it."""
+    """Lift the table's protection, which prevents deletion, and delete the table."""
     dynamodb, name = stack.clients.dynamodb, stack.outputs["LedgerTableName"]
     with pytest.raises(ClientError, match="protect"):
         dynamodb.delete_table(TableName=name)
