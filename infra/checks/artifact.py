@@ -42,12 +42,6 @@ OPTIONAL = {
 }
 """Optional modules of our dependencies."""
 _REACH = Path(__file__).parent / "reach.py"
-_IMPORT = """
-import importlib, sys
-artifact, runtime, module = sys.argv[1:]
-sys.path = [artifact, *sys.path, runtime]
-assert callable(importlib.import_module(module).handler)
-"""
 
 
 class ArtifactError(Exception):
@@ -82,34 +76,23 @@ class Artifact:
                 archive.write(path, path.relative_to(self.folder))
         return buffer.tell()
 
-    def import_alone(self, runtime: Path) -> None:
-        """Import the handler with only the artifact and `runtime`.
+    def missing(self, runtime: Path) -> set[str]:
+        """Return the missing modules that the handlers can reach, including lazy imports.
 
         Raises:
-            ArtifactError: the import failed; the message has the interpreter's output.
+            ArtifactError: a handler cannot be imported for another reason.
         """
-        module = HANDLERS[self.logical_id]
+        arguments = [str(self.folder), str(runtime), *HANDLERS.values()]
         result = subprocess.run(
-            [sys.executable, "-ISBc", _IMPORT, str(self.folder), str(runtime), module],
+            [sys.executable, "-ISB", str(_REACH), *arguments],
             env={"AWS_DEFAULT_REGION": "us-east-1", "AWS_REGION": "us-east-1"},
             capture_output=True,
             text=True,
             check=False,
         )
         if result.returncode:
-            message = f"{module} of {self.logical_id} cannot be imported alone:\n{result.stderr}"
+            message = f"the handlers cannot be imported:\n{result.stderr}"
             raise ArtifactError(message)
-
-    def missing(self, runtime: Path) -> set[str]:
-        """Return the missing modules that the handlers can reach, including lazy imports."""
-        arguments = [str(self.folder), str(runtime), *HANDLERS.values()]
-        result = subprocess.run(
-            [sys.executable, "-ISB", str(_REACH), *arguments],
-            env={},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
         return set(result.stdout.splitlines()) - OPTIONAL.keys()
 
     def _files(self) -> list[Path]:
@@ -136,8 +119,6 @@ def check(artifacts: list[Artifact]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         runtime = Path(folder)
         link_lambda_runtime(runtime)
-        for artifact in artifacts:
-            artifact.import_alone(runtime)
         if missing := artifacts[0].missing(runtime):
             message = f"the artifact lacks {', '.join(sorted(missing))}"
             raise ArtifactError(message)

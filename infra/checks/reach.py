@@ -1,6 +1,6 @@
 """List missing modules: `python -ISB reach.py ARTIFACT RUNTIME MODULE...`.
 
-Follows every import statement from the given modules on, including those inside functions, but
+Imports each given module, and follows every import statement from there, even inside functions, but
 not those for type checkers. Each import is tried, and the name of each missing module is printed.
 The interpreter sees only what Lambda has: the standard library, the artifact, and `RUNTIME`.
 """
@@ -22,6 +22,8 @@ def main(artifact: Path, runtime: str, *modules: str) -> None:
     sys.path[:] = [str(artifact), *sys.path, runtime]
     warnings.simplefilter("ignore")
     waiting, seen = list(modules), set[str]()
+    for module in modules:
+        _print_if_missing(module, "handler")
     while waiting:
         module = waiting.pop()
         path = _source(artifact, module)
@@ -29,8 +31,7 @@ def main(artifact: Path, runtime: str, *modules: str) -> None:
             continue
         seen.add(module)
         for target, name in _imports(path, module):
-            if missing := _missing(target, name):
-                print(missing)
+            _print_if_missing(target, name)
             waiting += [target.rpartition(".")[0], target, *([f"{target}.{name}"] if name else [])]
 
 
@@ -65,14 +66,13 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
             yield from _statements(child)
 
 
-def _missing(module: str, name: str) -> str | None:
+def _print_if_missing(module: str, name: str) -> None:
     try:
         found = importlib.import_module(module)
         if name not in ("", "*") and not hasattr(found, name):
             importlib.import_module(f"{module}.{name}")
     except ImportError as exc:
-        return exc.name or str(exc)
-    return None
+        print(exc.name or exc)
 
 
 if __name__ == "__main__":

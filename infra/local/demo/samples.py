@@ -5,6 +5,7 @@ import random
 import string
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from infra.simulator.names import DEFAULT_EXPORT_GUID
 
@@ -36,8 +37,8 @@ def guids(rng: random.Random, count: int) -> list[str]:
 
 def documented() -> Sample:
     """Request the GUIDs of the vendor's own sample."""
-    body = {"itemGuids": list(DOCUMENTED_GUIDS), "correlationId": "post-export-run"}
-    return Sample("full form", json.dumps(body), DOCUMENTED_GUIDS)
+    body = _items(DOCUMENTED_GUIDS, correlationId="post-export-run")
+    return Sample("full form", body, DOCUMENTED_GUIDS)
 
 
 def of_every_form(rng: random.Random, count: int) -> list[Sample]:
@@ -58,43 +59,17 @@ def distinct_guids(samples: Iterable[Sample]) -> set[str]:
     return {guid for sample in samples for guid in sample.item_guids}
 
 
+def _items(item_guids: Sequence[str], **more: str) -> str:
+    return json.dumps({"itemGuids": list(item_guids), **more})
+
+
 def _full_form(item_guids: Sequence[str]) -> str:
-    body = {
-        "exportGuid": DEFAULT_EXPORT_GUID,
-        "itemGuids": list(item_guids),
-        "correlationId": f"ECO-{item_guids[0][:6]}",
-        "workspace": "default",
-        "priority": "normal",
-    }
-    return json.dumps(body)
+    more = {"exportGuid": DEFAULT_EXPORT_GUID, "correlationId": f"ECO-{item_guids[0][:6]}"}
+    return _items(item_guids, **more, workspace="default", priority="normal")
 
 
-def _default_definition(item_guids: Sequence[str]) -> str:
-    return json.dumps({"itemGuids": list(item_guids)})
-
-
-def _bulk(item_guids: Sequence[str]) -> str:
-    return json.dumps({"itemGuids": list(item_guids), "priority": "bulk"})
-
-
-def _bare(item_guids: Sequence[str]) -> str:
-    return item_guids[0]
-
-
-def _untidy(item_guids: Sequence[str]) -> str:
-    return f"  {item_guids[0].lower()}\n"
-
-
-def _quoted(item_guids: Sequence[str]) -> str:
-    return json.dumps(item_guids[0])
-
-
-def _list(item_guids: Sequence[str]) -> str:
-    return json.dumps(list(item_guids))
-
-
-def _arena_answer(item_guids: Sequence[str]) -> str:
-    return json.dumps({"count": len(item_guids), "results": list(item_guids)})
+def _arena_answer(item_guids: Sequence[str]) -> dict[str, object]:
+    return {"count": len(item_guids), "results": list(item_guids)}
 
 
 def _from_sns(item_guids: Sequence[str]) -> str:
@@ -103,7 +78,7 @@ def _from_sns(item_guids: Sequence[str]) -> str:
         "Type": "Notification",
         "MessageId": "3f4c1a2e-0000-4000-8000-000000000000",
         "TopicArn": "arn:aws:sns:us-east-1:000000000000:upstream",
-        "Message": _default_definition(item_guids),
+        "Message": _items(item_guids),
         "Timestamp": "2026-01-31T06:00:00.000Z",
         "SignatureVersion": "1",
         "Signature": "…",
@@ -124,20 +99,20 @@ def _from_eventbridge(item_guids: Sequence[str]) -> str:
         "time": "2026-01-31T06:00:00Z",
         "region": "us-east-1",
         "resources": [],
-        "detail": json.loads(_arena_answer(item_guids)),
+        "detail": _arena_answer(item_guids),
     }
     return json.dumps(envelope)
 
 
 _FORMS: tuple[tuple[str, int, Maker], ...] = (
     ("full form", 3, _full_form),
-    ("default definition", 2, _default_definition),
-    ("bulk", 4, _bulk),
-    ("bare GUID", 1, _bare),
-    ("lower case with blanks", 1, _untidy),
-    ("JSON string", 1, _quoted),
-    ("JSON list", 2, _list),
-    ("Arena's itemguids", 3, _arena_answer),
+    ("default definition", 2, _items),
+    ("bulk", 4, partial(_items, priority="bulk")),
+    ("bare GUID", 1, lambda item_guids: item_guids[0]),
+    ("lower case with blanks", 1, lambda item_guids: f"  {item_guids[0].lower()}\n"),
+    ("JSON string", 1, lambda item_guids: json.dumps(item_guids[0])),
+    ("JSON list", 2, json.dumps),
+    ("Arena's itemguids", 3, lambda item_guids: json.dumps(_arena_answer(item_guids))),
     ("in an SNS envelope", 2, _from_sns),
     ("in an EventBridge envelope", 2, _from_eventbridge),
 )
