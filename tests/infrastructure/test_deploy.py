@@ -10,8 +10,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
-from infra import deploy
 from infra.checks.template import TEMPLATE, translated
+from infra.deploy import deployment, questions
+from infra.deploy.__main__ import main
+from infra.deploy.target import SAMCONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,7 +52,7 @@ class FakeCloudFormation:
         """Store the statuses to describe (None means no stack) and the addresses, in order."""
         self._statuses = list(statuses)
         self._alarm_emails = alarm_emails
-        self._runtime = runtime or deploy.BUILD_RUNTIME
+        self._runtime = runtime or questions.BUILD_RUNTIME
         self._described = 0
 
     def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
@@ -100,12 +102,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
         sam = tmp_path / "sam"
         sam.write_text(SAM.format(code=code))
         sam.chmod(0o755)
-        monkeypatch.setattr(deploy, "SAM", str(sam))
-        monkeypatch.setattr(deploy, "TEMPLATE", TEMPLATE)
+        monkeypatch.setattr(deployment, "SAM", str(sam))
+        monkeypatch.setattr(deployment, "TEMPLATE", TEMPLATE)
         monkeypatch.setattr(boto3.Session, "client", lambda *_args: cloudformation)
         monkeypatch.setattr(sys, "stdin", io.StringIO() if typed is None else Terminal(typed))
         try:
-            deploy.main([*arguments, *unasked])
+            main([*arguments, *unasked])
             ended = 0
         except SystemExit as exc:
             ended = int(exc.code or 0)
@@ -142,7 +144,7 @@ def test_first_deployment__asks(run: Run) -> None:
         'WorkspaceName="default"',
         'DefaultExportGuid=""',
         'AlarmEmail="ops@example.com"',
-        f'Runtime="{deploy.BUILD_RUNTIME}"',
+        f'Runtime="{questions.BUILD_RUNTIME}"',
     ]
     assert "must be the full ARN of a Secrets Manager secret" in output
     assert "must be one of python3.11," in output
@@ -175,7 +177,7 @@ def test_first_deployment__without_a_terminal(run: Run) -> None:
     assert code == 0
     assert overrides[-1] == NAMED[1]
     assert 'ArenaBaseUrl="https://api.arenasolutions.com/v1"' in overrides
-    assert f'Runtime="{deploy.BUILD_RUNTIME}"' in overrides
+    assert f'Runtime="{questions.BUILD_RUNTIME}"' in overrides
 
 
 def test_deploy__without_a_terminal_to_confirm_in(run: Run) -> None:
@@ -196,11 +198,13 @@ def test_deploy__that_asks_for_no_confirmation_needs_no_terminal(run: Run, optio
 def test_asked__are_parameters_that_have_a_rule() -> None:
     """Each question has an error text, and each parameter without a default is asked for."""
     parameters = translated()["Parameters"]
-    for name in deploy.ASKED:
+    for name in questions.ASKED:
         keys = parameters[name].keys()
         assert "Description" in keys
         assert "AllowedValues" in keys or keys >= {"AllowedPattern", "ConstraintDescription"}
-    assert {name for name, one in parameters.items() if "Default" not in one} <= set(deploy.ASKED)
+    assert {name for name, one in parameters.items() if "Default" not in one} <= set(
+        questions.ASKED
+    )
 
 
 @pytest.mark.parametrize("named", [[], ["ExportsPaused=true", "MaxItemsPerRun=2000"]])
@@ -216,9 +220,9 @@ def test_update__changes_only_what_is_named(run: Run, named: list[str]) -> None:
 
 def test_deploy__writes_nothing_into_the_checkout(run: Run) -> None:
     """samconfig.toml, which is in git, is not changed by answers."""
-    before = deploy.SAMCONFIG.read_bytes()
+    before = SAMCONFIG.read_bytes()
     run(FakeCloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE"))
-    assert deploy.SAMCONFIG.read_bytes() == before
+    assert SAMCONFIG.read_bytes() == before
     assert b"parameter_overrides =" not in before
 
 
@@ -303,14 +307,14 @@ def test_overrides__have_no_names_in_their_values(run: Run, token: str) -> None:
 @pytest.mark.parametrize("before", [None, "UPDATE_COMPLETE"])
 def test_runtime__that_does_not_match_the_build_is_warned_of(run: Run, before: str | None) -> None:
     """A build whose bytecode Lambda would ignore is deployed with a warning."""
-    other = "python3.13" if deploy.BUILD_RUNTIME != "python3.13" else "python3.12"
+    other = "python3.13" if questions.BUILD_RUNTIME != "python3.13" else "python3.12"
     stack = FakeCloudFormation(before, "UPDATE_COMPLETE", runtime=other)
     named = [] if before else [*NAMED, f"Runtime={other}"]
     _, _, output = run(stack, *named)
-    assert f"bytecode of {deploy.BUILD_RUNTIME}, but the stack's Runtime is {other}" in output
+    assert f"bytecode of {questions.BUILD_RUNTIME}, but the stack's Runtime is {other}" in output
     assert f"make PYTHON={other} deploy" in output
     stack = FakeCloudFormation("UPDATE_COMPLETE", "UPDATE_COMPLETE", runtime=other)
-    named = ["--parameter-overrides", f"Runtime={deploy.BUILD_RUNTIME}"]
+    named = ["--parameter-overrides", f"Runtime={questions.BUILD_RUNTIME}"]
     assert "Warning" not in run(stack, *named)[2]
 
 
@@ -318,7 +322,7 @@ def test_runtime__that_lambda_does_not_have_is_not_offered(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A build with a newer Python is deployed with the template's default and a warning."""
-    monkeypatch.setattr(deploy, "BUILD_RUNTIME", "python3.99")
+    monkeypatch.setattr(questions, "BUILD_RUNTIME", "python3.99")
     _, arguments, output = run(FakeCloudFormation(None, "CREATE_COMPLETE"), *NAMED)
     default = translated()["Parameters"]["Runtime"]["Default"]
     assert f'Runtime="{default}"' in values(arguments, "--parameter-overrides")

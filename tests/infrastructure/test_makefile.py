@@ -68,7 +68,7 @@ def test_deploy__needs_the_environment_of_sam_alone() -> None:
 def test_deploy__imports_in_the_environment_of_sam() -> None:
     """infra.deploy can be imported with the packages of the SAM environment."""
     python = ENVIRONMENTS / "sam" / "bin" / "python"
-    subprocess.run([python, "-c", "import infra.deploy"], cwd=ROOT, check=True)
+    subprocess.run([python, "-c", "import infra.deploy.__main__"], cwd=ROOT, check=True)
 
 
 def test_sam__leaves_nothing_in_the_home_directory() -> None:

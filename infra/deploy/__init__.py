@@ -1,0 +1,1 @@
+"""`make deploy`. All that this package imports is part of SAM's environment."""
