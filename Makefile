@@ -42,18 +42,25 @@ up: setup ## Start the local stack and leave it running
 down: .venv/dev/.stamp ## Stop the local stack
 	@$(LOCAL) down
 
+PYTEST := .venv/dev/bin/python -m pytest --numprocesses 2 --no-loadscope-reorder
+# Of the folders in tests/conftest.py. Functions on the local stack are other processes, and are not measured.
+COVER := --cov --cov-report=
+IN_CI := $(if $(ARGS),,$(filter true,$(CI)))
+
 .PHONY: test
 test: setup ## Run every test (ARGS=tests/unit or ARGS="-k name" for some of them; PROFILE=full for as many examples as in CI)
-	@PROFILE=$(PROFILE) .venv/dev/bin/python -m pytest --numprocesses 2 --no-loadscope-reorder $(ARGS)
+	@PROFILE=$(PROFILE) $(PYTEST) $(if $(IN_CI),$(COVER)) $(ARGS)
+	$(if $(IN_CI),$(coverage-gate))
 
-# Functions in the deployed stack and in AWS's runtime are other processes, and are not measured.
 .PHONY: coverage
-coverage: setup ## Measure what the tests cover of functions/, and fail below the gate (4 minutes)
-	@mkdir -p .cache
-	@PROFILE=quick .venv/dev/bin/python -m pytest --numprocesses 2 --no-loadscope-reorder --cov --cov-report= \
-	  tests/unit tests/functional tests/integration
-	@.venv/dev/bin/coverage report --include='functions/arena_exports/domain/*' --fail-under=100
-	@.venv/dev/bin/coverage report
+coverage: setup ## Measure what the tests cover of functions/, and fail below the gate, as CI does (3 minutes)
+	@PROFILE=quick $(PYTEST) $(COVER) tests/unit tests/functional tests/integration
+	$(coverage-gate)
+
+define coverage-gate
+@.venv/dev/bin/coverage report --include='functions/arena_exports/domain/*' --fail-under=100
+@.venv/dev/bin/coverage report
+endef
 
 .PHONY: simulate
 simulate: .venv/dev/.stamp ## Run 10,000 simulated days with faults (SEED=7 for one, COUNT=100 for fewer)

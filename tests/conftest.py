@@ -15,6 +15,7 @@ from tests.support.properties import PROFILE, USUAL_EXAMPLES, examples
 
 ROOT = Path(__file__).parents[1]
 OFFLINE = {ROOT / "tests" / name for name in ("unit", "functional", "infrastructure")}
+MEASURED = {ROOT / "tests" / name for name in ("unit", "functional", "integration")}
 
 hypothesis.settings.register_profile(
     PROFILE,
@@ -38,8 +39,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Disable sockets in the tests that run offline."""
+    """Disable sockets in the tests that run offline; measure coverage only where it is cheap."""
     for item in items:
+        if not MEASURED.intersection(item.path.parents):
+            item.add_marker(pytest.mark.no_cover)
         if OFFLINE.intersection(item.path.parents):
             item.add_marker(pytest.mark.disable_socket, append=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from typing import Any
 
 import pytest
@@ -30,6 +31,20 @@ def test_ci__runs_the_commands_of_the_readme() -> None:
     commands = re.findall(r"^(?:exec )?(make \w+)$", CI, re.MULTILINE)
     assert commands == ["make check", "make test"]
     assert all(f"`{command}`" in README for command in commands)
+
+
+def test_ci__measures_coverage() -> None:
+    """With CI=true, `make test` passes or fails by the gate of `make coverage`."""
+    for variables, measured in (
+        (["CI=true"], True),
+        (["CI="], False),
+        (["CI=true", "ARGS=x"], False),
+    ):
+        # Not this process's environment: a make above may have set ARGS or CI.
+        command = ["/usr/bin/env", "-i", "PATH=/usr/bin:/bin", "make", "-n", "test", *variables]
+        printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert ("coverage report --include" in printed.stdout) is measured
+        assert (" --cov " in printed.stdout) is measured
 
 
 def test_hooks__run_what_make_check_runs() -> None:
