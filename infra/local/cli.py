@@ -13,10 +13,9 @@ from rich.console import Console
 from infra.local import background, summary
 from infra.local.demo.main import DemoError, run_demo
 from infra.local.emulator import NotReadyError
-from infra.local.events import follow
 from infra.local.sam import SamError
 from infra.local.stack import SendError, Stack, StackTimeoutError
-from infra.local.subscriber import Subscriber
+from infra.local.subscriber import Subscriber, follow
 
 PICTURE_COLUMNS = 122
 SVG_FORMAT = re.sub(r"@font-face {{.*?}}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
@@ -89,7 +88,7 @@ def events() -> None:
     """Print the past and future events of the running local stack, until interrupted."""
     stack = _running_stack()
     subscriber = Subscriber.of_queue(stack.clients, EVENTS_QUEUE)
-    for event in follow(subscriber, stack.folder / EVENTS_FILE):
+    for event in follow(subscriber.receive, stack.folder / EVENTS_FILE):
         click.echo(json.dumps(event, indent=2))
 
 

@@ -72,13 +72,19 @@ def temporary_stack(parameters: Parameters, report: Report = print) -> Iterator[
     """Yield a deployed stack and stop it after the block; the logs stay if the block fails."""
     LOCAL.mkdir(exist_ok=True)
     address = Address(free_port(), free_port(), Path(tempfile.mkdtemp(prefix="run-", dir=LOCAL)))
-    with ExitStack() as cleanup:
-        cleanup.push(lambda kind, *_: _clean_up(address.folder, failed=_is_failure(kind)))
-        for service in address.services():
-            cleanup.callback(stop_guarded, start_guarded(service))
-        stack = address.stack()
-        deploy(stack, parameters, report)
-        yield stack
+    to_remove = address.folder
+    try:
+        with ExitStack() as services:
+            for service in address.services():
+                services.callback(stop_guarded, start_guarded(service))
+            stack = address.stack()
+            deploy(stack, parameters, report)
+            yield stack
+    except Exception:
+        to_remove /= "tmp"  # the logs stay
+        raise
+    finally:
+        shutil.rmtree(to_remove, ignore_errors=True)
 
 
 def deploy(stack: Stack, parameters: Parameters, report: Report) -> None:
@@ -101,12 +107,3 @@ def needed_parameters(stack: Stack) -> dict[str, str]:
     )
     where = {"ArenaBaseUrl": stack.arena_url, "ArenaCredentialsSecretArn": secret["ARN"]}
     return DEFAULTS | where
-
-
-def _is_failure(kind: type[BaseException] | None) -> bool:
-    return kind is not None and issubclass(kind, Exception)
-
-
-def _clean_up(folder: Path, *, failed: bool) -> None:
-    """Remove a stack's files, except its logs if it failed."""
-    shutil.rmtree(folder / "tmp" if failed else folder, ignore_errors=True)

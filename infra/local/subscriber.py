@@ -1,13 +1,16 @@
 """A subscriber of the outcome topic: an SQS queue, as another system would use."""
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from infra.local.aws import Clients
 
 BATCH = 10
+POLL_SECONDS = 0.5
 RAW = {"RawMessageDelivery": "true"}
 
 
@@ -71,6 +74,19 @@ class Subscriber:
         arrived = [_received(message) for message in drain(self.clients, self.queue_url)]
         self.events.extend(arrived)
         return arrived
+
+
+def follow(receive: Callable[[], list[ReceivedEvent]], history: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events in the file `history`, then new ones as they arrive.
+
+    New events are written to the file first, so that two readers at the same time miss nothing.
+    """
+    with history.open("ab", buffering=0) as end, history.open() as lines:
+        while True:
+            arrived = [json.dumps(received.event) + "\n" for received in receive()]
+            end.write("".join(arrived).encode())
+            yield from map(json.loads, lines)
+            time.sleep(POLL_SECONDS)
 
 
 def drain(clients: Clients, queue_url: str) -> list[Mapping[str, Any]]:

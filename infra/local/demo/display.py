@@ -13,8 +13,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 
 from infra.local.demo.tables import arena_requests
+from infra.local.demo.tally import plural
 from infra.local.demo.watch import ENDED, Snapshot
-from infra.local.demo.wording import plural
 
 _COLOURS = {"Arena": "cyan", "Queue": "yellow", "Topic": "green", "Clock": "magenta"}
 

@@ -7,9 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from infra.local.demo.samples import Sample, distinct_guids
-from infra.local.demo.tally import COMPLETED, REJECTED, Tally
+from infra.local.demo.tally import COMPLETED, REJECTED, Tally, contents
 from infra.local.demo.watch import Snapshot
-from infra.local.demo.wording import contents
 from infra.local.subscriber import ReceivedEvent
 
 LOGIN = "login"

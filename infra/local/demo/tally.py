@@ -1,7 +1,8 @@
 """Compares what was sent with what came out, so that no loss goes unnoticed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from infra.local.demo.samples import Sample
 from infra.local.stack import DeadLetter
@@ -89,3 +90,15 @@ class Tally:
         run = self.runs.setdefault(data["runGuid"], CompletedRun(data["exportGuid"]))
         run.item_guids |= set(data["itemGuids"])
         run.request_ids |= {request["requestId"] for request in data["requests"]}
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun: 1 request, 2 requests."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def contents(data: Mapping[str, Any]) -> str:
+    """Return what a run exported, and for how many requests, from the data of its event."""
+    count = len(data["itemGuids"])
+    what = plural(count, "GUID") if count else "the definition's own criteria"
+    return f"{what} for {plural(len(data['requests']), 'request')}"

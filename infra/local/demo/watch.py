@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from infra.local.arena import ArenaState
-from infra.local.demo.tally import COMPLETED, REJECTED, Tally
-from infra.local.demo.wording import contents, plural
+from infra.local.demo.tally import COMPLETED, REJECTED, Tally, contents, plural
 from infra.local.stack import Stack
 from infra.local.subscriber import ReceivedEvent, Subscriber
 

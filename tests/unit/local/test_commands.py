@@ -10,9 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from infra.local import background, cli, summary
-from infra.local.events import follow
 from infra.local.stack import SendError, Stack
-from infra.local.subscriber import ReceivedEvent
+from infra.local.subscriber import ReceivedEvent, follow
 
 
 class FakeSubscriber:
@@ -68,8 +67,8 @@ def test_up__has_the_old_aws_cli_go_to_the_emulator_too(stack: Stack) -> None:
 def test_events__are_seen_again(tmp_path: Path) -> None:
     """A second reader sees the earlier events first, and then the new ones."""
     kept_events = tmp_path / "events.jsonl"
-    first = list(islice(follow(FakeSubscriber("1", "2"), kept_events), 2))
-    again = list(islice(follow(FakeSubscriber("3"), kept_events), 3))
+    first = list(islice(follow(FakeSubscriber("1", "2").receive, kept_events), 2))
+    again = list(islice(follow(FakeSubscriber("3").receive, kept_events), 3))
     assert first == [{"id": "1"}, {"id": "2"}]
     assert again == [*first, {"id": "3"}]
 
