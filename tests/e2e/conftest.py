@@ -1,4 +1,4 @@
-"""One deployed stack for all end-to-end tests, and a calm Arena for each of them."""
+"""One deployed stack for all end-to-end tests, and an Arena without faults for each test."""
 
 import itertools
 import random
@@ -98,7 +98,7 @@ def subscriber(stack: Stack) -> Subscriber:
 
 @pytest.fixture
 def case(stack: Stack, subscriber: Subscriber) -> Iterator[Case]:
-    """A stack at rest with nothing on its queues; it is at rest again when the test ends."""
+    """Return an idle stack with empty queues, and wait until it is idle again after the test."""
     stack.arena.settle()
     stack.arena.set(**CALM)
     stack.dead_letters()
@@ -120,5 +120,5 @@ _seeds = itertools.count()
 
 @pytest.fixture
 def new_guids() -> Callable[[int], list[str]]:
-    """Make up item GUIDs that no other test uses."""
+    """Return a function that makes item GUIDs that no other test uses."""
     return lambda count: guids(random.Random(f"e2e {next(_seeds)}"), count)

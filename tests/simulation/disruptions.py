@@ -1,4 +1,4 @@
-"""What people and other systems do to us, every two minutes of the fault phase."""
+"""What people and other systems do, every two minutes of the fault phase."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Shared by several kinds of tests: fakes of the ports, and a small world made of them."""
+"""What several kinds of tests share: fakes of the ports, and a small world made of them."""

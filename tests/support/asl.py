@@ -22,7 +22,7 @@ _EXPRESSION = re.compile(r"\{%\s*\$states\.(input|result)((?:\.\w+)*)\s*%\}")
 
 
 class TaskFailedError(Exception):
-    """How the state machine sees a function that died."""
+    """The error of a Task whose function failed."""
 
 
 @dataclass

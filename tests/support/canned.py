@@ -1,4 +1,4 @@
-"""Canned answers of AWS, put below a botocore client's own retries."""
+"""Canned answers of AWS, to which a botocore client applies its own retries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def canned(request: Any, status: int, body: bytes) -> AWSResponse:
 def answered_by(
     client: Any, event: str, answer: Callable[..., AWSResponse | None]
 ) -> Iterator[None]:
-    """Have a client's requests answered by a function; None lets a request pass."""
+    """Answer a client's requests with a function; it returns None to let a request pass."""
     client.meta.events.register_first(f"before-send.{event}", answer)
     try:
         yield

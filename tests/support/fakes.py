@@ -73,7 +73,7 @@ class Interceptable:
     """A fake whose calls a test can intercept."""
 
     def intercept(self, name: str, around: Callable[..., Any]) -> None:
-        """Have calls of a method answered by `around(method, *arguments)` instead."""
+        """Answer calls of a method with `around(method, *arguments)` instead."""
         setattr(self, name, partial(around, getattr(self, name)))
 
     def restore(self, name: str) -> None:
@@ -216,7 +216,7 @@ _UNCHANGING = frozenset({str, int, bool, bytes, type(None)})
 
 
 def _copied(value: Any) -> Any:
-    """Return a copy that shares nothing which can change."""
+    """Return a copy that shares no mutable part."""
     kind = type(value)
     if kind in _UNCHANGING:
         return value

@@ -195,7 +195,7 @@ def login_that_died(scenario: FaultScenario) -> None:
 
 
 def events_that_nobody_sends(scenario: FaultScenario) -> None:
-    """Each function raises an exception."""
+    """Each function gets an event that makes it raise an exception."""
     for name in ("SubmitFunction", "PollFunction", "PublishFunction"):
         scenario.invoke(name, {"Records": [{"body": ECO}], "attemptId": ECO})
     scenario.invoke("SessionFunction", {})

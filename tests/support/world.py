@@ -217,7 +217,7 @@ class World:
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def reconcile(self) -> None:
-        """Do what the schedule does."""
+        """Invoke submit, as the reconcile schedule does."""
         self.call("submit", RECONCILE)
         self._adopt_executions()
 
@@ -226,8 +226,8 @@ class World:
     def settle(self, seconds: float = 86_400, *, errors: int = 0) -> None:
         """Let time run, with the reconcile schedule, until nothing is pending or running.
 
-        Fails where functions raised, or submit caught, another number of errors since the world
-        began: what heals by itself is a mistake all the same.
+        Fails if the number of errors that functions raised or submit caught, since the world began,
+        is not `errors`: an error is a defect even if a retry resolves it.
         """
         self._settle(seconds)
         caught = self.telemetry.metrics["SubmissionErrors"]
