@@ -121,7 +121,7 @@ def test_growth__selecting_does_not_depend_on_the_backlog() -> None:
 
 
 def test_delivery__costs_one_arena_request_for_a_file() -> None:
-    """Where nothing fails; S3 and the rest cost less than two cents for a thousand files."""
+    """This holds if nothing fails; a thousand files cost less than ten cents."""
     assert delivery.requests_per_file(10) == 1
     assert 0 < delivery.cents_per_thousand_files(10) < 10
     assert 0 < delivery.cents_per_gigabyte() < 0.2
@@ -136,7 +136,7 @@ def test_delivery__needs_no_more_memory_for_a_large_file() -> None:
 
 @pytest.mark.parametrize("function", startup.FUNCTIONS)
 def test_start__loads_nothing_that_the_function_does_not_use(function: str) -> None:
-    """No tracer's SDK, no parser, no transfer manager of S3; and no other function's wiring."""
+    """It loads no tracing SDK, parser, S3 transfer manager, or wiring of another function."""
     _, modules = startup.start(function)
     own = {
         f"arena_exports.wiring.{name}"
