@@ -23,12 +23,15 @@ One table, no index; every read is consistent and by key (PK / SK):
     The last known request budget; which session is in force.
 `TRIALS` / `-`
     The last day's POSTs for export definitions without a successful run.
+`PAUSE` / `-`
+    A pause: its reason, by whom, until when. Operators write it.
 
 With delivery there are more items: see `ledger.deliveries`.
 
 Every item has a version, `v`, for later releases. Pending items never expire. Attempts and pages
 expire 75 days after they were settled; markers, runs' items and files expire 75 days after they
-were written (`expiresAt`). SLOT, LANE, DEF, BUDGET, SESSION and TRIALS never expire.
+were written (`expiresAt`). SLOT, LANE, DEF, BUDGET, SESSION, TRIALS and PAUSE never
+expire.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ from arena_exports.ledger.budget import BudgetStore
 from arena_exports.ledger.definitions import DefinitionStore
 from arena_exports.ledger.deliveries import DeliveryStore, delivery_put
 from arena_exports.ledger.lease import LeaseStore
+from arena_exports.ledger.pause import PauseStore
 from arena_exports.ledger.requests import RequestStore
 from arena_exports.ledger.session import SessionStore
 
@@ -65,6 +69,7 @@ class Ledger:
     deliveries: DeliveryStore
     budget: BudgetStore
     session: SessionStore
+    pause: PauseStore
 
     def settle(
         self,
@@ -106,4 +111,5 @@ def open_ledger(table: Table, clock: Clock) -> Ledger:
         deliveries=DeliveryStore(table, clock),
         budget=BudgetStore(table),
         session=SessionStore(table),
+        pause=PauseStore(table),
     )

@@ -17,6 +17,7 @@ SESSION: Key = ("SESSION", "-")
 TRIALS: Key = ("TRIALS", "-")
 DELIVER = "DELIVER"
 DELIVERY_LANE: Key = ("LANE", "DELIVER")
+PAUSE: Key = ("PAUSE", "-")
 
 FIRST = "!"  # sorts before every letter and digit
 LAST = "~"  # sorts after them

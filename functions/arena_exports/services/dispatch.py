@@ -89,7 +89,7 @@ class Dispatch:
     def _start_next(self, seen: Lease, deadline: Deadline, *, linger: bool) -> bool:
         if next_page(self.ledger, seen.lane, self.clock.now()) is None:
             return False
-        if self.paused:
+        if self._is_paused():
             self.telemetry.info("no run now", reason="exports are paused")
             return False
         try:
@@ -111,6 +111,10 @@ class Dispatch:
         selection = self.ledger.requests.select(head, limit)
         lease, attempt = self.ledger.attempts.begin(lease, selection)
         return self.submission.submit(lease, attempt, selection, deadline)
+
+    def _is_paused(self) -> bool:
+        """Report whether the stack's parameter or an operator pauses new runs."""
+        return self.paused or self.ledger.pause.read(self.clock.now()) is not None
 
     def _limit(self, export_guid: ExportGuid, lane: Lane) -> int:
         if lane is Lane.SUSPECT:
@@ -144,7 +148,7 @@ class Dispatch:
         if attempt.unanswered >= _posts_that_suffice(attempt, selection, definition):
             return self.submission.end(attempt, AttemptOutcome.FAILED, "RunFailed", _NO_RUN)
         no_trial = not definition.proven and self.ledger.definitions.trials().spent(now)
-        if self.paused or no_trial:
+        if no_trial or self._is_paused():
             self.submission.requeue(lease, attempt)
             return False
         lease, attempt = self.ledger.attempts.begin_again(lease, attempt)
