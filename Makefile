@@ -42,6 +42,22 @@ up: setup ## Start the local stack and leave it running
 down: .venv/dev/.stamp ## Stop the local stack
 	@$(LOCAL) down
 
+.PHONY: status
+status: .venv/dev/.stamp ## Show whether the local stack works, and why or why not (arena-exports status)
+	@$(LOCAL) operate status $(ARGS)
+
+.PHONY: why
+why: .venv/dev/.stamp ## Say why nothing moves on the local stack, or why ID is not exported yet (ID=…)
+	@$(LOCAL) operate why $(ID) $(ARGS)
+
+.PHONY: find
+find: .venv/dev/.stamp ## Show what the local stack knows of a message, item, run or file (ID=…)
+	@$(LOCAL) operate find $(ID) $(ARGS)
+
+.PHONY: operate
+operate: .venv/dev/.stamp ## Run any command of arena-exports against the local stack (ARGS="runs --limit 5")
+	@$(LOCAL) operate $(ARGS)
+
 PYTEST := .venv/dev/bin/python -m pytest --numprocesses 2 --no-loadscope-reorder
 # Of the folders in tests/conftest.py. Functions on the local stack are other processes, and are not measured.
 COVER := --cov --cov-report=

@@ -1,8 +1,10 @@
 """The commands of the local stack: `python -m infra.local --help`."""
 
 import json
+import os
 import re
 import signal
+import subprocess
 import sys
 from types import FrameType
 
@@ -10,9 +12,10 @@ import click
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
-from infra.local import background, summary
+from infra.local import aws, background, summary
 from infra.local.demo.main import DemoError, run_demo
 from infra.local.emulator import NotReadyError
+from infra.local.paths import ROOT
 from infra.local.sam import SamError
 from infra.local.stack import SendError, Stack, StackTimeoutError
 from infra.local.subscriber import Subscriber, follow
@@ -90,6 +93,19 @@ def events() -> None:
     subscriber = Subscriber.of_queue(stack.clients, EVENTS_QUEUE)
     for event in follow(subscriber.receive, stack.folder / EVENTS_FILE):
         click.echo(json.dumps(event, indent=2))
+
+
+@commands.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def operate(arguments: tuple[str, ...]) -> None:
+    """Run `arena-exports` with ARGUMENTS against the running local stack."""
+    stack = _running_stack()
+    command = [sys.executable, "-m", "arena_exports_operator", *arguments]
+    paths = os.pathsep.join(str(ROOT / part) for part in ("functions", "infra/operator"))
+    given = {name: text for name, text in os.environ.items() if name != "AWS_PROFILE"}
+    where = {"PYTHONPATH": paths, "ARENA_EXPORTS_STACK": stack.name}
+    environment = given | aws.environment(stack.endpoint) | where
+    sys.exit(subprocess.run(command, env=environment, check=False).returncode)
 
 
 @commands.command()

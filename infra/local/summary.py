@@ -17,8 +17,12 @@ _COMMANDS = {
         f"{_PYTHON} infra.local events",
         f"{_PYTHON} infra.local logs",
     ],
-    "Show the status of a message by its id; show the state of the simulator:": [
-        f'{_PYTHON} infra.lookup --table "$LEDGER" ID',
+    "Show whether it works; why a message, an item or a run waits; any other command:": [
+        "make status",
+        "make why ID=CUEXB8CEPGHGZI18WDMU",
+        'make operate ARGS="runs --limit 5"',
+    ],
+    "Show the state of the simulator:": [
         'curl -s "$A/_simulator/state"',
     ],
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import tomllib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,7 @@ CONTRACT_OUTPUTS = {
     "LedgerTableName",
     "SessionSecretArn",
     "DashboardName",
+    "Version",
 }
 
 
@@ -89,9 +91,15 @@ def test_dashboard__can_be_left_out(template: dict[str, Any]) -> None:
 
 def test_outputs__exist_where_their_resource_does(template: dict[str, Any]) -> None:
     """An output has the condition of its resource; otherwise the deployment would fail."""
-    for output in template["Outputs"].values():
+    for output in (o for name, o in template["Outputs"].items() if name != "Version"):
         (name,) = re.findall(r"'(?:Ref|Fn::GetAtt)': \[?'(\w+)", str(output["Value"]))
         assert output.get("Condition") == template["Resources"][name].get("Condition")
+
+
+def test_version__is_that_of_the_project(template: dict[str, Any]) -> None:
+    """The release has one number, which the operator's tool compares with its own."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert template["Outputs"]["Version"]["Value"] == project["version"]
 
 
 @pytest.mark.parametrize("mode", ["PassThrough", "Active"])

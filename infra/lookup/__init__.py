@@ -1,1 +1,0 @@
-"""Looks up in the ledger what happened to a request, and why it is pending."""

@@ -1,0 +1,45 @@
+"""Deliveries to S3 that are pending."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arena_exports.domain.times import format_utc
+from arena_exports.ledger import keys
+from arena_exports_operator.answers.reasons import Cause, Reason
+
+if TYPE_CHECKING:
+    from arena_exports.ports import Item, Table
+
+MAX_DELIVERIES = 200
+_PARTITION = "DELIVER"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The files of a run that are not all in the bucket yet; `next_at` is when it goes on."""
+
+    attempt_id: str
+    next_at: int | None
+
+
+def pending(table: Table) -> list[Delivery]:
+    """Return the oldest pending deliveries, 200 at most."""
+    found = table.query(_PARTITION, keys.FIRST, keys.LAST, limit=MAX_DELIVERIES)
+    return [_delivery(item) for item in found]
+
+
+def _delivery(item: Item) -> Delivery:
+    return Delivery(item["SK"].rpartition("#")[2], item.get("notBefore") or None)
+
+
+def reason(delivery: Delivery) -> Reason:
+    """Return why the files of a run that has succeeded are not in the bucket yet."""
+    when = f"at {format_utc(delivery.next_at)}" if delivery.next_at else "within a minute"
+    return Reason(
+        Cause.DELIVERING,
+        "It was exported, and its files are being delivered to the bucket; the next try follows "
+        f"{when}.",
+        delivery.next_at,
+    )

@@ -1,0 +1,202 @@
+"""What became of one request: its items, its runs, and why some are still pending."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arena_exports.domain.model import AttemptId, Kind, RequestId
+from arena_exports.domain.times import format_utc
+from arena_exports_operator.answers import deliveries, history
+from arena_exports_operator.answers.reasons import Cause, Reason, of_attempt, reasons_of_group
+from arena_exports_operator.answers.redaction import without_addresses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from arena_exports.domain.attempts import Attempt
+    from arena_exports.domain.model import Entry, ItemGuid
+    from arena_exports.ledger import Ledger
+    from arena_exports.ledger.items import PageState
+    from arena_exports.ports import Table
+    from arena_exports_operator.answers.history import RunSummary
+    from arena_exports_operator.answers.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRun:
+    """A run that carried something of a request.
+
+    `carried_count` are the request's items that it carried (None for a definition run),
+    `refused_count` those that Arena refused by name.
+    """
+
+    run: RunSummary
+    carried_count: int | None
+    refused_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestView:
+    """One request. Counts of items are None for a run with the definition's own criteria."""
+
+    request_id: str
+    correlation_id: str | None
+    export_guid: str
+    kind: str
+    lane: str
+    item_count: int | None
+    open_count: int | None
+    recorded_at: int
+    runs: tuple[RequestRun, ...]
+    reasons: tuple[Reason, ...]
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing of it is pending."""
+        return self.reasons[0].cause in _ENDED
+
+    @property
+    def rejected(self) -> bool:
+        """Whether items of it were rejected."""
+        return any(reason.cause is Cause.DEAD_LETTER for reason in self.reasons)
+
+
+_ENDED = frozenset({Cause.EXPORTED, Cause.DEAD_LETTER, Cause.DELIVERING})
+
+
+def trace_request(
+    ledger: Ledger, table: Table, seen: Snapshot, request_id: str
+) -> RequestView | None:
+    """Return what the ledger knows of a request, by the id of its SQS message; None: nothing."""
+    states = ledger.requests.trace(RequestId(request_id))
+    if not states:
+        return None
+    entries = [e for s in states for e in _entries(s, request_id, 0, s.page.size)]
+    runs = [
+        _run(attempt, carried) for attempt, carried in _attempts(ledger, seen, states, request_id)
+    ]
+    pending = [(s, list(_pending(s, request_id))) for s in states]
+    waiting = [state for state, found in pending if found]
+    group = (waiting or states)[0].page.group
+    with_items = group.kind is Kind.ITEMS
+    open_items = sum(len(e.item_guids) for _, found in pending for e in found)
+    return RequestView(
+        request_id=request_id,
+        correlation_id=entries[0].correlation_id,
+        export_guid=group.export_guid,
+        kind=group.kind.value,
+        lane=group.lane.value,
+        item_count=entries[0].total if with_items else None,
+        open_count=open_items if with_items else None,
+        recorded_at=_recorded_at(states),
+        runs=tuple(runs),
+        reasons=tuple(
+            _waiting(seen, waiting) if waiting else _ended(deliveries.pending(table), runs)
+        ),
+    )
+
+
+def _recorded_at(states: Sequence[PageState]) -> int:
+    """Return when the oldest page was recorded, which its id says."""
+    return min(int(state.page.page_id[:12], 16) for state in states) // 1000
+
+
+def _entries(state: PageState, request_id: str, start: int, stop: int) -> Iterator[Entry]:
+    return (entry for entry in state.page.part(start, stop) if entry.request_id == request_id)
+
+
+def _pending(state: PageState, request_id: str) -> Iterator[Entry]:
+    """Yield the pending entries of the request on a page."""
+    if state.position is not None:
+        yield from _entries(state, request_id, state.position, state.page.size)
+
+
+def _attempts(
+    ledger: Ledger, seen: Snapshot, states: Sequence[PageState], request_id: str
+) -> Iterator[tuple[Attempt, list[Entry]]]:
+    """Yield the attempts with items of the request, the current one included, oldest first."""
+    names = {name for state in states for name in state.attempts}
+    current = {seen.attempt.attempt_id} if seen.attempt else set[AttemptId]()
+    for name in sorted(names | current):
+        try:
+            attempt = history.read(ledger, name)
+        except KeyError:  # expired, 60 days after it was settled
+            continue
+        carried = _carried(attempt, states, request_id)
+        if carried:
+            yield attempt, carried
+
+
+def _carried(attempt: Attempt, states: Iterable[PageState], request_id: str) -> list[Entry]:
+    known = {state.page.page_id: state for state in states}
+    return [
+        entry
+        for cut in attempt.slices
+        if cut.page_id in known
+        for entry in _entries(known[cut.page_id], request_id, cut.start, cut.stop)
+    ]
+
+
+def _run(attempt: Attempt, carried: Sequence[Entry]) -> RequestRun:
+    items: set[ItemGuid] = {guid for entry in carried for guid in entry.item_guids}
+    refused = items & attempt.rejected
+    with_items = attempt.group.kind is Kind.ITEMS
+    return RequestRun(
+        history.summarize(attempt), len(items - refused) if with_items else None, len(refused)
+    )
+
+
+def _waiting(seen: Snapshot, waiting: Sequence[PageState]) -> Iterator[Reason]:
+    """Yield why a request's items are pending: those that are in the attempt, else the others."""
+    taken = {cut.page_id for cut in seen.attempt.slices} if seen.attempt else set()
+    if seen.attempt and any(state.page.page_id in taken for state in waiting):
+        yield of_attempt(seen, seen.attempt, own=True)
+    left = [state for state in waiting if state.page.page_id not in taken]
+    if left:
+        groups = dict.fromkeys(state.page.group for state in left)
+        yield from reasons_of_group(seen, min(groups, key=seen.ready_at))
+
+
+def _ended(pending: Sequence[deliveries.Delivery], runs: Sequence[RequestRun]) -> Iterator[Reason]:
+    """Yield how a request ended: what became of its files, and what was rejected."""
+    refused = sum(part.refused_count for part in runs)
+    rejected = [part for part in runs if part.run.error_code and not part.run.succeeded]
+    succeeded = [part.run for part in runs if part.run.succeeded]
+    names = {run.attempt_id for run in succeeded}
+    under_way = [delivery for delivery in pending if delivery.attempt_id in names]
+    if under_way:
+        yield deliveries.reason(under_way[0])
+    elif succeeded:
+        yield _exported(succeeded[-1])
+    if refused:
+        yield _dead_letter(f"{refused} items were refused by Arena")
+    elif rejected and not (succeeded and len(rejected) < len(runs)):
+        run = rejected[-1].run
+        message = without_addresses(run.error_message or "")
+        yield _dead_letter(f"The request was rejected ({run.error_code}: {message})".rstrip())
+    if not (refused or rejected or succeeded):
+        yield _expired()
+
+
+def _exported(run: RunSummary) -> Reason:
+    at = f" at {format_utc(run.completed_at)}" if run.completed_at else ""
+    return Reason(
+        Cause.EXPORTED,
+        f"It was exported by run {run.run_guid}, which was completed{at}; the event "
+        "arena.export.run.completed names its files.",
+    )
+
+
+def _dead_letter(text: str) -> Reason:
+    return Reason(
+        Cause.DEAD_LETTER,
+        f"{text}, and sent to the dead-letter queue: see `arena-exports dead-letters list`.",
+    )
+
+
+def _expired() -> Reason:
+    return Reason(
+        Cause.EXPORTED,
+        "Nothing of it is pending; its runs have expired in the ledger, 60 days after their end.",
+    )

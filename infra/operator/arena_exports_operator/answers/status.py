@@ -1,0 +1,224 @@
+"""Is it working? One word with its reason, and the figures behind it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from arena_exports_operator.answers import deliveries, history, timing
+from arena_exports_operator.answers.reasons import Cause, Reason, reasons_of_stack
+from arena_exports_operator.answers.snapshot import take_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arena_exports.ledger import Ledger
+    from arena_exports.ports import Table
+    from arena_exports_operator.answers.history import RunSummary
+    from arena_exports_operator.answers.snapshot import Snapshot
+    from arena_exports_operator.answers.surroundings import Surroundings
+
+MAX_PAGES_COUNTED = 20_000
+LAST_RUNS = 5
+
+
+class Word(StrEnum):
+    """The state of a stack in one word."""
+
+    OK = "OK"  # nothing waits for more than the run in progress
+    WAITING = "WAITING"  # something waits, and goes on by itself
+    DEGRADED = "DEGRADED"  # the stack works, and something of it needs an operator
+    STALLED = "STALLED"  # nothing goes on until an operator acts
+
+
+_STALLED = frozenset({Cause.LOGIN_REFUSED, Cause.CREDENTIALS_UNREADABLE, Cause.RECONCILE_MISSING})
+_DEGRADED = frozenset(
+    {
+        Cause.DEFINITION_FAILING,
+        Cause.DEFINITION_REFUSED,
+        Cause.DEFINITION_UNKNOWN,
+        Cause.LOGINS_COOLING_DOWN,
+        Cause.RUN_OVERDUE,
+    }
+)
+_OK = frozenset(
+    {
+        Cause.NEXT_RECONCILE,
+        Cause.NOTHING_PENDING,
+        Cause.ON_QUEUE,
+        Cause.PREPARING,
+        Cause.PUBLISHING,
+        Cause.RUN_IN_PROGRESS,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentRun:
+    """The attempt that holds the lease."""
+
+    run_guid: str | None
+    export_guid: str
+    kind: str
+    item_count: int
+    state: str
+    submitted_at: int
+    elapsed_seconds: int
+    expected_end_at: int | None
+    next_poll_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingLane:
+    """What is pending in a lane, the run in progress included; a definition run is one item."""
+
+    lane: str
+    item_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetView:
+    """Arena's request budget as the last answer told it; `hours_left` is a forecast."""
+
+    remaining: int | None
+    reserve: int
+    resets_at: int | None
+    seen_at: int | None
+    spent_until_at: int | None
+    hours_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """The session with Arena: `in force`, `none`, `refused` or `cooling down`; never its id."""
+
+    state: str
+    logins_in_the_last_hour: int
+    next_login_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseView:
+    """A pause; `by_parameter` where the stack's parameter ExportsPaused is true."""
+
+    by_parameter: bool
+    until_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The answer. Where `pending_counted` is False, more is pending than was counted."""
+
+    word: Word
+    reasons: tuple[Reason, ...]
+    at: int
+    run: CurrentRun | None
+    pending: tuple[PendingLane, ...]
+    pending_counted: bool
+    oldest_recorded_at: int | None
+    intake_messages: int | None
+    budget: BudgetView
+    session: SessionView
+    pause: PauseView | None
+    last_runs: tuple[RunSummary, ...]
+    dead_letters: int | None
+    deliveries: int
+
+
+def read_status(ledger: Ledger, table: Table, surroundings: Surroundings, now: float) -> Status:
+    """Return the state of the stack; every part of it is bounded, whatever is pending."""
+    seen = take_snapshot(ledger, surroundings, now)
+    reasons = reasons_of_stack(seen)
+    lanes, counted = _pending(ledger)
+    return Status(
+        word=_word(reasons, surroundings.dead_letters),
+        reasons=tuple(reasons),
+        at=int(now),
+        run=_current_run(seen),
+        pending=lanes,
+        pending_counted=counted,
+        oldest_recorded_at=min((page.recorded_at for page in seen.oldest), default=None),
+        intake_messages=surroundings.intake_messages,
+        budget=_budget(seen),
+        session=_session(seen),
+        pause=_pause(seen),
+        last_runs=tuple(history.list_runs(table, now, history.RunFilter(), LAST_RUNS)),
+        dead_letters=surroundings.dead_letters,
+        deliveries=len(deliveries.pending(table)),
+    )
+
+
+def _word(reasons: Sequence[Reason], dead_letters: int | None) -> Word:
+    causes = {reason.cause for reason in reasons}
+    if reasons[0].cause in _STALLED:
+        return Word.STALLED
+    if causes & _DEGRADED or dead_letters:
+        return Word.DEGRADED
+    return Word.OK if reasons[0].cause in _OK and causes <= _OK else Word.WAITING
+
+
+def _current_run(seen: Snapshot) -> CurrentRun | None:
+    attempt = seen.attempt
+    if attempt is None:
+        return None
+    definition, reserve = seen.definition(attempt.group), seen.surroundings.reserve
+    running = attempt.state == "running"
+    return CurrentRun(
+        run_guid=attempt.run_guid,
+        export_guid=attempt.group.export_guid,
+        kind=attempt.group.kind.value,
+        item_count=attempt.item_count - len(attempt.rejected),
+        state=attempt.state.value,
+        submitted_at=attempt.sent_at,
+        elapsed_seconds=round(seen.now - (attempt.started_at or attempt.sent_at)),
+        expected_end_at=timing.expected_end(attempt, definition) if running else None,
+        next_poll_at=timing.next_poll(attempt, definition, seen.budget, reserve, seen.now)
+        if running
+        else None,
+    )
+
+
+def _pending(ledger: Ledger) -> tuple[tuple[PendingLane, ...], bool]:
+    """Return the pending items of each lane, and whether all pages were counted."""
+    items: Counter[str] = Counter()
+    pages = list(islice(ledger.requests.pending(), MAX_PAGES_COUNTED + 1))
+    for page in pages[:MAX_PAGES_COUNTED]:
+        items[page.group.lane.value] += max(page.size - page.position, 1)
+    lanes = tuple(PendingLane(lane, count) for lane, count in sorted(items.items()))
+    return lanes, len(pages) <= MAX_PAGES_COUNTED
+
+
+def _budget(seen: Snapshot) -> BudgetView:
+    budget = seen.budget
+    spent = budget.spent_until if budget.spent_until > seen.now else None
+    return BudgetView(
+        remaining=budget.remaining,
+        reserve=seen.surroundings.reserve,
+        resets_at=budget.resets_at,
+        seen_at=budget.seen_at or None,
+        spent_until_at=spent,
+        hours_left=budget.hours_left(),
+    )
+
+
+def _session(seen: Snapshot) -> SessionView:
+    session, now = seen.session, seen.now
+    waits = session.not_before > now
+    recent = sum(1 for at in session.logins if at > now - 3600)
+    if session.refused_version:
+        state = "refused"
+    elif session.version:
+        state = "in force"
+    else:
+        state = "cooling down" if waits else "none"
+    return SessionView(state, recent, session.not_before if waits else None)
+
+
+def _pause(seen: Snapshot) -> PauseView | None:
+    by_parameter = seen.surroundings.paused_by_parameter
+    if seen.pause is None:
+        return PauseView(by_parameter=True, until_at=None) if by_parameter else None
+    return PauseView(by_parameter=by_parameter, until_at=seen.pause.until or None)

@@ -1,0 +1,53 @@
+"""What an answer needs to know of a stack besides its ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The stack's parameters, and the messages on its queues (None: not known)."""
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    intake_messages: int | None = None
+    dead_letters: int | None = None
+
+    @property
+    def paused_by_parameter(self) -> bool:
+        """Whether the parameter ExportsPaused is true."""
+        return self.parameters.get("ExportsPaused") == "true"
+
+    @property
+    def reserve(self) -> int:
+        """The number of Arena requests at which new runs stop."""
+        return int(self.parameters.get("RequestBudgetReserve", "500"))
+
+    @property
+    def window_seconds(self) -> int:
+        """For how long messages are collected before they are recorded, in seconds."""
+        return int(self.parameters.get("BatchingWindowSeconds", "20"))
+
+    @property
+    def max_items(self) -> int:
+        """The most items in a run."""
+        return int(self.parameters.get("MaxItemsPerRun", "5000"))
+
+    @property
+    def run_timeout_seconds(self) -> int:
+        """After how many seconds a run counts as overdue."""
+        return int(self.parameters.get("RunTimeoutSeconds", "3600"))
+
+    @property
+    def workspace(self) -> str:
+        """The workspace's name in messages and events."""
+        return self.parameters.get("WorkspaceName", "default")
+
+    @property
+    def default_export_guid(self) -> str:
+        """The export definition of requests that name none; "" without a default."""
+        return self.parameters.get("DefaultExportGuid", "")

@@ -1,0 +1,59 @@
+"""Why nothing moves, or why one request or item is not exported yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arena_exports_operator.answers.find import find
+from arena_exports_operator.answers.reasons import Reason, of_queue, reasons_of_stack
+from arena_exports_operator.answers.requests import trace_request
+from arena_exports_operator.answers.snapshot import take_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arena_exports.ledger import Ledger
+    from arena_exports.ports import Table
+    from arena_exports_operator.answers.requests import RequestView
+    from arena_exports_operator.answers.surroundings import Surroundings
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """The decisive reason, what else holds at the same time, and whom it concerns."""
+
+    reason: Reason
+    also: tuple[Reason, ...] = ()
+    request_id: str | None = None
+
+
+def why_nothing_moves(ledger: Ledger, surroundings: Surroundings, now: float) -> Why:
+    """Return why nothing moves, or what is moving."""
+    first, *others = reasons_of_stack(take_snapshot(ledger, surroundings, now))
+    return Why(first, tuple(others))
+
+
+def why_not_exported(
+    ledger: Ledger, table: Table, surroundings: Surroundings, text: str, now: float
+) -> Why | None:
+    """Return why a request or an item is not exported yet; None where it is not known.
+
+    Of several requests with an item, the oldest that is pending counts, else the newest. What the
+    ledger does not know may still be on the intake queue.
+    """
+    seen = take_snapshot(ledger, surroundings, now)
+    found = find(ledger, table, seen, text)
+    of_runs = [trace_request(ledger, table, seen, d.requests[0].request_id) for d in found.runs[:1]]
+    views = [*found.requests, *filter(None, of_runs)]
+    if views:
+        view = _decisive(views)
+        return Why(view.reasons[0], view.reasons[1:], view.request_id)
+    if surroundings.intake_messages:
+        return Why(of_queue(seen, surroundings.intake_messages))
+    return None
+
+
+def _decisive(views: Sequence[RequestView]) -> RequestView:
+    ordered = sorted(views, key=lambda view: view.recorded_at)
+    return next((view for view in ordered if not view.done), ordered[-1])

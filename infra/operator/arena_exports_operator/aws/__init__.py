@@ -1,0 +1,1 @@
+"""What the tool reads from AWS and does there, by boto3."""

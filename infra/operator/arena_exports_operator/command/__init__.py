@@ -1,0 +1,1 @@
+"""The command `arena-exports`: asks `answers`, and shows what they say."""

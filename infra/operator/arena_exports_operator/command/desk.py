@@ -1,0 +1,124 @@
+"""What every command has: options that name the stack, its ledger, and one way to fail."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import click
+
+from arena_exports.adapters.dynamodb import DynamoTable
+from arena_exports.adapters.system import SystemClock
+from arena_exports.ledger import open_ledger
+from arena_exports_operator.answers.redaction import without_addresses
+from arena_exports_operator.aws import stack as stacks
+from arena_exports_operator.aws.calls import Aws, explained
+from arena_exports_operator.errors import OperatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from arena_exports.ledger import Ledger
+    from arena_exports.ports import Clock, Table
+    from arena_exports_operator.answers.surroundings import Surroundings
+    from arena_exports_operator.aws.stack import Stack
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The stack that a command is about; each part is made on first use."""
+
+    stack_name: str | None
+    profile: str | None
+    region: str | None
+    as_json: bool
+
+    @cached_property
+    def aws(self) -> Aws:
+        """The account and region."""
+        return Aws(self.profile, self.region)
+
+    @cached_property
+    def stack(self) -> Stack:
+        """The stack, found and checked."""
+        return stacks.find_stack(self.aws, self.stack_name, Path.cwd())
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The time."""
+        return SystemClock()
+
+    @cached_property
+    def table(self) -> Table:
+        """The ledger's table."""
+        return DynamoTable(self.aws.client("dynamodb"), self.stack.outputs["LedgerTableName"])
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+        return open_ledger(self.table, self.clock)
+
+    def surroundings(self) -> Surroundings:
+        """Read the parameters and the queues."""
+        return stacks.surroundings(self.aws, self.stack)
+
+    @cached_property
+    def caller(self) -> str:
+        """The ARN that the command acts with."""
+        return self.aws.caller()
+
+
+class Command(click.Command):
+    """A command that reports what it cannot do in one line, with the exit code of the error."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's
+        """Run the command."""
+        try:
+            with explained():
+                return super().invoke(ctx)
+        except OperatorError as exc:
+            click.echo(f"Error: {without_addresses(str(exc))}", err=True)
+            ctx.exit(exc.exit_code)
+
+
+_OPTIONS = (
+    click.option("--stack", metavar="NAME", help="The stack (default: see arena-exports --help)."),
+    click.option("--profile", help="The AWS profile."),
+    click.option("--region", help="The AWS region."),
+    click.option(
+        "--output",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="How to write the answer.",
+    ),
+)
+
+
+def at_desk(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that name the stack, and pass it the desk that they make."""
+
+    @functools.wraps(function)
+    def run(
+        *args: Any,  # noqa: ANN401 - those of the command
+        stack: str | None,
+        profile: str | None,
+        region: str | None,
+        output: str,
+        **kwargs: Any,  # noqa: ANN401 - those of the command
+    ) -> None:
+        function(make_desk(stack, profile, region, output), *args, **kwargs)
+
+    for option in reversed(_OPTIONS):
+        run = option(run)
+    return run
+
+
+def make_desk(stack: str | None, profile: str | None, region: str | None, output: str) -> Desk:
+    """Return the desk that a command's options name."""
+    return Desk(stack, profile, region, as_json=output == "json")

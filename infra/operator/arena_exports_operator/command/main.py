@@ -1,0 +1,26 @@
+"""The entry point of `arena-exports`."""
+
+from __future__ import annotations
+
+import click
+
+from arena_exports_operator.command import reading
+from arena_exports_operator.version import own_version
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 fine, 1 a problem was found, 2 usage, 3 not found, 4 no access to AWS.",
+)
+@click.version_option(own_version(), prog_name="arena-exports")
+def main() -> None:
+    """Operate a stack of arena-exports.
+
+    The stack is the one that --stack names, else the environment variable ARENA_EXPORTS_STACK,
+    else samconfig.toml in this folder, else the only stack of this application in the account and
+    region. Reading commands send nothing to Arena.
+    """
+
+
+for command in reading.COMMANDS:
+    main.add_command(command)

@@ -1,0 +1,90 @@
+"""How answers are shown: JSON with stable keys, or text for people.
+
+Data goes to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from arena_exports.domain.model import camel_case
+from arena_exports.domain.times import format_utc
+from arena_exports_operator.answers.redaction import without_addresses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_PIPE_COLUMNS = 2_000  # nothing is wrapped or cut in a pipe
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+
+def console() -> Console:
+    """Return what writes to standard output; rich leaves out colour in a pipe and with NO_COLOR."""
+    width = None if sys.stdout.isatty() else _PIPE_COLUMNS
+    return Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+def to_plain(value: Any) -> Any:  # noqa: ANN401 - any answer
+    """Return an answer as JSON has it: keys in camelCase, times in UTC, no e-mail address."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, str):
+        return without_addresses(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {camel_case(f.name): _field(f.name, getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, dict):
+        return {key: to_plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(inner) for inner in value]
+    return value
+
+
+def _field(name: str, value: Any) -> Any:  # noqa: ANN401 - any field
+    is_time = (name == "at" or name.endswith("_at")) and isinstance(value, int)
+    return format_utc(value) if is_time else to_plain(value)
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - any answer
+    """Write an answer to standard output as JSON."""
+    print(json.dumps(to_plain(value), indent=2))
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table without lines to standard output, nothing cut off."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    for row in rows:
+        table.add_row(*map(without_addresses, row))
+    console().print(table)
+
+
+def print_lines(lines: Iterable[tuple[str, str]]) -> None:
+    """Write labels and values to standard output, the values below one another."""
+    out = console()
+    for label, text in lines:
+        out.print(f"{label:<14}", style="bold", end="")
+        out.print(without_addresses(text), soft_wrap=True)
+
+
+def when(epoch: float | None) -> str:
+    """Return a time for people; "-" for none."""
+    return "-" if epoch is None else format_utc(epoch)
+
+
+def how_long(seconds: float) -> str:
+    """Return a duration in one or two units: `45 s`, `12 min`, `3 h 5 min`, `2 days 4 h`."""
+    if seconds < _MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < _HOUR:
+        return f"{seconds / _MINUTE:.0f} min"
+    if seconds < _DAY:
+        return f"{seconds // _HOUR:.0f} h {seconds % _HOUR // _MINUTE:.0f} min"
+    return f"{seconds // _DAY:.0f} days {seconds % _DAY // _HOUR:.0f} h"

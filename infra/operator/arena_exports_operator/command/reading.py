@@ -1,0 +1,153 @@
+"""The commands that only read."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from arena_exports_operator.answers import find as finding
+from arena_exports_operator.answers import history, schemas
+from arena_exports_operator.answers.snapshot import take_snapshot
+from arena_exports_operator.answers.status import Word, read_status
+from arena_exports_operator.answers.why import why_not_exported, why_nothing_moves
+from arena_exports_operator.command import views
+from arena_exports_operator.command.desk import Command, at_desk
+from arena_exports_operator.command.output import console, print_json
+from arena_exports_operator.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from arena_exports_operator.answers.status import Status
+    from arena_exports_operator.command.desk import Desk
+
+WATCH_SECONDS = 5
+_PROBLEMS = frozenset({Word.DEGRADED, Word.STALLED})
+_UNKNOWN = (
+    "{} is not known: it was never recorded, or has expired (after 75 days), or was rejected as "
+    "malformed (see `arena-exports dead-letters list`)"
+)
+_INCOMPLETE = "; only a part of what is pending and of the recent runs was searched"
+
+
+@click.command(cls=Command, epilog="Example: arena-exports status --watch")
+@click.option("--watch", is_flag=True, help=f"Show it again every {WATCH_SECONDS} s.")
+@at_desk
+def status(desk: Desk, *, watch: bool) -> None:
+    """Show whether it is working: one word with its reason, and the figures behind it.
+
+    The word is OK, WAITING (it goes on by itself), DEGRADED (something needs you) or STALLED
+    (nothing goes on until you act). The exit code is 1 for the last two.
+    """
+    found = _show_status(desk)
+    while watch:
+        time.sleep(WATCH_SECONDS)
+        if not desk.as_json:
+            console().clear()
+        found = _show_status(desk)
+    if found.word in _PROBLEMS:
+        raise SystemExit(1)
+
+
+def _show_status(desk: Desk) -> Status:
+    found = read_status(desk.ledger, desk.table, desk.surroundings(), desk.clock.now())
+    print_json(found) if desk.as_json else views.show_status(found)
+    return found
+
+
+@click.command(cls=Command, epilog="Example: arena-exports why ECO-000023")
+@click.argument("name", metavar="[ID]", required=False)
+@at_desk
+def why(desk: Desk, name: str | None) -> None:
+    """Say in one sentence why nothing moves, or why ID is not exported yet.
+
+    ID is a message id, a correlation id, an item GUID, or a run's GUID or number. Indented
+    sentences name what else holds at the same time.
+    """
+    surroundings, now = desk.surroundings(), desk.clock.now()
+    if name is None:
+        answer = why_nothing_moves(desk.ledger, surroundings, now)
+    else:
+        found = why_not_exported(desk.ledger, desk.table, surroundings, name, now)
+        if found is None:
+            raise NotFoundError(_UNKNOWN.format(name))
+        answer = found
+    print_json(answer) if desk.as_json else views.show_why(answer)
+
+
+@click.command(cls=Command, epilog="Example: arena-exports find CUEXB8CEPGHGZI18WDMU")
+@click.argument("name", metavar="ID")
+@at_desk
+def find(desk: Desk, name: str) -> None:
+    """Show everything that is known of ID.
+
+    ID is a message id, a correlation id, an item GUID, a run's GUID or number, or a file's GUID.
+    """
+    seen = take_snapshot(desk.ledger, desk.surroundings(), desk.clock.now())
+    found = finding.find(desk.ledger, desk.table, seen, name)
+    if found.empty:
+        raise NotFoundError(_UNKNOWN.format(name) + ("" if found.complete else _INCOMPLETE))
+    print_json(found) if desk.as_json else views.show_found(found)
+    if not found.complete:
+        click.echo(f"There may be more{_INCOMPLETE}.", err=True)
+
+
+_TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%SZ"])
+
+
+@click.command(
+    cls=Command, epilog="Example: arena-exports runs --outcome FAILED --since 2026-11-01"
+)
+@click.option("--export", "export_guid", default="", help="Only this export definition.")
+@click.option("--outcome", default="", help="Only this status, for example FAILED.")
+@click.option("--since", type=_TIMES, help="Only runs from this time (UTC) on.")
+@click.option("--until", type=_TIMES, help="Only runs up to this time (UTC).")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.option("--all", "with_voided", is_flag=True, help="Also POSTs from which no run came.")
+@at_desk
+def runs(  # noqa: PLR0913, PLR0917 - the filters
+    desk: Desk,
+    export_guid: str,
+    outcome: str,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    *,
+    with_voided: bool,
+) -> None:
+    """List runs, newest first."""
+    wanted = history.RunFilter(
+        export_guid.upper(), outcome, _epoch(since), _epoch(until), with_voided=with_voided
+    )
+    found = history.list_runs(desk.table, desk.clock.now(), wanted, limit)
+    print_json({"runs": found}) if desk.as_json else views.show_runs(found)
+
+
+def _epoch(moment: datetime | None) -> float:
+    return moment.replace(tzinfo=UTC).timestamp() if moment else 0
+
+
+@click.command(cls=Command, epilog="Example: arena-exports run 1042")
+@click.argument("name", metavar="RUN")
+@at_desk
+def run(desk: Desk, name: str) -> None:
+    """Show one run, by its GUID or number, with its requests and files."""
+    attempt = history.find_attempt(desk.ledger, desk.table, name, desk.clock.now())
+    if attempt is None:
+        raise NotFoundError(f"there is no run {name} in the ledger, which keeps runs for 60 days")
+    detail = history.describe(desk.ledger, attempt)
+    print_json(detail) if desk.as_json else views.show_run(detail)
+
+
+@click.command(cls=Command, epilog="Example: arena-exports schema message")
+@click.argument("name", required=False)
+def schema(name: str | None) -> None:
+    """Print the JSON schema NAME, or the names of all schemas."""
+    if name is None:
+        print("\n".join(schemas.names()))
+    else:
+        print(schemas.read(name), end="")
+
+
+COMMANDS = (status, why, find, runs, run, schema)

@@ -1,0 +1,59 @@
+"""The operator's tool at work on a small world."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from click.testing import CliRunner
+
+from arena_exports_operator.answers.surroundings import Surroundings
+from arena_exports_operator.aws.stack import Stack
+from arena_exports_operator.command import desk
+from arena_exports_operator.command.main import main
+
+if TYPE_CHECKING:
+    import pytest
+    from click.testing import Result
+
+    from tests.support.world import World
+
+CALLER = "arn:aws:sts::123456789012:assumed-role/Operators/jane@example.com"
+
+
+def surroundings(world: World) -> Surroundings:
+    """Return what AWS says of a world's stack; nothing is on its intake queue."""
+    settings = world.dependencies.settings
+    parameters = {
+        "DefaultExportGuid": settings.default_export_guid,
+        "ExportsPaused": str(settings.exports_paused).lower(),
+        "MaxItemsPerRun": str(settings.max_items_per_run),
+        "RequestBudgetReserve": str(settings.request_budget_reserve),
+        "RunTimeoutSeconds": str(settings.run_timeout_seconds),
+        "WorkspaceName": settings.workspace,
+    }
+    return Surroundings(parameters, 0, len(world.dead_letters.letters))
+
+
+def sit_at_desk(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+    """Have every command read a world's ledger, clock and queues."""
+    stack = Stack("arena-exports", {"Version": "0.1.0"}, {}, "CREATE_COMPLETE")
+
+    def make(_stack: str | None, _profile: str | None, _region: str | None, output: str) -> Any:
+        made = desk.Desk(None, None, None, as_json=output == "json")
+        parts = {
+            "clock": world.clock,
+            "table": world.table,
+            "ledger": world.ledger,
+            "stack": stack,
+            "caller": CALLER,
+            "surroundings": lambda: surroundings(world),
+        }
+        vars(made).update(parts)
+        return made
+
+    monkeypatch.setattr(desk, "make_desk", make)
+
+
+def ask(*arguments: str) -> Result:
+    """Run `arena-exports` with arguments."""
+    return CliRunner().invoke(main, arguments)
