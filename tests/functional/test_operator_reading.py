@@ -74,7 +74,7 @@ def test_status__of_a_run_in_progress(world: World) -> None:
     assert [run["status"] for run in status["lastRuns"]] == ["running", "COMPLETE"]
     text = shown("status")
     assert f"{attempt.run_guid} of {EXPORT} (10 items), for 0 s, expected end 2023-" in text
-    assert "pending       25 bulk, 4 normal, the oldest for 0 s\n" in text
+    assert "pending       25 bulk, 4 normal, the oldest for 2 s\n" in text
 
 
 def test_status__that_needs_somebody_exits_with_1(world: World) -> None:
@@ -145,7 +145,7 @@ def test_find__a_request_by_each_of_its_names(world: World) -> None:
         assert (request["itemCount"], request["openCount"]) == (25, 0)
         assert [part["carriedCount"] for part in request["runs"]] == [10, 10, 5]
     text = shown("find", "ECO-000023")
-    assert "25 items, 0 of them pending" in text
+    assert "25 items, 0 of them pending, 0 rejected" in text
     assert "It was exported by run" in text
 
 
@@ -219,6 +219,7 @@ def test_find__of_a_request_with_refused_and_missing_items(world: World) -> None
     (part,) = request["runs"]
     assert (part["carriedCount"], part["refusedCount"]) == (3, 1)
     assert part["run"]["foundCount"] == 2
+    assert (request["openCount"], request["rejectedCount"]) == (0, 1)
     assert {reason["cause"] for reason in request["reasons"]} == {"Exported", "DeadLetter"}
     assert "3, 2 found, 1 refused" in shown("runs")
 

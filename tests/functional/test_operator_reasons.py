@@ -279,8 +279,8 @@ STATES: dict[Callable[[World], str], tuple[Cause, str, float | None]] = {
     reconcile_missing_after_a_post: (Cause.RECONCILE_MISSING, "reconcile does not run", None),
     delivering: (Cause.DELIVERING, "its files are being delivered to the bucket", 90),
     exported: (Cause.EXPORTED, "It was exported by run ", None),
-    rejected: (Cause.DEAD_LETTER, "The request was rejected (3140: no such view)", None),
-    partly_rejected: (Cause.DEAD_LETTER, "3 items were refused by Arena", None),
+    rejected: (Cause.DEAD_LETTER, "3 of 3 items were rejected (3140: no such view)", None),
+    partly_rejected: (Cause.DEAD_LETTER, "3 of 3 items were rejected", None),
 }
 ENDED = {Cause.DELIVERING, Cause.EXPORTED, Cause.DEAD_LETTER}
 WITHOUT_A_TIME = {

@@ -38,7 +38,10 @@ class RequestRun:
 
 @dataclass(frozen=True, slots=True)
 class RequestView:
-    """One request. Counts of items are None for a run with the definition's own criteria."""
+    """One request. Counts of items are None for a run with the definition's own criteria.
+
+    What is neither open nor rejected was exported.
+    """
 
     request_id: str
     correlation_id: str | None
@@ -47,6 +50,7 @@ class RequestView:
     lane: str
     item_count: int | None
     open_count: int | None
+    rejected_count: int | None
     recorded_at: int
     runs: tuple[RequestRun, ...]
     reasons: tuple[Reason, ...]
@@ -55,11 +59,6 @@ class RequestView:
     def done(self) -> bool:
         """Whether nothing of it is pending."""
         return self.reasons[0].cause in _ENDED
-
-    @property
-    def rejected(self) -> bool:
-        """Whether items of it were rejected."""
-        return any(reason.cause is Cause.DEAD_LETTER for reason in self.reasons)
 
 
 _ENDED = frozenset({Cause.EXPORTED, Cause.DEAD_LETTER, Cause.DELIVERING})
@@ -73,28 +72,45 @@ def trace_request(
     if not states:
         return None
     entries = [e for s in states for e in _entries(s, request_id, 0, s.page.size)]
-    runs = [
-        _run(attempt, carried) for attempt, carried in _attempts(ledger, seen, states, request_id)
-    ]
-    pending = [(s, list(_pending(s, request_id))) for s in states]
+    attempts = list(_attempts(ledger, seen, states, request_id))
+    runs = [_run(attempt, carried) for attempt, carried in attempts]
+    pending = [(state, list(_pending(state, request_id))) for state in states]
     waiting = [state for state, found in pending if found]
     group = (waiting or states)[0].page.group
     with_items = group.kind is Kind.ITEMS
+    total = entries[0].total
     open_items = sum(len(e.item_guids) for _, found in pending for e in found)
+    rejected = max(total - open_items - len(_exported_items(attempts)), 0)
+    reasons = (
+        _waiting(seen, waiting)
+        if waiting
+        else _ended(deliveries.pending(table), runs, rejected, total)
+    )
     return RequestView(
         request_id=request_id,
         correlation_id=entries[0].correlation_id,
         export_guid=group.export_guid,
         kind=group.kind.value,
         lane=group.lane.value,
-        item_count=entries[0].total if with_items else None,
+        item_count=total if with_items else None,
         open_count=open_items if with_items else None,
+        rejected_count=rejected if with_items else None,
         recorded_at=_recorded_at(states),
         runs=tuple(runs),
-        reasons=tuple(
-            _waiting(seen, waiting) if waiting else _ended(deliveries.pending(table), runs)
-        ),
+        reasons=tuple(reasons),
     )
+
+
+def _exported_items(attempts: Iterable[tuple[Attempt, list[Entry]]]) -> set[ItemGuid]:
+    """Return the items of the request that successful runs carried."""
+    return {
+        guid
+        for attempt, carried in attempts
+        if attempt.result and attempt.result.outcome in history.SUCCESSES
+        for entry in carried
+        for guid in entry.item_guids
+        if guid not in attempt.rejected
+    }
 
 
 def _recorded_at(states: Sequence[PageState]) -> int:
@@ -158,25 +174,24 @@ def _waiting(seen: Snapshot, waiting: Sequence[PageState]) -> Iterator[Reason]:
         yield from reasons_of_group(seen, min(groups, key=seen.ready_at))
 
 
-def _ended(pending: Sequence[deliveries.Delivery], runs: Sequence[RequestRun]) -> Iterator[Reason]:
+def _ended(
+    pending: Sequence[deliveries.Delivery],
+    runs: Sequence[RequestRun],
+    rejected: int,
+    total: int,
+) -> Iterator[Reason]:
     """Yield how a request ended: what became of its files, and what was rejected."""
-    refused = sum(part.refused_count for part in runs)
-    rejected = [part for part in runs if part.run.error_code and not part.run.succeeded]
     succeeded = [part.run for part in runs if part.run.succeeded]
     names = {run.attempt_id for run in succeeded}
     under_way = [delivery for delivery in pending if delivery.attempt_id in names]
-    if under_way:
+    if not runs:
+        yield _expired()
+    elif under_way:
         yield deliveries.reason(under_way[0])
     elif succeeded:
         yield _exported(succeeded[-1])
-    if refused:
-        yield _dead_letter(f"{refused} items were refused by Arena")
-    elif rejected and not (succeeded and len(rejected) < len(runs)):
-        run = rejected[-1].run
-        message = without_addresses(run.error_message or "")
-        yield _dead_letter(f"The request was rejected ({run.error_code}: {message})".rstrip())
-    if not (refused or rejected or succeeded):
-        yield _expired()
+    if runs and (rejected or not succeeded):
+        yield _dead_letter(runs, rejected, total)
 
 
 def _exported(run: RunSummary) -> Reason:
@@ -188,10 +203,15 @@ def _exported(run: RunSummary) -> Reason:
     )
 
 
-def _dead_letter(text: str) -> Reason:
+def _dead_letter(runs: Sequence[RequestRun], rejected: int, total: int) -> Reason:
+    errors = [part.run for part in runs if part.run.error_code]
+    message = without_addresses(errors[-1].error_message or "") if errors else ""
+    why = f" ({errors[-1].error_code}: {message})" if errors else ""
+    what = f"{rejected} of {total} items were" if rejected else "The request was"
     return Reason(
         Cause.DEAD_LETTER,
-        f"{text}, and sent to the dead-letter queue: see `arena-exports dead-letters list`.",
+        f"{what} rejected{why}, and sent to the dead-letter queue: see "
+        "`arena-exports dead-letters list`.",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from arena_exports_operator.command import reading
+from arena_exports_operator.command import backfill, dead_letters, reading, writing
 from arena_exports_operator.version import own_version
 
 
@@ -22,5 +22,10 @@ def main() -> None:
     """
 
 
-for command in reading.COMMANDS:
+for command in (
+    *reading.COMMANDS,
+    *writing.COMMANDS,
+    backfill.backfill,
+    dead_letters.dead_letters,
+):
     main.add_command(command)

@@ -162,7 +162,10 @@ def show_found(found: Found) -> None:
 def _show_request(view: RequestView) -> None:
     items = "its own criteria"
     if view.item_count is not None:
-        items = f"{view.item_count} items, {view.open_count} of them pending"
+        items = (
+            f"{view.item_count} items, {view.open_count} of them pending, "
+            f"{view.rejected_count} rejected"
+        )
     print_lines(
         [
             ("request", view.request_id),

@@ -1,0 +1,172 @@
+"""Turn a file of GUIDs into requests: text, CSV or JSON, checked by the intake's own rules."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from arena_exports.domain.errors import InvalidMessageError
+from arena_exports.domain.messages import IntakeRules, normal_guid, parse_message
+from arena_exports_operator.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from arena_exports.domain.model import ExportRequest
+    from arena_exports_operator.answers.surroundings import Surroundings
+
+ITEMS_OF_A_MESSAGE = 1_000
+SHOWN_MISTAKES = 10
+_COLUMNS = ("guid", "itemguid", "item guid", "item_guid")
+_SEPARATORS = re.compile(r"[\s,;]+")
+_LISTS = ("itemGuids", "results")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A GUID, or what should be one, and the line of the file on which it stands."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of a backfill, and the line of the file with its first GUID."""
+
+    first_line: int
+    body: str
+    request: ExportRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """A file as messages to send; each GUID once."""
+
+    messages: tuple[Message, ...]
+    items: int
+    duplicates: int
+
+
+def read_backfill(text: str, export_guid: str | None, surroundings: Surroundings) -> Backfill:
+    """Return the messages of a file.
+
+    Raises:
+        UsageError: it holds no GUID, or something else, or no export definition is named.
+    """
+    lines = list(_lines(text.removeprefix("\ufeff")))
+    wrong = [line for line in lines if normal_guid(line.text) is None]
+    if wrong:
+        shown = ", ".join(f"line {w.number}: {w.text[:40]!r}" for w in wrong[:SHOWN_MISTAKES])
+        raise UsageError(f"{len(wrong)} entries could not be GUIDs: {shown}")
+    if not lines:
+        raise UsageError("the file holds no GUID")
+    distinct: dict[str, int] = {}
+    for line in lines:
+        distinct.setdefault(str(normal_guid(line.text)), line.number)
+    messages = tuple(_messages(list(distinct.items()), export_guid, surroundings))
+    return Backfill(messages, len(distinct), len(lines) - len(distinct))
+
+
+def _lines(text: str) -> Iterator[Line]:
+    if text.lstrip().startswith(("[", "{")):
+        return _of_json(text)
+    first = text.lstrip().partition("\n")[0]
+    names = [name.strip().strip('"').lower() for name in re.split("[,;\t]", first)]
+    column = next((names.index(name) for name in _COLUMNS if name in names), None)
+    return _of_text(text) if column is None else _of_csv(text, column)
+
+
+def _of_text(text: str) -> Iterator[Line]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        yield from (Line(number, word.strip("\"'")) for word in _SEPARATORS.split(line) if word)
+
+
+def _of_csv(text: str, column: int) -> Iterator[Line]:
+    header = text.lstrip().partition("\n")[0]
+    delimiter = next((letter for letter in ",;\t" if letter in header), ",")
+    rows = csv.reader(text.splitlines(), delimiter=delimiter)
+    header_is_next = True
+    for row in rows:
+        if row and header_is_next:
+            header_is_next = False
+        elif row:
+            yield Line(rows.line_num, row[column].strip() if column < len(row) else "")
+
+
+def _of_json(text: str) -> Iterator[Line]:
+    """Yield the GUIDs of a list, of `{"results": […]}`, or of objects with a `guid`."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise UsageError(f"the file begins as JSON and is none: {exc}") from exc
+    if isinstance(content, dict):
+        content = next((content[key] for key in _LISTS if key in content), None)
+    if not isinstance(content, list):
+        raise UsageError(f"the JSON must be a list, or have a list under {' or '.join(_LISTS)}")
+    position = 0
+    for value in content:
+        found = _guid_of(value)
+        position = max(text.find(found, position), position)
+        yield Line(text.count("\n", 0, position) + 1, found)
+
+
+def _guid_of(value: Any) -> str:  # noqa: ANN401 - JSON is anything
+    guid = value.get("guid") if isinstance(value, dict) else value
+    return guid if isinstance(guid, str) else json.dumps(guid)
+
+
+def _messages(
+    distinct: Sequence[tuple[str, int]], export_guid: str | None, surroundings: Surroundings
+) -> Iterator[Message]:
+    """Yield messages, the same for the same file, so that sending can go on in the middle."""
+    guids = [guid for guid, _ in distinct]
+    name = hashlib.sha256(" ".join([export_guid or "", *guids]).encode()).hexdigest()[:8]
+    for number, start in enumerate(range(0, len(guids), ITEMS_OF_A_MESSAGE), start=1):
+        fields = {
+            "itemGuids": guids[start : start + ITEMS_OF_A_MESSAGE],
+            "correlationId": f"backfill-{name}-{number}",
+            "priority": "bulk",
+        }
+        body = json.dumps(fields | ({"exportGuid": export_guid} if export_guid else {}))
+        yield Message(distinct[start][1], body, check(body, surroundings))
+
+
+def check(body: str, surroundings: Surroundings) -> ExportRequest:
+    """Read a body as the intake will.
+
+    Raises:
+        UsageError: it would be rejected.
+    """
+    rules = IntakeRules(surroundings.workspace, surroundings.default_export_guid)
+    try:
+        request = parse_message("-", body, rules)
+    except InvalidMessageError as exc:
+        raise UsageError(f"{exc.code}: {exc}") from exc
+    if request is None:
+        raise UsageError("this is no export request")
+    return request
+
+
+def accepted(bodies: Iterable[str], surroundings: Surroundings) -> list[ExportRequest]:
+    """Return those of the bodies that the intake accepts as requests."""
+    found = []
+    for body in bodies:
+        try:
+            found.append(check(body, surroundings))
+        except UsageError:
+            continue
+    return found
+
+
+def part_from(backfill: Backfill, line: int) -> Sequence[Message]:
+    """Return the messages with the GUIDs from a line on, and perhaps with a few before it."""
+    first = 0
+    for number, message in enumerate(backfill.messages):
+        if message.first_line <= line:
+            first = number
+    return backfill.messages[first:]

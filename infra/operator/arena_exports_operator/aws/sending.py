@@ -1,0 +1,36 @@
+"""Send requests, and have submit look at what is pending."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from arena_exports_operator.aws.calls import explained
+from arena_exports_operator.aws.dead_letters import sent_by
+from arena_exports_operator.aws.stack import resource
+
+if TYPE_CHECKING:
+    from arena_exports_operator.aws.calls import Aws
+    from arena_exports_operator.aws.stack import Stack
+
+
+def send(aws: Aws, stack: Stack, body: str, caller: str) -> str:
+    """Send a message to the intake queue, and return its id, which is the request's."""
+    with explained():
+        answer = aws.client("sqs").send_message(
+            QueueUrl=stack.outputs["IntakeQueueUrl"],
+            MessageBody=body,
+            MessageAttributes=sent_by(caller),
+        )
+    return str(answer["MessageId"])
+
+
+def reconcile(aws: Aws, stack: Stack) -> None:
+    """Invoke submit as the reconcile schedule does, without waiting for it."""
+    name = resource(aws, stack, "SubmitFunction")
+    with explained():
+        aws.client("lambda").invoke(
+            FunctionName=name,
+            InvocationType="Event",
+            Payload=json.dumps({"action": "reconcile"}).encode(),
+        )

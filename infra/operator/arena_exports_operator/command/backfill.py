@@ -1,0 +1,125 @@
+"""`backfill`: send a file of GUIDs as bulk requests, and follow them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from arena_exports_operator.answers import backfills
+from arena_exports_operator.answers.forecast import make_plan
+from arena_exports_operator.answers.progress import Follower
+from arena_exports_operator.answers.snapshot import take_snapshot
+from arena_exports_operator.aws import sending
+from arena_exports_operator.command.consent import Consent, asks, cost
+from arena_exports_operator.command.desk import Command, at_desk
+from arena_exports_operator.command.output import print_json
+from arena_exports_operator.errors import OperatorError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arena_exports_operator.answers.backfills import Message
+    from arena_exports_operator.answers.forecast import Plan
+    from arena_exports_operator.answers.progress import Followed
+    from arena_exports_operator.command.desk import Desk
+
+POLL_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The outcome of a backfill: what was sent, and, with `--wait`, how it ended."""
+
+    request_ids: tuple[str, ...]
+    plan: Plan
+    followed: Followed | None
+
+
+@click.command(cls=Command, epilog="Example: arena-exports backfill items.csv --plan")
+@click.argument("file", type=click.File(encoding="utf-8"))
+@click.option("--export", "export_guid", help="The export definition (default: the stack's).")
+@click.option("--plan", "only_plan", is_flag=True, help="Only tell what it will cost.")
+@click.option("--from", "line", type=click.IntRange(1), default=1, help="Go on from this line.")
+@click.option("--wait", is_flag=True, help="Show the progress until the last item is done.")
+@asks
+@at_desk
+def backfill(  # noqa: PLR0913 - the options
+    desk: Desk,
+    *,
+    file: TextIO,
+    export_guid: str | None,
+    only_plan: bool,
+    line: int,
+    wait: bool,
+    yes: bool,
+    dry_run: bool,
+) -> None:
+    """Send the item GUIDs of FILE (- for standard input) as bulk requests.
+
+    FILE is text with GUIDs, a CSV file with a column guid, or a JSON list. Its GUIDs are checked
+    first, and each is sent once. The correlation ids are backfill-<hash>-<n>, the same for the same
+    file. Stopped half-way, the command says from which line to go on.
+    """
+    surroundings = desk.surroundings()
+    work = backfills.read_backfill(file.read(), export_guid, surroundings)
+    messages = backfills.part_from(work, line)
+    seen = take_snapshot(desk.ledger, surroundings, desk.clock.now())
+    plan = make_plan(desk.ledger, seen, [message.request for message in messages])
+    what = (
+        f"Send {plan.items} items in {len(messages)} bulk requests "
+        f"({work.duplicates} duplicates left out): {cost(plan)}"
+    )
+    if file.name == "<stdin>" and not (yes or dry_run or only_plan):
+        raise UsageError("give --yes: standard input cannot hold both the GUIDs and your answer")
+    request_ids: list[str] = []
+    followed = None
+    if Consent(yes=yes, dry_run=dry_run or only_plan).obtain(desk, what):
+        _send(desk, messages, request_ids)
+        followed = _follow(desk, request_ids, plan.items) if wait else None
+    _report(desk, Sent(tuple(request_ids), plan, followed))
+
+
+def _send(desk: Desk, messages: Sequence[Message], request_ids: list[str]) -> None:
+    """Send messages in order; where one fails, say where to go on."""
+    message = messages[0]
+    try:
+        for message in messages:
+            request_ids.append(sending.send(desk.aws, desk.stack, message.body, desk.caller))
+    except (OperatorError, KeyboardInterrupt) as exc:
+        reason = str(exc) or "interrupted"
+        raise OperatorError(
+            f"{reason}; {len(request_ids)} of {len(messages)} requests were sent: go on with "
+            f"--from {message.first_line}"
+        ) from exc
+
+
+def _follow(desk: Desk, request_ids: Sequence[str], items: int) -> Followed:
+    """Show a progress bar on standard error until nothing of the requests is open."""
+    follower = Follower(desk.ledger, desk.table, request_ids)
+    surroundings = desk.surroundings()
+    columns = (TextColumn("items done"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=items)
+        while not (state := follower.look(surroundings, desk.clock.now())).ended:
+            bar.update(task, completed=state.done)
+            desk.clock.sleep(POLL_SECONDS)
+        bar.update(task, completed=state.done)
+    return state
+
+
+def _report(desk: Desk, sent: Sent) -> None:
+    if desk.as_json:
+        print_json(sent)
+    else:
+        for request_id in sent.request_ids:
+            click.echo(request_id)
+    if sent.followed and sent.followed.rejected:
+        click.echo(
+            f"{sent.followed.rejected} items were rejected: see arena-exports dead-letters list.",
+            err=True,
+        )
+        raise SystemExit(1)

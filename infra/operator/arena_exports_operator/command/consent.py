@@ -1,0 +1,63 @@
+"""Say what a command will do and cost, ask, and log who did it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from arena_exports.domain.times import format_utc
+from arena_exports_operator.answers.redaction import without_addresses
+from arena_exports_operator.command.output import how_long
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from arena_exports_operator.answers.forecast import Plan
+    from arena_exports_operator.command.desk import Desk
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """Whether to ask, and whether to do anything."""
+
+    yes: bool
+    dry_run: bool
+
+    def obtain(self, desk: Desk, what: str) -> bool:
+        """Say what will be done, and return whether to do it; log the caller if so.
+
+        Raises:
+            click.Abort: the person says no.
+        """
+        click.echo(without_addresses(what), err=True)
+        if self.dry_run:
+            click.echo("Nothing was done (--dry-run).", err=True)
+            return False
+        if not self.yes:
+            click.confirm("Go on?", abort=True, err=True)
+        at = format_utc(desk.clock.now())
+        click.echo(without_addresses(f"{at} as {desk.caller}"), err=True)
+        return True
+
+
+def asks(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options `--yes` and `--dry-run`."""
+    function = click.option("--dry-run", is_flag=True, help="Only say what it would do.")(function)
+    return click.option("--yes", is_flag=True, help="Do not ask.")(function)
+
+
+def cost(plan: Plan) -> str:
+    """Return what requests will cost, in one sentence."""
+    if plan.arena_requests is None or plan.hours is None or plan.hours_95 is None:
+        return (
+            f"{plan.runs} runs, at least {plan.arena_requests_at_least} Arena requests, after "
+            f"{plan.runs_ahead} runs of what is pending. How long they take is not known, because "
+            "no run of this export definition has succeeded yet."
+        )
+    return (
+        f"{plan.runs} runs, about {plan.arena_requests} Arena requests (95 %: "
+        f"{plan.arena_requests_95}), done in about {how_long(plan.hours * 3600)} (95 %: "
+        f"{how_long(plan.hours_95 * 3600)}), after {plan.runs_ahead} runs of what is pending."
+    )

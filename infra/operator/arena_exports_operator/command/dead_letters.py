@@ -1,0 +1,157 @@
+"""`dead-letters list` and `dead-letters redrive`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from arena_exports.domain.times import format_utc
+from arena_exports_operator.answers import backfills
+from arena_exports_operator.answers.forecast import make_plan
+from arena_exports_operator.answers.snapshot import take_snapshot
+from arena_exports_operator.aws.dead_letters import DeadLetters
+from arena_exports_operator.command.consent import Consent, asks, cost
+from arena_exports_operator.command.desk import Command, at_desk
+from arena_exports_operator.command.durations import DURATION
+from arena_exports_operator.command.output import how_long, print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from arena_exports_operator.answers.forecast import Plan
+    from arena_exports_operator.aws.dead_letters import Entry
+    from arena_exports_operator.command.desk import Desk
+
+_MORE = "The queue holds more entries than were read: raise --limit, or run the command again."
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which entries are meant; None matches all."""
+
+    code: str | None
+    request_id: str | None
+    older_than: int | None
+    newer_than: int | None
+
+    def matches(self, entry: Entry, now: float) -> bool:
+        """Report whether an entry is one of those."""
+        age = now - entry.sent_at
+        return (
+            self.code in (None, entry.error_code)
+            and self.request_id in (None, entry.request_id)
+            and (self.older_than is None or age >= self.older_than)
+            and (self.newer_than is None or age <= self.newer_than)
+        )
+
+
+@click.group("dead-letters")
+def dead_letters() -> None:
+    """List the requests that were rejected or given up, or send them again."""
+
+
+def _filters(function: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("--limit", type=click.IntRange(1, 10_000), default=1_000, show_default=True),
+        click.option("--newer-than", type=DURATION, help="Only entries of the last 90s, 15m …"),
+        click.option("--older-than", type=DURATION, help="Only entries older than 2h, 3d …"),
+        click.option("--request", "request_id", help="Only entries of this request."),
+        click.option("--code", help="Only entries with this error code."),
+    ):
+        function = option(function)
+    return function
+
+
+def _queue(desk: Desk) -> DeadLetters:
+    outputs = desk.stack.outputs
+    sqs = desk.aws.client("sqs")
+    return DeadLetters(sqs, outputs["DeadLetterQueueUrl"], outputs["IntakeQueueUrl"])
+
+
+@dead_letters.command(
+    "list", cls=Command, epilog="Example: arena-exports dead-letters list --code 3011"
+)
+@_filters
+@at_desk
+def list_entries(desk: Desk, *, limit: int, **filters: str | int | None) -> None:
+    """List entries by code, age or request, without hiding them from the alarm."""
+    wanted, now = Filter(**filters), desk.clock.now()  # type: ignore[arg-type] # click's options
+    with _queue(desk).read(limit) as read:
+        found = [entry for entry in read.entries if wanted.matches(entry, now)]
+    if desk.as_json:
+        rows = [{**_fields(entry), "body": entry.body} for entry in found]
+        print_json({"entries": rows, "complete": read.complete})
+    elif found:
+        print_table(("age", "code", "request", "message"), [_row(desk, e) for e in found])
+    if not read.complete:
+        click.echo(_MORE, err=True)
+
+
+def _fields(entry: Entry) -> dict[str, str | None]:
+    return {
+        "messageId": entry.message_id,
+        "requestId": entry.request_id,
+        "errorCode": entry.error_code,
+        "errorMessage": entry.error_message,
+        "sentAt": format_utc(entry.sent_at),
+    }
+
+
+def _row(desk: Desk, entry: Entry) -> tuple[str, ...]:
+    return (
+        how_long(max(desk.clock.now() - entry.sent_at, 0)),
+        entry.error_code or "-",
+        entry.request_id or "-",
+        entry.error_message or "moved here by SQS",
+    )
+
+
+@dead_letters.command(
+    "redrive",
+    cls=Command,
+    epilog="Example: arena-exports dead-letters redrive --code 3011 --dry-run",
+)
+@_filters
+@asks
+@at_desk
+def redrive(
+    desk: Desk, *, limit: int, yes: bool, dry_run: bool, **filters: str | int | None
+) -> None:
+    """Send entries to the intake queue again: each is sent first, and deleted after.
+
+    Stopped at any moment, it loses nothing; at worst an entry that was sent is sent again.
+    """
+    wanted, now = Filter(**filters), desk.clock.now()  # type: ignore[arg-type] # click's options
+    queue, sent = _queue(desk), list[dict[str, str | None]]()
+    with queue.read(limit) as read:
+        found = [entry for entry in read.entries if wanted.matches(entry, now)]
+        plan, again = _plan(desk, found)
+        what = f"{_summary(found)} {cost(plan)}" if found else "No entry matches."
+        if again:
+            what += f" {again} entries will be rejected again, because their form is wrong."
+        if Consent(yes=yes or not found, dry_run=dry_run).obtain(desk, what):
+            for entry, request_id in queue.redrive(found, desk.caller):
+                sent.append({**_fields(entry), "newRequestId": request_id})
+                if not desk.as_json:
+                    click.echo(f"{entry.request_id or entry.message_id} -> {request_id}")
+    if desk.as_json:
+        print_json({"sent": sent, "plan": plan, "complete": read.complete})
+    if not read.complete:
+        click.echo(_MORE, err=True)
+
+
+def _plan(desk: Desk, found: Sequence[Entry]) -> tuple[Plan, int]:
+    """Return what the entries will cost, and how many of them the intake will reject again."""
+    surroundings = desk.surroundings()
+    requests = backfills.accepted([entry.body for entry in found], surroundings)
+    seen = take_snapshot(desk.ledger, surroundings, desk.clock.now())
+    return make_plan(desk.ledger, seen, requests), len(found) - len(requests)
+
+
+def _summary(found: Sequence[Entry]) -> str:
+    codes = Counter(entry.error_code or "none" for entry in found)
+    by_code = ", ".join(f"{code}: {count}" for code, count in sorted(codes.items()))
+    return f"Send {len(found)} entries to the intake queue again (by code: {by_code})."
