@@ -16,6 +16,14 @@ EXCEPTIONS = {
     ("SubmitRole", "RESOURCE_MISMATCH", "states:DescribeExecution"): (
         "parliament also expects executions of express state machines"
     ),
+    **{
+        (policy, "RESOURCE_MISMATCH", "states:DescribeExecution"): "the same"
+        for policy in ("ReadOnlyPolicy", "OperatorPolicy")
+    },
+    **{
+        (policy, "RESOURCE_STAR", "cloudwatch:DescribeAlarms"): "alarms are listed by a prefix"
+        for policy in ("ReadOnlyPolicy", "OperatorPolicy")
+    },
     ("Key", "RESOURCE_STAR", "kms:"): "a key policy applies to its key only",
     ("Key", "UNKNOWN_CONDITION_FOR_ACTION", "kms:DescribeKey"): (
         "the statement is from AWS (CloudWatch Logs: Encrypt log data using AWS KMS)"
@@ -28,7 +36,9 @@ _ARNS = {
     "AWS::DynamoDB::Table": "arn:aws:dynamodb:us-east-1:123456789012:table/{}",
     "AWS::KMS::Key": "arn:aws:kms:us-east-1:123456789012:key/{}",
     "AWS::Lambda::Function": "arn:aws:lambda:us-east-1:123456789012:function:{}",
+    "AWS::Lambda::EventSourceMapping": "01234567-89ab-cdef-0123-456789abcdef",
     "AWS::Logs::LogGroup": "arn:aws:logs:us-east-1:123456789012:log-group:{}:*",
+    "AWS::Scheduler::Schedule": "arn:aws:scheduler:us-east-1:123456789012:schedule/default/{}",
     "AWS::SNS::Topic": "arn:aws:sns:us-east-1:123456789012:{}",
     "AWS::SQS::Queue": "arn:aws:sqs:us-east-1:123456789012:{}",
     "AWS::SecretsManager::Secret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:{}-a1B2c3",
@@ -52,6 +62,8 @@ def policies(*true: str) -> Iterator[tuple[str, str]]:
     for name, role in resources("AWS::IAM::Role", *true).items():
         for policy in role["Policies"]:
             yield name, json.dumps(resolved(policy["PolicyDocument"]))
+    for name, policy in resources("AWS::IAM::ManagedPolicy", *true).items():
+        yield name, json.dumps(resolved(policy["PolicyDocument"]))
     for type_ in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"):
         for name, policy in resources(type_, *true).items():
             yield name, json.dumps(resolved(policy["PolicyDocument"]))

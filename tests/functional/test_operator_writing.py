@@ -165,7 +165,7 @@ def test_backfill__that_is_rejected_in_part_exits_with_1(world: World, tmp_path:
     result = ask("backfill", file_of(tmp_path / "f", 8), "--wait", "--yes")
     world.clock.restore("sleep")
     assert result.exit_code == 1
-    assert "2 items were rejected" in result.stderr
+    assert "Rejected: 2 items" in result.stderr
 
 
 def test_backfill__stopped_half_way_says_where_to_go_on(

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from arena_exports.ledger.keys import PAUSE
 from infra.checks.policies import MAX_ACCOUNTS, policies
 from infra.checks.template import translated
 from tests.support.asl import DEFINITION
@@ -342,3 +343,42 @@ def test_alarms__may_publish() -> None:
         ("AlarmTopicPolicy", ("sns:Publish",)),
         ("Key", ("kms:Decrypt", "kms:GenerateDataKey")),
     ]
+
+
+def operator_statements(policy: str) -> list[dict[str, Any]]:
+    """Return the statements of one of the operator's policies, with a schedule."""
+    found = resources("AWS::IAM::ManagedPolicy", "HasSchedule")[policy]
+    statements: list[dict[str, Any]] = found["PolicyDocument"]["Statement"]
+    return statements
+
+
+def test_fault_85__an_operator_writes_no_item_but_the_pause() -> None:
+    """Each permission to write the ledger names the partition; the emulator does not enforce it."""
+    writing = [
+        statement
+        for statement in operator_statements("OperatorPolicy")
+        if any(re.match("dynamodb:(?!Get|BatchGet|Query)", a) for a in many(statement["Action"]))
+    ]
+    (only,) = writing
+    assert only["Action"] == ["dynamodb:PutItem", "dynamodb:DeleteItem"]
+    keys = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [PAUSE[0]]}}
+    assert only["Condition"] == keys
+    reading = {a for s in operator_statements("ReadOnlyPolicy") for a in many(s["Action"])}
+    assert {a for a in reading if a.startswith("dynamodb:")} == {
+        "dynamodb:GetItem",
+        "dynamodb:BatchGetItem",
+        "dynamodb:Query",
+    }
+
+
+@pytest.mark.parametrize("policy", ["ReadOnlyPolicy", "OperatorPolicy"])
+def test_operators__act_on_named_resources(policy: str) -> None:
+    """All but the list of alarms, which IAM cannot limit."""
+    anywhere = [s["Action"] for s in operator_statements(policy) if s["Resource"] == "*"]
+    assert anywhere == ["cloudwatch:DescribeAlarms"]
+
+
+def test_operators__may_do_all_that_readers_may() -> None:
+    """The operator's policy alone suffices."""
+    reader, operator = map(operator_statements, ("ReadOnlyPolicy", "OperatorPolicy"))
+    assert operator[: len(reader)] == reader

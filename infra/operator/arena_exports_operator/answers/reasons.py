@@ -256,7 +256,13 @@ def _of_unknown_post(seen: Snapshot, attempt: Attempt, *, own: bool) -> Reason:
 def contents(attempt: Attempt) -> str:
     """Return what an attempt carries, in words."""
     items = attempt.item_count - len(attempt.rejected)
-    what = "its own criteria" if attempt.group.kind is Kind.DEFINITION else f"{items} items"
+    what = (
+        "its own criteria"
+        if attempt.group.kind is Kind.DEFINITION
+        else "1 item"
+        if items == 1
+        else f"{items} items"
+    )
     return f"of export definition {attempt.group.export_guid} ({what})"
 
 

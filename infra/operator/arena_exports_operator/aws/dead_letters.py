@@ -67,7 +67,9 @@ class DeadLetters:
         empty = 0
         while len(found) < limit and empty < _MAX_EMPTY_ANSWERS:
             visible = self._visible()
-            if visible <= 1:  # the last one stays visible
+            if not visible:
+                return Entries(tuple(found.values()), complete=True)
+            if visible == 1:  # the last one stays visible
                 received = self._receive(_MAX_IN_A_BATCH, 0)
                 found |= {entry.message_id: entry for entry in received}
                 return Entries(tuple(found.values()), len(received) >= visible)

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from arena_exports_operator.answers.surroundings import Surroundings
 from arena_exports_operator.aws.calls import explained
-from arena_exports_operator.errors import NotFoundError, UsageError
+from arena_exports_operator.errors import NoAccessError, NotFoundError, UsageError
 from arena_exports_operator.version import major, own_version
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from arena_exports_operator.aws.calls import Aws
 
 VARIABLE = "ARENA_EXPORTS_STACK"
+DEFAULT_NAME = "arena-exports"
 _MARKS = frozenset({"LedgerTableName", "Version"})
 
 
@@ -60,6 +61,11 @@ def find_stack(aws: Aws, named: str | None, folder: Path) -> Stack:
             "the tool of that release"
         )
     return stack
+
+
+def name_of_deployment(named: str | None, folder: Path) -> str:
+    """Return the name that `make deploy` would give a new stack."""
+    return named or os.environ.get(VARIABLE) or name_in_samconfig(folder) or DEFAULT_NAME
 
 
 def _of_samconfig(aws: Aws, folder: Path) -> Stack | None:
@@ -105,9 +111,14 @@ def _only_one(aws: Aws) -> Stack:
 
 
 def _all(aws: Aws) -> Iterator[dict[str, Any]]:
-    with explained():
-        for page in aws.client("cloudformation").get_paginator("describe_stacks").paginate():
-            yield from page["Stacks"]
+    try:
+        with explained():
+            for page in aws.client("cloudformation").get_paginator("describe_stacks").paginate():
+                yield from page["Stacks"]
+    except NoAccessError as exc:
+        raise NoAccessError(
+            f"name the stack with --stack, because its search failed: {exc}"
+        ) from exc
 
 
 def _stack(found: Mapping[str, Any]) -> Stack:

@@ -16,7 +16,7 @@ from arena_exports_operator.answers.snapshot import take_snapshot
 from arena_exports_operator.aws import sending
 from arena_exports_operator.command.consent import Consent, asks, cost
 from arena_exports_operator.command.desk import Command, at_desk
-from arena_exports_operator.command.output import print_json
+from arena_exports_operator.command.output import counted, print_json
 from arena_exports_operator.errors import OperatorError, UsageError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def backfill(  # noqa: PLR0913 - the options
     seen = take_snapshot(desk.ledger, surroundings, desk.clock.now())
     plan = make_plan(desk.ledger, seen, [message.request for message in messages])
     what = (
-        f"Send {plan.items} items in {len(messages)} bulk requests "
+        f"Send {counted(plan.items, 'item')} in {counted(len(messages), 'bulk request')} "
         f"({work.duplicates} duplicates left out): {cost(plan)}"
     )
     if file.name == "<stdin>" and not (yes or dry_run or only_plan):
@@ -118,8 +118,6 @@ def _report(desk: Desk, sent: Sent) -> None:
         for request_id in sent.request_ids:
             click.echo(request_id)
     if sent.followed and sent.followed.rejected:
-        click.echo(
-            f"{sent.followed.rejected} items were rejected: see arena-exports dead-letters list.",
-            err=True,
-        )
+        rejected = counted(sent.followed.rejected, "item")
+        click.echo(f"Rejected: {rejected} (see arena-exports dead-letters list).", err=True)
         raise SystemExit(1)

@@ -9,7 +9,7 @@ import click
 
 from arena_exports.domain.times import format_utc
 from arena_exports_operator.answers.redaction import without_addresses
-from arena_exports_operator.command.output import how_long
+from arena_exports_operator.command.output import counted, how_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,14 +50,15 @@ def asks(function: Callable[..., None]) -> Callable[..., None]:
 
 def cost(plan: Plan) -> str:
     """Return what requests will cost, in one sentence."""
+    runs = counted(plan.runs, "run")
+    ahead = f"after {counted(plan.runs_ahead, 'run')} of what is pending."
     if plan.arena_requests is None or plan.hours is None or plan.hours_95 is None:
         return (
-            f"{plan.runs} runs, at least {plan.arena_requests_at_least} Arena requests, after "
-            f"{plan.runs_ahead} runs of what is pending. How long they take is not known, because "
-            "no run of this export definition has succeeded yet."
+            f"{runs}, at least {plan.arena_requests_at_least} Arena requests, {ahead} How long "
+            "they take is not known, because no run of this export definition has succeeded yet."
         )
     return (
-        f"{plan.runs} runs, about {plan.arena_requests} Arena requests (95 %: "
-        f"{plan.arena_requests_95}), done in about {how_long(plan.hours * 3600)} (95 %: "
-        f"{how_long(plan.hours_95 * 3600)}), after {plan.runs_ahead} runs of what is pending."
+        f"{runs}, about {plan.arena_requests} Arena requests (95 %: {plan.arena_requests_95}), "
+        f"done in about {how_long(plan.hours * 3600)} (95 %: {how_long(plan.hours_95 * 3600)}), "
+        f"{ahead}"
     )

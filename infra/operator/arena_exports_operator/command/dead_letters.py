@@ -16,7 +16,7 @@ from arena_exports_operator.aws.dead_letters import DeadLetters
 from arena_exports_operator.command.consent import Consent, asks, cost
 from arena_exports_operator.command.desk import Command, at_desk
 from arena_exports_operator.command.durations import DURATION
-from arena_exports_operator.command.output import how_long, print_json, print_table
+from arena_exports_operator.command.output import counted, how_long, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -131,7 +131,7 @@ def redrive(
         plan, again = _plan(desk, found)
         what = f"{_summary(found)} {cost(plan)}" if found else "No entry matches."
         if again:
-            what += f" {again} entries will be rejected again, because their form is wrong."
+            what += f" Rejected again, because the form is wrong: {counted(again, 'entry')}."
         if Consent(yes=yes or not found, dry_run=dry_run).obtain(desk, what):
             for entry, request_id in queue.redrive(found, desk.caller):
                 sent.append({**_fields(entry), "newRequestId": request_id})
@@ -154,4 +154,4 @@ def _plan(desk: Desk, found: Sequence[Entry]) -> tuple[Plan, int]:
 def _summary(found: Sequence[Entry]) -> str:
     codes = Counter(entry.error_code or "none" for entry in found)
     by_code = ", ".join(f"{code}: {count}" for code, count in sorted(codes.items()))
-    return f"Send {len(found)} entries to the intake queue again (by code: {by_code})."
+    return f"Send {counted(len(found), 'entry')} to the intake queue again (by code: {by_code})."

@@ -63,6 +63,10 @@ class Desk:
         """The ledger."""
         return open_ledger(self.table, self.clock)
 
+    def would_be_named(self) -> str:
+        """Return the name that a stack would have if it were deployed now."""
+        return stacks.name_of_deployment(self.stack_name, Path.cwd())
+
     def surroundings(self) -> Surroundings:
         """Read the parameters and the queues."""
         return stacks.surroundings(self.aws, self.stack)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from arena_exports_operator.command import backfill, dead_letters, reading, writing
+from arena_exports_operator.command import backfill, dead_letters, doctor, reading, writing
 from arena_exports_operator.version import own_version
 
 
@@ -27,5 +27,6 @@ for command in (
     *writing.COMMANDS,
     backfill.backfill,
     dead_letters.dead_letters,
+    doctor.doctor,
 ):
     main.add_command(command)

@@ -74,6 +74,12 @@ def print_lines(lines: Iterable[tuple[str, str]]) -> None:
         out.print(without_addresses(text), soft_wrap=True)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 run`, `2 runs`, `3 entries`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
 def when(epoch: float | None) -> str:
     """Return a time for people; "-" for none."""
     return "-" if epoch is None else format_utc(epoch)

@@ -17,7 +17,7 @@ from arena_exports_operator.aws import sending
 from arena_exports_operator.command.consent import Consent, asks, cost
 from arena_exports_operator.command.desk import Command, at_desk
 from arena_exports_operator.command.durations import DURATION
-from arena_exports_operator.command.output import print_json
+from arena_exports_operator.command.output import counted, print_json
 from arena_exports_operator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def send(  # noqa: PLR0913 - the options
     plan = make_plan(
         desk.ledger, take_snapshot(desk.ledger, surroundings, desk.clock.now()), [request]
     )
-    items = f"{len(request.item_guids)} items" if guids else "the definition's own criteria"
+    items = counted(len(request.item_guids), "item") if guids else "the definition's own criteria"
     what = f"Send one request for {items} of {request.group.export_guid}: {cost(plan)}"
     sent = None
     if Consent(yes=yes, dry_run=dry_run).obtain(desk, what):
