@@ -195,10 +195,13 @@ def test_fault_85__an_operator_sends_a_dead_letter_again(
 def test_fault_85__doctor_says_what_it_could_not_check(
     tool: str, case: Case, users: Callable[[str], dict[str, str]]
 ) -> None:
-    """With the read-only policy every check of a deployed stack is made, but those of Arena."""
+    """With the read-only policy every check of a deployed stack is made, but those of Arena.
+
+    The emulator asks for another permission than AWS to read an event source mapping.
+    """
     result = run(tool, users("ReadOnlyPolicy"), "doctor", "--output", "json")
     checks = json.loads(result.stdout)["checks"]
-    assert [c["name"] for c in checks if c["verdict"] == "not checked"] == ["arena"]
+    assert [c["name"] for c in checks if c["verdict"] == "not checked"] == ["intake", "arena"]
     assert not [check for check in checks if check["verdict"] == "failure"]
     before = run(tool, users("ReadOnlyPolicy"), "doctor", "--before", "--output", "json")
     denied = [c for c in json.loads(before.stdout)["checks"] if c["verdict"] == "not checked"]
@@ -355,7 +358,7 @@ def _granted(stack: Stack, policy: str) -> Iterator[str]:
 def test_reading__takes_less_than_three_seconds(
     tool: str, case: Case, users: Callable[[str], dict[str, str]]
 ) -> None:
-    """Each question is answered at once on an idle stack; tests/bench fills the ledger."""
+    """The start of the command included; tests/functional counts the reads of a full ledger."""
     me = users("ReadOnlyPolicy")
     for command in (["status"], ["why"], ["runs"], ["dead-letters", "list"]):
         began = time.monotonic()

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arena_exports.domain.model import ExportGuid, ExportRequest, Group, Kind, Lane, RequestId
 from arena_exports.domain.pause import Pause
+from arena_exports.ledger import pages
 from infra.simulator import control, names
 from tests.support.operator import ask, sit_at_desk
 from tests.support.world import EXPORT, World, attempt_in_slot, item_guid, items
@@ -50,7 +52,7 @@ def test_status__of_an_idle_stack_is_ok(world: World) -> None:
     del world
     text = shown("status")
     assert text.startswith("OK  Nothing is pending")
-    assert "budget        not known yet, reserve 100\n" in text
+    assert "budget          not known yet, reserve 100\n" in text
 
 
 def test_status__of_a_run_in_progress(world: World) -> None:
@@ -74,7 +76,7 @@ def test_status__of_a_run_in_progress(world: World) -> None:
     assert [run["status"] for run in status["lastRuns"]] == ["running", "COMPLETE"]
     text = shown("status")
     assert f"{attempt.run_guid} of {EXPORT} (10 items), for 0 s, expected end 2023-" in text
-    assert "pending       25 bulk, 4 normal, the oldest for 2 s\n" in text
+    assert "pending         25 bulk, 4 normal, the oldest for 2 s\n" in text
 
 
 def test_status__that_needs_somebody_exits_with_1(world: World) -> None:
@@ -246,6 +248,31 @@ def test_reading__sends_nothing_to_arena_and_writes_nothing(world: World) -> Non
         shown(*arguments)
     assert len(world.arena.request_log.records) == requests
     assert world.table.calls["write"] == writes
+
+
+def test_reading__of_100_000_pending_requests_is_bounded(world: World) -> None:
+    """Every answer takes at most some 40 calls of DynamoDB, whatever is pending."""
+    world.ledger.pause.write(Pause("maintenance", "arn:aws:iam::1:user/x"))
+    group = Group(Lane.BULK, ExportGuid(EXPORT), Kind.ITEMS)
+    requests = (
+        ExportRequest(RequestId(f"request-{n}"), group, (item_guid(n),), f"ECO-{n}")
+        for n in range(100_000)
+    )
+    for bundle in pages.transactions(requests):
+        world.ledger.requests.record(bundle)
+    for arguments in (["status"], ["why"], ["runs"], ["find", "request-99999"]):
+        assert calls_of(world, *arguments) <= 30
+    for name in (item_guid(99_999), "ECO-99999"):
+        assert calls_of(world, "find", name) <= 40
+        assert calls_of(world, "why", name) <= 40
+    assert read("status")["pending"] == [{"lane": "bulk", "itemCount": 100_000}]
+
+
+def calls_of(world: World, *arguments: str) -> int:
+    """Return how many calls of DynamoDB a command makes, or would make for what it reads."""
+    world.table.calls.clear()
+    shown(*arguments)
+    return sum(world.table.calls.values())
 
 
 def test_help__has_an_example_for_each_command() -> None:

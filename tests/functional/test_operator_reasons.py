@@ -354,7 +354,7 @@ def test_why__of_messages_that_are_not_recorded_yet() -> None:
     why = why_not_exported(world.ledger, world.table, on_queue, "message-1", now)
     assert why
     assert why.reason.cause is Cause.ON_QUEUE
-    assert why.reason.sentence.startswith("3 messages are on the intake queue")
+    assert why.reason.sentence.startswith("Not recorded yet: 3 messages on the intake queue")
     assert why.reason.next_at == now + 20
     assert why_nothing_moves(world.ledger, on_queue, now).reason == why.reason
     empty = surroundings(world)

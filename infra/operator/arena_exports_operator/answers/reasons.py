@@ -14,7 +14,7 @@ from arena_exports.domain.times import format_utc
 from arena_exports.services.adoption import SEARCHES_REQUIRED
 from arena_exports.services.login import LOGINS_BEFORE_COOL_DOWN
 from arena_exports_operator.answers import timing
-from arena_exports_operator.answers.redaction import without_addresses
+from arena_exports_operator.answers.words import counted, without_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,7 +81,7 @@ def reasons_of_stack(seen: Snapshot) -> list[Reason]:
     if seen.attempt is not None and not _stops_everything(seen):
         return [of_attempt(seen, seen.attempt), *filter(None, [_of_pause(seen)])]
     if not seen.oldest:
-        return [_of_lease(seen) or _of_nothing_pending(seen)]
+        return [_of_lease(seen) or _of_nothing_pending(seen), *filter(None, [_of_pause(seen)])]
     groups = [pending.group for pending in seen.oldest]
     return reasons_of_group(seen, min(groups, key=seen.ready_at))
 
@@ -255,14 +255,8 @@ def _of_unknown_post(seen: Snapshot, attempt: Attempt, *, own: bool) -> Reason:
 
 def contents(attempt: Attempt) -> str:
     """Return what an attempt carries, in words."""
-    items = attempt.item_count - len(attempt.rejected)
-    what = (
-        "its own criteria"
-        if attempt.group.kind is Kind.DEFINITION
-        else "1 item"
-        if items == 1
-        else f"{items} items"
-    )
+    items = counted(attempt.item_count - len(attempt.rejected), "item")
+    what = "its own criteria" if attempt.group.kind is Kind.DEFINITION else items
     return f"of export definition {attempt.group.export_guid} ({what})"
 
 
@@ -395,8 +389,8 @@ def of_queue(seen: Snapshot, messages: int) -> Reason:
     window = seen.surroundings.window_seconds
     return Reason(
         Cause.ON_QUEUE,
-        f"{messages} messages are on the intake queue and not recorded yet; they are collected for "
-        f"{window} seconds (BatchingWindowSeconds).",
+        f"Not recorded yet: {counted(messages, 'message')} on the intake queue, where messages are "
+        f"collected for {window} seconds (BatchingWindowSeconds).",
         round(seen.now + window),
     )
 

@@ -9,7 +9,7 @@ from arena_exports.domain.model import AttemptId, Kind, RequestId
 from arena_exports.domain.times import format_utc
 from arena_exports_operator.answers import deliveries, history
 from arena_exports_operator.answers.reasons import Cause, Reason, of_attempt, reasons_of_group
-from arena_exports_operator.answers.redaction import without_addresses
+from arena_exports_operator.answers.words import without_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

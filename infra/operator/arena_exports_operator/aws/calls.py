@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from arena_exports.domain.errors import LedgerUnavailableError
-from arena_exports_operator.answers.redaction import without_addresses
+from arena_exports_operator.answers.words import without_addresses
 from arena_exports_operator.errors import NoAccessError
 
 if TYPE_CHECKING:

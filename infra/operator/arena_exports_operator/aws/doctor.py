@@ -17,6 +17,7 @@ from arena_exports.domain.lease import LeaseState
 from arena_exports.domain.messages import normal_guid
 from arena_exports.services.login import _complete as check_credentials
 from arena_exports_operator.answers.reasons import Cause, reasons_of_stack
+from arena_exports_operator.answers.words import counted
 from arena_exports_operator.aws.calls import explained
 from arena_exports_operator.aws.stack import resource
 from arena_exports_operator.errors import NoAccessError
@@ -288,7 +289,7 @@ def _queues(aws: Aws, stack: Stack, seen: Snapshot) -> Iterator[Check]:
     else:
         yield _ok("queues", f"the dead-letter queue keeps entries for {dead // 86_400} days")
     if seen.surroundings.dead_letters:
-        text = f"the dead-letter queue has {seen.surroundings.dead_letters} entries"
+        text = f"the dead-letter queue has {counted(seen.surroundings.dead_letters, 'entry')}"
         yield _warning("queues", text, "run arena-exports dead-letters list")
 
 
@@ -312,10 +313,10 @@ def _of_subscriptions(topic: str, found: list[dict[str, Any]]) -> Check:
         kinds = ", ".join(sorted({s["Protocol"] for s in unconfirmed}))
         return _warning(
             "subscriptions",
-            f"{len(unconfirmed)} subscriptions of the {topic} are not confirmed ({kinds})",
+            f"not confirmed: {counted(len(unconfirmed), 'subscription')} of the {topic} ({kinds})",
             "open the link that SNS has sent to each",
         )
-    return _ok("subscriptions", f"the {topic} has {len(found)} confirmed subscriptions")
+    return _ok("subscriptions", f"the {topic} has {counted(len(found), 'confirmed subscription')}")
 
 
 def _key(aws: Aws, stack: Stack, _seen: Snapshot) -> Iterator[Check]:
@@ -389,4 +390,6 @@ def _session(seen: Snapshot) -> Iterator[Check]:
     elif not session.version:
         yield _warning("session", "no login has succeeded yet", "send a first request")
     else:
-        yield _ok("session", f"a session is in force ({len(session.logins)} recent logins)")
+        yield _ok(
+            "session", f"a session is in force ({counted(len(session.logins), 'recent login')})"
+        )

@@ -13,10 +13,11 @@ from arena_exports_operator.answers import backfills
 from arena_exports_operator.answers.forecast import make_plan
 from arena_exports_operator.answers.progress import Follower
 from arena_exports_operator.answers.snapshot import take_snapshot
+from arena_exports_operator.answers.words import counted
 from arena_exports_operator.aws import sending
 from arena_exports_operator.command.consent import Consent, asks, cost
 from arena_exports_operator.command.desk import Command, at_desk
-from arena_exports_operator.command.output import counted, print_json
+from arena_exports_operator.command.output import print_json
 from arena_exports_operator.errors import OperatorError, UsageError
 
 if TYPE_CHECKING:

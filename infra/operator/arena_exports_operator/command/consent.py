@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from arena_exports.domain.times import format_utc
-from arena_exports_operator.answers.redaction import without_addresses
-from arena_exports_operator.command.output import counted, how_long
+from arena_exports_operator.answers.words import counted, without_addresses
+from arena_exports_operator.command.output import how_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable

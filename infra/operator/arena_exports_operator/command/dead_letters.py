@@ -12,11 +12,12 @@ from arena_exports.domain.times import format_utc
 from arena_exports_operator.answers import backfills
 from arena_exports_operator.answers.forecast import make_plan
 from arena_exports_operator.answers.snapshot import take_snapshot
+from arena_exports_operator.answers.words import counted
 from arena_exports_operator.aws.dead_letters import DeadLetters
 from arena_exports_operator.command.consent import Consent, asks, cost
 from arena_exports_operator.command.desk import Command, at_desk
 from arena_exports_operator.command.durations import DURATION
-from arena_exports_operator.command.output import counted, how_long, print_json, print_table
+from arena_exports_operator.command.output import how_long, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -129,7 +130,9 @@ def redrive(
     with queue.read(limit) as read:
         found = [entry for entry in read.entries if wanted.matches(entry, now)]
         plan, again = _plan(desk, found)
-        what = f"{_summary(found)} {cost(plan)}" if found else "No entry matches."
+        what = _summary(found) if found else "No entry matches."
+        if plan.runs:
+            what += f" {cost(plan)}"
         if again:
             what += f" Rejected again, because the form is wrong: {counted(again, 'entry')}."
         if Consent(yes=yes or not found, dry_run=dry_run).obtain(desk, what):

@@ -13,7 +13,7 @@ import click
 from arena_exports.adapters.dynamodb import DynamoTable
 from arena_exports.adapters.system import SystemClock
 from arena_exports.ledger import open_ledger
-from arena_exports_operator.answers.redaction import without_addresses
+from arena_exports_operator.answers.words import without_addresses
 from arena_exports_operator.aws import stack as stacks
 from arena_exports_operator.aws.calls import Aws, explained
 from arena_exports_operator.errors import OperatorError

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from arena_exports_operator.answers.redaction import without_addresses
 from arena_exports_operator.answers.snapshot import take_snapshot
+from arena_exports_operator.answers.words import counted, without_addresses
 from arena_exports_operator.aws import doctor as checks
 from arena_exports_operator.aws.doctor import Plans, Verdict
 from arena_exports_operator.command.desk import Command, at_desk
-from arena_exports_operator.command.output import console, counted, print_json
+from arena_exports_operator.command.output import console, print_json
 from arena_exports_operator.errors import NotFoundError
 
 if TYPE_CHECKING:

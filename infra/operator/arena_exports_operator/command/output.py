@@ -12,11 +12,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
 from arena_exports.domain.model import camel_case
 from arena_exports.domain.times import format_utc
-from arena_exports_operator.answers.redaction import without_addresses
+from arena_exports_operator.answers.words import without_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,27 +56,22 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - any answer
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table without lines to standard output, nothing cut off."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for header in headers:
-        table.add_column(header, overflow="fold")
-    for row in rows:
-        table.add_row(*map(without_addresses, row))
-    console().print(table)
+    """Write aligned columns to standard output; nothing is cut off."""
+    lines = [tuple(headers), *(tuple(map(without_addresses, row)) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    out = console()
+    for number, line in enumerate(lines):
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        style = None if number else "bold"
+        out.print("  ".join(cells).rstrip(), style=style, soft_wrap=True)
 
 
 def print_lines(lines: Iterable[tuple[str, str]]) -> None:
     """Write labels and values to standard output, the values below one another."""
     out = console()
     for label, text in lines:
-        out.print(f"{label:<14}", style="bold", end="")
+        out.print(f"{label:<16}", style="bold", end="")
         out.print(without_addresses(text), soft_wrap=True)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: `1 run`, `2 runs`, `3 entries`."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number} {noun if number == 1 else plural}"
 
 
 def when(epoch: float | None) -> str:

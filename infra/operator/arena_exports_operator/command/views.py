@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from arena_exports.domain.times import format_utc
-from arena_exports_operator.answers.redaction import without_addresses
 from arena_exports_operator.answers.status import Word
+from arena_exports_operator.answers.words import counted, without_addresses
 from arena_exports_operator.command.output import (
     console,
     how_long,
@@ -56,7 +56,7 @@ def _status_lines(status: Status) -> Iterator[tuple[str, str]]:
 
 
 def _current(run: CurrentRun) -> str:
-    what = f"{run.item_count} items" if run.kind == "items" else "its own criteria"
+    what = counted(run.item_count, "item") if run.kind == "items" else "its own criteria"
     parts = [
         f"{run.run_guid or 'a POST'} of {run.export_guid} ({what})",
         f"for {how_long(run.elapsed_seconds)}",
@@ -90,7 +90,7 @@ def _budget(budget: BudgetView) -> str:
 
 def _session(status: Status) -> str:
     session = status.session
-    logins = f"{session.logins_in_the_last_hour} logins in the last hour"
+    logins = f"{counted(session.logins_in_the_last_hour, 'login')} in the last hour"
     later = f", next login {when(session.next_login_at)}" if session.next_login_at else ""
     return f"{session.state}, {logins}{later}"
 
@@ -163,13 +163,13 @@ def _show_request(view: RequestView) -> None:
     items = "its own criteria"
     if view.item_count is not None:
         items = (
-            f"{view.item_count} items, {view.open_count} of them pending, "
+            f"{counted(view.item_count, 'item')}, {view.open_count} of them pending, "
             f"{view.rejected_count} rejected"
         )
     print_lines(
         [
             ("request", view.request_id),
-            ("correlation id", f" {view.correlation_id or '-'}"),
+            ("correlation id", view.correlation_id or "-"),
             ("definition", view.export_guid),
             ("lane", view.lane),
             ("recorded", when(view.recorded_at)),
