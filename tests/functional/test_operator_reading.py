@@ -82,7 +82,7 @@ def test_status__of_a_run_in_progress(world: World) -> None:
 def test_status__that_needs_somebody_exits_with_1(world: World) -> None:
     """A refused login stalls the stack, dead letters degrade it; a pause is only a wait."""
     world.send("no GUID at all")
-    assert "DEGRADED" in shown("status", code=1)
+    assert "DEGRADED  The dead-letter queue has 1 entry: see" in shown("status", code=1)
     world.dead_letters.letters.clear()
     world.ledger.pause.write(Pause("maintenance", "arn:aws:iam::1:user/x"))
     world.send(item_guid(1))

@@ -166,12 +166,12 @@ def read(ledger: Ledger, attempt_id: str) -> Attempt:
     Raises:
         KeyError: there is none.
     """
-    return ledger.lease.attempt(AttemptId(attempt_id))
+    return ledger.attempts.get(AttemptId(attempt_id))
 
 
 def describe(ledger: Ledger, attempt: Attempt) -> RunDetail:
     """Return a run with its requests and files; what has expired in the ledger is left out."""
-    files = ledger.lease.files(attempt.attempt_id)
+    files = ledger.attempts.files(attempt.attempt_id)
     return RunDetail(
         summarize(attempt),
         tuple(parts(ledger, attempt)),

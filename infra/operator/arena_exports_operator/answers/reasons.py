@@ -58,6 +58,7 @@ class Cause(StrEnum):
     NEXT_RECONCILE = "NextReconcile"
     RECONCILE_MISSING = "ReconcileMissing"
     DELIVERING = "Delivering"
+    DEAD_LETTERS = "DeadLetters"
     EXPORTED = "Exported"
     DEAD_LETTER = "DeadLetter"
 
@@ -73,7 +74,7 @@ class Reason:
 
 def reasons_of_group(seen: Snapshot, group: Group) -> list[Reason]:
     """Return why pending requests of a group wait, the decisive reason first."""
-    return list(_reasons(seen, group))
+    return list(_reasons(seen, group)) or [_of_reconcile(seen, group)]
 
 
 def reasons_of_stack(seen: Snapshot) -> list[Reason]:
@@ -103,7 +104,6 @@ def _reasons(seen: Snapshot, group: Group) -> Iterator[Reason]:
         yield own
     if not definition.proven and not seen.trials.allow(seen.now):
         yield _of_trials(seen, definition)
-    yield _of_reconcile(seen, group)
 
 
 def _of_refused_login(seen: Snapshot) -> Reason | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from arena_exports_operator.answers import deliveries, history, timing
 from arena_exports_operator.answers.reasons import Cause, Reason, reasons_of_stack
 from arena_exports_operator.answers.snapshot import take_snapshot
+from arena_exports_operator.answers.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,7 @@ class Word(StrEnum):
 _STALLED = frozenset({Cause.LOGIN_REFUSED, Cause.CREDENTIALS_UNREADABLE, Cause.RECONCILE_MISSING})
 _DEGRADED = frozenset(
     {
+        Cause.DEAD_LETTERS,
         Cause.DEFINITION_FAILING,
         Cause.DEFINITION_REFUSED,
         Cause.DEFINITION_UNKNOWN,
@@ -54,6 +56,9 @@ _OK = frozenset(
         Cause.RUN_IN_PROGRESS,
     }
 )
+
+
+_WORST_FIRST = (Word.STALLED, Word.DEGRADED, Word.WAITING, Word.OK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +136,10 @@ class Status:
 def read_status(ledger: Ledger, table: Table, surroundings: Surroundings, now: float) -> Status:
     """Return the state of the stack; every part of it is bounded, whatever is pending."""
     seen = take_snapshot(ledger, surroundings, now)
-    reasons = reasons_of_stack(seen)
+    reasons = _with_dead_letters(reasons_of_stack(seen), surroundings.dead_letters or 0)
     lanes, counted = _pending(ledger)
     return Status(
-        word=_word(reasons, surroundings.dead_letters),
+        word=_word_of(reasons[0]),
         reasons=tuple(reasons),
         at=int(now),
         run=_current_run(seen),
@@ -151,13 +156,20 @@ def read_status(ledger: Ledger, table: Table, surroundings: Surroundings, now: f
     )
 
 
-def _word(reasons: Sequence[Reason], dead_letters: int | None) -> Word:
-    causes = {reason.cause for reason in reasons}
-    if reasons[0].cause in _STALLED:
+def _with_dead_letters(reasons: Sequence[Reason], dead_letters: int) -> list[Reason]:
+    """Return the reasons, and that of dead letters, the one that decides the word first."""
+    entries = counted(dead_letters, "entry")
+    text = f"The dead-letter queue has {entries}: see `arena-exports dead-letters list`."
+    found = [*reasons, *([Reason(Cause.DEAD_LETTERS, text)] if dead_letters else [])]
+    return sorted(found, key=lambda reason: _WORST_FIRST.index(_word_of(reason)))
+
+
+def _word_of(reason: Reason) -> Word:
+    if reason.cause in _STALLED:
         return Word.STALLED
-    if causes & _DEGRADED or dead_letters:
+    if reason.cause in _DEGRADED:
         return Word.DEGRADED
-    return Word.OK if reasons[0].cause in _OK and causes <= _OK else Word.WAITING
+    return Word.OK if reason.cause in _OK else Word.WAITING
 
 
 def _current_run(seen: Snapshot) -> CurrentRun | None:
