@@ -12,7 +12,7 @@ from arena_exports.domain.pause import Pause
 from arena_exports.ledger import pages
 from infra.simulator import control, names
 from tests.support.operator import ask, sit_at_desk
-from tests.support.world import EXPORT, World, attempt_in_slot, item_guid, items
+from tests.support.world import EXPORT, World, attempt_with_lease, item_guid, items
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -62,7 +62,7 @@ def test_status__of_a_run_in_progress(world: World) -> None:
     world.send({"itemGuids": items(4, 10)}, {"itemGuids": items(25, 20), "priority": "bulk"})
     status = read("status")
     assert (status["word"], status["reasons"][0]["cause"]) == ("OK", "RunInProgress")
-    attempt = attempt_in_slot(world)
+    attempt = attempt_with_lease(world)
     assert status["run"]["runGuid"] == attempt.run_guid
     assert status["run"]["itemCount"] == 10
     assert status["run"]["expectedEndAt"] > status["at"]

@@ -17,7 +17,7 @@ from arena_exports_operator.answers.reasons import Cause
 from arena_exports_operator.answers.why import Why, why_not_exported, why_nothing_moves
 from infra.simulator import control, names
 from tests.support.operator import surroundings
-from tests.support.world import EXPORT, World, attempt_in_slot, item_guid, items
+from tests.support.world import EXPORT, World, attempt_with_lease, item_guid, items
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,8 +49,8 @@ def overdue(world: World) -> str:
 def published(world: World) -> str:
     """A request whose run has ended, and is not published yet."""
     request_id = in_progress(world)
-    attempt = attempt_in_slot(world)
-    world.ledger.lease.ended(attempt, RunResult(AttemptOutcome.COMPLETE, "COMPLETE"))
+    attempt = attempt_with_lease(world)
+    world.ledger.attempts.ended(attempt, RunResult(AttemptOutcome.COMPLETE, "COMPLETE"))
     return request_id
 
 
@@ -383,6 +383,6 @@ def test_why__expects_the_end_by_the_durations_of_past_runs() -> None:
     world.settle()
     (duration,) = world.ledger.definitions.read(ExportGuid(EXPORT)).durations_for(3)
     second = in_progress(world)
-    started = attempt_in_slot(world).started_at
+    started = attempt_with_lease(world).started_at
     expected = f"is expected to end about {format_utc(started + duration)}"
     assert expected in asked(world, second).reason.sentence

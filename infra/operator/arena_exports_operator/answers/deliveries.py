@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from arena_exports.ports import Item, Table
 
 MAX_DELIVERIES = 200
-_PARTITION = "DELIVER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Delivery:
 
 def pending(table: Table) -> list[Delivery]:
     """Return the oldest pending deliveries, 200 at most."""
-    found = table.query(_PARTITION, keys.FIRST, keys.LAST, limit=MAX_DELIVERIES)
+    found = table.query(keys.DELIVER, keys.FIRST, keys.LAST, limit=MAX_DELIVERIES)
     return [_delivery(item) for item in found]
 
 
