@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from arena_exports.ledger.keys import PAUSE
+from arena_exports.ledger.keys import DELIVER, PAUSE
 from infra.checks.policies import MAX_ACCOUNTS, policies
 from infra.checks.template import translated
 from tests.support.asl import DEFINITION
@@ -352,7 +352,7 @@ def operator_statements(policy: str) -> list[dict[str, Any]]:
     return statements
 
 
-def test_fault_85__an_operator_writes_no_item_but_the_pause() -> None:
+def test_fault_85__an_operator_writes_no_items_but_pauses_and_deliveries() -> None:
     """Each permission to write the ledger names the partition; the emulator does not enforce it."""
     writing = [
         statement
@@ -361,7 +361,7 @@ def test_fault_85__an_operator_writes_no_item_but_the_pause() -> None:
     ]
     (only,) = writing
     assert only["Action"] == ["dynamodb:PutItem", "dynamodb:DeleteItem"]
-    keys = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [PAUSE[0]]}}
+    keys = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [PAUSE[0], DELIVER]}}
     assert only["Condition"] == keys
     reading = {a for s in operator_statements("ReadOnlyPolicy") for a in many(s["Action"])}
     assert {a for a in reading if a.startswith("dynamodb:")} == {

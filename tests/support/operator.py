@@ -24,6 +24,7 @@ def surroundings(world: World) -> Surroundings:
     """Return what AWS says of a world's stack; nothing is on its intake queue."""
     settings = world.dependencies.settings
     parameters = {
+        "DeliverFiles": str(settings.delivers_files).lower(),
         "DefaultExportGuid": settings.default_export_guid,
         "ExportsPaused": str(settings.exports_paused).lower(),
         "MaxItemsPerRun": str(settings.max_items_per_run),
@@ -36,7 +37,15 @@ def surroundings(world: World) -> Surroundings:
 
 def sit_at_desk(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     """Have every command read a world's ledger, clock and queues."""
-    stack = Stack("arena-exports", {"Version": "0.1.0"}, {}, "CREATE_COMPLETE")
+    stack = Stack(
+        "arena-exports",
+        {
+            "Version": "0.1.0",
+            "DeliveryBucketName": world.bucket.name,
+        },
+        {},
+        "CREATE_COMPLETE",
+    )
 
     def make(_stack: str | None, _profile: str | None, _region: str | None, output: str) -> Any:
         made = desk.Desk(None, None, None, as_json=output == "json")

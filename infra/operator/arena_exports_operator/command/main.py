@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from arena_exports_operator.command import backfill, dead_letters, doctor, reading, writing
+from arena_exports_operator.command import backfill, dead_letters, deliver, doctor, reading, writing
 from arena_exports_operator.version import own_version
 
 
@@ -27,6 +27,7 @@ for command in (
     *writing.COMMANDS,
     backfill.backfill,
     dead_letters.dead_letters,
+    deliver.deliver,
     doctor.doctor,
 ):
     main.add_command(command)
