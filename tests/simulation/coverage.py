@@ -37,8 +37,41 @@ STATES = (*LEASE_STATES, *SESSION_STATES)
 FAULTS = (*CHANCES, *disruptions.KINDS, *TROUBLES)
 
 BETWEEN_RUNS = ("nothing pending", "pending", "backing off", "lease taken")
-EXPLAINED: Mapping[str, Mapping[str, Sequence[str]]] = {}
-"""Why a fault cannot meet some states: reason, then fault, then states."""
+NO_SESSION = ("logging in", "login refused")
+NOT_AT_A_POST = tuple(state for state in LEASE_STATES if state not in ("POST", "another POST"))
+EXPLAINED: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "a request to Arena needs it, and none is sent in this state, except by a late copy": {
+        "secrets_down": BETWEEN_RUNS,
+        "arena_drop": (*BETWEEN_RUNS, "login refused"),
+        "arena_garbage": (*BETWEEN_RUNS, "login refused"),
+    },
+    "a POST needs it, and none is sent in this state": {
+        "arena_late": (*NOT_AT_A_POST, *NO_SESSION),
+    },
+    "an execution is started by a POST, a search, or for a run in progress": {
+        "start_execution": (*BETWEEN_RUNS, *NO_SESSION),
+    },
+    "an execution lasts as long as its run or search, and one step longer": {
+        "execution stopped": (*BETWEEN_RUNS, *NO_SESSION),
+        "task_twice": (*BETWEEN_RUNS, *NO_SESSION),
+    },
+    "nothing forbids it, but both are rare: more days may reach it": {
+        "lost_answer": ("nothing pending",),
+        "delivery": NO_SESSION,
+        "delivery_doubled": ("backing off", *NO_SESSION),
+        "batch_twice": NO_SESSION,
+        "run broken": NO_SESSION,
+        "secret overwritten": ("backing off", *NO_SESSION),
+        "broken item": ("nothing pending",),
+        "broken day": ("nothing pending",),
+        "muddled files": ("nothing pending",),
+        "unknown definitions": ("nothing pending",),
+        "own events": ("nothing pending",),
+        "refused filters": ("after an empty search", "another POST"),
+    },
+    "on such a day no POST leads to a run": {"broken day": ("running",)},
+}
+"""Why a fault may not have met some states: by reason, then by fault, the states."""
 
 
 def explanation(fault: str, state: str) -> str:
