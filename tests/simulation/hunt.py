@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice, zip_longest
+from random import Random
 from typing import TYPE_CHECKING
 
+from tests.simulation.field import TROUBLES
 from tests.simulation.invariants import violations
+from tests.simulation.plan import draw_plan
 from tests.simulation.planted import planted
 from tests.simulation.runner import simulate
 from tests.simulation.schedules.pairs import PAIRS
 from tests.simulation.schedules.pct import all_mixes, steps_of
+from tests.simulation.simulation import Simulation
 from tests.simulation.test_crash_points import SmallDay
 
 if TYPE_CHECKING:
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     Trials = Callable[[int], Iterator[Sequence[str]]]
 
 DEPTHS = (2, 3)
+OFTEN = 0.3  # of the times when a login may be broken
 
 
 def seeds(count: int) -> Iterator[Sequence[str]]:
@@ -29,12 +34,28 @@ def seeds(count: int) -> Iterator[Sequence[str]]:
         yield simulate(seed).violations
 
 
+def troubled_day(seed: int, trouble: str) -> Simulation:
+    """Return a day with a trouble from the field, on which logins are often refused, too."""
+    plan = replace(draw_plan(Random(seed)), breaks_logins=OFTEN)
+    return Simulation(seed, plan=plan, troubles=(trouble,))
+
+
+def troubled_days(count: int) -> Iterator[Sequence[str]]:
+    """Run days of each trouble in turn."""
+    troubles = sorted(TROUBLES)
+    for number in range(count):
+        day = troubled_day(number // len(troubles), troubles[number % len(troubles)])
+        day.run()
+        day.scheduler.close()
+        yield violations(day)
+
+
 def crash_points(count: int) -> Iterator[Sequence[str]]:
-    """Kill the process at moments of the small day: some of them, evenly spread."""
+    """Kill the process at each moment of the small day, first alone, then with a second submit."""
     day = SmallDay()
     day.run()
     moments = [(moment, double) for double in (False, True) for moment in range(day.moments)]
-    for moment, double in moments[:: max(1, len(moments) // count)]:
+    for moment, double in moments[:count]:
         day = SmallDay(moment, double=double)
         day.run()
         day.scheduler.close()
@@ -58,6 +79,7 @@ def all_schedules(count: int) -> Iterator[Sequence[str]]:
 
 METHODS: Mapping[str, Trials] = {
     "seeds": seeds,
+    "troubled days": troubled_days,
     "crash points": crash_points,
     "random schedules": random_schedules,
     "all schedules": all_schedules,

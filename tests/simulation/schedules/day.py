@@ -32,9 +32,13 @@ if TYPE_CHECKING:
 RUN_SECONDS = 3
 MAX_SECONDS = 4 * 3600
 RUN_WAIT_SECONDS = 10
+# A lost POST is searched for 90 s and 150 s after its answer was lost, and that takes half a minute
+# itself: only the second search finds this run, which is as late as Arena may be.
+LATE_SECONDS, LAG_SECONDS = 90, 45
 IDLE, RUNNING, ENDED = "idle", "running", "ended"
-FAILED, UNREADABLE, UNANSWERED = "failed", "unreadable", "unanswered"
+FAILED, UNREADABLE, UNANSWERED, LATE = "failed", "unreadable", "unanswered", "late"
 POSTS = {"method": "POST", "path": "*/runs"}
+LISTS = {"method": "GET", "path": "*/runs", "times": None}
 POLLS = {"method": "GET", "path": "*/runs/*"}
 
 
@@ -85,12 +89,17 @@ class SharedDay(Simulation):
         """Export one item, and bring the day into a state; then the session may die.
 
         States: `idle`; `unanswered`, in which the next POST starts a run and is not answered;
+        `late`, in which it does so later, and lists show the run later still;
         `running`, with a run that is complete at Arena; `ended`, `failed` and `unreadable`, when a
         poll has found that out (a run that nobody can read has failed, too).
         """
         self._export_first_item()
         if state == UNANSWERED:
             arena_control.add_faults(self.arena, {**POSTS, "drop": True, "work": True})
+        elif state == LATE:
+            late = {**POSTS, "drop": True, "lateSeconds": LATE_SECONDS}
+            lag = {**LISTS, "leaveOut": True, "runsYoungerThanSeconds": LAG_SECONDS}
+            arena_control.add_faults(self.arena, [late, lag])
         elif state != IDLE:
             self._bring_a_run_to(state)
         secret = self.session_secret.read()

@@ -9,6 +9,7 @@ from tests.simulation.schedules.day import (
     ENDED,
     FAILED,
     IDLE,
+    LATE,
     RUNNING,
     UNANSWERED,
     UNREADABLE,
@@ -86,6 +87,7 @@ PAIRS = (
         WHOLE_RUN,
         leap=LONGER_THAN_THE_LEASE,
     ),
+    Pair("submit whose run comes late | submit", LATE, [deliver_a_batch], [deliver_a_batch]),
     Pair("submit | publish", ENDED, [deliver_a_batch], [publish, reconcile]),
     Pair("publish, thought dead | publish, submit", ENDED, [publish], [publish, deliver_a_batch]),
     Pair(
