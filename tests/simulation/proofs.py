@@ -226,10 +226,17 @@ def _show_replay(report: Report, taken: Counter[Any], days: int) -> None:
 # ---- models --------------------------------------------------------------------------------------
 
 
-def check(model: Protocol) -> tuple[int, list[str]]:
-    """Explore a model; return its states and the properties that do not hold."""
-    found = check_safety(model, max_states=MAX_STATES)
-    broken = [name for name, what in found["properties"].items() if what["holds"] is not True]
+def check(model: Protocol, max_states: int = MAX_STATES) -> tuple[int, list[str]]:
+    """Explore a model; return its states and the properties that a state breaks.
+
+    Raises:
+        ValueError: it has more states, and no property is known to be broken.
+    """
+    found = check_safety(model, max_states=max_states)
+    broken = [name for name, what in found["properties"].items() if what["holds"] is False]
+    if not broken and not found["exhaustive"]:
+        message = f"the model of {model.name} has more than {max_states} states"
+        raise ValueError(message)
     return int(found["reachable_states"]), broken
 
 
