@@ -82,6 +82,10 @@ endef
 simulate: .venv/dev/.stamp ## Run 10,000 simulated days with faults (SEED=7 for one, COUNT=100 for fewer)
 	@PYTHONPATH=functions .venv/dev/bin/python -m tests.simulation.runner $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
+.PHONY: proofs
+proofs: .venv/dev/.stamp ## Run the proofs with a bound: planted bugs, schedules, states reached, models (an hour)
+	@PYTHONPATH=functions .venv/dev/bin/python -m tests.simulation.proofs $(ARGS)
+
 .PHONY: mutants
 mutants: .venv/dev/.stamp ## Test the tests: put some 3,000 defects into the core, one at a time (20 minutes)
 	@rm -rf .cache/mutants && mkdir -p .cache/mutants

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_SLEEP_SECONDS = 10.0
+REFUSAL = b"4081"  # of credentials
 
 
 class Outside(Interceptable):
@@ -192,6 +193,8 @@ class SimTransport:
         answer = self._outside.call(lambda: self._exchange(request))
         if fault_rates.occurs("arena_garbage"):
             return HttpAnswer(answer.status, answer.headers, b"<html>" + answer.body[:40])
+        if request.path == "/login" and REFUSAL in answer.body:
+            simulation.shown_refusals[simulation.scheduler.current] = simulation.credentials.current
         return answer
 
     def _exchange(self, request: HttpRequest) -> HttpAnswer:
@@ -199,6 +202,8 @@ class SimTransport:
         if fault_rates.occurs("arena_drop"):
             self._perhaps_make_a_twin(request)
             raise RequestNotCompletedError("dropped before")
+        if request.path == "/login" and self._simulation.has_live_session():
+            self._simulation.needless_logins.append(self._simulation.scheduler.now)
         answer = self._inner.send(request)
         if fault_rates.occurs("arena_drop"):
             raise RequestNotCompletedError("dropped after")

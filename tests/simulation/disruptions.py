@@ -12,6 +12,15 @@ if TYPE_CHECKING:
 
 CONFLICTS = 0.2  # the chance that other transactions conflict with ours
 LATE_DEFINITION = {"views": ["SPECS"]}
+KINDS = (
+    "session killed",
+    "secret overwritten",
+    "login broken",
+    "run broken",
+    "foreign run",
+    "conflict",
+    "execution stopped",
+)
 
 
 class Disruptions:
@@ -55,17 +64,24 @@ class Disruptions:
         self._break_the_next_run()
         self._start_a_foreign_run()
         if self._draws(CONFLICTS):
+            self._note("conflict")
             self._simulation.memory.conflicts = self._random.randint(1, 5)
         if self._simulation.running_executions and self._draws(self._plan.stops_executions):
+            self._note("execution stopped")
             self._simulation.stop(self._random.choice(sorted(self._simulation.running_executions)))
+
+    def _note(self, kind: str) -> None:
+        self._simulation.fault_rates.note(kind)
 
     def _draws(self, chance: float) -> bool:
         return self._random.random() < chance
 
     def _kill_sessions(self) -> None:
         if self._draws(self._plan.kills_sessions):
+            self._note("session killed")
             control.kill_sessions(self._arena)
         if self._draws(self._plan.overwrites_secret):
+            self._note("secret overwritten")
             pasted = {"arenaSessionId": "pasted|by|hand"}
             self._simulation.session_secret.write(pasted, f"by-hand-{self._random.random()}")
 
@@ -74,6 +90,7 @@ class Disruptions:
         if self._arena.accounts.refusal is not None:
             self._repair_logins()
         elif self._draws(self._plan.breaks_logins):
+            self._note("login broken")
             control.kill_sessions(self._arena)
             change = self._random.choice([{"refusal": 4081}, {"lockedSeconds": 300}])
             control.set_account(self._arena, change)
@@ -84,6 +101,7 @@ class Disruptions:
 
     def _break_the_next_run(self) -> None:
         if self._draws(self._plan.breaks_runs):
+            self._note("run broken")
             status = self._random.choice(["FAILED", "ABORTED", "DOWNLOADED", "ARCHIVING"])
             steps = [{"status": status, "seconds": 30}, {"status": "COMPLETE"}]
             last = {"steps": steps} if status == "ARCHIVING" else {"status": status}
@@ -99,3 +117,4 @@ class Disruptions:
             control.start_foreign_run(self._arena, {"seconds": self._random.uniform(5, 600), **run})
         except control.ControlError:
             return
+        self._note("foreign run")

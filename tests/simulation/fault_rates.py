@@ -6,9 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
 NEVER = 0.0
+
+
+def _nobody(_name: str) -> None:
+    return
 
 
 @dataclass
@@ -32,6 +37,7 @@ class FaultRates:
     task_twice: float = NEVER  # a state machine's task runs twice at once
     batch_twice: float = NEVER  # two functions get the same batch at once
     occurred: set[str] = field(default_factory=set)  # the faults that occurred
+    witness: Callable[[str], object] = _nobody  # is told of each fault that occurs
 
     def stop(self) -> None:
         """End all faults."""
@@ -42,9 +48,14 @@ class FaultRates:
         """Draw whether a fault occurs now."""
         chance: float = getattr(self, name)
         if chance > 0 and self.random.random() < chance:
-            self.occurred.add(name)
+            self.note(name)
             return True
         return False
+
+    def note(self, name: str) -> None:
+        """Note that a fault occurs now."""
+        self.occurred.add(name)
+        self.witness(name)
 
     def latency(self) -> float:
         """Draw how many seconds a call takes: usually few, sometimes many."""
@@ -55,7 +66,9 @@ class FaultRates:
 
 
 CHANCES = tuple(
-    name for name in FaultRates.__dataclass_fields__ if name not in ("random", "occurred")
+    name
+    for name in FaultRates.__dataclass_fields__
+    if name not in ("random", "occurred", "witness")
 )
 
 

@@ -26,6 +26,7 @@ HEALTHY = item_guid(10_000)
 HARMLESS = ("LedgerUnavailableError", "DeliveryError", "ConnectionError", "RetryLaterError")
 MAX_LOGINS_AN_HOUR = 7
 REFUSED = 4081
+OPEN_STATES = ("sending", "running", "ended")
 DAY_SECONDS = 86_400
 MAX_REQUESTS_FOR_NOTHING = 600  # a day
 MAX_TRIALS_A_DAY = 200
@@ -64,7 +65,9 @@ def violations(simulation: Simulation) -> list[str]:
         _one_run_at_a_time,
         early_posts,
         _nobody_rejected_without_cause,
+        _no_attempt_left_open,
         _logins_bounded,
+        _no_needless_login,
         _budget_kept,
         _no_secret,
         _no_unexpected_crash,
@@ -221,6 +224,15 @@ def _one_run_at_a_time(simulation: Simulation) -> Iterator[str]:
             yield f"a 3144 at {record.at:.0f} was caused by our own run {holders[0].guid}"
 
 
+def _no_attempt_left_open(simulation: Simulation) -> Iterator[str]:
+    """R2: what the lease does not name is over: settled, void or replaced."""
+    named = simulation.memory.items.get("SLOT", {}).get("-", {}).get("attemptId")
+    for pk, items in simulation.memory.items.items():
+        for name, item in items.items() if pk.startswith("RUN#") else ():
+            if item.get("state") in OPEN_STATES and name != named:
+                yield f"attempt {name} is {item['state']}, and the lease does not name it"
+
+
 def _nobody_rejected_without_cause(simulation: Simulation) -> Iterator[str]:
     """R8: RunFailed rejects only items that make runs fail; 3011 only items that Arena named."""
     poison = simulation.plan.poison | {BAD_ITEM}
@@ -250,6 +262,17 @@ def _logins_bounded(simulation: Simulation) -> Iterator[str]:
         if within > MAX_LOGINS_AN_HOUR:
             yield f"{within} logins within an hour"
             return
+
+
+def _no_needless_login(simulation: Simulation) -> Iterator[str]:
+    """R5: nobody logs in while the session that the secret holds is alive.
+
+    An answer that is garbled, or a login page, looks like a session that died.
+    """
+    if "arena_garbage" in simulation.fault_rates.occurred or simulation.field.troubles:
+        return
+    if simulation.needless_logins:
+        yield f"{len(simulation.needless_logins)} logins ended a session that was in force"
 
 
 def _budget_kept(simulation: Simulation) -> Iterator[str]:

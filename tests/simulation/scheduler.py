@@ -64,6 +64,11 @@ class Scheduler:
         self._current: list[Task] = []
         self._tasks: set[Task] = set()
 
+    @property
+    def current(self) -> Task:
+        """The task that runs now."""
+        return self._current[-1]
+
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Schedule an action in so many seconds."""
         heapq.heappush(self._actions, (self.now + max(seconds, 0.0), next(self._order), action))

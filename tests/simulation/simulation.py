@@ -50,7 +50,12 @@ BUDGET_LIMIT = 100_000
 
 
 class Simulation:
-    """A day from one seed."""
+    """A day from one seed.
+
+    `overtime` is for how many seconds a function may run past its time-out.
+    """
+
+    overtime = 0.0
 
     def __init__(
         self,
@@ -64,7 +69,7 @@ class Simulation:
         self.random = Random(seed)
         self.plan = plan or draw_plan(self.random)
         self.fault_rates = fault_rates or draw_fault_rates(self.random)
-        self.scheduler = Scheduler(START)
+        self.scheduler = self.make_scheduler()
         self.outside = Outside(self.scheduler, self.fault_rates)
         self.clock = SimClock(self.scheduler, seed)
         self.arena = Workspace(self.clock.now, Random(seed))
@@ -81,13 +86,19 @@ class Simulation:
         self.invocations = 0
         self.crashes: list[BaseException] = []
         self.exchanges: list[Exchange] = []  # POSTs and lists of runs
-        self.refused: set[str] = set()  # versions of the credentials, as the ledger knows
+        self.refused: set[str] = set()  # versions of the credentials, as session was told
+        self.shown_refusals: dict[Task, str | None] = {}
         self.tried_again: list[str] = []
+        self.needless_logins: list[float] = []
         self.running_executions: dict[str, Task] = {}
         self._environments: dict[str, list[Functions]] = {name: [] for name in TIMEOUTS}
         self.in_fault_phase = True
         self.fault_phase_ended_at = math.inf
         self._prepare()
+
+    def make_scheduler(self) -> Scheduler:
+        """Return the scheduler of the day."""
+        return Scheduler(START)
 
     def _prepare(self) -> None:
         self.renew_credentials()
@@ -185,18 +196,32 @@ class Simulation:
         task = self.scheduler.spawn(
             lambda: environment.call(function, json.loads(json.dumps(payload)), deadline)
         )
-        self.scheduler.after(deadline, lambda: self.scheduler.kill(task))
+        self.scheduler.after(deadline + self.overtime, lambda: self.scheduler.kill(task))
         task.whenever_done(lambda task: self._retire(function, environment, task))
         return task
 
     def _retire(self, function: str, environment: Functions, task: Task) -> None:
         if function == "session":
-            known = self.memory.items.get("SESSION", {}).get("-", {}).get("refusedVersion")
-            self.refused |= {known} if known else set()
+            self._note_refusal(task)
         if task.error is None:
             self._environments[function].append(environment)
         elif not isinstance(task.error, Killed):
             self.crashes.append(task.error)
+
+    def _note_refusal(self, task: Task) -> None:
+        """Note which credentials were refused, if session lived to write it down."""
+        version = self.shown_refusals.pop(task, None)
+        if version and task.error is None:
+            self.refused.add(version)
+
+    def has_live_session(self) -> bool:
+        """Return whether the session in the secret is one that Arena accepts."""
+        machine, secret = self.arena.accounts.machine, self.session_secret.read()
+        if secret is None or machine.session_id is None:
+            return False
+        idle = self.scheduler.now - machine.session_used_at
+        fresh = idle < self.arena.settings.session_idle_seconds
+        return fresh and secret.value.get("arenaSessionId") == machine.session_id
 
     def _make_dependencies(self) -> Dependencies:
         settings = Settings(

@@ -67,7 +67,8 @@ class SmallDay(Simulation):
             self.fault_rates.occurred.add("kill")
             raise Killed
 
-    def _live(self) -> None:
+    def run(self) -> None:
+        """Send the messages, and run until everything has drained."""
         for body in BODIES:
             self.queue.send(body)
         self._every(1.0, self.queue.deliver)
@@ -86,6 +87,7 @@ def test_small_day__keeps_the_rules_without_a_crash() -> None:
     """The day keeps the rules without a crash, so what follows is due to the crashes."""
     day, found = outcome(SmallDay)
     assert found == []
+    assert [message.body for message in day.messages] == BODIES
     assert day.moments > 200
 
 

@@ -48,7 +48,14 @@ class LeaseStore:
             seen, state=LeaseState.SUBMITTING, token=self._clock.new_token(), held_until=held_until
         )
         unchanged = (
-            Condition(equals={"token": seen.token, "state": seen.state.value})
+            Condition(
+                equals={
+                    "token": seen.token,
+                    "state": seen.state.value,
+                    "attemptId": seen.attempt_id,
+                    "heldUntil": seen.held_until,
+                }
+            )
             if seen.token
             else NEW
         )

@@ -1,0 +1,307 @@
+"""Run the proofs, print what each shows and how strongly, and keep it in `results/proofs.md`."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import click
+from minicheck import check_liveness, check_safety
+
+from tests.simulation.coverage import FAULTS, STATES, Coverage, explanation
+from tests.simulation.field import TROUBLES
+from tests.simulation.hunt import METHODS, Hunt, hunt, troubled_day
+from tests.simulation.invariants import violations
+from tests.simulation.models import delivery, lease
+from tests.simulation.models.replay import Replay, lease_view
+from tests.simulation.planted import BUGS
+from tests.simulation.schedules.pairs import PAIRS
+from tests.simulation.schedules.pct import Mix, Sample, all_mixes, sample
+from tests.simulation.simulation import Simulation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+
+    from minicheck import Protocol
+
+WORKERS = 2
+RESULTS = Path(__file__).parent / "results" / "proofs.md"
+CHUNK = 10
+MOST_MISSED = 0.05
+DAYS_OF_EACH_TROUBLE = 6
+MAX_STATES = 100_000
+
+
+@dataclass
+class Report:
+    """What the proofs show, as Markdown, and what is wrong."""
+
+    lines: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        """Print a line or paragraph, and keep it."""
+        click.echo(text)
+        self.lines += [text, ""] if not text.startswith("|") else [text]
+
+    def table(self, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Print a table, and keep it."""
+        for row in (heads, ["---"] * len(heads), *rows):
+            self.say(f"| {' | '.join(map(str, row))} |")
+        self.lines.append("")
+
+
+def _quiet() -> None:
+    logging.disable(logging.CRITICAL)
+
+
+# ---- planted bugs --------------------------------------------------------------------------------
+
+
+def _hunt(counts: Mapping[str, int], job: tuple[str, str]) -> Hunt:
+    name, method = job
+    bug = next(bug for bug in BUGS if bug.name == name)
+    return hunt(bug, method, counts[method])
+
+
+def show_bugs(report: Report, pool: ProcessPoolExecutor, counts: Mapping[str, int]) -> None:
+    """Say how soon each planted bug is found."""
+    report.say("## Planted bugs")
+    budget = ", ".join(f"{count} {method}" for method, count in counts.items())
+    report.say(
+        f"{len(BUGS)} bugs of the protocol. The numbers are trials until the bug was found; "
+        f"`-` means not found ({budget})."
+    )
+    jobs = [(bug.name, method) for bug in BUGS for method in METHODS]
+    found = {(h.bug, h.method): h for h in pool.map(partial(_hunt, counts), jobs)}
+    rows = []
+    for bug in BUGS:
+        hunts = [found[bug.name, method] for method in METHODS]
+        why = f"; harmless: {bug.harmless}" if bug.harmless else ""
+        trials = [h.trials if h.found else "-" for h in hunts]
+        rows.append([bug.name, *trials, bug.description + why])
+        if not bug.harmless and not any(h.found for h in hunts):
+            report.wrong.append(f"the bug {bug.name!r} is not found")
+        if not any(h.changed for h in hunts):
+            report.wrong.append(f"the bug {bug.name!r} changes nothing")
+    report.table(["bug", *METHODS, "what is wrong"], rows)
+
+
+# ---- schedules -----------------------------------------------------------------------------------
+
+
+def _sample(most: int, job: tuple[Mix, int]) -> Sample:
+    return sample(*job, MOST_MISSED, most)
+
+
+def show_random_schedules(report: Report, pool: ProcessPoolExecutor, most: int) -> None:
+    """Say with which probability random schedules would have found a bug."""
+    report.say("## Random schedules")
+    report.say(
+        "Each pair and triple of functions; n threads, k calls at most, d the depth of a bug. One "
+        "run finds it with a probability of at least 1/(n·k^(d-1)); `missed` is the greatest "
+        "probability with which all runs miss it."
+    )
+    jobs = [(mix, depth) for mix in all_mixes() for depth in (2, 3)]
+    samples = list(pool.map(partial(_sample, most), jobs))
+    rows = []
+    for two, three in zip(samples[::2], samples[1::2], strict=True):
+        names = " &#124; ".join(two.mix.names)
+        row: list[object] = [names, len(two.mix.names), max(two.steps, three.steps)]
+        for one in (two, three):
+            row += [one.runs, f"1/{1 / one.bound:,.0f}", f"{one.miss:.1%}"]
+            for seed, found in one.violations.items():
+                report.wrong.append(f"{one.mix.names}, d = {one.depth}, seed {seed}: {found}")
+        rows.append(row)
+    heads = ["functions", "n", "k"]
+    for depth in (2, 3):
+        heads += [f"runs, d = {depth}", "bound", "missed"]
+    report.table(heads, rows)
+    report.say(f"{sum(one.runs for one in samples):,} runs.")
+
+
+def _explore(number: int) -> tuple[Counter[int], int, list[str]]:
+    sizes: Counter[int] = Counter()
+    choices, wrong = 0, []
+    for trial in PAIRS[number].explore():
+        sizes[len(trial.schedule.preempted_at)] += 1
+        choices = max(choices, len(trial.choices))
+        if trial.violations:
+            wrong.append(f"{PAIRS[number].name}, {trial.schedule}: {trial.violations}")
+    return sizes, choices, wrong
+
+
+def show_all_schedules(report: Report, pool: ProcessPoolExecutor) -> None:
+    """Say how many schedules of each pair keep the rules."""
+    report.say("## All schedules with up to two preemptions")
+    report.say("A function is preempted only before a call that conflicts with one of the other.")
+    rows, total = [], 0
+    for pair, (sizes, choices, wrong) in zip(
+        PAIRS, pool.map(_explore, range(len(PAIRS))), strict=True
+    ):
+        report.wrong += wrong
+        total += sizes.total()
+        name = pair.name.replace("|", "&#124;")
+        rows.append([name, choices, sizes[0], sizes[1], sizes[2], sizes.total(), len(wrong)])
+    heads = ["pair", "calls", "none", "one", "two", "schedules", "with violations"]
+    report.table(heads, rows)
+    report.say(f"{total:,} schedules.")
+
+
+# ---- days ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WatchedDay:
+    """A simulated day: which faults met which states, and which steps the ledger took."""
+
+    name: str
+    violations: tuple[str, ...]
+    reached: Mapping[tuple[str, str], int]
+    steps: Mapping[tuple[Hashable, Hashable], int]
+
+
+def watch_day(seed: int, trouble: str = "") -> WatchedDay:
+    """Simulate a day; with a trouble, one on which logins are often refused, too."""
+    _quiet()
+    day = troubled_day(seed, trouble) if trouble else Simulation(seed)
+    coverage, replay = Coverage(), Replay(lease_view())
+    coverage.watch(day)
+    replay.watch(day)
+    day.run()
+    found = violations(day)
+    day.scheduler.close()
+    return WatchedDay(f"{seed} {trouble}".strip(), tuple(found), coverage.reached, replay.steps)
+
+
+def show_days(report: Report, pool: ProcessPoolExecutor, days: int) -> None:
+    """Say which faults met which states, and that each step of the ledger is the model's."""
+    jobs = [(seed, "") for seed in range(days)]
+    jobs += [(seed, name) for name in TROUBLES for seed in range(DAYS_OF_EACH_TROUBLE)]
+    coverage, taken = Coverage(), Counter[Any]()
+    for day in pool.map(watch_day, *zip(*jobs, strict=True), chunksize=CHUNK):
+        coverage.add(day.reached)
+        taken.update(day.steps)
+        report.wrong += [f"day {day.name}: {text}" for text in day.violations]
+    _show_coverage(report, coverage, len(jobs))
+    _show_replay(report, taken, len(jobs))
+
+
+def _show_coverage(report: Report, coverage: Coverage, days: int) -> None:
+    report.say("## Faults and states")
+    missing = list(coverage.missing())
+    report.say(
+        f"{len(FAULTS)} kinds of faults, {len(STATES)} states of the protocol: {days:,} simulated "
+        f"days reach {len(coverage.reached)} of {len(FAULTS) * len(STATES)} pairs. The others:"
+    )
+    rows: dict[tuple[str, str], list[str]] = {}
+    for fault, state in missing:
+        rows.setdefault((fault, explanation(fault, state)), []).append(state)
+        if not explanation(fault, state):
+            report.wrong.append(f"no day reaches {fault!r} in the state {state!r}")
+    report.table(
+        ["fault", "states", "why not"], [[f, ", ".join(s), why] for (f, why), s in rows.items()]
+    )
+
+
+def _show_replay(report: Report, taken: Counter[Any], days: int) -> None:
+    report.say("## The ledger's steps and the model's")
+    known = lease_view().steps()
+    foreign = [step for step in taken if step not in known]
+    report.wrong += [f"a step that the model does not know: {step}" for step in foreign]
+    unseen = sorted({known[step] for step in known if step not in taken})
+    report.say(
+        f"{taken.total():,} steps of the lease in {days:,} days, of {len(taken)} kinds. "
+        f"{len(foreign)} are not the model's. Of the model's {len(known)} kinds, "
+        f"{sum(step not in taken for step in known)} never occurred ({', '.join(unseen) or '-'})."
+    )
+
+
+# ---- models --------------------------------------------------------------------------------------
+
+
+def check(model: Protocol, max_states: int = MAX_STATES) -> tuple[int, list[str]]:
+    """Explore a model; return its states and the properties that a state breaks.
+
+    Raises:
+        ValueError: it has more states, and no property is known to be broken.
+    """
+    found = check_safety(model, max_states=max_states)
+    broken = [name for name, what in found["properties"].items() if what["holds"] is False]
+    if not broken and not found["exhaustive"]:
+        message = f"the model of {model.name} has more than {max_states} states"
+        raise ValueError(message)
+    return int(found["reachable_states"]), broken
+
+
+def show_models(report: Report) -> None:
+    """Say what the models show."""
+    report.say("## Models")
+    rows: list[Sequence[object]] = []
+
+    def show(name: str, model: Protocol, *, right: bool) -> None:
+        states, broken = check(model)
+        rows.append([name, f"{states:,}", "; ".join(broken) or "all properties hold"])
+        if bool(broken) is right:
+            report.wrong.append(f"the model of {name}: {broken}")
+        if right and not check_liveness(model)["holds"]:
+            report.wrong.append(f"the model of {name} does not drain from everywhere")
+
+    show("the lease", lease.lease_model(), right=True)
+    for assumption in lease.Assumption:
+        variant = lease.Variant(lease.ALL_ASSUMPTIONS - {assumption})
+        show(f"the lease, unless {assumption}", lease.lease_model(variant), right=False)
+    for bug in lease.BUGS:
+        show(f"the lease: {bug}", lease.lease_model(lease.Variant(bug=bug)), right=False)
+    show("delivery", delivery.delivery_model(), right=True)
+    for bug in delivery.BUGS:
+        show(f"delivery: {bug}", delivery.delivery_model(bug), right=False)
+    report.table(["model", "states", "what does not hold"], rows)
+
+
+# ---- the command ---------------------------------------------------------------------------------
+
+
+@click.command()
+@click.option("--days", default=1000, show_default=True, help="Simulated days to watch.")
+@click.option("--runs", default=1000, show_default=True, help="Most random schedules of a mix.")
+@click.option("--trials", default=1.0, show_default=True, help="Share of a hunt's usual trials.")
+def main(days: int, runs: int, trials: float) -> None:
+    """Run the proofs; fail if any of them does."""
+    _quiet()
+    report, began = Report(), monotonic()
+    report.say("# What the proofs show")
+    usual = {
+        "seeds": 100,
+        "troubled days": 28,
+        "crash points": 1400,
+        "random schedules": 600,
+        "all schedules": 3000,
+    }
+    counts = {method: max(1, int(count * trials)) for method, count in usual.items()}
+    with ProcessPoolExecutor(WORKERS, initializer=_quiet) as pool:
+        parts: list[Callable[[], None]] = [
+            lambda: show_bugs(report, pool, counts),
+            lambda: show_random_schedules(report, pool, runs),
+            lambda: show_all_schedules(report, pool),
+            lambda: show_days(report, pool, days),
+            lambda: show_models(report),
+        ]
+        for part in parts:
+            part()
+    for text in report.wrong:
+        click.echo(f"WRONG: {text}")
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text("\n".join(report.lines).rstrip() + "\n")
+    click.echo(f"{monotonic() - began:.0f} s; {len(report.wrong)} problems; {RESULTS}")
+    raise SystemExit(1 if report.wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The models of lease and delivery, and the ledger's steps compared with the model of the lease."""
+
+from __future__ import annotations
+
+import pytest
+from minicheck import check_liveness
+
+from tests.simulation.coverage import EXPLAINED, FAULTS, STATES
+from tests.simulation.models import delivery, lease
+from tests.simulation.models.replay import lease_view
+from tests.simulation.planted import BUGS, planted
+from tests.simulation.proofs import check, watch_day
+
+DAYS = 6
+FEW_STATES = 10_000  # enough to show that something is wrong
+
+
+def test_model_of_the_lease__keeps_the_rules_and_drains() -> None:
+    """R2, R3 and R4 hold in every state of the model, and each can still come to rest."""
+    states, broken = check(lease.lease_model())
+    assert broken == []
+    assert states > 500
+    assert check_liveness(lease.lease_model())["holds"]
+
+
+@pytest.mark.parametrize("assumption", lease.Assumption)
+def test_model_of_the_lease__needs_each_assumption(assumption: lease.Assumption) -> None:
+    """Without an assumption about time, a rule is broken: the assumption is needed."""
+    variant = lease.Variant(lease.ALL_ASSUMPTIONS - {assumption})
+    assert check(lease.lease_model(variant), FEW_STATES)[1] != []
+
+
+@pytest.mark.parametrize("bug", lease.BUGS)
+def test_model_of_the_lease__shows_what_a_bug_breaks(bug: str) -> None:
+    """The model's properties notice a wrong protocol."""
+    assert check(lease.lease_model(lease.Variant(bug=bug)), FEW_STATES)[1] != []
+
+
+def test_model_of_delivery__keeps_the_rules_and_drains() -> None:
+    """R12 holds in every state of the model, and each can still come to rest."""
+    states, broken = check(delivery.delivery_model())
+    assert broken == []
+    assert states > 1000
+    assert check_liveness(delivery.delivery_model())["holds"]
+
+
+@pytest.mark.parametrize("bug", delivery.BUGS)
+def test_model_of_delivery__shows_what_a_bug_breaks(bug: str) -> None:
+    """The model's properties notice a wrong protocol."""
+    assert check(delivery.delivery_model(bug), FEW_STATES)[1] != []
+
+
+def test_ledger__takes_only_steps_of_the_model() -> None:
+    """Each change of the lease and its attempt on simulated days is a step of the model."""
+    known = lease_view().steps()
+    taken = {step for seed in range(DAYS) for step in watch_day(seed).steps}
+    assert [step for step in taken if step not in known] == []
+    assert len(taken) > 10
+
+
+def test_ledger__takes_other_steps_with_a_bug() -> None:
+    """A planted bug shows as a step that the model does not know."""
+    known = lease_view().steps()
+    with planted(next(bug for bug in BUGS if bug.name == "POST without a search")):
+        taken = {step for seed in range(DAYS) for step in watch_day(seed).steps}
+    assert [step for step in taken if step not in known] != []
+
+
+def test_explanations__are_about_faults_and_states_that_exist() -> None:
+    """Each pair that is said to be out of reach names a fault and a state."""
+    named = [
+        (fault, state) for pairs in EXPLAINED.values() for fault in pairs for state in pairs[fault]
+    ]
+    assert [pair for pair in named if pair[0] not in FAULTS or pair[1] not in STATES] == []
