@@ -23,7 +23,7 @@ from tests.support.deliveries import (
     manifests,
     plan_files,
 )
-from tests.support.fake_bucket import MIN_PART_BYTES
+from tests.support.fake_bucket import MIN_PART_BYTES, StoredObject
 from tests.support.fakes import failing
 from tests.support.world import items
 
@@ -258,7 +258,8 @@ def _run_with_odd_manifest(world: DeliveringWorld, body: bytes, start: int = 0) 
     with deliver_held_back(world):
         run_guid = export(world, SMALL, start=start)
     (delivery,) = world.ledger.deliveries.pending()
-    world.bucket.put(f"arena/{delivery.folder}manifest.json", body, "application/json")
+    stored = StoredObject(body, "application/json", "version-0")
+    world.bucket.objects[f"arena/{delivery.folder}manifest.json"] = stored
     return run_guid
 
 
