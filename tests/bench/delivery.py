@@ -188,7 +188,7 @@ def _transfer(port: int) -> int:
         @contextmanager
         def open(self, *_: object) -> Iterator[Content]:
             with downloads.open(HttpRequest("download a file", "GET", "/"), {}) as download:
-                yield Content(download)
+                yield Content(download, lambda: None)
 
     class Client:
         def __getattr__(self, _operation: str) -> Any:

@@ -119,7 +119,9 @@ def test_poll__without_an_answer_is_repeated_after_a_minute_or_the_wait() -> Non
         control.add_faults(world.arena, {**GET, "drop": True, "times": 3})
         world.clock.sleep(waited)
         polled = poll_once(world, state)
-        assert polled == replace(state, polls=1, wait_seconds=polled.wait_seconds)
+        assert polled == replace(
+            state, polls=1, unanswered_polls=1, wait_seconds=polled.wait_seconds
+        )
         assert polled.wait_seconds == pytest.approx(expected, abs=4)
 
 

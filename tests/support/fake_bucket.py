@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from arena_exports.domain.errors import ObjectConflictError
+from arena_exports.domain.errors import BucketError, ObjectConflictError
 from arena_exports.ports import Upload
 from tests.support.fakes import Interceptable
 from tests.support.schemas import validate_manifest
@@ -87,6 +87,8 @@ class InMemoryBucket(Interceptable):
     @contextmanager
     def read(self, key: str) -> Iterator[_Body]:
         """Return an object."""
+        if key not in self.objects:
+            raise BucketError("get_object: NoSuchKey")
         yield _Body(self.objects[key])
 
     def _parts(self, upload: Upload) -> dict[int, bytes]:

@@ -448,7 +448,10 @@ class _SimulatedDownload:
 
     def __init__(self, request: HttpRequest, answer: Answer, reader: Reader) -> None:
         self.status = answer.status
-        self.headers = answer.all_headers
+        chunked = answer.stream is not None and answer.stream.framing == "chunked"
+        coding = {"transfer-encoding": "chunked"} if chunked else {}
+        # A server adds the header.
+        self.headers: Mapping[str, str] = {**answer.all_headers, **coding}
         self._call = request.call
         self._reader = reader
 

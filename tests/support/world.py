@@ -272,6 +272,11 @@ class World:
         """Schedule an action in so many seconds."""
         heapq.heappush(self._events, (self.clock.now() + seconds, next(self._order), action))
 
+    def happen_meanwhile(self) -> None:
+        """Do what is due by now, while a function waits."""
+        while self._events and self._events[0][0] <= self.clock.now():
+            self._next_event()
+
     def _next_event(self) -> None:
         at, _, action = heapq.heappop(self._events)
         self.clock.time = max(self.clock.time, at)

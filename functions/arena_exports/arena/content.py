@@ -9,7 +9,7 @@ from arena_exports.domain.contents import HEAD_BYTES
 from arena_exports.domain.errors import RequestNotCompletedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from arena_exports.ports import Download
 
@@ -24,8 +24,8 @@ class Content:
     Gateways compress answers that were asked for uncompressed: `read` returns what was compressed.
     """
 
-    def __init__(self, download: Download) -> None:
-        """Read the beginning.
+    def __init__(self, download: Download, check: Callable[[], object]) -> None:
+        """Read the beginning. `check` is called before each read, and stops it by an exception.
 
         Raises:
             RequestNotCompletedError: it was cut off, or has a coding that nobody knows.
@@ -35,8 +35,8 @@ class Content:
             message = f"download a file: content encoding {coding[:40]!r}"
             raise RequestNotCompletedError(message, download.status)
         self._download = download
+        self._check = check
         self._inflate = None if coding in _IDENTITY else zlib.decompressobj(_GZIP)
-        self._ended = False
         self.head = b""
         while len(self.head) < HEAD_BYTES and (piece := self._read(HEAD_BYTES - len(self.head))):
             self.head += piece
@@ -87,11 +87,11 @@ class Content:
         return self._read(size)
 
     def _read(self, size: int) -> bytes:
+        self._check()
         if self._inflate is None:
             return self._download.read(size)
-        while not self._ended:
+        while not self._inflate.eof:
             piece = self._inflate.unconsumed_tail or self._download.read(size)
-            self._ended = not piece
             try:
                 plain = self._inflate.decompress(piece, size)
             except zlib.error:
@@ -99,7 +99,9 @@ class Content:
                 raise RequestNotCompletedError(message, self.status) from None
             if plain:
                 return plain
-        if not self._inflate.eof:
-            message = "download a file: its gzip coding has no end"
+            if not piece:
+                break
+        if not self._inflate.eof or self._inflate.unused_data or self._download.read(1):
+            message = "download a file: its gzip coding has no end, or bytes behind it"
             raise RequestNotCompletedError(message, self.status)
         return b""

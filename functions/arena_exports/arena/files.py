@@ -11,7 +11,7 @@ from arena_exports.arena.content import Content
 from arena_exports.ports import HttpAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from arena_exports.arena.client import Arena
     from arena_exports.domain.deliveries import Delivery
@@ -36,11 +36,16 @@ class ArenaFiles:
 
     @contextmanager
     def open(
-        self, delivery: Delivery, file_guid: str, resume: Mapping[str, str] | None = None
+        self,
+        delivery: Delivery,
+        file_guid: str,
+        check: Callable[[], object],
+        resume: Mapping[str, str] | None = None,
     ) -> Iterator[Content]:
         """GET the content of a file: once, and a second time only after a 401.
 
-        `resume` are headers that ask for the rest of it.
+        `check` is called before each read, and stops it by an exception. `resume` are headers that
+        ask for the rest of the file.
 
         Raises:
             RequestNotCompletedError: none came; `status` is the answer's, 3xx for a redirect.
@@ -53,7 +58,7 @@ class ArenaFiles:
             opened: list[Content] = []
 
             def transmit(request: HttpRequest) -> HttpAnswer:
-                content = Content(stack.enter_context(self.downloads.open(request, headers)))
+                content = Content(stack.enter_context(self.downloads.open(request, headers)), check)
                 opened.append(content)
                 body = content.head if content.is_success else content.error_body()
                 return HttpAnswer(content.status, content.headers, body, request.secrets)

@@ -217,21 +217,21 @@ class FileRecord:
 class DeliveryLane:
     """The lease on downloads: one at a time for each stack.
 
-    `failures` counts failures in a row of different files, `failed_guid` is the last of them;
+    `failures` counts failures in a row of different files, `failed_guids` are the first of them;
     `delivered_at` is when the last file was delivered. `unanswered_polls` is what poll found while
     a download was in progress. Until `turns_until`, downloads and runs take turns; then
-    `downloaded_last` says that a run is next.
+    `run_waits_until` is until when the next run waits for a download to begin, 0 where none waits.
     """
 
     token: str = ""
     held_until: int = 0
     not_before: int = 0
     failures: int = 0
-    failed_guid: str = ""
+    failed_guids: tuple[str, ...] = ()
     delivered_at: int = 0
     unanswered_polls: int = 0
     turns_until: int = 0
-    downloaded_last: bool = False
+    run_waits_until: int = 0
 
     @property
     def in_doubt(self) -> bool:
@@ -240,13 +240,14 @@ class DeliveryLane:
 
     def delivered(self, now: float) -> DeliveryLane:
         """Return the lane after a file was delivered."""
-        return replace(self, failures=0, failed_guid="", not_before=0, delivered_at=int(now))
+        return replace(self, failures=0, failed_guids=(), not_before=0, delivered_at=int(now))
 
     def failed(self, guid: str, now: float) -> DeliveryLane:
         """Count a failure of one file; from the third different one in a row on, all back off."""
-        again = guid == self.failed_guid and not self.in_doubt
-        failures = self.failures if again else self.failures + 1
-        lane = replace(self, failures=failures, failed_guid=guid)
+        if self.in_doubt:
+            return replace(self, failures=self.failures + 1).waiting(now)
+        guids = tuple(dict.fromkeys((*self.failed_guids, guid)))
+        lane = replace(self, failures=len(guids), failed_guids=guids)
         return lane.waiting(now) if lane.in_doubt else lane
 
     def blocked(self, now: float) -> DeliveryLane:

@@ -46,15 +46,26 @@ def manifest_bytes(
     return json.dumps(content, indent=1).encode()
 
 
-def read_manifest(body: bytes) -> dict[str, Any]:
-    """Read a manifest.
+def read_manifest(body: bytes, delivery: Delivery) -> dict[str, Any]:
+    """Read the manifest of a delivery.
 
     Raises:
-        ValueError: it is not one of ours.
+        ValueError: it is no manifest, or another run's.
     """
-    content = json.loads(body)
-    if not isinstance(content, dict) or content.get("schemaVersion") != SCHEMA_VERSION:
-        message = "the object is not a manifest of this stack"
+    try:
+        content = json.loads(body)
+    except RecursionError:
+        content = None
+    expected = {
+        "schemaVersion": SCHEMA_VERSION,
+        "delivery": delivery.number,
+        "workspace": delivery.workspace,
+        "runGuid": delivery.run_guid,
+    }
+    if not isinstance(content, dict) or any(
+        content.get(name) != value for name, value in expected.items()
+    ):
+        message = "the object is not the manifest of this delivery"
         raise ValueError(message)
     return content
 

@@ -99,14 +99,19 @@ class DeliveryStore:
         items = self._table.query(pk, prefix, prefix + keys.LAST)
         return {record.guid: record for record in map(_read_file, items)}
 
-    def keep_file(self, delivery: Delivery, destination: str, record: FileRecord) -> None:
-        """Write down what is known of a file, unless its outcome is known: the first one stays."""
-        item = to_item(self._file_key(delivery, destination, record.guid), record)
+    def keep_file(self, delivery: Delivery, destination: str, record: FileRecord) -> FileRecord:
+        """Write down what is known of a file; the first outcome stays. Return what is kept."""
+        key = self._file_key(delivery, destination, record.guid)
+        item = to_item(key, record)
         item["expiresAt"] = int(self._clock.now()) + keys.LIFE_SECONDS
         if record.is_final:
             item["final"] = 1
-        with suppress(ConditionFailedError):
+        try:
             self._table.write(Put(item, _NO_OUTCOME))
+        except ConditionFailedError:
+            known = self._table.get(key)
+            return _read_file(known) if known else record
+        return record
 
     def _file_key(self, delivery: Delivery, destination: str, guid: str) -> tuple[str, str]:
         place = hashlib.sha256(destination.encode()).hexdigest()[:8]
@@ -134,7 +139,8 @@ class DeliveryStore:
 
     def lane(self) -> DeliveryLane:
         """Return the lease on downloads; a free one before it was first taken."""
-        return from_item(DeliveryLane, self._table.get(keys.DELIVERY_LANE))
+        item = self._table.get(keys.DELIVERY_LANE) or {}
+        return from_item(DeliveryLane, item, failed_guids=tuple(item.get("failedGuids", ())))
 
     def take_lane(self, seen: DeliveryLane) -> DeliveryLane:
         """Take the lease that was seen free or expired, with a new token.
@@ -164,14 +170,18 @@ class DeliveryStore:
         self._table.write(Put(to_item(keys.DELIVERY_LANE, lane), held))
 
     def count_unanswered_polls(self, polls: int) -> None:
-        """Tell a download that is in progress that so many polls in a row brought no answer."""
+        """Tell a download that is in progress that so many polls in a row brought no answer.
+
+        Those from before it began do not count.
+        """
         lane = self.lane()
         if lane.held_until <= self._clock.now():
             return
+        since_it_began = min(polls, lane.unanswered_polls + 1)
         held = Condition(equals={"token": lane.token})
         with suppress(ConditionFailedError):
             self._table.write(
-                Update(keys.DELIVERY_LANE, {"unansweredPolls": polls}, condition=held)
+                Update(keys.DELIVERY_LANE, {"unansweredPolls": since_it_began}, condition=held)
             )
 
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 SECONDS_TO_BEGIN = 60  # with less time left, no transfer is begun
 SECONDS_BETWEEN_CHECKS = 15
 MAX_UNANSWERED_POLLS = 2
+MAX_DELIVERIES = 200  # in one turn: to open one takes some 100 ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ def deliver_files(parts: DeliveryParts, settled_before: float, deadline: Deadlin
         delivery
         for delivery in deliveries.pending()
         if delivery.settled_at <= settled_before and delivery.not_before <= now
-    ]
+    ][:MAX_DELIVERIES]
     with suppress(ConditionFailedError):  # another copy has taken over
         turn = _Turn(parts, deliveries.take_lane(seen), deadline)
         try:
@@ -122,8 +123,7 @@ class _Turn:
             self._parts.telemetry.info("no delivery now", reason=exc.reason)
         except BucketError as exc:
             self.lane = self.lane.blocked(self._parts.clock.now())
-            self._parts.telemetry.count("DeliveryBlocked")
-            self._parts.telemetry.warn("the bucket refuses", error=str(exc))
+            self._blocked("the bucket refuses", error=str(exc))
 
     def _try_all(self, due: Iterable[Delivery]) -> None:
         opened: list[_OpenDelivery] = []
@@ -148,8 +148,7 @@ class _Turn:
             return one
         known = self._deliveries.files(delivery, self._destination)
         files = parts.ledger.attempts.files(delivery.attempt_id)
-        records = {f.guid: known.get(f.guid) or FileRecord(f.guid, f.title) for f in files}
-        one = _OpenDelivery(delivery, records)
+        one = _OpenDelivery(delivery, {f.guid: FileRecord(f.guid, f.title) for f in files} | known)
         for record in one.pending():
             self._find(one, record, keys)
         self._report_if_done(one)
@@ -159,12 +158,22 @@ class _Turn:
         """Take a file that is in the bucket already; give up one that Arena has deleted."""
         stem = f"{self._parts.bucket.prefix}/{one.delivery.folder}{record.guid}."
         found = next((key for key in keys if key.startswith(stem)), None)
-        if found:
-            stored = self._parts.transfer.read_back(found, self._check)
-            self._keep(one, replace(record, stored=stored))
-        elif self._parts.clock.now() >= one.delivery.expires_at:
+        now = self._parts.clock.now()
+        if found and record.not_before <= now:
+            self._read_back(one, record, found)
+        elif not found and now >= one.delivery.expires_at:
             message = "Arena deletes the files of a run 60 days after its completion"
             self._keep(one, record.undeliverable(FILE_EXPIRED, message))
+
+    def _read_back(self, one: _OpenDelivery, record: FileRecord, key: str) -> None:
+        """Take what is in the bucket; where it cannot be read, other files go on."""
+        try:
+            stored = self._parts.transfer.read_back(key, self._check)
+        except (BucketError, OutOfTimeError) as exc:
+            self._keep(one, record.failed(self._parts.clock.now()))
+            self._blocked("object not read", key=key, error=str(exc))
+        else:
+            self._keep(one, replace(record, stored=stored))
 
     def _report_if_done(self, one: _OpenDelivery) -> None:
         if not one.pending():
@@ -175,13 +184,16 @@ class _Turn:
         """Report a delivery; where that fails, it is tried again in a minute."""
         try:
             report()
-        except (DeliveryError, ValueError) as exc:
-            self._parts.telemetry.count("DeliveryBlocked")
-            self._parts.telemetry.warn(
-                "delivery not reported", runGuid=one.delivery.run_guid, error=str(exc)
-            )
+        except (DeliveryError, BucketError, ValueError) as exc:
+            run_guid = one.delivery.run_guid
+            self._blocked("delivery not reported", runGuid=run_guid, error=str(exc))
         else:
             one.is_reported = True
+
+    def _blocked(self, message: str, **fields: object) -> None:
+        """Say that a delivery waits for the bucket or the topic; there is an alarm on it."""
+        self._parts.telemetry.count("DeliveryBlocked")
+        self._parts.telemetry.warn(message, **fields)
 
     def _postpone(self, one: _OpenDelivery) -> None:
         due_at = one.due_at(self._parts.clock.now())
@@ -221,15 +233,16 @@ class _Turn:
         if self.lane.turns_until <= now:
             return True
         idle = self._parts.ledger.lease.read().state is LeaseState.IDLE
-        mine = idle and not self._transfers
-        self.lane = replace(self.lane, downloaded_last=mine or self.lane.downloaded_last)
-        return mine
+        if not idle or self._transfers:
+            return False
+        self.lane = replace(self.lane, run_waits_until=int(now))  # a run is next
+        return True
 
     def _fetch(self, one: _OpenDelivery, record: FileRecord, *, had_whole_time: bool) -> FileRecord:
         delivery, clock = one.delivery, self._parts.clock
         try:
             record, self.lane = self._parts.file_delivery.attempt(
-                delivery, record, self.lane, self._check
+                delivery, record, self.lane, self._check_download
             )
         except ObjectConflictError:
             return self._after_conflict(one, record)
@@ -244,31 +257,37 @@ class _Turn:
 
     def _after_conflict(self, one: _OpenDelivery, record: FileRecord) -> FileRecord:
         """Take what is in the bucket; try again later where nothing is."""
-        later = int(self._parts.clock.now()) + FIRST_RETRY_SECONDS
         folder = f"{self._parts.bucket.prefix}/{one.delivery.folder}"
         self._find(one, record, self._parts.bucket.keys(folder))
-        found = one.records[record.guid]
-        return found if found.is_final else replace(record, not_before=later)
+        found, now = one.records[record.guid], self._parts.clock.now()
+        if found != record:
+            return found
+        self.lane = self.lane.failed(record.guid, now)
+        return record.failed(now)
 
     def _keep(self, one: _OpenDelivery, record: FileRecord) -> None:
         if one.records[record.guid] != record:
-            one.records[record.guid] = record
-            self._deliveries.keep_file(one.delivery, self._destination, record)
-            if record.error_code:
+            kept = self._deliveries.keep_file(one.delivery, self._destination, record)
+            one.records[record.guid] = kept
+            if kept is record and record.error_code:
                 self._parts.telemetry.count("FilesUndeliverable")
 
-    def _check(self) -> None:
-        """Stop a transfer where the time is over, the lease is lost, or polls get no answer."""
+    def _check(self) -> int:
+        """Stop where the time is over or the lease is lost; return how many polls got no answer."""
         now = self._parts.clock.now()
         if not self._deadline.allows(0, now):
-            raise OutOfTimeError
+            raise OutOfTimeError("the function's time is over")
         if now - self._checked_at < SECONDS_BETWEEN_CHECKS:
-            return
+            return 0
         self._checked_at = now
         lane = self._deliveries.lane()
         if lane.token != self.lane.token:
             raise ConditionFailedError
-        if lane.unanswered_polls >= MAX_UNANSWERED_POLLS:
+        return lane.unanswered_polls
+
+    def _check_download(self) -> None:
+        """Stop a download as well where it keeps Arena from answering polls."""
+        if self._check() >= MAX_UNANSWERED_POLLS:
             raise PollsUnansweredError
 
 

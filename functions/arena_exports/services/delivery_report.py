@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from arena_exports.domain.errors import ObjectConflictError
+from arena_exports.domain.errors import BucketError, ObjectConflictError
 from arena_exports.domain.events import WrittenManifest, delivery_events
 from arena_exports.domain.manifests import manifest_bytes, read_manifest
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from arena_exports.domain.deliveries import Delivery, FileRecord
     from arena_exports.domain.model import Entry
     from arena_exports.ledger import Ledger
-    from arena_exports.ports import Bucket, Clock, Telemetry, Topic
+    from arena_exports.ports import Bucket, Clock, Event, Telemetry, Topic
 
 _PIECE_BYTES = 1024 * 1024
 
@@ -42,7 +42,7 @@ class DeliveryReport:
         Raises:
             BucketError: the bucket refused.
             DeliveryError: not everything was published; a repetition publishes the same.
-            ValueError: the manifest that is there cannot be read.
+            ValueError: what is there is not the manifest of this delivery.
         """
         body = manifest_bytes(delivery, files, self._entries(delivery), self.clock.now())
         with suppress(ObjectConflictError):  # the one that is there is read
@@ -57,12 +57,11 @@ class DeliveryReport:
         """
         key = self.manifest_key(delivery)
         body = self._read(key)
-        content = read_manifest(body)
+        content = read_manifest(body, delivery)
         digest = hashlib.sha256(body).hexdigest()
         manifest = WrittenManifest(content, self.bucket.name, key, digest)
-        open_counts = self.ledger.deliveries.open_counts(delivery.attempt_id)
-        self.topic.publish(delivery_events(manifest, open_counts))
-        self.bucket.abort_all(f"{self.bucket.prefix}/{delivery.folder}")
+        self.topic.publish(self._events(delivery, manifest))
+        self._abort_uploads(delivery)
         complete = bool(content["complete"])
         self.ledger.deliveries.finish(delivery, self.bucket.name, key, complete=complete)
         self.telemetry.count("RunsDelivered" if complete else "RunsUndelivered")
@@ -76,6 +75,21 @@ class DeliveryReport:
             manifest=key,
             secondsAfterSettling=int(self.clock.now()) - delivery.settled_at,
         )
+
+    def _events(self, delivery: Delivery, manifest: WrittenManifest) -> list[Event]:
+        open_counts = self.ledger.deliveries.open_counts(delivery.attempt_id)
+        try:
+            return delivery_events(manifest, open_counts)
+        except (LookupError, TypeError, AttributeError) as exc:
+            message = f"the manifest lacks what its event needs: {exc}"
+            raise ValueError(message) from exc
+
+    def _abort_uploads(self, delivery: Delivery) -> None:
+        """Abort what dead copies left; where that is forbidden, a lifecycle rule does it."""
+        try:
+            self.bucket.abort_all(f"{self.bucket.prefix}/{delivery.folder}")
+        except BucketError as exc:
+            self.telemetry.warn("uploads not aborted", runGuid=delivery.run_guid, error=str(exc))
 
     def _read(self, key: str) -> bytes:
         pieces = []

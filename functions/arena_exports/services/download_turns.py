@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from arena_exports.ledger.deliveries import DeliveryStore
     from arena_exports.ports import Clock, DeliverFunction, Telemetry
 
+MAX_WAIT_SECONDS = 180  # deliver is invoked once a minute
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadTurns:
@@ -45,17 +47,24 @@ class DownloadTurns:
     def come_first(self) -> bool:
         """Return whether the next run waits for a download, where the two take turns.
 
-        A run that does not wait takes the turn.
+        It waits for one that is in progress, and for one that is due to begin, but not for long:
+        where deliver does not start at all, runs go on.
         """
         if self.function is None:
             return False
         lane, now = self.deliveries.lane(), self.clock.now()
         if lane.turns_until <= now:
             return False
-        if lane.held_until > now or not lane.downloaded_last:
-            return lane.held_until > now or self.are_due()
+        if lane.held_until > now:
+            return True
+        until = lane.run_waits_until or int(now) + MAX_WAIT_SECONDS
+        waits = until > now and self.are_due()
+        if not waits:
+            until = 0
+        if until == lane.run_waits_until:
+            return waits
         try:
-            self.deliveries.keep_lane(replace(lane, downloaded_last=False))
+            self.deliveries.keep_lane(replace(lane, run_waits_until=until))
         except ConditionFailedError:
             return True  # a download has begun
-        return False
+        return waits

@@ -40,7 +40,11 @@ class FileDelivery:
     telemetry: Telemetry
 
     def attempt(
-        self, delivery: Delivery, record: FileRecord, lane: DeliveryLane, check: Callable[[], None]
+        self,
+        delivery: Delivery,
+        record: FileRecord,
+        lane: DeliveryLane,
+        check: Callable[[], object],
     ) -> State:
         """Try one file; return what is known of it, and of all delivery, from now on.
 
@@ -99,7 +103,7 @@ class FileDelivery:
                 known = replace(record, length=exc.length, size=exc.size or record.size)
                 return known.answered_about(now), lane.failed(record.guid, now)
             case RequestNotCompletedError() if exc.status in _REDIRECT:
-                return self._redirected(delivery, record.redirected(now), lane)
+                return self._redirected(delivery, record, lane)
             case RequestNotCompletedError() if exc.status not in _SUCCESS:
                 return record.failed(now), lane.failed(record.guid, now)
             case ArenaAnswerError() if exc.status == _HTTP_FORBIDDEN or exc.code == _CODE_NO_ACCESS:
@@ -110,13 +114,14 @@ class FileDelivery:
 
     def _redirected(self, delivery: Delivery, record: FileRecord, lane: DeliveryLane) -> State:
         """Judge a redirect: it may be the file's own, or a sign that the session has ended."""
-        now = self.clock.now()
-        if record.redirects < MAX_REDIRECTS:
-            return record, lane.failed(record.guid, now)
         try:
             self.files.size(delivery, record.guid)
         except ArenaError:
-            return replace(record, redirects=1), self._blocked(lane)
+            return record.failed(self.clock.now()), self._blocked(lane)
+        now = self.clock.now()
+        record = record.redirected(now)
+        if record.redirects < MAX_REDIRECTS:
+            return record, lane.failed(record.guid, now)
         message = "Arena redirects the download, and redirects are never followed"
         return record.undeliverable(REDIRECTED, message), lane
 

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 from arena_exports.domain import contents
 from arena_exports.domain.contents import HEAD_BYTES, TAIL_BYTES, Edges
 from arena_exports.domain.deliveries import StoredFile
-from arena_exports.domain.errors import BucketError, IncompleteFileError, RequestNotCompletedError
+from arena_exports.domain.errors import (
+    ArenaAnswerError,
+    ArenaError,
+    BucketError,
+    IncompleteFileError,
+    RequestNotCompletedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
     from arena_exports.domain.deliveries import Delivery, FileRecord
     from arena_exports.ports import Bucket, InBackground, Telemetry, Upload
 
-    Check = Callable[[], None]
+    Check = Callable[[], object]
 
 PART_BYTES = 16 * 1024 * 1024  # S3 takes 10,000 parts
 MAX_FILE_BYTES = 10_000 * PART_BYTES
@@ -114,9 +120,7 @@ class Transfer:
             raise IncompleteFileError(defect, source.length)
         if source.content.is_delimited:
             return
-        size = record.size
-        if size is None:
-            size = self.files.size(delivery, record.guid)
+        size = self._size(source, delivery, record) if record.size is None else record.size
         if size == source.length:
             return
         if record.length != source.length:
@@ -124,6 +128,20 @@ class Transfer:
         self.telemetry.warn(
             "file is not as long as its metadata say", file=record.guid, length=source.length
         )
+
+    def _size(self, source: _Source, delivery: Delivery, record: FileRecord) -> int | None:
+        """Return the metadata's size; None where Arena tells none, which says nothing of the file.
+
+        Raises:
+            IncompleteFileError: it is not known yet.
+        """
+        try:
+            return self.files.size(delivery, record.guid)
+        except ArenaAnswerError as exc:
+            self.telemetry.warn("no metadata of a file", file=record.guid, error=str(exc))
+            return None
+        except ArenaError as exc:
+            raise IncompleteFileError(f"its size is not known: {exc}", source.length) from exc
 
     def read_back(self, key: str, check: Check) -> StoredFile:
         """Return what an object of the bucket is.
@@ -155,9 +173,9 @@ class _Source:
         self, files: ArenaFiles, delivery: Delivery, guid: str, stack: ExitStack, check: Check
     ) -> None:
         self._open: Callable[[Mapping[str, str] | None], Content] = lambda resume: (
-            stack.enter_context(files.open(delivery, guid, resume))
+            stack.enter_context(files.open(delivery, guid, check, resume))
         )
-        self._check = check
+        self._files = files
         self._resumes = MAX_RESUMES
         self._resumed_at = 0
         self._tail = b""
@@ -195,7 +213,6 @@ class _Source:
         return part
 
     def _piece(self, size: int) -> bytes:
-        self._check()
         try:
             piece = self.content.read(min(size, _PIECE_BYTES))
         except RequestNotCompletedError as exc:
@@ -216,10 +233,16 @@ class _Source:
         progress = self.length - self._resumed_at >= PART_BYTES
         if not (self._resumes and progress and etag.startswith('"') and not self.content.is_coded):
             raise cut_off
+        if self._files.wait_seconds(first_try=False):
+            raise cut_off  # more requests for a file are as late in line as retries
         self._resumes -= 1
         self._resumed_at = self.length
-        rest = self._open({"Range": f"bytes={self.length}-", "If-Range": etag})
+        try:
+            rest = self._open({"Range": f"bytes={self.length}-", "If-Range": etag})
+        except ArenaError:
+            raise cut_off from None  # it says nothing of the file
         begins = rest.headers.get("content-range", "").startswith(f"bytes {self.length}-")
-        if rest.status != HTTP_PARTIAL or not begins or rest.headers.get("etag") != etag:
+        same = rest.headers.get("etag") == etag and not rest.is_coded
+        if not (rest.status == HTTP_PARTIAL and begins and same):
             raise cut_off
         self.content = rest
