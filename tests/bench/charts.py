@@ -10,7 +10,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from tests.bench.measures import ORACLE, OURS
+from tests.bench.measures import ORACLE, OURS, OURS_WITH_PLENTY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,14 +28,14 @@ def polls_against_delay(scores: dict[str, Score], title: str, path: Path) -> Non
     """Draw each policy by its polls and its delay; down and left is better."""
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     for name, score in scores.items():
-        marked = name in (OURS, ORACLE)
+        marked = name in (OURS, OURS_WITH_PLENTY, ORACLE)
         axes.scatter(score.polls, 100 * score.delay, s=90 if marked else 50, zorder=3)
         axes.annotate(
             name,
             (score.polls, 100 * score.delay),
             xytext=LABELS.get(name, (8, 5)),
             textcoords="offset points",
-            fontweight="bold" if name == OURS else "normal",
+            fontweight="bold" if name in (OURS, OURS_WITH_PLENTY) else "normal",
         )
     axes.set_xscale("log")
     axes.set_xticks([5, 10, 20, 50, 100], ["5", "10", "20", "50", "100"])

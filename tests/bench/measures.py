@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from arena_exports.domain.polling import Pace, PastRuns, first_wait_seconds, next_wait_seconds
 from infra.checks.template import resources, translated
 from infra.simulator.runs import ENDED
 from tests.bench import growth, policies, prices, startup, workloads
 from tests.bench.baselines import Outcome
-from tests.bench.ours import Day
+from tests.bench.ours import Day, polls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tests.bench.workloads import Arrival
 
 OURS = "ours"
+OURS_WITH_PLENTY = "ours, requests to spare"
 ORACLE = "oracle (knows the distribution)"
 
 
@@ -43,6 +45,7 @@ def poll_scores(distribution: policies.Distribution, runs: int) -> dict[str, pol
     """Score every policy on a distribution."""
     contestants = {
         OURS: policies.ours,
+        OURS_WITH_PLENTY: policies.paced(policies.PLENTY),
         **policies.baselines(),
         ORACLE: policies.oracle(distribution),
     }
@@ -51,9 +54,22 @@ def poll_scores(distribution: policies.Distribution, runs: int) -> dict[str, pol
     }
 
 
-def first_runs() -> list[float]:
-    """Return the mean polls of the first eight runs of a new definition."""
-    return policies.learning_curve(policies.EIGHT_MINUTES, runs=8, histories=200)
+FIRST_OF_A_STACK = "first of its stack"
+BESIDE_OTHERS = "beside others of 4, 8 and 16 min"
+
+
+def first_runs() -> dict[str, list[float]]:
+    """Return the mean polls of the first eight runs of a new definition, by what else runs."""
+    others = (policies.FOUR_MINUTES, policies.EIGHT_MINUTES, policies.SIXTEEN_MINUTES)
+    return {
+        name: policies.learning_curve(policies.EIGHT_MINUTES, 8, 200, stack)
+        for name, stack in ((FIRST_OF_A_STACK, ()), (BESIDE_OTHERS, others))
+    }
+
+
+def first_run_targets(curves: Mapping[str, Sequence[float]]) -> list[Target]:
+    """Return the target of the first run of a new definition."""
+    return [Target("polls of a new definition's first run", 10, curves[BESIDE_OTHERS][0])]
 
 
 def poll_targets(scores: dict[str, dict[str, policies.Score]]) -> list[Target]:
@@ -81,6 +97,106 @@ def poll_targets(scores: dict[str, dict[str, policies.Score]]) -> list[Target]:
         worse = 100 * (ours.objective / oracle.objective - 1)
         targets.append(Target(f"{name}: objective above the oracle's", 20, worse, "%"))
     return targets
+
+
+# ---- spare requests ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Polled:
+    """What the polls of a day came to: `delay` is the mean share of a run's duration."""
+
+    requests: int
+    polls: float
+    delay: float
+    slot_use: float
+
+
+PLENTIFUL, SCARCE = "plentiful", "scarce"
+BEFORE = "one price, whatever is spare (before)"
+
+
+def spare_days(*names: str) -> dict[str, dict[str, Polled]]:
+    """Live a day of constant runs with nobody else, and the working day, by each policy.
+
+    The one before took neither spare requests nor other sizes and definitions into account. The
+    oracle knows the distribution, and takes as many polls as ours. `names` are the policies to
+    try, all of them if there are none.
+    """
+    days = {
+        PLENTIFUL: (workloads.trickle, policies.PRICE_WITH_PLENTY),
+        SCARCE: (workloads.working_day, policies.PRICE_OF_A_POLL),
+    }
+    return {
+        name: {
+            policy: _polled_by(Day(build()), *waits)
+            for policy, waits in _contestants(price).items()
+            if not names or policy in names
+        }
+        for name, (build, price) in days.items()
+    }
+
+
+Waits = tuple["Callable[..., int]", "Callable[..., int]"]
+
+
+def _contestants(price: float) -> dict[str, Waits]:
+    return {
+        OURS: (first_wait_seconds, next_wait_seconds),
+        BEFORE: (_first_before, _next_before),
+        ORACLE: _oracle(price),
+    }
+
+
+def _first_before(past: PastRuns, pace: Pace) -> int:
+    del pace
+    return first_wait_seconds(PastRuns(past.same))
+
+
+def _next_before(past: PastRuns, waited: float, pace: Pace) -> int:
+    return next_wait_seconds(PastRuns(past.same), waited, Pace(slowest=pace.slowest))
+
+
+def _oracle(price: float) -> Waits:
+    policy = policies.oracle(policies.EIGHT_MINUTES, price)
+    return (
+        lambda _past, _pace: round(policy((), 0.0, 0)),
+        lambda _past, waited, _pace: round(policy((), waited, 1)),
+    )
+
+
+def _polled_by(day: Day, first: Callable[..., int], following: Callable[..., int]) -> Polled:
+    with polls(first, following):
+        day.live()
+    outcome, delays = our_outcome(day), delays_of_runs(day)
+    made = sum(record.purpose == "poll" for record in day.arena.request_log.records)
+    began = min(arrival.at for arrival in day.workload.arrivals)
+    used = outcome.busy_seconds / (outcome.finished_at - began)
+    mean = sum(delays) / len(delays)
+    return Polled(outcome.requests, made / outcome.runs, mean, used)
+
+
+def delays_of_runs(day: Day) -> list[float]:
+    """Return how much later than its end each run was seen to have ended, as a share of it."""
+    seen = {
+        record.path.rsplit("/", 1)[1]: record.at
+        for record in day.arena.request_log.records
+        if record.purpose == "poll"
+    }
+    ended = {run.guid: (run.created_at, _ended_at(run)) for run in day.arena.exports.runs}
+    return [(seen[guid] - end) / (end - start) for guid, (start, end) in ended.items()]
+
+
+def spare_targets(days: Mapping[str, Mapping[str, Polled]]) -> list[Target]:
+    """Ask for speed where requests are plentiful, and for thrift where they are scarce."""
+    plentiful, scarce = days[PLENTIFUL], days[SCARCE]
+    return [
+        Target("plentiful: mean delay", 3, 100 * plentiful[OURS].delay, "%"),
+        Target("plentiful: slot not used", 3, 100 * (1 - plentiful[OURS].slot_use), "%"),
+        Target("plentiful: requests", 4400, plentiful[OURS].requests),
+        Target("scarce: requests", 600, scarce[OURS].requests),
+        Target("scarce: requests above before", 0, scarce[OURS].requests - scarce[BEFORE].requests),
+    ]
 
 
 # ---- days ----------------------------------------------------------------------------------------
@@ -162,20 +278,26 @@ def idle_beyond_detection(day: Day) -> float:
 
 
 def saturated(max_items: int, runs: int) -> Day:
-    """Return a day on which all items are pending from the start."""
+    """Return a day on which all items are pending from the start, and no request is spare."""
     items = workloads.Items(8)
     arrivals = [
         workloads.Arrival(0.01 * n, items.take(1000)) for n in range(max_items * runs // 1000)
     ]
-    return Day(workloads.Workload("saturation", arrivals, max_items=max_items)).live()
+    others = workloads.BUSY_OTHERS
+    return Day(workloads.Workload("saturation", arrivals, others, max_items)).live()
 
 
-def dollars_per_million(items_a_message: int, messages: int) -> dict[str, float]:
-    """Return the cost of a million items that arrive within a day."""
+def dollars_per_million(
+    items_a_message: int, messages: int, others: Sequence[tuple[float, int]] = workloads.BUSY_OTHERS
+) -> dict[str, float]:
+    """Return the bill for each million items that arrive at a million a day.
+
+    Unless `others` says otherwise, other integrations leave no requests for more polls.
+    """
     items = workloads.Items(9)
     gap = workloads.DAY / prices.MILLION * items_a_message
     arrivals = [workloads.Arrival(n * gap, items.take(items_a_message)) for n in range(messages)]
-    workload = workloads.Workload("a million a day", arrivals)
+    workload = workloads.Workload("a million a day", arrivals, others)
     day = Day(workload).live()
     scale = prices.MILLION / workload.items
     return {name: dollars * scale for name, dollars in prices.bill(day.counts()).items()}

@@ -18,8 +18,10 @@ from random import Random
 from time import process_time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from arena_exports.adapters.telemetry import PowertoolsTelemetry, logger, metrics
+from arena_exports.services import monitoring, polling
 from infra.simulator import control
 from tests.bench import prices
 from tests.support.fakes import InMemoryTable, item_bytes
@@ -317,6 +319,19 @@ def _captured_logs() -> Iterator[io.StringIO]:
     finally:
         del os.environ["_X_AMZN_TRACE_ID"]
         logger.registered_handler.setStream(stream)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def polls(first: Callable[..., int], following: Callable[..., int]) -> Iterator[None]:
+    """Have the functions poll as somebody else says.
+
+    Both are called as `first_wait_seconds` and `next_wait_seconds` are.
+    """
+    with (
+        patch.object(monitoring, "first_wait_seconds", first),
+        patch.object(polling, "next_wait_seconds", following),
+    ):
+        yield
 
 
 def _message_id(random: Random) -> str:

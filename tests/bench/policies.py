@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from arena_exports.domain import polling
 from arena_exports.domain.definitions import DURATIONS_KEPT
+from arena_exports.domain.polling import STANDARD_PACE, Pace, PastRuns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 PRICE_OF_A_POLL = 0.015  # the objective: 0.015 * polls + delay / duration
+PRICE_WITH_PLENTY = 0.0008  # at which the oracle takes as many polls as ours with requests to spare
 
 
 class Policy(Protocol):
@@ -31,11 +33,20 @@ class Policy(Protocol):
         """
 
 
-def ours(history: Sequence[float], waited: float, looks: int) -> float:
-    """Wait as the deployed functions do."""
-    if not looks:
-        return polling.first_wait_seconds(history)
-    return polling.next_wait_seconds(history, waited)
+def paced(pace: Pace, similar: Sequence[float] = ()) -> Policy:
+    """Return what the deployed functions do at a pace, in a stack with similar runs."""
+
+    def wait(history: Sequence[float], waited: float, looks: int) -> float:
+        past = PastRuns(history, similar)
+        if not looks:
+            return polling.first_wait_seconds(past, pace)
+        return polling.next_wait_seconds(past, waited, pace)
+
+    return wait
+
+
+ours = paced(STANDARD_PACE)
+PLENTY = Pace(polls_a_second=1.0)  # more than any run takes
 
 
 def fixed(seconds: float) -> Policy:
@@ -79,7 +90,9 @@ def lognormal(name: str, median: float, sigma: float) -> Distribution:
     return Distribution(name, lambda random: random.lognormvariate(log(median), sigma))
 
 
+FOUR_MINUTES = lognormal("median 4 min, sigma 0.5", 240, 0.5)
 EIGHT_MINUTES = lognormal("median 8 min, sigma 0.5", 480, 0.5)
+SIXTEEN_MINUTES = lognormal("median 16 min, sigma 0.5", 960, 0.5)
 TEN_MINUTES = Distribution("10 min +- 30 s, uniform", lambda random: random.uniform(570, 630))
 WIDE = [
     lognormal(f"median {text}, sigma {sigma}", median, sigma)
@@ -125,15 +138,24 @@ def score(policy: Policy, distribution: Distribution, runs: int, seed: int = 11)
     return Score(polls / runs, sum(delays) / runs, delays[int(0.95 * runs)], late / runs)
 
 
-def learning_curve(distribution: Distribution, runs: int, histories: int) -> list[float]:
-    """Return the mean polls of the first, second, ... run of a definition that is new."""
+def learning_curve(
+    distribution: Distribution, runs: int, histories: int, others: Sequence[Distribution] = ()
+) -> list[float]:
+    """Return the mean polls of the first, second, ... run of a definition that is new.
+
+    `others` are the stack's other definitions, whose runs alternate by chance.
+    """
     polls = [0] * runs
     for seed in range(histories):
         random, history = Random(seed), list[float]()
+        drawn = (
+            [random.choice(others).draw(random) for _ in range(DURATIONS_KEPT)] if others else []
+        )
+        policy = paced(STANDARD_PACE, [round(duration) for duration in drawn])
         for number in range(runs):
             duration, waited, looks = distribution.draw(random), 0.0, 0
             while waited < duration:
-                waited += ours(history, waited, looks)
+                waited += policy(history, waited, looks)
                 looks += 1
             history.append(round(duration))
             polls[number] += looks
@@ -141,10 +163,16 @@ def learning_curve(distribution: Distribution, runs: int, histories: int) -> lis
 
 
 @cache
-def oracle(distribution: Distribution, samples: int = 20_000, points: int = 400) -> Policy:
+def oracle(
+    distribution: Distribution,
+    price: float = PRICE_OF_A_POLL,
+    samples: int = 20_000,
+    points: int = 400,
+) -> Policy:
     """Return the policy with the lowest objective, if the distribution is known.
 
-    By dynamic programming over `points` times, backwards (Barlow, Hunter and Proschan 1963).
+    `price` is that of a poll. By dynamic programming over `points` times, backwards (Barlow, Hunter
+    and Proschan 1963).
     """
     random = Random(99)
     known = sorted(distribution.draw(random) for _ in range(samples))
@@ -159,7 +187,7 @@ def oracle(distribution: Distribution, samples: int = 20_000, points: int = 400)
         best = inf
         for there in range(here + 1, len(times)):
             delay = times[there] * (inverse[ended[there]] - inverse[ended[here]])
-            looked = PRICE_OF_A_POLL * (samples - ended[here])
+            looked = price * (samples - ended[here])
             total = looked + delay - (ended[there] - ended[here]) + cost[there]
             if total < best:
                 best, following[here] = total, there

@@ -38,10 +38,22 @@ def test_polls__meet_their_targets(distribution: policies.Distribution) -> None:
 
 
 def test_polls__are_learned_from_the_first_run_on() -> None:
-    """A new definition is polled more than twice as often as from its second run on."""
-    first, *later = measures.first_runs()
-    assert first > 2 * max(later) - 1
+    """The first run of a new definition takes fewer polls in a stack that has run others."""
+    curves = measures.first_runs()
+    assert [target for target in measures.first_run_targets(curves) if not target.met] == []
+    alone, *_ = curves[measures.FIRST_OF_A_STACK]
+    first, *later = curves[measures.BESIDE_OTHERS]
+    assert alone > 1.5 * first
     assert max(later) < 10
+
+
+def test_spare_requests__buy_speed_and_nothing_else() -> None:
+    """On a plentiful day runs are seen to end within 3 %; on a scarce day polls are as before."""
+    days = measures.spare_days(measures.OURS, measures.BEFORE)
+    assert [target for target in measures.spare_targets(days) if not target.met] == []
+    plentiful, scarce = days[measures.PLENTIFUL], days[measures.SCARCE]
+    assert plentiful[measures.OURS].delay < 0.5 * plentiful[measures.BEFORE].delay
+    assert scarce[measures.OURS].delay < scarce[measures.BEFORE].delay + 0.01
 
 
 def test_eco__of_300_messages_leaves_in_one_run() -> None:

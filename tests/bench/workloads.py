@@ -60,6 +60,10 @@ class Items:
         return tuple(letters[n : n + 20] for n in range(0, len(letters), 20))
 
 
+# Others who spend so much that nothing is spare, in pairs of the second and the requests.
+BUSY_OTHERS = tuple((60.0 * n, 15) for n in range(600))
+
+
 def trickle(scale: float = 1.0) -> Workload:
     """Return a day with a message of one item each minute."""
     items = Items(1)
@@ -100,5 +104,5 @@ def working_day(scale: float = 1.0) -> Workload:
     singles = [random.uniform(morning, evening) for _ in range(int(900 * scale))]
     changes = [random.uniform(morning, evening) for _ in range(max(int(12 * scale), 1))]
     times = [*singles, *(start + random.uniform(0, 10) for start in changes for _ in range(300))]
-    others = [(morning + 60.0 * n, 15) for n in range(int(600 * scale))]
+    others = [(morning + at, count) for at, count in BUSY_OTHERS[: int(600 * scale)]]
     return Workload("working day", [Arrival(at, items.take(1)) for at in times], others)

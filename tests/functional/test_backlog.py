@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from arena_exports.services.backlog import requests_of_backlog
 from infra.simulator import control, names
 from tests.support.world import World, item_guid
 
@@ -51,6 +52,15 @@ def test_backlog__counts_every_page(pages: int) -> None:
     for n in range(pages):
         world.send(item_guid(n))
     assert measured(world)[0] == pages
+
+
+def test_backlog__needs_ten_requests_for_each_run() -> None:
+    """A run takes one POST and up to nine polls; each definition's items need runs of their own."""
+    world = World(settings={"exports_paused": True})
+    assert requests_of_backlog(world.ledger.requests, 100) == 0
+    world.send([item_guid(n) for n in range(201)], {"exportGuid": names.DEFINITION_EXPORT_GUID})
+    assert requests_of_backlog(world.ledger.requests, 100) == 40
+    assert requests_of_backlog(world.ledger.requests, 300) == 20
 
 
 def test_pause__keeps_requests_and_starts_no_run() -> None:

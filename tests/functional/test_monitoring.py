@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,9 +12,9 @@ import pytest
 from arena_exports.domain.attempts import AttemptOutcome, AttemptState
 from arena_exports.domain.lease import LeaseState
 from arena_exports.domain.poll_state import PollState
-from arena_exports.domain.polling import first_wait_seconds
+from arena_exports.domain.polling import MAX_DENSITY, MAX_SHARE, PastRuns, first_wait_seconds
 from arena_exports.ledger.definitions import definition_put
-from infra.simulator import control
+from infra.simulator import control, names
 from poll.handler import poll
 from tests.events import event
 from tests.support.world import EXPORT, World, item_guid
@@ -50,7 +51,7 @@ def test_first_state__waits_as_the_history_suggests() -> None:
     assert list(world.executions.started) == [f"{state.run_guid}-1"]
     attempt_id = world.ledger.lease.read().attempt_id
     assert attempt_id
-    expected = PollState(attempt_id, state.export_guid, state.run_guid, 5)
+    expected = PollState(attempt_id, state.export_guid, state.run_guid, 5, own_requests=10)
     assert (state, state.export_guid) == (expected, EXPORT)
     assert world.telemetry.metrics["RunsSubmitted"] == 1
     assert world.telemetry.metrics["ItemsPerRun"] == 3
@@ -58,7 +59,7 @@ def test_first_state__waits_as_the_history_suggests() -> None:
     assert world.ledger.definitions.read(state.export_guid).durations == {"1": [300]}
     world.send(item_guid(9))
     second = PollState.from_json(list(world.executions.started.values())[1])
-    assert second.wait_seconds == first_wait_seconds([300])
+    assert second.wait_seconds == first_wait_seconds(PastRuns([300]))
 
 
 def test_state__is_the_documented_event() -> None:
@@ -70,7 +71,7 @@ def test_state__is_the_documented_event() -> None:
 
 
 def test_first_state__learns_each_size_separately() -> None:
-    """The history of small runs says nothing about large ones."""
+    """The history of small runs says little about large ones: the nearest size is a hint."""
     world, state = started()
     world.settle()
     known = world.ledger.definitions.read(state.export_guid)
@@ -80,7 +81,72 @@ def test_first_state__learns_each_size_separately() -> None:
         world.send(*[item_guid(n) for n in range(count)])
         waits.append(list(world.executions.started.values())[-1]["waitSeconds"])
         world.settle()
-    assert waits == [302, 907, 5]
+    hint = first_wait_seconds(PastRuns(similar=[*[900] * 9, 3]))
+    assert waits == [302, 907, hint]
+
+
+def test_first_state__of_a_new_definition_learns_from_the_stack_s_others() -> None:
+    """The first poll follows from what runs of other definitions took."""
+    world, state = started(runningSeconds=300)
+    world.settle()
+    world.prove(names.DEFINITION_EXPORT_GUID)
+    world.send({"exportGuid": names.DEFINITION_EXPORT_GUID})
+    second = PollState.from_json(list(world.executions.started.values())[1])
+    assert second.export_guid != state.export_guid
+    assert second.wait_seconds == first_wait_seconds(PastRuns(similar=[300]))
+
+
+def known_runs(world: World, state: PollState, *durations: int) -> None:
+    """Have the definition know nine runs of each duration."""
+    known = world.ledger.definitions.read(state.export_guid)
+    world.table.write(definition_put(replace(known, durations={"1": list(durations) * 9})))
+
+
+def test_poll__spare_requests_bring_polls_closer() -> None:
+    """If nobody else spends requests, a third of the usual wait is affordable."""
+    world, state = started(runningSeconds=10_000)
+    known_runs(world, state, 1000)
+    world.clock.sleep(2000)
+    assert poll_once(world, state).wait_seconds == round(2000 * MAX_SHARE / MAX_DENSITY)
+    assert poll_once(world, replace(state, own_requests=10_000)).wait_seconds == round(
+        2000 * MAX_SHARE
+    )
+
+
+def test_poll__others_who_spend_keep_polls_at_the_standard_price() -> None:
+    """If others spend the budget before the reset at their rate so far, nothing is spare."""
+    world, state = started(runningSeconds=10_000)
+    known_runs(world, state, 1000)
+    control.set_budget(world.arena, {"remaining": 6000})
+    world.clock.sleep(2000)
+    assert poll_once(world, state).wait_seconds == round(2000 * MAX_SHARE)
+
+
+def test_poll__never_takes_more_than_the_share() -> None:
+    """Once polls have used half of their share, the rest is spread until the reset."""
+    world, state = started(runningSeconds=10_000)
+    known_runs(world, state, 1000)
+    world.clock.sleep(2000)
+    budget = world.ledger.budget.read()
+    polled = replace(budget, polls=4990, polls_since=budget.first_seen_at)
+    world.ledger.budget.write(polled, polled=True)
+    after = poll_once(world, state)
+    assert world.ledger.budget.read().polls_of_the_day == 4991
+    until_reset = (budget.resets_at or 0) - world.clock.now()
+    left = int((budget.first_remaining or 0) * 0.5) - 4991
+    assert after.wait_seconds == ceil(until_reset / left)
+
+
+def test_poll__and_no_other_request_is_counted_as_a_poll() -> None:
+    """The POST of the run is a request of the day, but not a poll."""
+    world, state = started(runningSeconds=1000)
+    assert world.ledger.budget.read().polls_of_the_day == 0
+    poll_once(world, state)
+    assert world.ledger.budget.read().polls_of_the_day == 1
+    world.send(item_guid(77))
+    world.settle()
+    polls = sum(record.purpose == "poll" for record in world.arena.request_log.records)
+    assert world.ledger.budget.read().polls_of_the_day == polls
 
 
 def test_poll__waits_for_a_pending_run_as_the_policy_says() -> None:

@@ -19,6 +19,7 @@ START = {
     "waitSeconds": 7,
     "polls": 0,
     "pollsWithoutFiles": 0,
+    "ownRequests": 10,
     "ended": False,
 }
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from arena_exports.adapters.http import WHOLE_TIMEOUT_SECONDS
 from arena_exports.domain.errors import SettingsError
-from arena_exports.domain.polling import next_wait_seconds
+from arena_exports.domain.polling import Pace, PastRuns, next_wait_seconds
 from arena_exports.ledger.lease import LEASE_SECONDS
 from arena_exports.services.login import LOGIN_SECONDS
 from arena_exports.services.polling import SHARE_WHILE_KEPT_FROM_POLLING
@@ -266,7 +266,10 @@ def test_tasks__have_a_time_out_and_named_retries() -> None:
 
 def test_execution__ends_far_below_the_event_limit() -> None:
     """FAULT 36: an execution times out before 25,000 events; a new one continues to poll."""
-    assert 0 < _rounds(lambda waited: next_wait_seconds((), waited)) * 9 < 20_000
+    for runs in ((), [1], [480] * 50):
+        past = PastRuns(runs)
+        closest = Pace(polls_a_second=1000)
+        assert 0 < _rounds(partial(next_wait_seconds, past, pace=closest)) * 9 < 20_000
     kept = _rounds(lambda waited: max(1, int(waited * SHARE_WHILE_KEPT_FROM_POLLING)))
     assert 0 < kept * 9 < 20_000
     states = DEFINITION["States"]

@@ -231,6 +231,7 @@ class Simulation:
             max_items_per_run=self.plan.max_items,
             run_timeout_seconds=3600,
             request_budget_reserve=self.plan.reserve,
+            request_budget_poll_share=50,
             ledger_table_name="ledger",
             session_secret_arn="session",
         )

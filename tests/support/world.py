@@ -113,6 +113,7 @@ class World:
                 "max_items_per_run": 5000,
                 "run_timeout_seconds": 3600,
                 "request_budget_reserve": 100,
+                "request_budget_poll_share": 50,
                 "ledger_table_name": "ledger",
                 "session_secret_arn": "session",
                 **self.settings,

@@ -212,3 +212,36 @@ def test_forecast__starts_from_the_day_s_first_answer() -> None:
     assert (next_day.first_remaining, next_day.first_seen_at) == (900, 90_000)
     assert Budget(remaining=800, seen_at=7200).following(later).first_remaining == 1000
     assert Budget(spent_until=5).following(later) == Budget(spent_until=5)
+
+
+def test_budget__of_the_same_reset_is_of_the_same_day() -> None:
+    """If answers overtake each other, more seems to be left than before: no day begins."""
+    known = Budget(98, 9000, seen_at=50, first_remaining=200, first_seen_at=10)
+    late = Budget(99, 9000, seen_at=51).following(known)
+    assert (late.first_remaining, late.first_seen_at) == (200, 10)
+    next_day = Budget(99, 9000 + 86_400, seen_at=9001).following(known)
+    assert (next_day.first_remaining, next_day.first_seen_at) == (99, 9001)
+
+
+def test_budget__counts_the_polls_of_its_day() -> None:
+    """The count follows from answer to answer, and begins anew with the day."""
+    first = Budget(100, 9000, seen_at=50).following(Budget()).polled()
+    second = Budget(99, 9000, seen_at=60).following(first).polled()
+    assert (first.polls_of_the_day, second.polls_of_the_day) == (1, 2)
+    assert Budget(98, 9000, seen_at=70).following(second).polls_of_the_day == 2
+    next_day = Budget(100, 95_400, seen_at=9001).following(second)
+    assert next_day.polls_of_the_day == 0
+    assert next_day.polled().polls_of_the_day == 1
+
+
+def test_spare__is_what_the_others_leave() -> None:
+    """Others go on at the rate of the day so far, which our polls are not part of."""
+    known = Budget(700, 10_000, seen_at=1000, first_remaining=900, first_seen_at=0)
+    assert known.spare(1000) == 0, "9 x 200 are more than 700"
+    polled = replace(known, polls=150, polls_since=0)
+    assert polled.spare(1000) == 700 - 9 * 50
+    assert polled.spare(6000) == 700 - 4 * 50
+    assert replace(polled, polls=500).spare(1000) == 700
+    assert replace(polled, seen_at=599).spare(599) == 0, "too young a day"
+    assert replace(polled, resets_at=None).spare(1000) == 0, "no known reset"
+    assert Budget().spare(1000) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from arena_exports.domain.definitions import Definition, Trials
+from arena_exports.domain.definitions import Definition, StackDurations, Trials, similar_durations
 from tests.support.ledger_desk import EXPORT, NOW
 
 
@@ -17,6 +17,23 @@ def test_definition__limit_grows_by_a_quarter() -> None:
     assert [
         Definition(EXPORT, limit=limit).succeeded(NOW, 5, None).limit for limit in (1, 2, 4, 9, 100)
     ] == [2, 3, 5, 11, 125]
+
+
+def test_similar_durations__are_those_of_the_nearest_size() -> None:
+    """Sizes are compared by their number of digits; without any, there is nothing similar."""
+    durations = {"1": [10], "4": [4000]}
+    assert similar_durations(durations, 5) == similar_durations(durations, 50) == [10]
+    assert similar_durations(durations, 500) == similar_durations(durations, 50_000) == [4000]
+    assert similar_durations({}, 5) == []
+
+
+def test_stack_durations__keep_the_last_ones_by_size() -> None:
+    """The last 50 durations of each size are kept, whatever definition they are of."""
+    known = StackDurations()
+    for seconds in range(60):
+        known = known.following(7, seconds + 0.4)
+    known = known.following(12, 99)
+    assert known.durations == {"1": list(range(10, 60)), "2": [99]}
 
 
 def test_definition__keeps_the_last_durations_by_size() -> None:

@@ -15,6 +15,7 @@ from arena_exports.domain.definitions import Definition, Trials
 from arena_exports.domain.errors import ConditionFailedError
 from arena_exports.domain.lease import Lease, LeaseState
 from arena_exports.domain.model import AttemptId, Entry, Lane, RequestId
+from arena_exports.domain.polling import PastRuns
 from arena_exports.domain.runs import RunFile
 from arena_exports.domain.session_state import SessionState
 from arena_exports.ledger import keys, pages
@@ -301,6 +302,7 @@ def test_form__of_an_older_release_is_read() -> None:
     desk = Desk()
     desk.ledger.budget.write(Budget(10, 20, 30, 40, 50, 60, 70))
     del desk.table.items["BUDGET"]["-"]["refusals"]
+    assert not desk.at(keys.BUDGET).keys() & {"polls", "pollsSince"}
     assert desk.ledger.budget.read() == Budget(10, 20, 30, 40, 50, 60, 0)
 
 
@@ -343,8 +345,8 @@ def test_form__of_the_budget() -> None:
     desk = Desk()
     record = desk.ledger.budget
     assert record.read() == Budget()
-    known = Budget(10, 20, 30, 40, 50, 60, 70)
-    record.write(known)
+    known = Budget(10, 20, 30, 40, 50, 60, 70, 80, 90)
+    record.write(known, polled=True)
     assert record.read() == known
     assert desk.at(keys.BUDGET) == {
         "PK": "BUDGET",
@@ -357,11 +359,41 @@ def test_form__of_the_budget() -> None:
         "firstRemaining": 50,
         "firstSeenAt": 60,
         "refusals": 70,
+        "polls": 80,
+        "pollsSince": 90,
     }
     record.write(replace(known, remaining=9))
     assert record.read().remaining == 9
     record.write(replace(known, remaining=8, seen_at=39))
     assert record.read().remaining == 9
+
+
+def test_form__only_a_poll_changes_the_count_of_polls() -> None:
+    """An answer to another request may be older than the poll's, and does not reset its count."""
+    desk = Desk()
+    record = desk.ledger.budget
+    record.write(Budget(10, seen_at=40, polls=2, polls_since=60), polled=True)
+    record.write(Budget(9, seen_at=41, polls=1, polls_since=60))
+    assert record.read() == Budget(9, seen_at=41, polls=2, polls_since=60)
+
+
+def test_form__of_the_stack_s_durations() -> None:
+    """They serve a definition of which no run is known; its own come first."""
+    desk = Desk()
+    definitions = desk.ledger.definitions
+    assert definitions.past_runs(EXPORT, 5) == PastRuns(similar=[])
+    definitions.note_duration(5, 300.2)
+    definitions.note_duration(5, 301)
+    assert desk.at(keys.DURATIONS) == {
+        "PK": "DURATIONS",
+        "SK": "-",
+        "v": 1,
+        "durations": {"1": [300, 301]},
+    }
+    assert definitions.past_runs(EXPORT, 50) == PastRuns(similar=[300, 301])
+    desk.table.write(definition_put(Definition(EXPORT, durations={"2": [9]})))
+    assert definitions.past_runs(EXPORT, 5) == PastRuns(similar=[9])
+    assert definitions.past_runs(EXPORT, 50) == PastRuns([9])
 
 
 def test_form__of_the_session() -> None:

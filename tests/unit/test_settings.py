@@ -35,6 +35,13 @@ def test_settings__are_read() -> None:
     assert read.state_machine_arn == ""
 
 
+def test_settings__of_an_older_template_have_the_default_share() -> None:
+    """During an update, new code may start with the environment of the older template."""
+    assert read_settings(ENVIRONMENT).request_budget_poll_share == 50
+    share = read_settings({**ENVIRONMENT, "REQUEST_BUDGET_POLL_SHARE": "7"})
+    assert share.request_budget_poll_share == 7
+
+
 @pytest.mark.parametrize("name", ENVIRONMENT)
 def test_settings__report_a_missing_variable(name: str) -> None:
     """The error names the missing variable."""
@@ -51,6 +58,8 @@ def test_settings__report_a_missing_variable(name: str) -> None:
         ("MAX_ITEMS_PER_RUN", "٣"),
         ("RUN_TIMEOUT_SECONDS", "59"),
         ("REQUEST_BUDGET_RESERVE", "-1"),
+        ("REQUEST_BUDGET_POLL_SHARE", "0"),
+        ("REQUEST_BUDGET_POLL_SHARE", "101"),
         ("ARENA_BASE_URL", "http://api.arenasolutions.com/v1"),
     ],
 )

@@ -218,7 +218,7 @@ class Arena:
         answer = transmit(request)
         failed = answer.status >= protocol.HTTP_ERROR
         error = protocol.answer_error(request, answer) if failed else None
-        budget = self._budget_of(answer, error, known)
+        budget = self._budget_of(request, answer, error, known)
         self.telemetry.count(f"ArenaRequestsTo{request.purpose}")
         self.telemetry.info(
             "arena answered",
@@ -234,7 +234,7 @@ class Arena:
         return answer
 
     def _budget_of(
-        self, answer: HttpAnswer, error: Exception | None, known: Budget
+        self, request: HttpRequest, answer: HttpAnswer, error: Exception | None, known: Budget
     ) -> Budget | None:
         """Record and return the budget that an answer shows; None if it shows none."""
         altered = altered_headers(answer.headers)
@@ -249,13 +249,15 @@ class Arena:
         else:
             budget = read_budget(answer.headers, now)
         if budget is not None:
-            self._note(budget.following(known))
+            polled = request.purpose == "Poll"
+            following = budget.following(known)
+            self._note(following.polled() if polled else following, polled=polled)
         elif known.refusals and answer.status < protocol.HTTP_ERROR:
             self.budgets.write(replace(known, refusals=0, seen_at=int(now)))
         return budget
 
-    def _note(self, budget: Budget) -> None:
-        self.budgets.write(budget)
+    def _note(self, budget: Budget, *, polled: bool) -> None:
+        self.budgets.write(budget, polled=polled)
         if budget.remaining is not None:
             self.telemetry.count("RequestBudgetLeft", budget.remaining)
         hours = budget.hours_left()

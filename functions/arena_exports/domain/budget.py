@@ -24,6 +24,7 @@ BURST_SECONDS = 60  # after a 429 that is not about the budget and has no Retry-
 MAX_BURST_SECONDS = 3600
 MAX_BELIEVED_SECONDS = 26 * 3600  # the budget's day has 24 hours, 25 when the clocks go back
 _MIN_FORECAST_SECONDS = 600
+_DAY_SECONDS = 86_400
 _MAX_DIGITS = 12
 _NUMBER = re.compile(r"\s*(-?)([0-9]+)")
 
@@ -45,29 +46,69 @@ class Budget:
     first_remaining: int | None = None
     first_seen_at: int = 0
     refusals: int = 0
+    polls: int = 0
+    polls_since: int = 0
 
     def following(self, earlier: Budget) -> Budget:
         """Return this budget as the successor of `earlier`, with the first answer of the day.
 
-        A new day has begun if more is left than before.
+        A new day has begun if more is left than before, unless the reset is still the same: then
+        answers overtook each other.
         """
         if self.remaining is None:
             return self
+        counted = replace(self, polls=earlier.polls, polls_since=earlier.polls_since)
         first = earlier.first_remaining
-        if first is None or earlier.remaining is None or self.remaining > earlier.remaining:
-            return replace(self, first_remaining=self.remaining, first_seen_at=self.seen_at)
-        return replace(self, first_remaining=first, first_seen_at=earlier.first_seen_at)
+        if first is None or earlier.remaining is None or self._is_of_a_day_after(earlier):
+            return replace(counted, first_remaining=self.remaining, first_seen_at=self.seen_at)
+        return replace(counted, first_remaining=first, first_seen_at=earlier.first_seen_at)
+
+    def _is_of_a_day_after(self, earlier: Budget) -> bool:
+        if (self.remaining or 0) <= (earlier.remaining or 0):
+            return False
+        if self.resets_at is None or earlier.resets_at is None:
+            return True
+        return abs(self.resets_at - earlier.resets_at) > MAX_SKEW_SECONDS
+
+    def polled(self) -> Budget:
+        """Return this budget with one more poll of its day."""
+        return replace(self, polls=self.polls_of_the_day + 1, polls_since=self.first_seen_at)
+
+    @property
+    def polls_of_the_day(self) -> int:
+        """How many polls were answered since the day's first answer."""
+        return self.polls if self.polls_since == self.first_seen_at else 0
 
     def hours_left(self) -> float | None:
         """Forecast in how many hours the budget is spent at the rate of the day so far.
 
         At most 24; None while it is too early to tell, and if nothing was spent.
         """
-        seconds = self.seen_at - self.first_seen_at
-        used = (self.first_remaining or 0) - (self.remaining or 0)
+        seconds, used = self._day_so_far()
         if used <= 0 or seconds < _MIN_FORECAST_SECONDS:
             return None
         return min((self.remaining or 0) / used * seconds / 3600, 24.0)
+
+    def seconds_left(self, now: float) -> float:
+        """Return the seconds until the reset: a whole day's while it is not known."""
+        return _DAY_SECONDS if self.resets_at is None else max(self.resets_at - now, 0.0)
+
+    def spare(self, now: float) -> float:
+        """Forecast how many requests are left at the reset if no run is polled.
+
+        Everything but our polls goes on at the rate of the day so far. 0 while the day is too young
+        to tell, and while the reset is not known.
+        """
+        seconds, used = self._day_so_far()
+        if seconds < _MIN_FORECAST_SECONDS or self.resets_at is None:
+            return 0.0
+        others = max(used - self.polls_of_the_day, 0) / seconds
+        return max((self.remaining or 0) - others * self.seconds_left(now), 0.0)
+
+    def _day_so_far(self) -> tuple[int, int]:
+        """Return the seconds and the requests between the day's first answer and the last one."""
+        used = (self.first_remaining or 0) - (self.remaining or 0)
+        return self.seen_at - self.first_seen_at, used
 
     def wait_seconds(self, now: float, reserve: int) -> int:
         """Return how many seconds to wait with a request that must leave `reserve` (0: send it)."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from arena_exports.domain.backoff import doubled
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from arena_exports.domain.model import ExportGuid
 
 
@@ -64,10 +66,9 @@ class Definition:
     def succeeded(self, now: float, items: int, duration_seconds: float | None) -> Definition:
         """Note a run with results: reset failures, and raise the size limit by a quarter."""
         limit = max(self.limit + 1, self.limit * 5 // 4) if self.limit else 0
-        durations = dict(self.durations)
+        durations = self.durations
         if duration_seconds is not None:
-            kept = [*self.durations_for(items), round(duration_seconds)]
-            durations[size_class(items)] = kept[-DURATIONS_KEPT:]
+            durations = _with_duration(durations, items, duration_seconds)
         return replace(
             self.served(now),
             failures=0,
@@ -129,9 +130,33 @@ class Definition:
         return self.durations.get(size_class(items), [])
 
 
+@dataclass(frozen=True, slots=True)
+class StackDurations:
+    """The true seconds of past runs of any definition, by size class, oldest first."""
+
+    durations: dict[str, list[int]] = field(default_factory=dict)
+
+    def following(self, items: int, duration_seconds: float) -> StackDurations:
+        """Note a run with results."""
+        return StackDurations(_with_duration(self.durations, items, duration_seconds))
+
+
+def similar_durations(durations: Mapping[str, list[int]], items: int) -> list[int]:
+    """Return the durations of the size class that is nearest; none where there is no class."""
+    nearest = min(durations, key=lambda of: abs(int(of) - int(size_class(items))), default="")
+    return durations.get(nearest, [])
+
+
 def size_class(items: int) -> str:
     """Return the class of runs with similar durations: the number of digits of `items`."""
     return str(len(str(items)))
+
+
+def _with_duration(
+    durations: Mapping[str, list[int]], items: int, seconds: float
+) -> dict[str, list[int]]:
+    kept = [*durations.get(size_class(items), []), round(seconds)][-DURATIONS_KEPT:]
+    return {**durations, size_class(items): kept}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ class PollState:
     `wait_seconds` is how long to wait before the next poll; `polls` counts polls,
     `polls_without_files` those that found a run complete but without all of its files,
     `refused_polls` those in a row that were refused, the first of them at `refused_since` (epoch
-    seconds, 0 for none), `unanswered_polls` those in a row without an answer. Without a `run_guid`
-    it is a wait for a search, nothing to poll.
+    seconds, 0 for none), `unanswered_polls` those in a row without an answer. `own_requests` are
+    those that the stack's own backlog needed when the execution began. Without a `run_guid` it is a
+    wait for a search, nothing to poll.
     """
 
     attempt_id: AttemptId
@@ -32,6 +33,7 @@ class PollState:
     refused_polls: int = 0
     refused_since: int = 0
     unanswered_polls: int = 0
+    own_requests: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as the state machine carries it."""

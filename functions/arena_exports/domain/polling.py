@@ -1,4 +1,4 @@
-"""When to poll a run next: pure.
+"""When to poll a run next, and how closely: pure.
 
 A poll costs one request of the day's budget; not polling costs the subscribers time. Past runs show
 how likely the run is to have ended by now: poll when the expected delay, as a share of the run's
@@ -6,17 +6,30 @@ duration, outweighs the cost of a request. Such a schedule is optimal if there a
 (Keller 1974, "Optimum checking schedules for systems subject to random failure", Management Science
 21; Barlow, Hunter and Proschan 1963, "Optimum checking procedures", J. SIAM 11). It is bounded,
 because tomorrow's runs may not be like yesterday's.
+
+The price of a poll follows the spare requests. Let runs end within a span w, and polls be g apart,
+both as shares of a duration. A run then takes w / g polls, and its end is noticed g / 2 late. At a
+price p, p * w / g + g / 2 is least for g = sqrt(2 * p * w): polls are k times as dense if the price
+is divided by k * k. As there is one run at a time, s spare requests and t seconds until the reset
+leave a run of d seconds s * d / t requests. At the density 1 it takes up to `POLLS_A_RUN`, hence
+
+    k = s * d / (t * POLLS_A_RUN), at most MAX_DENSITY.
+
+If nothing is spare, k is 1, and less as the budget shrinks to its reserve.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from dataclasses import dataclass
 from itertools import accumulate
-from math import exp, floor, inf, log, sqrt
+from math import ceil, exp, floor, inf, log, sqrt
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from arena_exports.domain.budget import Budget
 
 FIRST_POLL_SECONDS = 5  # if no run is known
 # Then shares of the time waited: with polls at 0.015 of a duration each and runs of a minute to
@@ -31,48 +44,112 @@ RECENT_RUNS = 3  # the shortest of them bounds the first wait, in case runs get 
 RUNS_THAT_TELL_A_SPREAD = 5
 UNKNOWN_SPREAD = 0.5  # standard deviation of the logarithm, until that many runs are known
 
-MIN_GAP_SECONDS = 1  # Step Functions waits whole seconds
-MAX_GAP_SECONDS = 3600
+# A definition's first run is probably like those of others, but it may be like none of them: one
+# chance in ten that it takes anything from five seconds to an hour, evenly on a logarithmic scale.
+POLL_PRICE_OF_A_FIRST_RUN = 0.015
+MAX_SHARE_OF_A_FIRST_RUN = 1.0
+_LIKE_NONE = 0.1
+_LONGEST_LIKE_NONE = 3600
+
+POLLS_A_RUN = 9  # at the density 1
+MAX_DENSITY = 3.3  # most runs are seen less than 3 % late
 MAX_STRETCH = 4.0
 MIN_RESERVE = 100  # smaller reserves stretch gaps as this one does
+MIN_POLLS_A_DAY = 24  # however small the share
+
+MIN_GAP_SECONDS = 1  # Step Functions waits whole seconds
+MAX_GAP_SECONDS = 3600
 
 # Three points of equal weight with the mean and the variance of a normal distribution.
 _KERNEL = (-(1.5**0.5), 0.0, 1.5**0.5)
 
 
-def first_wait_seconds(durations: Sequence[float]) -> int:
-    """Return the seconds from the start of a run to the first poll.
+@dataclass(frozen=True, slots=True)
+class PastRuns:
+    """The true durations of past runs, seconds, oldest first.
 
-    Args:
-        durations: true durations, seconds, of the definition's past runs of about this size, oldest
-            first.
+    `same` are of the same definition and about the same size. `similar`, which count while there
+    are none of those, are of its other sizes, or of other definitions.
     """
-    if not durations:
-        return FIRST_POLL_SECONDS
-    expected = smoothed(durations)
-    earliest = expected[int(ENDED_BEFORE_FIRST_POLL * len(expected))]
-    latest = min(durations[-RECENT_RUNS:]) * (1 + MAX_SHARE)
-    return _whole(floor(min(max(due(expected), earliest), latest)))
+
+    same: Sequence[float] = ()
+    similar: Sequence[float] = ()
 
 
-def next_wait_seconds(
-    durations: Sequence[float], waited_seconds: float, *, scarcity: float = 1.0
-) -> int:
-    """Return the seconds from a poll that found the run pending to the next.
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How closely runs may be polled.
 
-    Args:
-        durations: as for the first poll.
-        waited_seconds: since the run was started.
-        scarcity: 1 with a full request budget, more as it shrinks.
+    `polls_a_second` are the spare requests, spread over the time until the reset. `slowest` is the
+    density of polls where none is spare. Polls are at least `min_gap_seconds` apart.
     """
-    if not durations:
-        return _whole(waited_seconds * SHARE_WHILE_UNKNOWN * scarcity)
-    expected = smoothed(durations)
-    later = expected[bisect_right(expected, waited_seconds) :]
-    longest = waited_seconds * MAX_SHARE
-    shortest = waited_seconds * MIN_SHARE_OF_SPREAD * spread(durations)
-    gap = due(later) - waited_seconds if later else longest
-    return _whole(min(max(gap, shortest), longest) * scarcity)
+
+    polls_a_second: float = 0.0
+    slowest: float = 1.0
+    min_gap_seconds: int = 0
+
+    def density(self, durations: Sequence[float]) -> float:
+        """Return how dense polls may be, for runs that take about so many seconds."""
+        affordable = self.polls_a_second * sum(durations) / len(durations) / POLLS_A_RUN
+        return max(self.slowest, min(affordable, MAX_DENSITY))
+
+
+STANDARD_PACE = Pace()
+
+
+@dataclass(frozen=True, slots=True)
+class PollLimits:
+    """What polls may spend of a day's requests.
+
+    Requests of the `reserve` are never spare. Polls take at most `share` of a day's requests, from
+    0 to 1: the first half of that at any pace, the second half spread over the rest of the day.
+    """
+
+    reserve: int
+    share: float
+
+    def pace(self, budget: Budget, now: float, own_requests: int = 0) -> Pace:
+        """Return how closely runs may be polled now.
+
+        Args:
+            budget: as Arena's last answer told it.
+            now: epoch seconds.
+            own_requests: requests that the stack's own backlog needs.
+        """
+        slowest = 1 / scarcity(budget.remaining, self.reserve)
+        if budget.first_remaining is None:
+            return Pace(slowest=slowest)
+        allowed = max(int(budget.first_remaining * self.share), MIN_POLLS_A_DAY)
+        left = allowed - budget.polls_of_the_day
+        seconds = budget.seconds_left(now)
+        gap = 0 if 2 * left > allowed else ceil(seconds / max(left, 1))
+        spare = min(budget.spare(now) - self.reserve - own_requests, left)
+        return Pace(max(spare / seconds, 0.0) if seconds else 0.0, slowest, gap)
+
+
+def first_wait_seconds(past: PastRuns, pace: Pace = STANDARD_PACE) -> int:
+    """Return the seconds from the start of a run to the first poll."""
+    schedule = _schedule(past, pace)
+    if not schedule.expected:
+        return _whole(FIRST_POLL_SECONDS, pace)
+    at = due(schedule.expected, schedule.price)
+    if past.same:
+        earliest = schedule.expected[int(schedule.late_first * len(schedule.expected))]
+        latest = min(past.same[-RECENT_RUNS:]) * (1 + schedule.longest)
+        at = min(max(at, earliest), latest)
+    return _whole(floor(at), pace)
+
+
+def next_wait_seconds(past: PastRuns, waited_seconds: float, pace: Pace = STANDARD_PACE) -> int:
+    """Return the seconds from one poll, at which the run was pending, to the next.
+
+    `waited_seconds` are counted from the start of the run.
+    """
+    schedule = _schedule(past, pace)
+    later = schedule.expected[bisect_right(schedule.expected, waited_seconds) :]
+    longest = waited_seconds * schedule.longest
+    gap = due(later, schedule.price) - waited_seconds if later else longest
+    return _whole(min(max(gap, waited_seconds * schedule.shortest), longest), pace)
 
 
 def scarcity(remaining: int | None, reserve: int) -> float:
@@ -83,26 +160,73 @@ def scarcity(remaining: int | None, reserve: int) -> float:
     return min(max(scarce / max(remaining, 1), 1.0), MAX_STRETCH)
 
 
-def due(expected: Sequence[float]) -> float:
+@dataclass(frozen=True, slots=True)
+class _Schedule:
+    """What the polls of a run follow.
+
+    `expected` are durations of equal probability in ascending order. `price` is that of a poll,
+    `late_first` the share of them that the first poll may be late for. `longest` and `shortest`
+    bound a gap, as shares of the time waited.
+    """
+
+    expected: list[float]
+    price: float
+    longest: float
+    shortest: float
+    late_first: float = 0.0
+
+
+def _schedule(past: PastRuns, pace: Pace) -> _Schedule:
+    if past.same:
+        density, deviation = pace.density(past.same), spread(past.same)
+        return _Schedule(
+            smoothed(past.same, deviation),
+            POLL_PRICE / density**2,
+            MAX_SHARE / density,
+            MIN_SHARE_OF_SPREAD * deviation / density,
+            ENDED_BEFORE_FIRST_POLL / max(density, 1.0) ** 2,
+        )
+    density = pace.slowest
+    if not past.similar:
+        return _Schedule([], 0.0, SHARE_WHILE_UNKNOWN / density, 0.0)
+    deviation = max(spread(past.similar), UNKNOWN_SPREAD)
+    return _Schedule(
+        _with_surprises(smoothed(past.similar, deviation)),
+        POLL_PRICE_OF_A_FIRST_RUN / density**2,
+        MAX_SHARE_OF_A_FIRST_RUN,
+        MIN_SHARE_OF_SPREAD * deviation / density,
+    )
+
+
+def _with_surprises(expected: Sequence[float]) -> list[float]:
+    """Return expected durations with those of a run that is like none of the past."""
+    count = ceil(_LIKE_NONE * len(expected))
+    span = _LONGEST_LIKE_NONE / FIRST_POLL_SECONDS
+    return sorted(
+        [*expected, *(FIRST_POLL_SECONDS * span ** ((n + 0.5) / count) for n in range(count))]
+    )
+
+
+def due(expected: Sequence[float], price: float) -> float:
     """Return when the expected delay outweighs the cost of a poll.
 
     That is the time t at which the mean of max(0, (t - d) / d) over the durations d, in ascending
     order, equals the price. The mean is linear between two durations.
     """
-    price = POLL_PRICE * len(expected)
+    paid = price * len(expected)
     shares = accumulate(1 / duration for duration in expected)
-    times = ((price + ended) / share for ended, share in enumerate(shares, start=1))
+    times = ((paid + ended) / share for ended, share in enumerate(shares, start=1))
     bounds = [*expected[1:], inf]
     return next(time for time, bound in zip(times, bounds, strict=True) if time <= bound)
 
 
-def smoothed(durations: Sequence[float]) -> list[float]:
+def smoothed(durations: Sequence[float], deviation: float) -> list[float]:
     """Return a kernel estimate of the durations' distribution, as points in ascending order.
 
     It is made on a logarithmic scale, as wide as Silverman's rule says (1986, "Density Estimation",
     3.28).
     """
-    width = 1.06 * spread(durations) * len(durations) ** -0.2
+    width = 1.06 * deviation * len(durations) ** -0.2
     return sorted(
         max(duration, 1.0) * exp(point * width) for duration in durations for point in _KERNEL
     )
@@ -117,5 +241,6 @@ def spread(durations: Sequence[float]) -> float:
     return sqrt(sum((value - mean) ** 2 for value in logs) / (len(logs) - 1))
 
 
-def _whole(seconds: float) -> int:
-    return round(min(max(seconds, MIN_GAP_SECONDS), MAX_GAP_SECONDS))
+def _whole(seconds: float, pace: Pace) -> int:
+    gap = round(min(max(seconds, MIN_GAP_SECONDS), MAX_GAP_SECONDS))
+    return max(gap, pace.min_gap_seconds)

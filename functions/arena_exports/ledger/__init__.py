@@ -21,6 +21,8 @@ One table, no index; every read is consistent and by key (PK / SK):
     What is known about an export definition.
 `BUDGET` / `-` and `SESSION` / `-`
     The last known request budget; which session is in force.
+`DURATIONS` / `-`
+    The durations of the stack's last runs, by size: what a new definition's first run may take.
 `TRIALS` / `-`
     The last day's POSTs for export definitions without a successful run.
 `PAUSE` / `-`
@@ -30,7 +32,7 @@ With delivery there are more items: see `ledger.deliveries`.
 
 Every item has a version, `v`, for later releases. Pending items never expire. Attempts and pages
 expire 75 days after they were settled; markers, runs' items and files expire 75 days after they
-were written (`expiresAt`). SLOT, LANE, DEF, BUDGET, SESSION, TRIALS and PAUSE never
+were written (`expiresAt`). SLOT, LANE, DEF, BUDGET, SESSION, DURATIONS, TRIALS and PAUSE never
 expire.
 """
 

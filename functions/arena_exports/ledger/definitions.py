@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from arena_exports.domain.definitions import Definition, Trials
+from arena_exports.domain.definitions import (
+    Definition,
+    StackDurations,
+    Trials,
+    similar_durations,
+)
+from arena_exports.domain.polling import PastRuns
 from arena_exports.ledger import keys
 from arena_exports.ledger.codec import from_item, to_item
 from arena_exports.ports import Put
@@ -31,6 +37,26 @@ class DefinitionStore:
         wanted = list(dict.fromkeys(export_guids))
         items = self._table.get_many([keys.definition(guid) for guid in wanted])
         return {guid: _definition(guid, items.get(keys.definition(guid))) for guid in wanted}
+
+    def past_runs(self, export_guid: ExportGuid, items: int) -> PastRuns:
+        """Return the durations that tell how long a run of so many items may take.
+
+        For a definition without any run they are those of the stack's other definitions.
+        """
+        known = self.read(export_guid)
+        same = known.durations_for(items)
+        if same:
+            return PastRuns(same)
+        similar = similar_durations(known.durations or self._of_the_stack().durations, items)
+        return PastRuns(similar=similar)
+
+    def note_duration(self, items: int, seconds: float) -> None:
+        """Keep how long a run took, for the first runs of other definitions."""
+        noted = self._of_the_stack().following(items, seconds)
+        self._table.write(Put(to_item(keys.DURATIONS, noted)))
+
+    def _of_the_stack(self) -> StackDurations:
+        return from_item(StackDurations, self._table.get(keys.DURATIONS))
 
     def trials(self) -> Trials:
         """Return the POSTs for unproven definitions."""

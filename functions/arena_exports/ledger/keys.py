@@ -15,6 +15,7 @@ SLOT: Key = ("SLOT", "-")
 BUDGET: Key = ("BUDGET", "-")
 SESSION: Key = ("SESSION", "-")
 TRIALS: Key = ("TRIALS", "-")
+DURATIONS: Key = ("DURATIONS", "-")
 DELIVER = "DELIVER"
 DELIVERY_LANE: Key = ("LANE", "DELIVER")
 PAUSE: Key = ("PAUSE", "-")

@@ -11,11 +11,14 @@ from arena_exports.domain.poll_state import PollState
 from arena_exports.domain.polling import first_wait_seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from arena_exports.domain.attempts import Attempt
     from arena_exports.domain.lease import Lease
     from arena_exports.domain.model import AttemptId
+    from arena_exports.domain.polling import PollLimits
     from arena_exports.ledger import Ledger
-    from arena_exports.ports import Executions, Telemetry
+    from arena_exports.ports import Clock, Executions, Telemetry
 
 MAX_WAKE_SECONDS = 3600  # an execution may take a day; the reconcile schedule does the rest
 
@@ -26,7 +29,10 @@ class RunMonitor:
 
     ledger: Ledger
     executions: Executions
+    clock: Clock
     telemetry: Telemetry
+    limits: PollLimits
+    own_requests: Callable[[], int]  # returns how many the stack's backlog needs
 
     def begin(self, attempt: Attempt, items: int) -> None:
         """Start polling a run that was just submitted or adopted."""
@@ -70,9 +76,14 @@ class RunMonitor:
         self.executions.start(name, state.to_json())
 
     def _start(self, attempt: Attempt) -> None:
-        definition = self.ledger.definitions.read(attempt.group.export_guid)
-        wait = first_wait_seconds(definition.durations_for(attempt.item_count))
-        state = PollState(attempt.attempt_id, attempt.group.export_guid, _run_guid(attempt), wait)
+        export_guid, needed = attempt.group.export_guid, self.own_requests()
+        wait = first_wait_seconds(
+            self.ledger.definitions.past_runs(export_guid, attempt.item_count),
+            self.limits.pace(self.ledger.budget.read(), self.clock.now(), needed),
+        )
+        state = PollState(
+            attempt.attempt_id, export_guid, _run_guid(attempt), wait, own_requests=needed
+        )
         self.executions.start(_name(attempt), state.to_json())
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from arena_exports.domain import polling
 from arena_exports.domain.attempts import AttemptOutcome, AttemptState, RunResult
 from arena_exports.domain.backoff import doubled
 from arena_exports.domain.errors import (
@@ -15,12 +14,14 @@ from arena_exports.domain.errors import (
     RetryLaterError,
     RunUnreadableError,
 )
+from arena_exports.domain.polling import FIRST_POLL_SECONDS, next_wait_seconds
 from arena_exports.domain.runs import Phase, RunStatus
 
 if TYPE_CHECKING:
     from arena_exports.arena.client import Arena
     from arena_exports.domain.attempts import Attempt
     from arena_exports.domain.poll_state import PollState
+    from arena_exports.domain.polling import PollLimits
     from arena_exports.domain.runs import Run
     from arena_exports.ledger import Ledger
     from arena_exports.ports import Clock, Telemetry
@@ -45,7 +46,7 @@ class Poller:
     clock: Clock
     telemetry: Telemetry
     run_timeout_seconds: int
-    reserve: int
+    limits: PollLimits
     delivers: bool
 
     def poll(self, state: PollState) -> PollState:
@@ -82,7 +83,7 @@ class Poller:
         polls = state.unanswered_polls + 1
         if self.delivers:
             self.ledger.deliveries.count_unanswered_polls(polls)
-        wait = max(SECONDS_AFTER_NO_ANSWER, self._next_wait(attempt))
+        wait = max(SECONDS_AFTER_NO_ANSWER, self._next_wait(state, attempt))
         return replace(state, unanswered_polls=polls, wait_seconds=wait)
 
     def _refused(self, state: PollState, attempt: Attempt, error: ArenaAnswerError) -> PollState:
@@ -109,7 +110,7 @@ class Poller:
             )
         if run.phase is Phase.PENDING:
             self._warn_if_overdue(state, attempt)
-            return replace(state, wait_seconds=self._next_wait(attempt))
+            return replace(state, wait_seconds=self._next_wait(state, attempt))
         missing = not run.files and run.criteria_results_count != 0
         if run.phase is Phase.READY and (missing or run.unreadable_files):
             return self._without_files(state, attempt, run)
@@ -120,12 +121,12 @@ class Poller:
             self.telemetry.count("RunOverdue")
             self.telemetry.warn("run is overdue", runGuid=state.run_guid, polls=state.polls)
 
-    def _next_wait(self, attempt: Attempt) -> int:
-        definition = self.ledger.definitions.read(attempt.group.export_guid)
-        return polling.next_wait_seconds(
-            definition.durations_for(attempt.item_count),
-            self.clock.now() - attempt.started_at,
-            scarcity=polling.scarcity(self.arena.budget().remaining, self.reserve),
+    def _next_wait(self, state: PollState, attempt: Attempt) -> int:
+        now = self.clock.now()
+        return next_wait_seconds(
+            self.ledger.definitions.past_runs(attempt.group.export_guid, attempt.item_count),
+            now - attempt.started_at,
+            self.limits.pace(self.arena.budget(), now, state.own_requests),
         )
 
     def _without_files(self, state: PollState, attempt: Attempt, run: Run) -> PollState:
@@ -133,7 +134,7 @@ class Poller:
         polls = state.polls_without_files + 1
         if polls <= POLLS_WITHOUT_FILES:
             return replace(
-                state, polls_without_files=polls, wait_seconds=polling.FIRST_POLL_SECONDS * polls
+                state, polls_without_files=polls, wait_seconds=FIRST_POLL_SECONDS * polls
             )
         if not run.unreadable_files:
             return self._end(state, attempt, _result(run, AttemptOutcome.NO_FILES), run)

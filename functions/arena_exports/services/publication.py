@@ -106,6 +106,8 @@ class Publication:
                 open=request.open_count,
             )
         duration = duration_seconds(result.creation_date_time, result.completion_date_time)
+        if duration is not None:
+            self.ledger.definitions.note_duration(items, duration)
         definition = self._definition(attempt).succeeded(self.clock.now(), items, duration)
         self.ledger.settle(attempt, definition, delivery=self._delivery(attempt, len(files)))
 

@@ -12,6 +12,7 @@ from arena_exports.adapters.session_function import LambdaSessionRenewer
 from arena_exports.adapters.telemetry import redact_always
 from arena_exports.arena.client import Arena
 from arena_exports.arena.sessions import SessionCache
+from arena_exports.domain.polling import PollLimits
 from arena_exports.wiring.function import Function
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ class ArenaFunction(Function):
                 settings.session_function_name,
             ),
         )
+
+    @cached_property
+    def poll_limits(self) -> PollLimits:
+        """What polls may spend."""
+        share = self.settings.request_budget_poll_share / 100
+        return PollLimits(self.settings.request_budget_reserve, share)
 
     @cached_property
     def arena(self) -> Arena:

@@ -20,6 +20,6 @@ class PollFunction(ArenaFunction):
             clock=self.clock,
             telemetry=self.telemetry,
             run_timeout_seconds=self.settings.run_timeout_seconds,
-            reserve=self.settings.request_budget_reserve,
+            limits=self.poll_limits,
             delivers=self.settings.delivers_files,
         )

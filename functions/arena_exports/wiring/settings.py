@@ -27,6 +27,9 @@ _LOOPBACK_ADDRESS = re.compile(
 )
 _MAX_PORT = 65535
 
+# For the seconds of an update in which new code still has the older template's environment.
+_ADDED_LATER = {"REQUEST_BUDGET_POLL_SHARE": "50"}
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -38,6 +41,7 @@ class Settings:
     max_items_per_run: int
     run_timeout_seconds: int
     request_budget_reserve: int
+    request_budget_poll_share: int
     ledger_table_name: str
     session_secret_arn: str
     intake_queue_url: str = ""
@@ -86,7 +90,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     Raises:
         SettingsError: a variable is missing or has an invalid value; the message names it.
     """
-    env = os.environ if environment is None else environment
+    env = {**_ADDED_LATER, **(os.environ if environment is None else environment)}
     return Settings(
         arena_base_url=checked_base_url(_text(env, "ARENA_BASE_URL")),
         workspace=_text(env, "WORKSPACE_NAME"),
@@ -94,6 +98,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         max_items_per_run=_whole_number(env, "MAX_ITEMS_PER_RUN", 1, 20_000),
         run_timeout_seconds=_whole_number(env, "RUN_TIMEOUT_SECONDS", 60, 10**9),
         request_budget_reserve=_whole_number(env, "REQUEST_BUDGET_RESERVE", 0, 10**6),
+        request_budget_poll_share=_whole_number(env, "REQUEST_BUDGET_POLL_SHARE", 1, 100),
         ledger_table_name=_text(env, "LEDGER_TABLE_NAME"),
         session_secret_arn=_text(env, "SESSION_SECRET_ARN"),
         intake_queue_url=env.get("INTAKE_QUEUE_URL", ""),

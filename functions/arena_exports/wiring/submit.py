@@ -11,6 +11,7 @@ from arena_exports.adapters.executions import StepFunctionsExecutions
 from arena_exports.adapters.messaging import SqsIntakeQueue, in_parallel
 from arena_exports.domain.messages import IntakeRules
 from arena_exports.services.adoption import Adoption
+from arena_exports.services.backlog import requests_of_backlog
 from arena_exports.services.dispatch import Dispatch
 from arena_exports.services.download_turns import DownloadTurns
 from arena_exports.services.intake import Intake
@@ -111,6 +112,12 @@ class SubmitFunction(ArenaFunction, PublishFunction):
 
     @cached_property
     def _monitor(self) -> RunMonitor:
+        requests, most = self.ledger.requests, self.settings.max_items_per_run
         return RunMonitor(
-            ledger=self.ledger, executions=self.dependencies.executions, telemetry=self.telemetry
+            ledger=self.ledger,
+            executions=self.dependencies.executions,
+            clock=self.clock,
+            telemetry=self.telemetry,
+            limits=self.poll_limits,
+            own_requests=lambda: requests_of_backlog(requests, most),
         )

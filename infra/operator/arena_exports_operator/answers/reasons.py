@@ -220,7 +220,8 @@ def of_attempt(seen: Snapshot, attempt: Attempt, *, own: bool = False) -> Reason
 def _of_run(seen: Snapshot, attempt: Attempt, *, own: bool) -> Reason:
     definition = seen.definition(attempt.group)
     end = timing.expected_end(attempt, definition)
-    poll = timing.next_poll(attempt, definition, seen.budget, seen.surroundings.reserve, seen.now)
+    limits = seen.surroundings.poll_limits
+    poll = timing.next_poll(attempt, definition, seen.budget, limits, seen.now)
     expected = f"is expected to end about {format_utc(end)}" if end else "has no known duration yet"
     overdue = seen.now - attempt.started_at > seen.surroundings.run_timeout_seconds
     late = " It is overdue: look at it in Arena." if overdue else ""

@@ -176,7 +176,7 @@ def _current_run(seen: Snapshot) -> CurrentRun | None:
     attempt = seen.attempt
     if attempt is None:
         return None
-    definition, reserve = seen.definition(attempt.group), seen.surroundings.reserve
+    definition, limits = seen.definition(attempt.group), seen.surroundings.poll_limits
     running = attempt.state == "running"
     return CurrentRun(
         run_guid=attempt.run_guid,
@@ -187,7 +187,7 @@ def _current_run(seen: Snapshot) -> CurrentRun | None:
         submitted_at=attempt.sent_at,
         elapsed_seconds=round(seen.now - (attempt.started_at or attempt.sent_at)),
         expected_end_at=timing.expected_end(attempt, definition) if running else None,
-        next_poll_at=timing.next_poll(attempt, definition, seen.budget, reserve, seen.now)
+        next_poll_at=timing.next_poll(attempt, definition, seen.budget, limits, seen.now)
         if running
         else None,
     )

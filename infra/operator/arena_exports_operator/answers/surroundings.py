@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from arena_exports.domain.polling import PollLimits
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -26,6 +28,12 @@ class Surroundings:
     def reserve(self) -> int:
         """The number of Arena requests at which new runs stop."""
         return int(self.parameters.get("RequestBudgetReserve", "500"))
+
+    @property
+    def poll_limits(self) -> PollLimits:
+        """What polls may spend of a day's requests."""
+        share = int(self.parameters.get("RequestBudgetPollShare", "50")) / 100
+        return PollLimits(self.reserve, share)
 
     @property
     def window_seconds(self) -> int:

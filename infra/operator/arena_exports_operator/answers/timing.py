@@ -9,7 +9,13 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from arena_exports.domain.polling import first_wait_seconds, next_wait_seconds, scarcity
+from arena_exports.domain.polling import (
+    STANDARD_PACE,
+    Pace,
+    PastRuns,
+    first_wait_seconds,
+    next_wait_seconds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +23,7 @@ if TYPE_CHECKING:
     from arena_exports.domain.attempts import Attempt
     from arena_exports.domain.budget import Budget
     from arena_exports.domain.definitions import Definition
+    from arena_exports.domain.polling import PollLimits
 
 MAX_POLLS = 10_000
 SECONDS_OF_A_POLL = 1.0
@@ -29,22 +36,22 @@ def expected_end(attempt: Attempt, definition: Definition) -> int | None:
 
 
 def next_poll(
-    attempt: Attempt, definition: Definition, budget: Budget, reserve: int, now: float
+    attempt: Attempt, definition: Definition, budget: Budget, limits: PollLimits, now: float
 ) -> int:
-    """Return when the run is polled next."""
+    """Return when the run is polled next, if the budget was always as it is now."""
     durations = definition.durations_for(attempt.item_count)
-    stretch = scarcity(budget.remaining, reserve)
-    for waited in poll_times(durations, stretch):
+    for waited in poll_times(durations, limits.pace(budget, now)):
         if attempt.started_at + waited > now:
             break
     return attempt.started_at + round(waited)
 
 
-def poll_times(durations: Sequence[float], stretch: float = 1.0) -> list[float]:
+def poll_times(durations: Sequence[float], pace: Pace = STANDARD_PACE) -> list[float]:
     """Return the seconds after which a run is polled, in order, for a day."""
-    waited = float(first_wait_seconds(durations))
+    past = PastRuns(durations)
+    waited = float(first_wait_seconds(past, pace))
     times = [waited]
     while waited < 86_400 and len(times) < MAX_POLLS:  # noqa: PLR2004 - the seconds of a day
-        waited += SECONDS_OF_A_POLL + next_wait_seconds(durations, waited, scarcity=stretch)
+        waited += SECONDS_OF_A_POLL + next_wait_seconds(past, waited, pace)
         times.append(waited)
     return times
