@@ -272,7 +272,7 @@ def test_fault_63__object_that_cannot_be_read_holds_up_its_own_run_alone(which: 
     (delivery,) = world.ledger.deliveries.pending()
     name = "manifest.json" if which == "manifest" else f"{file_guids(world)[0]}.zip"
     key = f"arena/{delivery.folder}{name}"
-    world.bucket.put(key, b"archived", "application/zip")
+    world.bucket.objects[key] = StoredObject(b"archived", "application/zip", "version-0")
     real = world.bucket.read
 
     def read(_: object, wanted: str) -> object:

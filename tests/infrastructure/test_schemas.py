@@ -15,7 +15,6 @@ from tests.support.schemas import (
     FOLDER,
     NAMES,
     SUFFIX,
-    closed_validator,
     open_validator,
     referred_validator,
     schema,
@@ -197,7 +196,6 @@ def test_events__may_get_new_fields_but_not_unnoticed() -> None:
     [
         {"more": 1},
         {"schemaVersion": 2},
-        {"complete": False},
         {"undeliverable": [EMPTY_FILE]},
         {"files": [{**FILE, "key": f"{FOLDER_KEY}/FILE0000000000000000.html"}]},
         {"files": [{**FILE, "sha256": "0" * 63}]},
@@ -216,29 +214,3 @@ def test_manifest__names_what_can_never_be_delivered() -> None:
     """A manifest that is not complete names the files and the reasons."""
     manifest = {**MANIFEST, "complete": False, "undeliverable": [EMPTY_FILE]}
     validate_manifest(json.dumps(manifest).encode())
-
-
-def test_undelivered__names_a_file_unless_it_has_parts() -> None:
-    """An event in one part names what is undeliverable; of several parts, one may name none."""
-    data = {
-        **{name: COMPLETED["data"][name] for name in ("workspace", "exportGuid", "runGuid")},
-        **{name: COMPLETED["data"][name] for name in ("runNumber", "status", "requests")},
-        "delivery": 1,
-        "bucket": "arena-exports-files",
-        "manifestKey": f"{FOLDER_KEY}/manifest.json",
-        "manifestSha256": "0" * 64,
-        "files": [{name: FILE[name] for name in ("guid", "title", "key", "size", "sha256")}],
-        "undeliverable": [EMPTY_FILE],
-        "part": 1,
-        "parts": 1,
-    }
-    event = {
-        **COMPLETED,
-        "id": f"{data['runGuid']}/delivered/1/1",
-        "type": "arena.export.run.undelivered",
-        "data": data,
-    }
-    validator = closed_validator("event-run-undelivered")
-    assert validator.is_valid(event)
-    assert not validator.is_valid({**event, "data": {**data, "undeliverable": []}})
-    assert validator.is_valid({**event, "data": {**data, "undeliverable": [], "parts": 2}})
