@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from infra.local import emulator, sam
 from infra.local.demo.main import schedule_soon
+from infra.local.demo.tally import OUTCOMES
 from infra.local.launch import arena_service, needed_parameters
 from infra.local.paths import BUILD
 from infra.local.processes import free_port, start_guarded, stop_guarded
@@ -62,7 +63,7 @@ class SecondStack:
         self.deployed = None
 
     def _case(self) -> Case:
-        subscriber = self.stack.subscribe(f"{NAME}-subscriber")
+        subscriber = self.stack.subscribe(f"{NAME}-subscriber", *OUTCOMES)
         subscriber.receive()
         runs = self.stack.arena.state().runs
         return Case(self.stack, subscriber, len(subscriber.events), len(runs))

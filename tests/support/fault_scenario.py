@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from infra.local import emulator
+from infra.local.demo.tally import OUTCOMES
 from infra.local.launch import CREDENTIALS, temporary_stack
 from infra.local.stack import StackTimeoutError
 from infra.simulator import names
@@ -56,6 +57,8 @@ class FaultScenario:
 
         self.stack.wait_until(f"{count} events", came)
         self.stack.wait_until_idle()
+        # A fault of the next step would hit a download, too.
+        self.stack.wait_until("no delivery", lambda: not self.stack.ledger_item("DELIVER"))
         self.dead_letters += self.stack.dead_letters()
 
     def invoke(self, logical_id: str, event: dict[str, Any]) -> None:
@@ -105,7 +108,7 @@ def run_fault_scenario() -> Iterator[FaultScenario]:
         stack.arena.set(createdSeconds=0.1, runningSeconds=0.2)
         stack.arena.set_account(password=PASSWORD)
         with recorded(stack) as calls:
-            scenario = FaultScenario(stack, stack.subscribe(), calls)
+            scenario = FaultScenario(stack, stack.subscribe("subscriber", *OUTCOMES), calls)
             scenario.put_credentials(json.dumps(CREDENTIALS | {"password": PASSWORD}))
             _run_steps(scenario)
             yield scenario
@@ -201,6 +204,20 @@ def events_that_nobody_sends(scenario: FaultScenario) -> None:
     scenario.invoke("SessionFunction", {})
 
 
+def file_cut_off(scenario: FaultScenario) -> None:
+    """The session ends before a large file is downloaded; then the file is cut off."""
+    arena = scenario.stack.arena
+    arena.plan(contents=[{"size": 20_000_000}])
+    arena.fault(path="*/content", code=401)
+    arena.fault(download={"cutAfterBytes": 17_000_000, "etag": "none"})
+    scenario.stack.send(GUIDS[7])
+    scenario.stack.wait_until(
+        "an upload given up",
+        lambda: any(call.service == "s3" and call.method == "DELETE" for call in scenario.calls),
+    )
+    scenario.stack.wait_until_idle()
+
+
 def post_without_answer(scenario: FaultScenario) -> None:
     """A gateway answers a POST, so its result is unknown when the scenario ends."""
     body = f"<pre>arena_session_id: {scenario.session_id()}</pre>"
@@ -227,6 +244,7 @@ STEPS: tuple[Callable[[FaultScenario], None], ...] = (
     logins_without_answer,
     login_that_died,
     events_that_nobody_sends,
+    file_cut_off,
     post_without_answer,
     refusal_that_does_not_fit,
 )

@@ -9,8 +9,11 @@ from infra.local.stack import DeadLetter
 from infra.local.subscriber import ReceivedEvent
 
 COMPLETED = "arena.export.run.completed"
+FAILED = "arena.export.run.failed"
 DELIVERED = "arena.export.run.delivered"
 REJECTED = "arena.export.request.rejected"
+OUTCOMES = (COMPLETED, FAILED, REJECTED)
+"""What becomes of requests and runs, without the deliveries of files."""
 
 
 @dataclass(slots=True)
