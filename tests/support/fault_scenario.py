@@ -34,6 +34,7 @@ PASSWORD = f'"{CANARY}"\\\né'
 ECO = "ECO-000023"
 GUIDS = [f"ITEM{number:016}" for number in range(9)]
 WAIT_SCALE = 0.05
+STALL_SECONDS = 20  # deliver waits 25 for the next bytes
 MAX_MESSAGE_BYTES = 1024 * 1024  # SQS: body and attributes together
 
 
@@ -205,17 +206,33 @@ def events_that_nobody_sends(scenario: FaultScenario) -> None:
 
 
 def file_cut_off(scenario: FaultScenario) -> None:
-    """The session ends before a large file is downloaded; then the file is cut off."""
-    arena = scenario.stack.arena
+    """The session ends before a large file is downloaded, and again before the next try.
+
+    The download stalls while a poll of the next run gets no answer, and then it is cut off.
+    """
+    stack, arena = scenario.stack, scenario.stack.arena
+    stalled = {"stallAfterBytes": 1_000_000, "stallSeconds": STALL_SECONDS}
     arena.plan(contents=[{"size": 20_000_000}])
-    arena.fault(path="*/content", code=401)
-    arena.fault(download={"cutAfterBytes": 17_000_000, "etag": "none"})
-    scenario.stack.send(GUIDS[7])
-    scenario.stack.wait_until(
-        "an upload given up",
-        lambda: any(call.service == "s3" and call.method == "DELETE" for call in scenario.calls),
-    )
-    scenario.stack.wait_until_idle()
+    arena.plan(status="RUNNING")
+    arena.fault(path="*/content", code=401, times=2)
+    arena.fault(download={**stalled, "cutAfterBytes": 17_000_000, "etag": "none"})
+    downloads = arena.state().requests["download"]
+    stack.send(GUIDS[7])
+    stack.wait_until("downloads", lambda: arena.state().requests["download"] >= downloads + 3)
+    runs = len(arena.state().runs)
+    stack.send(GUIDS[0])
+    stack.wait_until("the next run", lambda: len(arena.state().runs) > runs)
+    run_guid = arena.state().runs[-1].guid
+    arena.fault(method="GET", path=f"*/runs/{run_guid}", status=500, body="<h1>Error</h1>")
+    stack.wait_until("a poll without an answer", lambda: _called(scenario, "poll", "UpdateItem"))
+    arena.set_run(run_guid, "COMPLETE")
+    aborted = "AbortMultipartUpload"
+    stack.wait_until("an upload given up", lambda: _called(scenario, "deliver", aborted))
+    stack.wait_until_idle()
+
+
+def _called(scenario: FaultScenario, function: str, operation: str) -> bool:
+    return any((call.function, call.operation) == (function, operation) for call in scenario.calls)
 
 
 def post_without_answer(scenario: FaultScenario) -> None:
