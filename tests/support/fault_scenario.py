@@ -223,8 +223,9 @@ def file_cut_off(scenario: FaultScenario) -> None:
     stack.send(GUIDS[0])
     stack.wait_until("the next run", lambda: len(arena.state().runs) > runs)
     run_guid = arena.state().runs[-1].guid
-    arena.fault(method="GET", path=f"*/runs/{run_guid}", status=500, body="<h1>Error</h1>")
+    arena.fault(path=f"*/runs/{run_guid}", status=500, body="<h1>Error</h1>", times=None)
     stack.wait_until("a poll without an answer", lambda: _called(scenario, "poll", "UpdateItem"))
+    arena.settle()
     arena.set_run(run_guid, "COMPLETE")
     aborted = "AbortMultipartUpload"
     stack.wait_until("an upload given up", lambda: _called(scenario, "deliver", aborted))
