@@ -130,7 +130,8 @@ deploy: .venv/sam/.stamp ## Build and deploy into an AWS account (ARGS="--profil
 	@.venv/sam/bin/python -m infra.deploy $(ARGS)
 
 REQUIREMENTS := functions/requirements infra/local/requirements/tools infra/local/requirements/stack \
-  infra/local/requirements/sam infra/local/requirements/checks tests/requirements tests/bench/requirements
+  infra/local/requirements/sam infra/local/requirements/checks tests/requirements tests/bench/requirements \
+  infra/examples/subscriber/functions/requirements
 
 .PHONY: lock
 lock: $(TOOLS)/.stamp ## Rewrite the locked requirements (LOCK=--upgrade for the newest versions)

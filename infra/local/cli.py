@@ -20,7 +20,7 @@ from infra.local.sam import SamError
 from infra.local.stack import SendError, Stack, StackTimeoutError
 from infra.local.subscriber import Subscriber, follow
 
-PICTURE_COLUMNS = 122
+PICTURE_COLUMNS = 100
 SVG_FORMAT = re.sub(r"@font-face {{.*?}}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 """Rich's, without the fonts that it would load from another host."""
 EVENTS_QUEUE = "events"

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from infra.local import logs
 from infra.local.arena import Arena
 from infra.local.aws import Clients
-from infra.local.subscriber import BATCH, Subscriber, attributes_of, drain
+from infra.local.subscriber import BATCH, Subscriber, attributes_of, drain, subscription_attributes
 
 MAX_BATCH_BYTES = 1_000_000
 POLL_SECONDS = 0.2
@@ -72,9 +72,13 @@ class Stack:
             for resource in reply["StackResources"]
         }
 
-    def subscribe(self, name: str = "subscriber") -> Subscriber:
-        """Create a queue of that name and subscribe it to the outcome topic."""
-        return Subscriber.subscribe(self.clients, self.outputs["OutcomeTopicArn"], name)
+    def subscribe(self, name: str = "subscriber", *types: str) -> Subscriber:
+        """Create a queue of that name and subscribe it to the outcome topic.
+
+        It receives the events of these types; of every type, if none is named.
+        """
+        topic_arn = self.outputs["OutcomeTopicArn"]
+        return Subscriber.subscribe(self.clients, topic_arn, name, subscription_attributes(*types))
 
     def send(self, *bodies: str | list[Any] | dict[str, Any]) -> list[str]:
         """Send messages to the intake queue, as JSON unless they are text, and return their ids.

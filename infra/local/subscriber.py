@@ -14,6 +14,11 @@ POLL_SECONDS = 0.5
 RAW = {"RawMessageDelivery": "true"}
 
 
+def subscription_attributes(*types: str) -> dict[str, str]:
+    """Return the attributes of a subscription to events of these types, or of every type."""
+    return {**RAW, "FilterPolicy": json.dumps({"type": types})} if types else RAW
+
+
 @dataclass(frozen=True, slots=True)
 class ReceivedEvent:
     """A CloudEvent from the topic, with its SNS message attributes.

@@ -17,6 +17,10 @@ _COMMANDS = {
         f"{_PYTHON} infra.local events",
         f"{_PYTHON} infra.local logs",
     ],
+    "List the files that were delivered, or read one of them:": [
+        'aws s3 ls --recursive "s3://$BUCKET"',
+        'aws s3 cp "s3://$BUCKET/KEY" -',
+    ],
     "Show whether it works; why a message, an item or a run waits; any other command:": [
         "make status",
         "make why ID=CUEXB8CEPGHGZI18WDMU",
@@ -50,6 +54,7 @@ def _places(stack: Stack) -> dict[str, str]:
         "Intake queue": stack.outputs["IntakeQueueUrl"],
         "Dead-letter queue": stack.outputs["DeadLetterQueueUrl"],
         "Outcome topic": stack.outputs["OutcomeTopicArn"],
+        "Bucket": stack.outputs["DeliveryBucketName"],
         "State machine": stack.outputs["StateMachineArn"],
         "Ledger table": stack.outputs["LedgerTableName"],
         "Arena simulator": stack.arena_url,
@@ -63,6 +68,7 @@ def _names(stack: Stack) -> dict[str, str]:
     return {
         "INTAKE": stack.outputs["IntakeQueueUrl"],
         "TOPIC": stack.outputs["OutcomeTopicArn"],
+        "BUCKET": stack.outputs["DeliveryBucketName"],
         "LEDGER": stack.outputs["LedgerTableName"],
         "A": stack.arena_url.removesuffix("/v1"),
     }

@@ -10,6 +10,7 @@ import pytest
 from infra.local import emulator
 from infra.local.arena import ArenaRun
 from infra.local.demo.samples import guids
+from infra.local.demo.tally import OUTCOMES
 from infra.local.launch import temporary_stack
 from infra.local.stack import Stack
 from infra.local.subscriber import ReceivedEvent, Subscriber
@@ -92,8 +93,8 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture(scope="package")
 def subscriber(stack: Stack) -> Subscriber:
-    """A queue that receives every event of the topic."""
-    return stack.subscribe()
+    """A queue that receives what becomes of requests and runs."""
+    return stack.subscribe("subscriber", *OUTCOMES)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra.local import logs
+from infra.local.demo import bucket
 from infra.simulator import names
 from tests.support.fault_scenario import CANARY, ECO
 
@@ -49,6 +50,7 @@ def places(fault_scenario: FaultScenario) -> dict[str, str]:
         "ledger": _text([page["Items"] for page in table]),
         "events": _text([[one.event, one.attributes] for one in fault_scenario.subscriber.events]),
         "dead letters": _text([[one.body, one.attributes] for one in fault_scenario.dead_letters]),
+        "objects": _text([str(one.body) for one in bucket.read_all(stack).values()]),
         "functions": _text(clients.functions.list_functions()["Functions"]),
         "stack": _text(clients.cloudformation.describe_stacks()["Stacks"]),
         "answers": _text(fault_scenario.answers),
@@ -85,11 +87,13 @@ def test_places__are_searched_completely(
         "log of PollLogGroup": run_guid,
         "log of PublishLogGroup": run_guid,
         "log of SessionLogGroup": "logged in",
+        "log of DeliverLogGroup": run_guid,
         "executions": run_guid,
         "state machine": "PollFunction",
         "ledger": ECO,
         "events": ECO,
         "dead letters": ECO,
+        "objects": ECO,
         "functions": '"POWERTOOLS_LOG_LEVEL": "DEBUG"',
         "stack": "ArenaCredentialsSecretArn",
         "answers": "login refused",

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from infra.local import emulator, sam
 from infra.local.demo.main import schedule_soon
+from infra.local.demo.tally import OUTCOMES
 from infra.local.launch import arena_service, needed_parameters
 from infra.local.paths import BUILD
 from infra.local.processes import free_port, start_guarded, stop_guarded
@@ -62,7 +63,7 @@ class SecondStack:
         self.deployed = None
 
     def _case(self) -> Case:
-        subscriber = self.stack.subscribe(f"{NAME}-subscriber")
+        subscriber = self.stack.subscribe(f"{NAME}-subscriber", *OUTCOMES)
         subscriber.receive()
         runs = self.stack.arena.state().runs
         return Case(self.stack, subscriber, len(subscriber.events), len(runs))
@@ -160,17 +161,18 @@ def test_stacks_of_one_account__share_nothing(
     assert not ours & theirs
 
 
-def test_deleted_stack__leaves_only_its_ledger_and_can_be_deployed_again(
+def test_deleted_stack__leaves_its_ledger_and_files_and_can_be_deployed_again(
     case: Case, second: SecondStack, new_guids: NewGuids
 ) -> None:
-    """The table stays until its protection is lifted, and all else is deleted (runbook)."""
-    (request,) = second.current().stack.send(*new_guids(1))
+    """The table and the bucket stay, and all else is deleted (runbook)."""
+    delivering = second.deploy(changed={"DeliverFiles": "true"})
+    (request,) = delivering.stack.send(*new_guids(1))
     deleted = second.stack
     deleted.wait_until("the request recorded", lambda: _is_recorded(deleted, request))
     deleted.wait_until_idle()
     stack_id = _stack_id(deleted)
     second.delete()
-    assert _kept_resources(deleted, stack_id) == {"Ledger"}
+    assert _kept_resources(deleted, stack_id) == {"Ledger", "DeliveryBucket"}
     assert _is_recorded(deleted, request)
     assert not _leftovers(deleted)
     _delete_table_as_the_runbook_says(deleted)

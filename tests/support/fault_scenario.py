@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from infra.local import emulator
+from infra.local.demo.tally import OUTCOMES
 from infra.local.launch import CREDENTIALS, temporary_stack
 from infra.local.stack import StackTimeoutError
 from infra.simulator import names
@@ -33,6 +34,7 @@ PASSWORD = f'"{CANARY}"\\\né'
 ECO = "ECO-000023"
 GUIDS = [f"ITEM{number:016}" for number in range(9)]
 WAIT_SCALE = 0.05
+STALL_SECONDS = 20  # deliver waits 25 for the next bytes
 MAX_MESSAGE_BYTES = 1024 * 1024  # SQS: body and attributes together
 
 
@@ -56,6 +58,8 @@ class FaultScenario:
 
         self.stack.wait_until(f"{count} events", came)
         self.stack.wait_until_idle()
+        # A fault of the next step would hit a download, too.
+        self.stack.wait_until("no delivery", lambda: not self.stack.ledger_item("DELIVER"))
         self.dead_letters += self.stack.dead_letters()
 
     def invoke(self, logical_id: str, event: dict[str, Any]) -> None:
@@ -105,7 +109,7 @@ def run_fault_scenario() -> Iterator[FaultScenario]:
         stack.arena.set(createdSeconds=0.1, runningSeconds=0.2)
         stack.arena.set_account(password=PASSWORD)
         with recorded(stack) as calls:
-            scenario = FaultScenario(stack, stack.subscribe(), calls)
+            scenario = FaultScenario(stack, stack.subscribe("subscriber", *OUTCOMES), calls)
             scenario.put_credentials(json.dumps(CREDENTIALS | {"password": PASSWORD}))
             _run_steps(scenario)
             yield scenario
@@ -201,6 +205,37 @@ def events_that_nobody_sends(scenario: FaultScenario) -> None:
     scenario.invoke("SessionFunction", {})
 
 
+def file_cut_off(scenario: FaultScenario) -> None:
+    """The session ends before a large file is downloaded, and again before the next try.
+
+    The download stalls while a poll of the next run gets no answer, and then it is cut off.
+    """
+    stack, arena = scenario.stack, scenario.stack.arena
+    stalled = {"stallAfterBytes": 1_000_000, "stallSeconds": STALL_SECONDS}
+    arena.plan(contents=[{"size": 20_000_000}])
+    arena.plan(status="RUNNING")
+    arena.fault(path="*/content", code=401, times=2)
+    arena.fault(download={**stalled, "cutAfterBytes": 17_000_000, "etag": "none"})
+    downloads = arena.state().requests["download"]
+    stack.send(GUIDS[7])
+    stack.wait_until("downloads", lambda: arena.state().requests["download"] >= downloads + 3)
+    runs = len(arena.state().runs)
+    stack.send(GUIDS[0])
+    stack.wait_until("the next run", lambda: len(arena.state().runs) > runs)
+    run_guid = arena.state().runs[-1].guid
+    arena.fault(path=f"*/runs/{run_guid}", status=500, body="<h1>Error</h1>", times=None)
+    stack.wait_until("a poll without an answer", lambda: _called(scenario, "poll", "UpdateItem"))
+    arena.settle()
+    arena.set_run(run_guid, "COMPLETE")
+    aborted = "AbortMultipartUpload"
+    stack.wait_until("an upload given up", lambda: _called(scenario, "deliver", aborted))
+    stack.wait_until_idle()
+
+
+def _called(scenario: FaultScenario, function: str, operation: str) -> bool:
+    return any((call.function, call.operation) == (function, operation) for call in scenario.calls)
+
+
 def post_without_answer(scenario: FaultScenario) -> None:
     """A gateway answers a POST, so its result is unknown when the scenario ends."""
     body = f"<pre>arena_session_id: {scenario.session_id()}</pre>"
@@ -227,6 +262,7 @@ STEPS: tuple[Callable[[FaultScenario], None], ...] = (
     logins_without_answer,
     login_that_died,
     events_that_nobody_sends,
+    file_cut_off,
     post_without_answer,
     refusal_that_does_not_fit,
 )

@@ -31,6 +31,14 @@ _IN_TRANSACTIONS = {
     "Delete": "DeleteItem",
     "ConditionCheck": "ConditionCheckItem",
 }
+_S3_OF_BUCKET = {"uploads": "ListBucketMultipartUploads", "list-type": "ListBucket"}
+_S3_OF_OBJECT = {
+    "GET": "GetObject",
+    "PUT": "PutObject",
+    "POST": "PutObject",
+    "DELETE": "AbortMultipartUpload",
+}
+"""What IAM calls the requests to S3: a multipart upload is a PutObject in each of its steps."""
 _ARN_KEYS = {
     "secretsmanager": ("SecretId",),
     "sns": ("TopicArn",),
@@ -44,6 +52,7 @@ class Call:
 
     function: str
     service: str
+    method: str
     target: str
     path: str
     body: str
@@ -54,6 +63,8 @@ class Call:
         """The operation's name in AWS."""
         if self.service == "lambda":
             return "Invoke" if self.path.endswith("/invocations") else self.path
+        if self.service == "s3":
+            return self._s3()[0]
         return self.target.rpartition(".")[2] or self.arguments["Action"]
 
     @property
@@ -78,9 +89,24 @@ class Call:
         if self.service == "sqs":
             name = self.arguments["QueueUrl"].rpartition("/")[2]
             return {(f"sqs:{self.operation}", f"arn:aws:sqs:{place}:{name}")}
+        if self.service == "s3":
+            operation, resource = self._s3()
+            return {(f"s3:{operation}", f"arn:aws:s3:::{resource}")}
         arguments = self.arguments
         (key,) = (key for key in _ARN_KEYS[self.service] if key in arguments)
         return {(f"{self.service}:{self.operation}", arguments[key])}
+
+    def _s3(self) -> tuple[str, str]:
+        """Return the permission that a request needs, and the bucket or the object."""
+        address = urlsplit(self.path)
+        resource, query = (
+            unquote(address.path).strip("/"),
+            parse_qs(address.query, keep_blank_values=True),
+        )
+        if "/" in resource:
+            return _S3_OF_OBJECT[self.method], resource
+        (operation,) = (_S3_OF_BUCKET[name] for name in query if name in _S3_OF_BUCKET)
+        return operation, resource
 
     def _tables(self) -> list[tuple[str, str]]:
         """Return the operations on each table; a transaction needs permission for its parts."""
@@ -159,8 +185,9 @@ def _call(request: BaseHTTPRequestHandler, body: bytes, *, denied: bool) -> Call
     return Call(
         function=application[1] if application else "",
         service=scope[1] if scope else "",
+        method=request.command,
         target=request.headers.get("X-Amz-Target", ""),
         path=request.path,
-        body=body.decode(),
+        body=body.decode(errors="replace"),  # a part of a file is no text
         denied=denied,
     )

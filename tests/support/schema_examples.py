@@ -30,8 +30,8 @@ MESSAGES: dict[str, Any] = {
 
 
 def captured() -> dict[str, Any]:
-    """Return the messages that a world accepted, and the first event of each type."""
-    world = World()
+    """Return the messages that a world accepted, the first event of each type and a manifest."""
+    world = World(settings={"delivers_files": True})
     for message in MESSAGES.values():
         world.send(message)
         world.settle()
@@ -40,8 +40,19 @@ def captured() -> dict[str, Any]:
     control.plan_runs(world.arena, {"status": "ABORTED", "count": 2})
     world.send(REQUEST)
     world.settle()
+    _export_with_an_empty_file(world)
     events = {schema_name(event["type"]): event for event in reversed(world.events())}
-    return {**MESSAGES, **events}
+    key = events["event-run-delivered"]["data"]["manifestKey"]
+    return {**MESSAGES, **events, "manifest": json.loads(world.bucket.objects[key].body)}
+
+
+def _export_with_an_empty_file(world: World) -> None:
+    """Let a run have two files; Arena refuses the first at its first and its second try."""
+    control.plan_runs(world.arena, {"files": 2})
+    refusal = {"path": "*/content", "code": 3028}
+    control.add_faults(world.arena, [refusal, {**refusal, "skip": 1}])
+    world.send(REQUEST)
+    world.settle()
 
 
 def documents() -> dict[Path, str]:

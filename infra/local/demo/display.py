@@ -16,7 +16,13 @@ from infra.local.demo.tables import arena_requests
 from infra.local.demo.tally import plural
 from infra.local.demo.watch import ENDED, Snapshot
 
-_COLOURS = {"Arena": "cyan", "Queue": "yellow", "Topic": "green", "Clock": "magenta"}
+_COLOURS = {
+    "Arena": "cyan",
+    "Queue": "yellow",
+    "Topic": "green",
+    "Bucket": "blue",
+    "Clock": "magenta",
+}
 
 STATE_SECONDS = 5.0
 """How often a changed state is printed without a terminal."""
@@ -69,7 +75,8 @@ class Display(AbstractContextManager["Display"]):
         elif not self._is_terminal and snapshot.seconds - self._stated_at >= STATE_SECONDS:
             self._stated_at = snapshot.seconds
             depth = plural(snapshot.queue_depth, "message")
-            line = f"State    {depth} queued; {_exported(snapshot)}; {arena_requests(snapshot)}"
+            left = f"{snapshot.arena.budget_left:,} Arena requests left today"
+            line = f"State    {depth} queued; {_exported(snapshot)}; {left}"
             if line != self._stated:
                 self.show(line, snapshot.seconds)
             self._stated = line
@@ -86,6 +93,7 @@ class Display(AbstractContextManager["Display"]):
         state.add_row("GUIDs", guids)
         state.add_row("Run", self._run(snapshot))
         state.add_row("Arena", arena_requests(snapshot))
+        state.add_row("Bucket", plural(len(snapshot.objects), "object"))
         return state
 
     def _run(self, snapshot: Snapshot) -> Table:
@@ -103,6 +111,4 @@ class Display(AbstractContextManager["Display"]):
 
 
 def _exported(snapshot: Snapshot) -> str:
-    return (
-        f"{snapshot.exported} of {snapshot.sent} distinct GUIDs exported, {snapshot.pending} open"
-    )
+    return f"{snapshot.exported} of {snapshot.sent} GUIDs exported"

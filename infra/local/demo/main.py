@@ -2,13 +2,14 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 
-from infra.local.demo import samples, tables
+from infra.local.demo import bucket, samples, tables
+from infra.local.demo.bucket import StoredObject
 from infra.local.demo.display import Display
 from infra.local.demo.samples import MALFORMED, Sample
 from infra.local.demo.tally import Tally
@@ -24,15 +25,13 @@ LIMIT_SECONDS = 150.0
 """The scheduled definition may wait a minute for its first POST, and then for a reconcile."""
 SECONDS_BETWEEN_NEW_DEFINITIONS = 61.0
 MAX_SHOWN = 10
+SUCCESS = "Every GUID is accounted for, and every file is in the bucket."
 RUN_SECONDS = 2.0
 """How long a run stays RUNNING in the simulator."""
 SCHEDULE_DELAY = timedelta(seconds=12)
 """From the start of the deployment to the scheduled run; the deployment takes half of it."""
 
-WAITING = (
-    "Clock    every GUID is exported; waiting for the scheduled run: new definitions share one "
-    "POST a minute"
-)
+WAITING = "Clock    waiting for the scheduled run: new definitions share one POST a minute"
 
 
 class DemoError(Exception):
@@ -83,13 +82,14 @@ class Demo:
         )
         self._watch_until("the first run to start", self._run_in_progress)
         self._first_run_at = self.last.seconds if self.last else 0.0
-        self._send("second wave, with some GUIDs of the first", self.second_wave)
+        self._send("second wave", self.second_wave)
         self._watch_until("every GUID to be accounted for", lambda _: not self.tally.unaccounted())
         if DEFINITION_EXPORT_GUID not in self.tally.definition_runs():
             self._show(WAITING)
             self._watch_until("a minute since the first run", self._minute_is_over)
             self.stack.send({"action": "reconcile"})
         self._watch_until("every request to be accounted for", self._all_accounted_for)
+        self._watch_until("the files of every run", lambda _: not self.tally.undelivered())
         self.tally.check_rejection(malformed_id, MALFORMED, self.stack.dead_letters())
 
     def _minute_is_over(self, snapshot: Snapshot) -> bool:
@@ -101,6 +101,16 @@ class Demo:
         lines = [f"request {request}, not exported: {sorted(lost[request])}" for request in lost]
         more = [f"and {len(lines) - MAX_SHOWN} more requests"] if len(lines) > MAX_SHOWN else []
         return [*self.tally.problems, *lines[:MAX_SHOWN], *more]
+
+    def bucket_problems(self, objects: Mapping[str, StoredObject]) -> list[str]:
+        """Return where the objects and the delivered events differ."""
+        deliveries = [delivery.data for delivery in self.tally.deliveries.values()]
+        return list(bucket.problems(objects, deliveries))
+
+    def manifest(self, objects: Mapping[str, StoredObject]) -> StoredObject:
+        """Return the manifest of the run that was delivered first."""
+        first = next(iter(self.tally.deliveries.values()))
+        return objects[first.data["manifestKey"]]
 
     def _send(self, name: str, messages: list[Sample]) -> None:
         known = self.tally.sent_guids()
@@ -148,20 +158,25 @@ def run_demo(console: Console) -> None:
     with temporary_stack(schedule_soon, lambda step: console.print(f"{step} …")) as stack:
         stack.arena.set(runningSeconds=RUN_SECONDS)
         console.print(f"Ready after {time.monotonic() - began:.0f} s.\n")
-        demo = _play(console, stack)
+        demo, objects = _play(console, stack)
         events = demo.watcher.subscriber.events
         console.print(tables.event_table(events))
-        if not console.record:  # the picture has no room for 60 lines of JSON
+        console.print()
+        console.print(tables.object_table(objects.values()))
+        if not console.record:  # the picture has no room for 100 lines of JSON
             console.print("\n[bold]One of these events[/]")
             console.print(tables.example_event(events), markup=False, soft_wrap=True)
+            console.print("\n[bold]One of these manifests[/]")
+            manifest = tables.example_manifest(demo.manifest(objects))
+            console.print(manifest, markup=False, soft_wrap=True)
     total = time.monotonic() - began
     assert demo.last is not None  # noqa: S101 - the demo was played
     console.print()
     console.print(tables.summary_table(demo.tally, demo.last, total))
-    console.print("\n[bold green]Every GUID is accounted for.[/] Everything is stopped again.")
+    console.print(f"\n[bold green]{SUCCESS}[/] Everything is stopped again.")
 
 
-def _play(console: Console, stack: Stack) -> Demo:
+def _play(console: Console, stack: Stack) -> tuple[Demo, dict[str, StoredObject]]:
     with Display(console) as display:
         demo = Demo(stack, display, Watcher(stack, stack.subscribe(), Tally()))
         console.print(tables.sample_table([*demo.first_wave, *demo.second_wave]))
@@ -171,10 +186,11 @@ def _play(console: Console, stack: Stack) -> Demo:
         except StackTimeoutError as error:
             first_line = str(error).partition("\n")[0]
             raise DemoError(stack, [*demo.problems(), first_line]) from error
-    if problems := demo.problems():
+    objects = bucket.read_all(stack)
+    if problems := [*demo.problems(), *demo.bucket_problems(objects)]:
         raise DemoError(stack, problems)
     console.print()
-    return demo
+    return demo, objects
 
 
 def schedule_soon() -> dict[str, str]:

@@ -1,14 +1,16 @@
 """The tables of `make run`: the sample messages, the events, and a summary."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.markup import escape
 from rich.table import Table
 
+from infra.local.demo import bucket
+from infra.local.demo.bucket import StoredObject
 from infra.local.demo.samples import Sample, distinct_guids
-from infra.local.demo.tally import COMPLETED, REJECTED, Tally, contents
-from infra.local.demo.watch import Snapshot
+from infra.local.demo.tally import COMPLETED, DELIVERED, REJECTED, Tally, contents, files, plural
+from infra.local.demo.watch import PREFIX, Snapshot
 from infra.local.subscriber import ReceivedEvent
 
 LOGIN = "login"
@@ -19,10 +21,12 @@ _PURPOSES = {
     "submit": ("run started", "runs started"),
     "poll": ("poll", "polls"),
     "list": ("search for a run", "searches for a run"),
+    "download": ("download", "downloads"),
 }
 _EXAMPLE_LENGTH = 32
-PREFIX = "arena.export."
+_EVENT_COLOURS = {COMPLETED: "green", DELIVERED: "blue", REJECTED: "yellow"}
 SHOWN_ITEMS = 2
+SHOWN_HEX = 12
 
 
 def arena_requests(snapshot: Snapshot) -> str:
@@ -61,9 +65,29 @@ def event_table(received: Sequence[ReceivedEvent]) -> Table:
 
 def example_event(received: Sequence[ReceivedEvent]) -> str:
     """Return the event of a completed run as JSON, with long lists shortened."""
-    event = next(each.event for each in reversed(received) if each.data["itemGuids"])
-    data = {name: _shortened(value) for name, value in event["data"].items()}
-    return json.dumps({**event, "data": data}, indent=2, ensure_ascii=False)
+    event = next(each.event for each in reversed(received) if each.data.get("itemGuids"))
+    return _json(_shortened(event))
+
+
+def object_table(objects: Iterable[StoredObject]) -> Table:
+    """Return the objects of the bucket, with their sizes and hashes."""
+    table = _table("Objects in the bucket: the files of each run, and its manifest")
+    table.add_column("key …/run/file", no_wrap=True)
+    table.add_column("bytes", justify="right", no_wrap=True)
+    table.add_column("SHA-256", no_wrap=True, style="dim")
+    for stored in objects:
+        size, sha256 = f"{len(stored.body):,}", f"{stored.sha256[:SHOWN_HEX]}…"
+        table.add_row(bucket.short(stored.key), size, sha256)
+    return table
+
+
+def example_manifest(stored: StoredObject) -> str:
+    """Return a manifest as JSON, with long lists shortened."""
+    return _json(_shortened(json.loads(stored.body)))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _guid_count(samples: Sequence[Sample]) -> str:
@@ -76,18 +100,25 @@ def _shortened_body(sample: Sample) -> str:
 
 
 def _event_cells(received: ReceivedEvent) -> tuple[str, ...]:
-    data, colour = received.data, {COMPLETED: "green", REJECTED: "yellow"}.get(received.type, "red")
+    data, colour = received.data, _EVENT_COLOURS.get(received.type, "red")
     name = received.type.removeprefix(PREFIX)
     if received.type == REJECTED:
         return f"[{colour}]{name}[/]", "1 message", escape(data["error"]["message"])
-    files = " ".join(data.get("fileGuids", ())) or escape(str(data.get("error")))
-    return f"[{colour}]{name}[/]", contents(data), files
+    if received.type == DELIVERED:
+        return f"[{colour}]{name}[/]", files(data), " ".join(file["guid"] for file in data["files"])
+    file_guids = " ".join(data.get("fileGuids", ())) or escape(str(data.get("error")))
+    return f"[{colour}]{name}[/]", contents(data), file_guids
 
 
 def _shortened(value: object) -> object:
-    if not isinstance(value, list) or len(value) <= SHOWN_ITEMS:
+    """Shorten the lists in a value, at any depth."""
+    if isinstance(value, Mapping):
+        return {name: _shortened(inner) for name, inner in value.items()}
+    if not isinstance(value, list):
         return value
-    return [*value[:SHOWN_ITEMS], f"… {len(value) - SHOWN_ITEMS} more"]
+    more = len(value) - SHOWN_ITEMS
+    shown = [_shortened(inner) for inner in value[:SHOWN_ITEMS]]
+    return [*shown, f"… {more} more"] if more > 0 else shown
 
 
 def _table(title: str) -> Table:
@@ -113,6 +144,17 @@ def summary_table(tally: Tally, last: Snapshot, total_seconds: float) -> Table:
     table.add_row("GUIDs exported", str(len(sent & exported)), runs)
     table.add_row("Rejected", str(len(tally.rejected)), "the malformed message")
     table.add_row("Runs", str(len(last.arena.runs)), "one of them started by the schedule")
+    table.add_row("Files delivered", *_delivered(tally))
     table.add_row("Arena requests", str(requests), arena_requests(last))
     table.add_row("Seconds", f"{last.seconds:.0f}", aside)
     return table
+
+
+def _delivered(tally: Tally) -> tuple[str, str]:
+    """Return the number of files in the bucket, and how soon they were there."""
+    files = [file for one in tally.deliveries.values() for file in one.data["files"]]
+    size = sum(file["size"] for file in files)
+    seconds = tally.delivery_seconds().values()
+    when = f"{min(seconds, default=0):.1f} to {max(seconds, default=0):.1f} s after run.completed"
+    manifests = plural(len(tally.deliveries), "manifest")
+    return str(len(files)), f"{size:,} bytes, and {manifests}; {when}"

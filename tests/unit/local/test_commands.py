@@ -40,7 +40,8 @@ def stack(tmp_path: Path) -> Stack:
     """A stack without an emulator: its outputs are known, and its queue rejects messages."""
     stack = Stack("s", "http://127.0.0.1:1", "http://127.0.0.1:2/v1", tmp_path)
     names = ("IntakeQueueUrl", "DeadLetterQueueUrl", "OutcomeTopicArn", "StateMachineArn")
-    vars(stack)["outputs"] = {name: name for name in (*names, "LedgerTableName")}
+    more = ("LedgerTableName", "DeliveryBucketName")
+    vars(stack)["outputs"] = {name: name for name in (*names, *more)}
     vars(stack)["clients"] = SimpleNamespace(sqs=RefusingQueue())
     return stack
 
@@ -52,6 +53,7 @@ def test_up__names_whatever_its_commands_and_readme_use(stack: Stack) -> None:
     assert exported["INTAKE"] == "IntakeQueueUrl"
     assert exported["TOPIC"] == "OutcomeTopicArn"
     assert exported["LEDGER"] == "LedgerTableName"
+    assert exported["BUCKET"] == "DeliveryBucketName"
     assert exported["A"] == "http://127.0.0.1:2"
     assert exported["AWS_ENDPOINT_URL"] == stack.endpoint
     assert set(re.findall(r"\$([A-Z_]+)", text)) <= exported.keys()

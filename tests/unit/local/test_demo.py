@@ -1,6 +1,8 @@
 """The demo's messages, its checks, and its output."""
 
+import hashlib
 import io
+import json
 import random
 import re
 from dataclasses import replace
@@ -13,11 +15,12 @@ from rich.console import Console
 
 from arena_exports.domain.messages import IntakeRules, parse_message
 from infra.local.arena import ArenaState
-from infra.local.demo import samples, tables
+from infra.local.demo import bucket, samples, tables
+from infra.local.demo.bucket import StoredObject
 from infra.local.demo.display import Display
 from infra.local.demo.main import Demo
 from infra.local.demo.samples import MALFORMED, Sample
-from infra.local.demo.tally import COMPLETED, REJECTED, Tally
+from infra.local.demo.tally import COMPLETED, DELIVERED, REJECTED, Tally
 from infra.local.demo.watch import Snapshot, event_line
 from infra.local.stack import DeadLetter
 from infra.local.subscriber import ReceivedEvent
@@ -32,6 +35,32 @@ def completed(run: str, item_guids: list[str], *request_ids: str) -> ReceivedEve
     requests = [{"requestId": request_id} for request_id in request_ids]
     data = {"runGuid": run, "exportGuid": DEFAULT_EXPORT_GUID, "itemGuids": item_guids}
     return received(COMPLETED, data | {"requests": requests, "fileGuids": ["FILE"]})
+
+
+def stored(key: str, body: bytes) -> StoredObject:
+    """Make an object of the bucket."""
+    return StoredObject(key, body, hashlib.sha256(body).hexdigest())
+
+
+FILE = stored("arena/v1/run/FILE.zip", b"PK")
+FILE_DATA = {"key": FILE.key, "sha256": FILE.sha256, "size": 2, "guid": "FILE"}
+MANIFEST = stored(
+    "arena/v1/run/manifest.json",
+    json.dumps({"files": [FILE_DATA], "requests": [{"itemGuids": ["A", "B", "C"]}]}).encode(),
+)
+
+
+def delivered(run: str, **changes: Any) -> ReceivedEvent:
+    """Make an event of a delivered run."""
+    data = {
+        "runGuid": run,
+        "runNumber": 7,
+        "exportGuid": DEFAULT_EXPORT_GUID,
+        "manifestKey": MANIFEST.key,
+        "manifestSha256": MANIFEST.sha256,
+        "files": [FILE_DATA],
+    }
+    return received(DELIVERED, data | changes)
 
 
 def received(kind: str, data: dict[str, Any]) -> ReceivedEvent:
@@ -84,6 +113,46 @@ def test_tally__definition_runs_have_no_guids(tally: Tally) -> None:
     """A run without GUIDs counts as a run of its definition."""
     tally.received([completed("R1", [], "3")])
     assert tally.definition_runs() == [DEFAULT_EXPORT_GUID]
+
+
+def test_tally__knows_which_runs_wait_for_their_files(tally: Tally) -> None:
+    """A completed run is delivered by its own event alone, so many seconds later."""
+    tally.received([completed("R1", [ITEM], "1"), completed("R2", [OTHER], "2")], 3.0)
+    tally.received([delivered("R1")], 5.5)
+    assert tally.undelivered() == {"R2"}
+    assert tally.delivery_seconds() == {"R1": 2.5}
+    assert tally.problems == []
+
+
+@pytest.mark.parametrize(
+    ("objects", "changes", "problem"),
+    [
+        ([FILE, MANIFEST], {}, ""),
+        ([MANIFEST], {}, "FILE.zip has the SHA-256 None"),
+        ([stored(FILE.key, b"PQ"), MANIFEST], {}, "FILE.zip has the SHA-256"),
+        ([FILE, stored(MANIFEST.key, b'{"files": []}')], {}, "name other files"),
+        ([FILE, MANIFEST, stored("arena/v1/run/more.zip", b"PK")], {}, "more.zip"),
+        ([FILE, MANIFEST], {"manifestSha256": "0"}, "manifest.json has the SHA-256"),
+        ([FILE, MANIFEST], {"files": []}, "name other files"),
+    ],
+)
+def test_bucket__is_compared_with_the_events(
+    objects: list[StoredObject], changes: dict[str, Any], problem: str
+) -> None:
+    """Objects, manifests and events must agree about every hash."""
+    by_key = {each.key: each for each in objects}
+    found = "\n".join(bucket.problems(by_key, [delivered("R1", **changes).data]))
+    assert problem in found
+    assert bool(found) is bool(problem)
+
+
+def test_tables__show_the_bucket() -> None:
+    """The sizes and hashes are whole numbers and beginnings, also on a narrow console."""
+    console = Console(width=80, record=True, file=io.StringIO())
+    name = "00000001-C1VM60JFI7WQ1CG1RNC0/P71ZBL1Y581YK69TOHW2.zip"
+    console.print(tables.object_table([stored(f"arena/v1/{name}", b"x" * 23_406)]))
+    assert f"{name}  23,406" in console.export_text()
+    assert '"… 1 more"' in tables.example_manifest(MANIFEST)
 
 
 def test_tally__any_other_event_is_a_problem(tally: Tally) -> None:
@@ -176,15 +245,14 @@ def test_event_line__names_the_definition_of_a_run() -> None:
     """The line names the definition, because run numbers are not unique across definitions."""
     run = completed("R1", [], "1")
     line = event_line(replace(run, event={**run.event, "data": {**run.data, "runNumber": 7}}))
-    assert line.endswith(
-        f"run 7 of {DEFAULT_EXPORT_GUID}, the definition's own criteria for 1 request"
-    )
+    assert line.endswith(f"run 7 of {DEFAULT_EXPORT_GUID}, its own criteria for 1 request")
 
 
 def test_tables__show_what_came_out(tally: Tally) -> None:
     """The tables show the events and a summary, also on a narrow console without colours."""
-    events = [completed("R1", [ITEM, OTHER], "1", "2"), completed("R2", [], "3")]
-    tally.received(events)
+    events = [completed("R1", [ITEM, OTHER], "1", "2"), completed("R2", [], "3"), delivered("R1")]
+    tally.received(events[:2], 1.0)
+    tally.received(events[2:], 3.0)
     arena = ArenaState({"login": 1, "submit": 2, "poll": 1}, {}, [], 9_997)
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(tables.event_table(events))
@@ -194,6 +262,8 @@ def test_tables__show_what_came_out(tally: Tally) -> None:
     assert "own criteria for 1 request" in text
     assert re.search(r"GUIDs in +2 +distinct; requested 3 times in 2 messages", text)
     assert re.search(r"GUIDs exported +2 +distinct; 2 in all runs", text)
+    assert re.search(r"run.delivered +1 file of 2 bytes +FILE", text)
+    assert re.search(r"Files delivered +1 +2 bytes, and 1 manifest; 2.0 to 2.0 s after", text)
     assert re.search(r"Arena requests +3 +1 login \(free\), 2 runs started, 1 poll", text)
     assert "9,997 left today" in text
     assert DEFINITION_EXPORT_GUID not in text

@@ -1,0 +1,1 @@
+"""Handles delivered export runs."""
