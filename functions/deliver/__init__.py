@@ -1,1 +1,1 @@
-"""deliver: records export requests and starts the next Arena export run."""
+"""deliver: downloads the files of completed runs into S3, and publishes what it delivered."""

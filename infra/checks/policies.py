@@ -44,7 +44,7 @@ _ARNS = {
     "AWS::SecretsManager::Secret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:{}-a1B2c3",
 }
 MAX_ACCOUNTS = {"SenderAccountIds": 40, "SubscriberAccountIds": 150}
-"""The maximum number of accounts in these parameters, from the policy quotas of SQS and SNS."""
+"""The maximum number of accounts in these parameters, by the policy quotas of SQS, SNS and S3."""
 _VALUES = {
     "AWS::Partition": "aws",
     "AWS::Region": "us-east-1",
@@ -53,6 +53,10 @@ _VALUES = {
     "AWS::URLSuffix": "amazonaws.com",
     "ArenaCredentialsSecretArn": _ARNS["AWS::SecretsManager::Secret"].format("arena"),
     "ArenaCredentialsKeyArn": _ARNS["AWS::KMS::Key"].format("own"),
+    "DeliveryBucket": "stack-deliverybucket-a1b2c3",
+    "DeliveryBucketName": "own",
+    "DeliveryKeyArn": _ARNS["AWS::KMS::Key"].format("delivery"),
+    "DeliveryPrefix": "arena",
     **{name: ",".join(["210987654321"] * most) for name, most in MAX_ACCOUNTS.items()},
 }
 
@@ -64,7 +68,7 @@ def policies(*true: str) -> Iterator[tuple[str, str]]:
             yield name, json.dumps(resolved(policy["PolicyDocument"]))
     for name, policy in resources("AWS::IAM::ManagedPolicy", *true).items():
         yield name, json.dumps(resolved(policy["PolicyDocument"]))
-    for type_ in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"):
+    for type_ in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::S3::BucketPolicy"):
         for name, policy in resources(type_, *true).items():
             yield name, json.dumps(resolved(policy["PolicyDocument"]))
     for name, key in resources("AWS::KMS::Key", *true).items():

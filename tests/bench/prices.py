@@ -47,6 +47,8 @@ FREE_WHEN_IDLE = {
     "AWS::Lambda::EventSourceMapping",  # its polling is counted with the queue's requests
     "AWS::Lambda::Function",
     "AWS::Logs::LogGroup",
+    "AWS::S3::Bucket",  # an empty one
+    "AWS::S3::BucketPolicy",
     "AWS::SNS::Subscription",
     "AWS::SNS::Topic",
     "AWS::SNS::TopicPolicy",

@@ -111,6 +111,15 @@ def test_idle_stack__costs_four_dollars_a_month_at_most() -> None:
     assert measures.fixed_dollars("HasDashboard")["dashboard"] == 3.00
 
 
+def test_idle_stack__pays_four_alarms_more_for_delivery() -> None:
+    """Function, role, log and an empty bucket are free; without delivery there is none of them."""
+    without = measures.fixed_dollars()
+    delivers = measures.fixed_dollars("DeliversFiles", "MakesBucket")
+    alarms = delivers["alarms"] - without["alarms"]
+    assert alarms == pytest.approx(4 * prices.ALARM_METRIC)
+    assert all(delivers[name] == without[name] for name in ("dashboard", "key", "secrets"))
+
+
 def test_prices__know_every_type_of_resource() -> None:
     """Each type has a price or is free; an alarm on metric math pays for each of its metrics."""
     with pytest.raises(KeyError, match="AWS::EC2::NatGateway"):

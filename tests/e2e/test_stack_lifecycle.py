@@ -5,7 +5,8 @@ of its own. Each test first deploys the release and the parameters that it needs
 """
 
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,22 +16,26 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from arena_exports.services.adoption import SECONDS_BEFORE_SEARCH
 from infra.local import emulator, sam
+from infra.local.arena import ArenaRun
 from infra.local.demo.main import schedule_soon
 from infra.local.demo.tally import OUTCOMES
 from infra.local.launch import arena_service, needed_parameters
 from infra.local.paths import BUILD
 from infra.local.processes import free_port, start_guarded, stop_guarded
 from infra.local.stack import Stack
+from infra.local.subscriber import Subscriber
 from infra.simulator.names import DEFINITION_EXPORT_GUID
 from tests.e2e.conftest import CALM, Case
+from tests.support.schemas import validate_event
 
 pytestmark = pytest.mark.e2e
 NewGuids = Callable[[int], list[str]]
 
 NAME = "beside"
 EARLIER_RELEASE = Path(__file__).parent / "earlier_release.tar.xz"
-"""Made by `git archive 78d0252 template.yaml functions infra/state_machine.asl.json | xz -9e`.
+"""Made by `git archive c0f0a4a template.yaml functions infra/state_machine.asl.json | xz -9e`.
 
 A file and not that commit itself, because a shallow clone has no earlier commits.
 """
@@ -79,7 +84,7 @@ def second(stack: Stack) -> Iterator[SecondStack]:
     try:
         emulator.wait_until_answers(beside.arena.state_url, folder / "arena.log")
         beside.arena.set(**CALM)
-        yield SecondStack(beside, needed_parameters(beside))
+        yield SecondStack(beside, needed_parameters(beside) | {"DeliverFiles": "false"})
     finally:
         stop_guarded(simulator)
 
@@ -94,30 +99,151 @@ def earlier_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return EARLIER_BUILD
 
 
-def test_update_in_place__loses_nothing_and_exports_nothing_twice(
+@pytest.mark.timeout(600)  # it deploys five times
+def test_fault_71__update_and_rollback_lose_nothing_and_erase_no_delivery(
     second: SecondStack, earlier_release: Path, new_guids: NewGuids
 ) -> None:
-    """The new release takes over a run in progress, pending requests and the ledger's items."""
+    """Each release drains what the other one left: runs, suspect sets, POSTs, and deliveries.
+
+    The update turns delivery on, and the rollback leaves the bucket and a pending delivery behind.
+
+    FAULT 65, 72: the stack is paused, is updated again, and stays paused; delivery goes on in the
+    same bucket.
+    """
     if second.deployed:
         second.delete()
     case = second.deploy(earlier_release)
-    running, *waiting = new_guids(4)
-    case.stack.arena.plan(runningSeconds=600)
-    case.stack.send(running)
-    run = case.wait_for_run("RUNNING")
-    case.stack.send(*waiting)
+    outcomes = _Outcomes(case)
+    waiting, late, running, paused = new_guids(4)
+    case.stack.send(new_guids(1))
+    outcomes.wait_for(completed=1, delivered=0)
+    _lose_the_answer_for_a_suspect_set(case, new_guids(2))
+    case.stack.send(waiting)
     _wait_until_recorded(case)
     resources = dict(case.stack.resources)
-    second.deploy()
+
+    second.deploy(changed={"DeliverFiles": "true"})
+    assert resources.items() <= second.stack.resources.items()
+    _adopt(case)
+    outcomes.wait_for(completed=3, delivered=2)
+    delivered, bucket = _objects(second.stack), second.stack.outputs["DeliveryBucketName"]
+    assert len(delivered) == 2 * 2, "a file and a manifest for each run"
+    _hold_downloads(case, time.time() + 3600)
+    case.stack.send(late)
+    outcomes.wait_for(completed=4, delivered=2)
+    run = _start_run(case, [running])
+
+    second.deploy(earlier_release, changed={"ExportsPaused": "true"})
     case.stack.arena.set_run(run.guid, "COMPLETE")
-    first, then = case.wait_for_events(2)
-    assert first.data["itemGuids"] == [running]
-    assert sorted(then.data["itemGuids"]) == sorted(waiting)
-    assert [run.items for run in case.runs] == [1, 3]
+    outcomes.wait_for(completed=5, delivered=2)
+    case.stack.send(paused)
+    _wait_until_recorded(case)
+
+    second.deploy(changed={"DeliverFiles": "true", "DeliveryBucketName": bucket})
+    _hold_downloads(case, 0)
+    outcomes.wait_for(completed=5, delivered=3)
+    assert len(case.runs) == 6, "the stack is still paused"
+    second.deploy(changed={"ExportsPaused": "false"})
+    outcomes.wait_for(completed=6, delivered=4)
+    assert delivered.items() <= _objects(second.stack).items()
+    _assert_exported_once(case, outcomes.item_guids())
+    second.delete()
+
+
+def _lose_the_answer_for_a_suspect_set(case: Case, item_guids: list[str]) -> None:
+    """Let a run fail; the POST that tries its items again is not answered, and its run goes on."""
+    failing = _start_run(case, item_guids)
+    case.stack.arena.plan(runningSeconds=600)
+    case.stack.arena.fault(method="POST", path="*/runs", drop=True, work=True)
+    case.stack.arena.set_run(failing.guid, "FAILED")
+    case.wait_for_run("RUNNING")
+
+
+def _start_run(case: Case, item_guids: list[str]) -> ArenaRun:
+    """Send items in one message, and return their run, which does not end by itself."""
+    case.stack.arena.plan(runningSeconds=600)
+    case.stack.send(item_guids)
+    return case.wait_for_run("RUNNING")
+
+
+def _adopt(case: Case) -> None:
+    """Let the time pass until the run of an unknown POST is searched for, and end that run."""
+    attempt_id = case.stack.ledger_item("SLOT")["attemptId"]["S"]
+    month = datetime.fromtimestamp(int(attempt_id[:12], 16) / 1000, UTC)
+    _set_time(case, f"RUN#{month:%Y%m}", attempt_id, sentAt=time.time() - SECONDS_BEFORE_SEARCH)
+    _set_time(case, "SLOT", "-", heldUntil=0)
+
+    def is_adopted() -> bool:
+        case.stack.reconcile()
+        return case.stack.lease_state() == "running"
+
+    case.stack.wait_until("the run adopted", is_adopted)
+    case.stack.arena.set_run(case.wait_for_run("RUNNING").guid, "COMPLETE")
+
+
+def _hold_downloads(case: Case, until: float) -> None:
+    """Hold the lease on downloads, as a deliver that is deleted during a download does."""
+    _set_time(case, "LANE", "DELIVER", heldUntil=until)
+
+
+def _set_time(case: Case, pk: str, sk: str, **times: float) -> None:
+    """Change a time in an item of the ledger."""
+    ((name, value),) = times.items()
+    case.stack.clients.dynamodb.update_item(
+        TableName=case.stack.outputs["LedgerTableName"],
+        Key={"PK": {"S": pk}, "SK": {"S": sk}},
+        UpdateExpression="SET #name = :time",
+        ConditionExpression="attribute_exists(#name)",
+        ExpressionAttributeNames={"#name": name},
+        ExpressionAttributeValues={":time": {"N": str(int(value))}},
+    )
+
+
+class _Outcomes:
+    """The events of runs, those of deliveries included."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        topic_arn = case.stack.outputs["OutcomeTopicArn"]
+        self._subscriber = Subscriber.subscribe(case.stack.clients, topic_arn, "every-event")
+
+    def item_guids(self) -> list[str]:
+        """Return the items of the runs that completed."""
+        completed = [e for e in self._subscriber.events if e.type == "arena.export.run.completed"]
+        return [guid for event in completed for guid in event.data["itemGuids"]]
+
+    def wait_for(self, **counts: int) -> None:
+        """Wait for so many events of each kind, and for none beyond them until all is idle."""
+        self._case.stack.wait_until(f"events {counts}", lambda: self._came(counts), 120)
+        self._case.stack.wait_until_idle()
+        assert self._counted(counts) == counts
+
+    def _came(self, counts: Mapping[str, int]) -> bool:
+        self._case.stack.reconcile()
+        return all(count >= counts[kind] for kind, count in self._counted(counts).items())
+
+    def _counted(self, kinds: Iterable[str]) -> dict[str, int]:
+        for received in self._subscriber.receive():
+            validate_event(received.event, received.attributes)
+        types = [event.type for event in self._subscriber.events]
+        return {kind: types.count(f"arena.export.run.{kind}") for kind in kinds}
+
+
+def _objects(stack: Stack) -> dict[str, str]:
+    """Return the version of each object of the delivery bucket, by its key."""
+    bucket = stack.outputs["DeliveryBucketName"]
+    listed = stack.clients.s3.list_object_versions(Bucket=bucket)
+    return {version["Key"]: version["VersionId"] for version in listed["Versions"]}
+
+
+def _assert_exported_once(case: Case, exported: list[str]) -> None:
+    """Each item was exported once, after one run of two items that failed."""
+    assert len(exported) == len(set(exported)) == 7
+    assert sorted(run.items for run in case.runs) == [1, 1, 1, 1, 1, 2, 2]
     assert "3144" not in case.stack.arena.state().codes
     assert not case.stack.dead_letters()
+    assert not case.stack.ledger_item("DELIVER")
     assert _statuses_of_executions(case.stack) == {"SUCCEEDED"}
-    assert resources.items() <= second.stack.resources.items()
 
 
 def test_paused_exports__are_kept_and_resume_automatically(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import jmespath
 import pytest
 
-from arena_exports.domain import definitions, polling
+from arena_exports.domain import definitions, deliveries, polling
 from arena_exports.domain.errors import LedgerUnavailableError
+from arena_exports.ledger.deliveries import LANE_SECONDS
 from arena_exports.services import login, submission
 from tests.support.asl import DEFINITION
 from tests.support.fakes import InMemoryTable
@@ -30,7 +31,8 @@ AWS_METRICS = {
 SOURCES = "\n".join(path.read_text() for path in sorted((ROOT / "functions").rglob("*.py")))
 RUNBOOK = (ROOT / "infra" / "runbook.md").read_text()
 METRICS = (ROOT / "infra" / "metrics.md").read_text()
-ALARMS = resources("AWS::CloudWatch::Alarm", "HasSchedule")
+OPTIONS = ("HasSchedule", "DeliversFiles")
+ALARMS = resources("AWS::CloudWatch::Alarm", *OPTIONS)
 RECONCILE_SECONDS = 60
 
 
@@ -42,6 +44,7 @@ def _seconds(function: str, wait: str | None = None) -> int:
 
 MAX_GAPS = {
     "DefinitionRefusedAlarm": submission.MAX_DEFINITION_SECONDS,
+    "DeliveryBlockedAlarm": deliveries.MAX_RETRY_SECONDS,
     "LoginRefusedAlarm": login.REFUSED_SECONDS,
     "RunOverdueAlarm": polling.MAX_GAP_SECONDS,
     "SessionDuelAlarm": login.COOL_DOWN_SECONDS,
@@ -54,24 +57,30 @@ HEALING = {
     "PollErrorsAlarm": _seconds("PollFunction", "Wait after a failed poll"),
     "PublishErrorsAlarm": _seconds("PublishFunction", "Wait after a failed publish"),
     "SessionErrorsAlarm": _seconds("SessionFunction") + 2 * RECONCILE_SECONDS,
+    "DeliverErrorsAlarm": LANE_SECONDS + RECONCILE_SECONDS,
 }
 """Alarms on errors that are retried, and the longest time between errors of a lasting cause."""
 
 
 def counted() -> dict[str, str]:
     """Return the metrics that the functions' code counts, and their units."""
-    calls = re.findall(r'telemetry\.(count|seconds)\(\s*"(\w+)"', SOURCES)
+    calls = re.findall(r'telemetry\.(count|seconds)\(\s*"(\w+)"(?: if \w+ else "(\w+)")?', SOURCES)
     purposes = re.findall(r'purpose="(\w+)"', SOURCES)
     assert 'count(f"ArenaRequestsTo{request.purpose}")' in SOURCES
-    units = {name: {"count": "Count", "seconds": "Seconds"}[call] for call, name in calls}
+    units = {
+        name: {"count": "Count", "seconds": "Seconds"}[call]
+        for call, *names in calls
+        for name in filter(None, names)
+    }
     return units | {f"ArenaRequestsTo{purpose}": "Count" for purpose in purposes}
 
 
-def widgets() -> list[dict[str, Any]]:
+def widgets(*options: str) -> list[dict[str, Any]]:
     """Return the dashboard's widgets, with the names of substitutions."""
-    (dashboard,) = resources("AWS::CloudWatch::Dashboard", "HasDashboard", "HasSchedule").values()
+    (dashboard,) = resources("AWS::CloudWatch::Dashboard", "HasDashboard", *options).values()
     text, own = dashboard["DashboardBody"]["Fn::Sub"]
-    text = text.replace("${ScheduleAlarm}", own["ScheduleAlarm"]["Fn::Sub"])
+    for name, value in own.items():
+        text = text.replace(f"${{{name}}}", value["Fn::Sub"] if value else "")
     numbers = re.sub(r'"value": \$\{\w+\}', '"value": 0', text)
     found: list[dict[str, Any]] = json.loads(numbers)["widgets"]
     return found
@@ -81,8 +90,9 @@ def dashboard_metrics() -> list[tuple[str, str, str, str]]:
     """Return namespace, name, dimension and its value of each metric on the dashboard."""
     return [
         tuple(metric[:4])
-        for widget in widgets()
+        for widget in widgets(*OPTIONS)
         for metric in widget["properties"].get("metrics", ())
+        if isinstance(metric[0], str)  # and no expression of others
     ]
 
 
@@ -146,6 +156,8 @@ def test_alarms__on_errors_are_all_known_to_heal_or_to_need_somebody() -> None:
         "BudgetAlarm": "find out who spends the requests, or lower the reserve",
         "DeadLetterAlarm": "fix the cause and send the entries again",
         "DefinitionRefusedAlarm": "fix the definition or the user's right to it",
+        "DeliveryBlockedAlarm": "let the stack write to the bucket, or the user read files",
+        "DeliveryLateAlarm": "find out why files wait for hours",
         "IntakeWaitingAlarm": "enable the event source mapping",
         "LoginRefusedAlarm": "change the password",
         "OldestPendingAlarm": "find out why an item waits for hours",
@@ -153,6 +165,7 @@ def test_alarms__on_errors_are_all_known_to_heal_or_to_need_somebody() -> None:
         "RunUnreadableAlarm": "restore the user's access rights",
         "ScheduleDeadLetterAlarm": "send the request again",
         "SessionDuelAlarm": "give whoever logs in a user of their own",
+        "UndeliverableFilesAlarm": "fix the cause and deliver the run again",
     }
     assert ALARMS.keys() == need_somebody.keys() | HEALING.keys()
     assert not need_somebody.keys() & HEALING.keys()
@@ -212,7 +225,7 @@ def test_alarms__know_what_missing_data_means() -> None:
 
 def test_functions__count_under_the_stack_s_name() -> None:
     """Metrics have the stack's name, so that two stacks in one account are not added up."""
-    for function in resources("AWS::Lambda::Function").values():
+    for function in resources("AWS::Lambda::Function", "DeliversFiles").values():
         variables = function["Environment"]["Variables"]
         assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
         assert variables["POWERTOOLS_METRICS_NAMESPACE"] == OWN
@@ -227,31 +240,47 @@ def test_dashboard__shows_metrics_that_exist() -> None:
             assert (namespace, name, dimension) in AWS_METRICS
 
 
-def test_dashboard__answers_in_the_order_of_the_questions() -> None:
-    """The order is: is it flowing, what is stuck, how much budget is left, what failed."""
-    texts = [w["properties"]["markdown"] for w in widgets() if w["type"] == "text"]
-    assert [re.findall(r"flowing|stuck|budget|failed", text) for text in texts] == [
-        ["flowing"],
-        ["stuck"],
-        ["budget"],
-        ["failed"],
+@pytest.mark.parametrize("options", [OPTIONS, ("DeliversFiles",), ("HasSchedule",), ()], ids=str)
+def test_dashboard__answers_in_the_order_of_the_questions(options: tuple[str, ...]) -> None:
+    """The order is: is it flowing, what is stuck, how much budget is left, what failed.
+
+    The last question, whether files are delivered, is only there with delivery. Each alarm is shown
+    where it exists.
+    """
+    found = widgets(*options)
+    texts = [w["properties"]["markdown"] for w in found if w["type"] == "text"]
+    questions = ["flowing", "stuck", "budget", "failed"]
+    assert [re.findall(r"flowing|stuck|budget|failed|delivered", text) for text in texts] == [
+        [question] for question in questions + ["delivered"] * ("DeliversFiles" in options)
     ]
-    rows = [(widget["y"], widget["x"]) for widget in widgets()]
+    rows = [(widget["y"], widget["x"]) for widget in found]
     assert rows == sorted(rows)
-    (alarms,) = [w["properties"]["alarms"] for w in widgets() if w["type"] == "alarm"]
-    assert alarms == [f"${{{name}.Arn}}" for name in ALARMS]
+    (alarms,) = [w["properties"]["alarms"] for w in found if w["type"] == "alarm"]
+    assert alarms == [f"${{{name}.Arn}}" for name in resources("AWS::CloudWatch::Alarm", *options)]
 
 
-def test_dashboard__fills_its_grid() -> None:
+@pytest.mark.parametrize("options", [(), ("DeliversFiles",)], ids=str)
+def test_dashboard__fills_its_grid(options: tuple[str, ...]) -> None:
     """The widgets fill 24 columns without gaps and overlaps."""
     cells = [
         (widget["y"] + row, widget["x"] + column)
-        for widget in widgets()
+        for widget in widgets(*options)
         for row in range(widget["height"])
         for column in range(widget["width"])
     ]
     rows = max(row for row, _ in cells) + 1
     assert sorted(cells) == [(row, column) for row in range(rows) for column in range(24)]
+
+
+def test_dashboard__calculates_with_metrics_that_are_shown_beside_it() -> None:
+    """An expression refers to metrics of its own widget by their ids."""
+    for widget in widgets(*OPTIONS):
+        metrics = widget["properties"].get("metrics", ())
+        ids = {m[-1]["id"] for m in metrics if isinstance(m[0], str) and "id" in m[-1]}
+        used = {
+            name for m in metrics if isinstance(m[0], dict) for name in m[0]["expression"].split()
+        }
+        assert used - {"/"} == ids
 
 
 def test_metrics_page__describes_every_metric() -> None:

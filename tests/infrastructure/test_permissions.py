@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from arena_exports.ledger.keys import DELIVER, PAUSE
+from arena_exports.ledger.keys import DELIVER, DELIVERY_LANE, PAUSE
 from infra.checks.policies import MAX_ACCOUNTS, policies
 from infra.checks.template import translated
 from tests.support.asl import DEFINITION
 from tests.support.translated import (
+    ROOT,
     Statement,
     reference,
     resource_statements,
@@ -51,6 +52,11 @@ def roles_that_may(action: str, resource: str) -> set[str]:
     }
 
 
+def who_may(action: str, resource: str) -> set[str]:
+    """Return the roles that grant an action on exactly this resource."""
+    return {role for role in roles_that_may(action, resource) if resource in granted(role, action)}
+
+
 def granted(role: str, action: str) -> set[str]:
     """Return the resources that a role grants an action on."""
     return {
@@ -61,12 +67,13 @@ def granted(role: str, action: str) -> set[str]:
     }
 
 
-def test_roles__one_for_each_function() -> None:
+@pytest.mark.parametrize(("options", "functions"), [((), 4), (("DeliversFiles",), 5)], ids=str)
+def test_roles__one_for_each_function(options: tuple[str, ...], functions: int) -> None:
     """Each function has exactly one role, with no policy attached from elsewhere."""
-    roles = resources("AWS::IAM::Role")
-    used = [str(f["Role"]) for f in resources("AWS::Lambda::Function").values()]
-    assert len(set(used)) == len(used) == 4
-    assert len(roles) == 6
+    roles = resources("AWS::IAM::Role", *options)
+    used = [str(f["Role"]) for f in resources("AWS::Lambda::Function", *options).values()]
+    assert len(set(used)) == len(used) == functions
+    assert len(roles) == functions + 2
     assert all("ManagedPolicyArns" not in role for role in roles.values())
 
 
@@ -91,19 +98,20 @@ def test_resources__wildcard_only_with_a_reason() -> None:
 
 
 def test_secrets__who_reads_them() -> None:
-    """Only session reads the credentials; only submit, poll, and session read the session id."""
+    """Only session reads the credentials; whoever calls Arena reads the session id."""
     read = "secretsmanager:GetSecretValue"
+    callers = {"SubmitRole", "PollRole", "SessionRole", "DeliverRole"}
     assert roles_that_may(read, "ArenaCredentialsSecretArn") == {"SessionRole"}
-    assert roles_that_may(read, "SessionSecret") == {"SubmitRole", "PollRole", "SessionRole"}
-    assert roles_that_may(read, "") == {"SubmitRole", "PollRole", "SessionRole"}
+    assert roles_that_may(read, "SessionSecret") == roles_that_may(read, "") == callers
     assert roles_that_may("secretsmanager:PutSecretValue", "") == {"SessionRole"}
     assert roles_that_may("kms:Decrypt", "ArenaCredentialsKeyArn") == {"SessionRole"}
 
 
 def test_topic__who_publishes() -> None:
-    """Only publish, and submit for rejections, may publish events."""
-    assert roles_that_may("sns:Publish", "") == {"SubmitRole", "PublishRole"}
-    assert roles_that_may("sns:Publish", "OutcomeTopic") == {"SubmitRole", "PublishRole"}
+    """Only publish, deliver, and submit for rejections may publish events."""
+    publishers = {"SubmitRole", "PublishRole", "DeliverRole"}
+    assert roles_that_may("sns:Publish", "") == publishers
+    assert roles_that_may("sns:Publish", "OutcomeTopic") == publishers
 
 
 def test_key__for_those_who_use_what_it_encrypts() -> None:
@@ -111,13 +119,15 @@ def test_key__for_those_who_use_what_it_encrypts() -> None:
     publishers = roles_that_may("sns:Publish", "OutcomeTopic")
     readers = roles_that_may("secretsmanager:GetSecretValue", "SessionSecret")
     writers = roles_that_may("secretsmanager:PutSecretValue", "SessionSecret")
-    assert roles_that_may("kms:Decrypt", "Key") == publishers | readers
-    assert roles_that_may("kms:GenerateDataKey", "Key") == publishers | writers
+    assert who_may("kms:Decrypt", "Key") == publishers | readers
+    assert who_may("kms:GenerateDataKey", "Key") == publishers | writers
+    for action in ("kms:Decrypt", "kms:GenerateDataKey"):
+        assert who_may(action, "DeliveryKeyArn") == {"DeliverRole"}
 
 
 def test_logs__each_function_has_its_own() -> None:
     """Lambda writes a function's log with the function's role, to its own log group only."""
-    for function in resources("AWS::Lambda::Function").values():
+    for function in resources("AWS::Lambda::Function", "DeliversFiles").values():
         log_group = reference(function["LoggingConfig"]["LogGroup"])
         for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
             assert granted(reference(function["Role"]), action) == {log_group}
@@ -133,23 +143,112 @@ def test_intake__is_read_for_submit_alone() -> None:
         assert granted("SubmitRole", action) == {reference(mapping["EventSourceArn"])}
 
 
-def test_conditions__add_the_credentials_key_and_tracing_alone() -> None:
-    """All other permissions are effective in the stack that the tests deploy."""
-    assert added("HasCredentialsKey") == {("SessionRole", ("kms:Decrypt",))}
+def test_conditions__add_keys_and_tracing_alone() -> None:
+    """All other permissions are effective in the stack that the tests deploy, with delivery."""
+    key = ("kms:Decrypt", "kms:GenerateDataKey")
+    assert added("HasCredentialsKey") == {("SessionRole", ("kms:Decrypt",), SECRETS_KEY)}
+    assert added("HasDeliveryKey") == {("DeliverRole", key, ("DeliveryKeyArn",))}
     put = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
-    functions = {reference(one["Role"]) for one in resources("AWS::Lambda::Function").values()}
+    functions = resources("AWS::Lambda::Function", "DeliversFiles").values()
     assert added("HasTracing") == {
-        *((role, put) for role in functions),
-        ("ExportRunRole", (*put, "xray:GetSamplingRules", "xray:GetSamplingTargets")),
+        *((reference(one["Role"]), put, ("*",)) for one in functions),
+        ("ExportRunRole", (*put, "xray:GetSamplingRules", "xray:GetSamplingTargets"), ("*",)),
     }
-    both = ("HasCredentialsKey", "HasTracing")
-    assert added(*EVERYTHING) == added(*both)
+    all_three = ("HasCredentialsKey", "HasDeliveryKey", "HasTracing")
+    assert added(*EVERYTHING) == added(*all_three)
 
 
-def added(*true: str) -> set[tuple[str, tuple[str, ...]]]:
-    """Return the roles and actions that depend on conditions."""
-    always = list(role_statements())
-    return {(one.of, one.actions) for one in role_statements(*true) if one not in always}
+SECRETS_KEY = ("ArenaCredentialsKeyArn",)
+DEPLOYED = ("DeliversFiles", "MakesBucket")
+
+
+def added(*true: str) -> set[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """Return role, actions, and resources of what conditions add to the stack of the tests."""
+    always = list(role_statements(*DEPLOYED))
+    found = [one for one in role_statements(*DEPLOYED, *true) if one not in always]
+    return {(one.of, one.actions, one.resources) for one in found}
+
+
+def test_delivery__off_grants_nothing_more() -> None:
+    """With delivery, submit may invoke deliver, and poll may update items of the lane alone."""
+    without = list(role_statements())
+    more = [one for one in role_statements(*DEPLOYED) if one not in without]
+    assert {one.of for one in more} == {"SubmitRole", "PollRole", "DeliverRole"}
+    (invoke,) = [one for one in more if one.of == "SubmitRole"]
+    assert (invoke.actions, invoke.resources) == (("lambda:InvokeFunction",), ("DeliverFunction",))
+    (update,) = [one for one in more if one.of == "PollRole"]
+    assert (update.actions, update.resources) == (("dynamodb:UpdateItem",), ("Ledger",))
+    (lane, _) = DELIVERY_LANE
+    assert update.condition == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [lane]}}
+    assert roles_that_may("lambda:InvokeFunction", "DeliverFunction") == {"SubmitRole"}
+
+
+@pytest.mark.parametrize("bucket", ["DeliveryBucket", "DeliveryBucketName"])
+def test_bucket__deliver_alone_writes_below_its_prefix_and_deletes_nothing(bucket: str) -> None:
+    """FAULT 64: every permission names the bucket, which must belong to this account."""
+    made = ("MakesBucket",) if bucket == "DeliveryBucket" else ()
+    found = [
+        one
+        for one in role_statements("DeliversFiles", *made)
+        for action in one.actions
+        if action.startswith("s3:")
+    ]
+    assert {one.of for one in found} == {"DeliverRole"}
+    own = {"aws:ResourceAccount": {"Ref": "AWS::AccountId"}}
+    assert all(one.condition["StringEquals"] == own for one in found)
+    whole = f"arn:<Partition>:s3:::<{bucket}>"
+    assert {(action, *one.resources) for one in found for action in one.actions} == {
+        ("s3:PutObject", f"{whole}/<DeliveryPrefix>/v1/*"),
+        ("s3:GetObject", f"{whole}/<DeliveryPrefix>/v1/*"),
+        ("s3:AbortMultipartUpload", f"{whole}/<DeliveryPrefix>/v1/*"),
+        ("s3:ListBucket", whole),
+        ("s3:ListBucketMultipartUploads", whole),
+    }
+    (listing,) = [one for one in found if one.actions == ("s3:ListBucket",)]
+    assert listing.condition["StringLike"] == BELOW_PREFIX
+
+
+BELOW_PREFIX = {"s3:prefix": {"Fn::Sub": "${DeliveryPrefix}/v1/*"}}
+
+
+def test_bucket__subscribers_read_below_the_prefix() -> None:
+    """The accounts of `SubscriberAccountIds` may get and list; nobody else is named."""
+    policy = [one for one in resource_statements(*EVERYTHING) if one.effect == "Allow"]
+    get, listing = [one for one in policy if one.of == "DeliveryBucketPolicy"]
+    assert all("SubscriberAccountIds" in name for one in (get, listing) for name in one.principals)
+    assert get.actions == ("s3:GetObject", "s3:GetObjectVersion")
+    assert get.resources == ("arn:<Partition>:s3:::<DeliveryBucket>/<DeliveryPrefix>/v1/*",)
+    assert listing.actions == ("s3:ListBucket",)
+    assert listing.resources == ("arn:<Partition>:s3:::<DeliveryBucket>",)
+    assert listing.condition == {"StringLike": BELOW_PREFIX}
+
+
+def test_bucket__refuses_plain_http() -> None:
+    """The bucket and all of its objects are covered, if Arena's address is a real one."""
+    (refusal,) = [
+        one for one in resource_statements("HasTls", *DEPLOYED) if one.of == "DeliveryBucketPolicy"
+    ]
+    assert _refuses_plain(refusal)
+    assert refusal.actions == ("s3:*",)
+    whole = "arn:<Partition>:s3:::<DeliveryBucket>"
+    assert refusal.resources == (whole, f"{whole}/*")
+
+
+def test_delivery_page__shows_the_policy_of_the_stack_s_bucket() -> None:
+    """Whoever has a bucket of their own gives it the same policy and the same rule."""
+    page = (ROOT / "infra" / "delivery.md").read_text()
+    policy, lifecycle = map(json.loads, re.findall(r"```json\n(.+?)```", page, re.DOTALL))
+    (ours,) = [text for name, text in policies(*EVERYTHING) if name == "DeliveryBucketPolicy"]
+    bucket, accounts = "stack-deliverybucket-a1b2c3", ["210987654321"] * 150
+    shown = json.dumps(policy).replace("BUCKET", bucket)
+    assert json.loads(ours) == json.loads(
+        shown.replace(json.dumps(accounts[:1]), json.dumps(accounts))
+    )
+    (made,) = resources("AWS::S3::Bucket", *EVERYTHING).values()
+    (rule,) = made["LifecycleConfiguration"]["Rules"]
+    (shown_rule,) = lifecycle["Rules"]
+    for name in ("Status", "AbortIncompleteMultipartUpload"):
+        assert shown_rule[name] == rule[name]
 
 
 def test_state_machine__may_call_what_its_definition_calls() -> None:
@@ -268,6 +367,8 @@ TOPIC_ACTIONS = {"sns:Publish", "sns:Subscribe"}
 QUOTAS = {
     "AWS::SQS::QueuePolicy": {"bytes": 8192, "statements": 20, "principals": 50},
     "AWS::SNS::TopicPolicy": {"bytes": 30 * 1024, "statements": 100, "principals": 200},
+    # A bucket policy is limited in size alone (AWS: Bucket policies for Amazon S3).
+    "AWS::S3::BucketPolicy": {"bytes": 20 * 1024, "statements": 3, "principals": 300},
 }
 PRINCIPAL_BYTES = len("arn:aws-us-gov:iam::123456789012:root") - len("123456789012")
 """What a service adds to an account id when it stores a policy."""
@@ -315,20 +416,23 @@ def _refuses_plain(one: Statement) -> bool:
 
 
 def test_other_accounts__come_in_by_parameter_alone() -> None:
-    """Without the parameters, only this account may send and subscribe."""
-    allowed = [one for one in resource_statements() if one.effect == "Allow" and not one.services]
+    """Without the parameters, only this account may send, subscribe, and read the bucket."""
+    statements = resource_statements(*DEPLOYED)
+    allowed = [one for one in statements if one.effect == "Allow" and not one.services]
     assert {one.principals for one in allowed} == {
         ("AWS::AccountId",),
         ("arn:<Partition>:iam::<AccountId>:root",),
     }
     others = {
         (one.of, one.actions)
-        for one in resource_statements("HasSenders", "HasSubscribers")
+        for one in resource_statements("HasSenders", "HasSubscribers", *DEPLOYED)
         if any("AccountIds" in name for name in one.principals)
     }
     assert others == {
         ("IntakeQueuePolicy", ("sqs:SendMessage",)),
         ("OutcomeTopicPolicy", ("sns:Subscribe",)),
+        ("DeliveryBucketPolicy", ("s3:GetObject", "s3:GetObjectVersion")),
+        ("DeliveryBucketPolicy", ("s3:ListBucket",)),
     }
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from arena_exports.adapters.http import WHOLE_TIMEOUT_SECONDS
 from arena_exports.domain.errors import SettingsError
 from arena_exports.domain.polling import Pace, PastRuns, next_wait_seconds
+from arena_exports.ledger.deliveries import LANE_SECONDS
 from arena_exports.ledger.lease import LEASE_SECONDS
 from arena_exports.services.login import LOGIN_SECONDS
 from arena_exports.services.polling import SHARE_WHILE_KEPT_FROM_POLLING
@@ -46,6 +47,10 @@ CONTRACT_PARAMETERS = {
     "LogLevel",
     "LogRetentionDays",
     "WorkspaceName",
+    "DeliverFiles",
+    "DeliveryBucketName",
+    "DeliveryKeyArn",
+    "DeliveryPrefix",
 }
 CONTRACT_OUTPUTS = {
     "IntakeQueueUrl",
@@ -55,6 +60,7 @@ CONTRACT_OUTPUTS = {
     "StateMachineArn",
     "LedgerTableName",
     "SessionSecretArn",
+    "DeliveryBucketName",
     "DashboardName",
     "Version",
 }
@@ -89,11 +95,115 @@ def test_dashboard__can_be_left_out(template: dict[str, Any]) -> None:
     assert resources("AWS::CloudWatch::Dashboard", "HasDashboard").keys() == {"Dashboard"}
 
 
+DELIVERY = {
+    "DeliverFunction",
+    "DeliverFunctionEventInvokeConfig",
+    "DeliverLogGroup",
+    "DeliverRole",
+    "DeliveryBucket",
+    "DeliveryBucketPolicy",
+    "DeliverErrorsAlarm",
+    "DeliveryBlockedAlarm",
+    "DeliveryLateAlarm",
+    "UndeliverableFilesAlarm",
+}
+
+
+def test_delivery__is_off_by_default_and_then_creates_nothing(template: dict[str, Any]) -> None:
+    """With delivery, each of its resources is there; the bucket only if no other one is named."""
+    assert template["Parameters"]["DeliverFiles"]["Default"] == "false"
+    delivers = {"Fn::Equals": [{"Ref": "DeliverFiles"}, "true"]}
+    assert template["Conditions"]["DeliversFiles"] == delivers
+    no_name = {"Fn::Equals": [{"Ref": "DeliveryBucketName"}, ""]}
+    both = {"Fn::And": [{"Condition": "DeliversFiles"}, no_name]}
+    assert template["Conditions"]["MakesBucket"] == both
+    conditions = {name: body.get("Condition") for name, body in template["Resources"].items()}
+    bucket = {"DeliveryBucket", "DeliveryBucketPolicy"}
+    made = {name for name, condition in conditions.items() if condition == "MakesBucket"}
+    assert made == bucket
+    others = {name for name, condition in conditions.items() if condition == "DeliversFiles"}
+    assert others == DELIVERY - bucket
+    assert {name for name in conditions if name.startswith("Deliver")} <= DELIVERY
+    assert template["Outputs"]["DeliveryBucketName"]["Condition"] == "DeliversFiles"
+
+
+def test_delivery__off_changes_nothing_in_what_remains() -> None:
+    """Functions do not know deliver then, and poll has no reason to write to its lane."""
+    for true in ((), ("DeliversFiles", "MakesBucket")):
+        submit = resources("AWS::Lambda::Function", *true)["SubmitFunction"]
+        name = submit["Environment"]["Variables"]["DELIVER_FUNCTION_NAME"]
+        assert name == ({"Ref": "DeliverFunction"} if true else "")
+    for function in resources("AWS::Lambda::Function").values():
+        assert function["Environment"]["Variables"]["DELIVER_FILES"] == {"Ref": "DeliverFiles"}
+
+
+def test_delivery_bucket__is_closed_kept_and_cleans_up(template: dict[str, Any]) -> None:
+    """Bucket and policy outlive the stack; nothing is public; open uploads end after a day."""
+    for name in ("DeliveryBucket", "DeliveryBucketPolicy"):
+        body = template["Resources"][name]
+        assert body["DeletionPolicy"] == body["UpdateReplacePolicy"] == "Retain"
+    (bucket,) = resources("AWS::S3::Bucket", "MakesBucket").values()
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    assert all(bucket["PublicAccessBlockConfiguration"].values())
+    (ownership,) = bucket["OwnershipControls"]["Rules"]
+    assert ownership == {"ObjectOwnership": "BucketOwnerEnforced"}
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert rule.pop("Id")
+    abort = {"DaysAfterInitiation": 1}
+    assert rule == {"Status": "Enabled", "AbortIncompleteMultipartUpload": abort}
+
+
+@pytest.mark.parametrize(
+    ("options", "encryption"),
+    [
+        ((), {"SSEAlgorithm": "AES256"}),
+        (
+            ("HasDeliveryKey",),
+            {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Ref": "DeliveryKeyArn"}},
+        ),
+    ],
+)
+def test_delivery_bucket__is_encrypted_with_no_key_of_the_stack(
+    options: tuple[str, ...], encryption: dict[str, Any]
+) -> None:
+    """The stack's key is deleted with the stack, and the bucket is kept."""
+    (bucket,) = resources("AWS::S3::Bucket", "MakesBucket", *options).values()
+    (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"] == encryption
+    assert rule.get("BucketKeyEnabled", False) is bool(options)
+
+
+@pytest.mark.parametrize("bucket", ["DeliveryBucket", "DeliveryBucketName"])
+def test_deliver__knows_its_bucket_and_whose_it_must_be(bucket: str) -> None:
+    """FAULT 64: the owner is this account, also of a bucket that the stack makes."""
+    made = ("MakesBucket",) if bucket == "DeliveryBucket" else ()
+    deliver = resources("AWS::Lambda::Function", "DeliversFiles", *made)["DeliverFunction"]
+    variables = deliver["Environment"]["Variables"]
+    assert variables["DELIVERY_BUCKET_NAME"] == {"Ref": bucket}
+    assert variables["DELIVERY_BUCKET_OWNER"] == {"Ref": "AWS::AccountId"}
+    assert variables["DELIVERY_PREFIX"] == {"Ref": "DeliveryPrefix"}
+    assert variables["DELIVERY_KEY_ARN"] == {"Ref": "DeliveryKeyArn"}
+
+
+def test_deliver__has_time_memory_and_a_lease_that_outlasts_it() -> None:
+    """It has Lambda's longest time; a transfer takes at most 200 MB of memory."""
+    deliver = resources("AWS::Lambda::Function", "DeliversFiles")["DeliverFunction"]
+    assert deliver["Timeout"] == 900 < LANE_SECONDS
+    assert 512 <= deliver["MemorySize"] <= 1769, "a whole processor"
+
+
 def test_outputs__exist_where_their_resource_does(template: dict[str, Any]) -> None:
     """An output has the condition of its resource; otherwise the deployment would fail."""
     for output in (o for name, o in template["Outputs"].items() if name != "Version"):
-        (name,) = re.findall(r"'(?:Ref|Fn::GetAtt)': \[?'(\w+)", str(output["Value"]))
-        assert output.get("Condition") == template["Resources"][name].get("Condition")
+        value = str(output["Value"])
+        names = re.findall(r"'(?:Ref|Fn::GetAtt)': \[?'(\w+)", value)
+        (condition,) = {
+            template["Resources"][name].get("Condition")
+            for name in names
+            if name in template["Resources"]
+        }
+        assert condition == output.get("Condition") or f"'Fn::If': ['{condition}'" in value
 
 
 def test_version__is_that_of_the_project(template: dict[str, Any]) -> None:
@@ -108,7 +218,7 @@ def test_tracing__is_one_parameter(template: dict[str, Any], mode: str) -> None:
     parameter = template["Parameters"]["Tracing"]
     assert parameter["Default"] == "PassThrough"
     assert mode in parameter["AllowedValues"]
-    for function in resources("AWS::Lambda::Function").values():
+    for function in resources("AWS::Lambda::Function", "DeliversFiles").values():
         assert function["TracingConfig"] == {"Mode": {"Ref": "Tracing"}}
     true = ("HasTracing",) if mode == "Active" else ()
     (machine,) = resources("AWS::StepFunctions::StateMachine", *true).values()
@@ -295,18 +405,21 @@ def _rounds(next_wait: Callable[[float], float]) -> int:
 
 def test_functions__can_be_deployed_in_a_new_account() -> None:
     """Functions have no reserved concurrency: a new account has only ten executions."""
-    functions = resources("AWS::Lambda::Function")
-    assert len(functions) == 4
-    for function in functions.values():
+    functions = resources("AWS::Lambda::Function", "DeliversFiles")
+    assert len(functions) == 5
+    for name, function in functions.items():
         assert "ReservedConcurrentExecutions" not in function
-        assert function["Timeout"] <= 300
+        assert function["Timeout"] <= 300 or name == "DeliverFunction"
 
 
-def test_reconcile__is_not_piled_up() -> None:
+def test_reconcile_and_deliver__are_not_piled_up() -> None:
     """Lambda drops an invocation that cannot start within a minute; the next one follows."""
-    (applied,) = resources("AWS::Lambda::EventInvokeConfig").values()
-    assert applied["MaximumRetryAttempts"] == 0
-    assert applied["MaximumEventAgeInSeconds"] == 60
+    applied = resources("AWS::Lambda::EventInvokeConfig", "DeliversFiles")
+    names = {one["FunctionName"]["Ref"] for one in applied.values()}
+    assert names == {"SubmitFunction", "DeliverFunction"}
+    for one in applied.values():
+        assert one["MaximumRetryAttempts"] == 0
+        assert one["MaximumEventAgeInSeconds"] == 60
 
 
 def test_schedules__keep_what_they_could_not_deliver() -> None:
@@ -345,7 +458,7 @@ def test_everything__is_encrypted_at_rest() -> None:
     key = {"Fn::GetAtt": ["Key", "Arn"]}
     (secret,) = resources("AWS::SecretsManager::Secret").values()
     assert secret["KmsKeyId"] == key
-    for group in resources("AWS::Logs::LogGroup").values():
+    for group in resources("AWS::Logs::LogGroup", "DeliversFiles").values():
         assert group["KmsKeyId"] == key
     (table,) = resources("AWS::DynamoDB::Table").values()
     assert table["SSESpecification"] == {"SSEEnabled": True}, "the ledger outlives the stack's key"
@@ -355,10 +468,10 @@ def test_everything__is_encrypted_at_rest() -> None:
 
 def test_logs__are_kept_for_a_while_and_hold_no_execution_data() -> None:
     """Functions and state machine log to the stack's log groups, without execution data."""
-    groups = resources("AWS::Logs::LogGroup")
-    assert len(groups) == 5
+    groups = resources("AWS::Logs::LogGroup", "DeliversFiles")
+    assert len(groups) == 6
     assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
-    for name, function in resources("AWS::Lambda::Function").items():
+    for name, function in resources("AWS::Lambda::Function", "DeliversFiles").items():
         own = name.replace("Function", "LogGroup")
         assert function["LoggingConfig"]["LogGroup"] == {"Ref": own}
     (machine,) = resources("AWS::StepFunctions::StateMachine").values()
@@ -419,6 +532,17 @@ def test_parameters__are_on_their_page() -> None:
             ["", "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-12ab"],
             ["alias/aws/secretsmanager"],
         ),
+        (
+            "DeliveryKeyArn",
+            ["", "arn:aws:kms:us-east-1:123456789012:key/12ab"],
+            ["alias/aws/s3", "arn:aws:kms:us-east-1:123456789012:alias/files"],
+        ),
+        ("DeliveryBucketName", ["", "plm-exports.example"], ["a", "Upper", "arn:aws:s3:::bucket"]),
+        (
+            "DeliveryPrefix",
+            ["arena", "plm/arena", "a.b_c-1"],
+            ["", "/arena", "arena/", "a//b", "a/../b", "a/*", "a b"],
+        ),
     ],
 )
 def test_parameters__refuse_what_a_service_would_refuse(
@@ -432,7 +556,7 @@ def test_parameters__refuse_what_a_service_would_refuse(
 
 def test_environment__holds_no_secret() -> None:
     """Environment variables contain ARNs of secrets, but no secrets (R9)."""
-    for function in resources("AWS::Lambda::Function").values():
+    for function in resources("AWS::Lambda::Function", "DeliversFiles").values():
         for name in function["Environment"]["Variables"]:
             assert not re.search(r"PASSWORD|SESSION_ID|TOKEN", name)
     assert "{{resolve:" not in json.dumps(translated())

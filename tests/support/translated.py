@@ -52,10 +52,10 @@ def role_statements(*true: str) -> Iterator[Statement]:
 
 
 def resource_statements(*true: str) -> Iterator[Statement]:
-    """Yield the statements of trust, queue, topic, and key policies."""
+    """Yield the statements of trust, queue, topic, bucket, and key policies."""
     for name, role in resources("AWS::IAM::Role", *true).items():
         yield from statements(name, role["AssumeRolePolicyDocument"])
-    for type_ in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"):
+    for type_ in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::S3::BucketPolicy"):
         for name, policy in resources(type_, *true).items():
             yield from statements(name, policy["PolicyDocument"])
     for name, key in resources("AWS::KMS::Key", *true).items():
@@ -69,10 +69,15 @@ def reference(value: Any) -> str:
     ((function, argument),) = value.items()
     if function == "Fn::GetAtt":
         return str(argument[0] if isinstance(argument, list) else argument.split(".")[0])
-    return (
-        re.sub(r"\$\{(?:AWS::)?(\w+)\}", r"<\1>", argument)
-        if function == "Fn::Sub"
-        else str(argument)
+    return _substituted(argument) if function == "Fn::Sub" else str(argument)
+
+
+def _substituted(argument: Any) -> str:
+    """Return a text with `<Name>` for each reference in it."""
+    text, own = (argument, {}) if isinstance(argument, str) else argument
+    names = {name: reference(value) for name, value in own.items()}
+    return re.sub(
+        r"\$\{(?:AWS::)?(\w+)\}", lambda found: f"<{names.get(found[1], found[1])}>", text
     )
 
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-FAULTS = (*range(1, 71), 72, *range(83, 95))
+FAULTS = (*range(1, 73), *range(83, 95))
 _NAME = re.compile(r"test_fault((?:_\d\d)+)__")
 _DOCSTRING = re.compile(r"FAULT (\d+(?:, \d+)*):")
 _ROW = re.compile(r"^\| (\d+) \| [^|]+ \| (.+) \|$", re.MULTILINE)

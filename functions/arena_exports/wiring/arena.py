@@ -1,4 +1,4 @@
-"""What submit and poll have in common: Arena, in the session in force."""
+"""What submit, poll and deliver have in common: Arena, in the session in force."""
 
 from __future__ import annotations
 
