@@ -74,14 +74,14 @@ def test_ledger__finds_the_runs_that_served_a_request() -> None:
 
 
 def test_ledger__expires_settled_pages_and_no_pending_ones() -> None:
-    """A pending page never expires; a settled one does, 60 days after it was settled."""
+    """A pending page never expires; a settled one does, 75 days after it was settled."""
     world = World()
     world.send(item_guid(1))
     pages = [items["-"] for pk, items in world.table.items.items() if pk.startswith("PAGE#")]
     assert [page.get("expiresAt") for page in pages] == [None]
     world.settle()
     (page,) = [items["-"] for pk, items in world.table.items.items() if pk.startswith("PAGE#")]
-    assert page["expiresAt"] == pytest.approx(world.clock.now() + 60 * 86_400, abs=60)
+    assert page["expiresAt"] == pytest.approx(world.clock.now() + 75 * 86_400, abs=60)
 
 
 def test_ledger__holds_no_session_id_and_no_password() -> None:

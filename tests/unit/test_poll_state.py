@@ -20,10 +20,10 @@ OF_THE_RELEASE_BEFORE = {
 def test_poll_state__of_the_release_before_is_read() -> None:
     """FAULT 71: an execution begun before the update has no unanswered polls yet."""
     state = PollState.from_json(OF_THE_RELEASE_BEFORE)
-    assert state.to_json() == OF_THE_RELEASE_BEFORE | {"unansweredPolls": 0}
+    assert state.to_json() == OF_THE_RELEASE_BEFORE | {"unansweredPolls": 0, "ownRequests": 0}
 
 
 def test_poll_state__of_a_later_release_is_read() -> None:
     """FAULT 71: after a rollback, what only the later release knows is left out."""
     state = PollState.from_json(OF_THE_RELEASE_BEFORE | {"unansweredPolls": 1, "later": "x"})
-    assert state.to_json() == OF_THE_RELEASE_BEFORE | {"unansweredPolls": 1}
+    assert state.to_json() == OF_THE_RELEASE_BEFORE | {"unansweredPolls": 1, "ownRequests": 0}
