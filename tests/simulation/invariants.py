@@ -1,4 +1,4 @@
-"""What must hold after each simulated day, whatever happened: rules R1 to R11."""
+"""What must hold after each simulated day, whatever happened: rules R1 to R12."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from arena_exports.domain.errors import InvalidMessageError
 from arena_exports.domain.messages import IntakeRules, parse_message
 from infra.simulator import names
+from tests.simulation.delivery_invariants import delivery_violations
 from tests.simulation.fault_rates import CHANCES
 from tests.simulation.field import BAD_ITEM, BROKEN, UNKNOWN
 from tests.simulation.unknown_posts import early_posts
@@ -48,6 +49,12 @@ DOUBLING = frozenset(CHANCES) - {
     "arena_drop",
     "arena_garbage",
     "arena_late",
+    "download",
+    "bucket_refused",
+    "bucket_conflict",
+    "bucket_lost",
+    "deliver_lost",
+    "deliver_twice",
     "lambda_throttle",
     "secrets_down",
     "start_execution",
@@ -78,7 +85,7 @@ def violations(simulation: Simulation) -> list[str]:
         _no_event_of_an_event,
     ):
         found += [f"{check.__name__.strip('_')}: {text}" for text in check(simulation)]
-    return found
+    return found + delivery_violations(simulation)
 
 
 def _events(simulation: Simulation) -> list[tuple[float, dict[str, Any]]]:
