@@ -53,13 +53,15 @@ class DeliveryPlan:
     `switches` says what happens half-way through the fault phase: delivery is turned "on" or
     "off", or gets another "bucket". `arena` has settings of the simulator, `runs` the contents of
     the first runs. `bad` is the chance, every two minutes, that some file cannot be had for a
-    while, `second` that a second deliver is invoked.
+    while, `second` that a second deliver is invoked. On a quiet day nothing keeps the next run from
+    being submitted at once.
     """
 
     is_on: bool
     switches: str = ""
     bad: float = 0.0
     second: float = 0.0
+    is_quiet: bool = False
     arena: Mapping[str, Any] = field(default_factory=dict)
     runs: tuple[Mapping[str, Any], ...] = ()
 
@@ -206,18 +208,22 @@ class DeliveryDay:
     def _checked(self, run_guid: str, file_guid: str) -> Iterator[str]:
         lease = self._simulation.memory.items.get("SLOT", {}).get("-", {})
         pointers = self._simulation.memory.items.get(keys.DELIVER, {}).values()
-        mine = [item["attemptId"] for item in pointers if item["runGuid"] == run_guid]
-        if lease.get("attemptId") in mine:
-            yield "the lease is held during its download"
-        if not mine:
+        pointer = next((item for item in pointers if item["runGuid"] == run_guid), None)
+        if pointer is None:
             yield "nobody waits for it"
+            return
+        if lease.get("attemptId") == pointer["attemptId"]:
+            yield "the lease is held during its download"
         bucket = self.buckets[self.bucket.name]
         if len(self.buckets) == 1 and any(f"/{file_guid}." in key for key in bucket.objects):
             yield "it is downloaded although it is in the bucket"
-        quiet = not self._simulation.fault_rates.occurred and self._simulation.in_fault_phase
-        idle = lease.get("state", "idle") == "idle" and not lease.get("notBefore")
-        if quiet and self.plan.runs and not self.plan.bad and idle and self._simulation.pending():
+        if self.plan.is_quiet and self._comes_before_the_next_run(pointer["settledAt"]):
             yield "it is downloaded before the next run is submitted"
+
+    def _comes_before_the_next_run(self, settled_at: float) -> bool:
+        items, runs = self._simulation.memory.items, self._arena.exports.runs
+        waiting = any(item["recordedAt"] < settled_at for item in items.get("PENDING", {}).values())
+        return waiting and all(run.created_at < settled_at for run in runs)
 
     def _check_budget(self, file_guid: str) -> None:
         """Priorities: first tries stop at half of the reserve, retries at the reserve."""

@@ -136,12 +136,14 @@ class Simulation:
     # ---- the day ---------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Run the fault phase, then let everything drain."""
+        """Run the day."""
         with small_parts():
-            self._run()
+            self._live()
 
-    def _run(self) -> None:
-        self._live()
+    def _live(self) -> None:
+        """Run the fault phase, then let everything drain."""
+        self._schedule_day()
+        self.scheduler.run_until(START + FAULT_PHASE_SECONDS)
         self.fault_rates.stop()
         self.in_fault_phase, self.fault_phase_ended_at = False, self.scheduler.now
         self.disruptions.repair()
@@ -153,11 +155,6 @@ class Simulation:
         last = self.scheduler.now + (DAY_SECONDS if self.field.stays_pending else QUIET_SECONDS)
         end = self.scheduler.now + DRAIN_SECONDS
         self.scheduler.run_until(end, idle=lambda: self.scheduler.now > last and self.is_drained())
-
-    def _live(self) -> None:
-        """Run the fault phase."""
-        self._schedule_day()
-        self.scheduler.run_until(START + FAULT_PHASE_SECONDS)
 
     def _send_healthy(self) -> None:
         self.queue.send(item_guid(10_000))
