@@ -136,7 +136,8 @@ class SimDownloads:
             fault = download_fault(simulation.fault_rates.random, file)
             control.add_faults(simulation.arena, {"path": "*/content", **fault})
         with ExitStack() as stack:
-            stack.enter_context(simulation.delivery.downloading(request, resumes="Range" in headers))
+            resumes = "Range" in headers
+            stack.enter_context(simulation.delivery.downloading(request, resumes=resumes))
             inner = simulation.outside.call(lambda: self._begin(stack, request, headers))
             yield _SimDownload(inner, simulation.outside)
 

@@ -51,9 +51,7 @@ def delivery_violations(simulation: Simulation) -> list[str]:
 
 def _manifests(bucket: InMemoryBucket) -> dict[str, dict[str, Any]]:
     return {
-        key: json.loads(stored.body)
-        for key, stored in bucket.objects.items()
-        if "/manifest" in key
+        key: json.loads(stored.body) for key, stored in bucket.objects.items() if "/manifest" in key
     }
 
 
@@ -180,9 +178,7 @@ def _undeliverable_for_a_cause(simulation: Simulation) -> Iterator[str]:
                     yield f"{file['guid']} was given up with {code}"
 
 
-def _is_justified(
-    simulation: Simulation, guid: str, code: str, answers: list[Record]
-) -> bool:
+def _is_justified(simulation: Simulation, guid: str, code: str, answers: list[Record]) -> bool:
     if code in FINAL:
         at = [record.at for record in answers if str(record.code) == code]
         return bool(at) and max(at) - min(at) >= SECONDS_BETWEEN_REFUSALS

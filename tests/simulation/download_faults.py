@@ -47,14 +47,15 @@ def _cut(random: Random, file: RunFile) -> Fault:
 
 def _other_generation(random: Random, file: RunFile) -> Fault:
     """Cut it off, and give it other bytes, so that the rest belongs to another file."""
-    ranges, etag = random.choice(["checked", "unchecked"]), random.choice(["strong", "weak", "none"])
+    ranges = random.choice(["checked", "unchecked"])
+    etag = random.choice(["strong", "weak", "none"])
     cut = {**_cut(random, file)["download"], "ranges": ranges, "etag": etag}
     return {"download": {**cut, "regenerate": True}, "times": 2}
 
 
 def _stall(random: Random, file: RunFile) -> Fault:
     seconds = random.choice([5, 20, 600])
-    return {"download": {"stallAfterBytes": 0, "stallSeconds": seconds}}
+    return {"download": {"stallAfterBytes": _somewhere(random, file), "stallSeconds": seconds}}
 
 
 def _without_end(random: Random, file: RunFile) -> Fault:
