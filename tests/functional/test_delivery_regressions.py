@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from infra.simulator import control
 from tests.support.world import World, items
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DELIVERS = {"delivers_files": True}
 
@@ -32,3 +37,22 @@ def test_delivery__waits_while_another_copy_submits_a_run() -> None:
     assert started == []
     world.run_for(600)
     assert started
+
+
+def test_delivery__takes_no_redirect_of_a_dead_session_for_the_files_own() -> None:
+    """A file is not given up where the session was renewed after the second redirect."""
+    world = World(settings=DELIVERS)
+    control.set_settings(world.arena, {"deadSessionForm": "redirect"})
+    sessions = [control.kill_sessions]
+
+    def start(real: Callable[[float], None], settled_before: float) -> None:
+        if sessions:
+            sessions.pop()(world.arena)
+        real(settled_before)
+
+    world.deliver_function.intercept("start", start)
+    world.send({"itemGuids": items(1)})
+    world.settle()
+    assert sessions == []
+    assert world.events("run.undelivered") == []
+    assert len(world.events("run.delivered")) == 1

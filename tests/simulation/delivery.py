@@ -123,7 +123,7 @@ class DeliveryDay:
         self.problems: list[str] = []
         self._downloading: set[object] = set()
         self._completed: set[str] = set()
-        self._bodies: dict[tuple[str, str], str] = {}
+        self._bodies: dict[tuple[str, str, str], str] = {}
 
     @property
     def is_part_of_the_day(self) -> bool:
@@ -181,9 +181,12 @@ class DeliveryDay:
 
     def _spoil_all(self) -> None:
         """Let a gateway, or Arena, answer all downloads for up to an hour."""
-        fault = self.random.choice(
-            [{"status": 404, "body": PAGE}, {"status": 200, "body": PAGE}, {"code": 3024}]
-        )
+        faults: list[Mapping[str, Any]] = [
+            {"status": 404, "body": PAGE},
+            {"status": 200, "body": PAGE},
+            {"code": 3024},
+        ]
+        fault = self.random.choice(faults)
         seconds = self.random.uniform(60, 3700)
         control.add_faults(self._arena, {**fault, "path": "*/content", "lastsSeconds": seconds})
 
@@ -254,7 +257,9 @@ class DeliveryDay:
             self.problems += [f"{body['id']}: {text}" for text in self._wrong(event, body, data)]
 
     def _wrong(self, event: Event, body: Any, data: Any) -> Iterator[str]:
-        if self._bodies.setdefault((body["source"], body["id"]), event.body) != event.body:
+        # A delivery that was reported, but not closed, before the bucket was changed is made anew.
+        key = body["source"], body["id"], data["bucket"]
+        if self._bodies.setdefault(key, event.body) != event.body:
             yield "two copies differ"
         if data["runGuid"] not in self._completed:
             yield "published before run.completed"

@@ -107,7 +107,10 @@ def _every_file_accounted_for(simulation: Simulation) -> Iterator[str]:
             yield f"run {run_guid} is neither delivered nor pending"
             continue
         bucket = delivery.buckets[done[attempt_id]["bucket"]]
-        manifest = _manifests(bucket)[done[attempt_id]["manifestKey"]]
+        manifest = _manifests(bucket).get(done[attempt_id]["manifestKey"])
+        if manifest is None:
+            yield f"run {run_guid} is delivered without a manifest"
+            continue
         told = [file["guid"] for file in manifest["files"] + manifest["undeliverable"]]
         if sorted(told) != sorted(files[run_guid]):
             yield f"the manifest of run {run_guid} tells of {told}"
@@ -219,7 +222,8 @@ def _requests_as_completed(simulation: Simulation) -> Iterator[str]:
     for run_guid, events in _told(simulation).items():
         told: dict[str, Counter[tuple[Any, ...]]] = defaultdict(Counter)
         for event in events:
-            kind = "completed" if event["type"].endswith("completed") else event["id"].split("/")[2]
+            completed = event["type"].endswith("completed")
+            kind = "completed" if completed else event["id"].split("/")[2]
             for r in event["data"]["requests"]:
                 told[kind][r["requestId"], r["correlationId"], r["itemCount"], r["openCount"]] += 1
         for kind, requests in told.items():

@@ -144,7 +144,7 @@ def test_crash_point__keeps_the_rules_at_each_moment(
 def test_crash_point__of_a_day_with_files_keeps_the_rules_at_each_moment(
     shard: int, *, double: bool
 ) -> None:
-    """FAULT 51, 52, 53: every rule of deliveries holds at whatever moment the process dies."""
+    """Every rule of deliveries holds at whatever moment the process dies."""
     assert broken(DayWithFiles, shard, double=double) == {}
 
 
