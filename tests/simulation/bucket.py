@@ -70,13 +70,15 @@ class SimBucket:
     def keys(self, folder: str) -> list[str]:
         return self._do(lambda: self._inner.keys(folder))
 
-    def put(self, key: str, body: bytes, content_type: str) -> str | None:
+    def put(self, key: str, body: bytes | bytearray, content_type: str) -> str | None:
         return self._create(lambda: self._inner.put(key, body, content_type))
 
     def begin(self, key: str, content_type: str) -> Upload:
         return self._do(lambda: self._inner.begin(key, content_type))
 
-    def put_part(self, upload: Upload, number: int, body: bytes) -> Mapping[str, object]:
+    def put_part(
+        self, upload: Upload, number: int, body: bytes | bytearray
+    ) -> Mapping[str, object]:
         return self._create(lambda: self._inner.put_part(upload, number, body), upload)
 
     def complete(

@@ -129,11 +129,6 @@ class Scheduler:
         while self._tasks:
             self.kill(self._tasks.pop())
 
-    @property
-    def current(self) -> Task:
-        """The task that runs now."""
-        return self._current[-1]
-
     def _stay_dead(self) -> None:
         if self.current.killed:
             raise Killed

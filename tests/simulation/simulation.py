@@ -35,7 +35,13 @@ from tests.simulation.plan import Plan, draw_plan
 from tests.simulation.queue import IntakeQueue, Message
 from tests.simulation.scheduler import Killed, Scheduler, Task
 from tests.support.asl import Execution, TaskFailedError
-from tests.support.fakes import FakeSecret, FakeTelemetry, InMemoryTable, ShiftedClock
+from tests.support.fakes import (
+    FakeSecret,
+    FakeTelemetry,
+    InMemoryTable,
+    ShiftedClock,
+    at_once,
+)
 from tests.support.functions import Functions
 from tests.support.world import EXPORT, RECONCILE, item_guid
 
@@ -283,6 +289,7 @@ class Simulation:
             intake_queue=self.queue,
             deliver_function=SimDeliverFunction(self),
             downloads=SimDownloads(self),
+            in_background=at_once,
             bucket=SimBucket(self.delivery.bucket, self.outside),
             clock=ShiftedClock(self.clock, skew),
             telemetry=self.telemetry,
