@@ -279,7 +279,8 @@ def _no_needless_login(simulation: Simulation) -> Iterator[str]:
 
     An answer that is garbled, or a login page, looks like a session that died.
     """
-    if "arena_garbage" in simulation.fault_rates.occurred or simulation.field.troubles:
+    garbled = simulation.fault_rates.occurred & {"arena_garbage", "download"}
+    if garbled or simulation.delivery.plan.bad or simulation.field.troubles:
         return
     if simulation.needless_logins:
         yield f"{len(simulation.needless_logins)} logins ended a session that was in force"
