@@ -42,6 +42,7 @@ def submit(event: dict[str, Any], seconds_left: float, function: SubmitFunction)
         due, now = function.downloads.are_due(), function.clock.now()
         try:
             function.dispatch.run(deadline, linger=False)
+            due = due and not function.downloads.is_run_being_submitted()
         finally:
             if due:  # after the next run was submitted: no file is downloaded before
                 function.downloads.start(settled_before=now)

@@ -52,9 +52,13 @@ class Outside(Interceptable):
         """Run an effect; before and after it, other tasks may run or the process may die."""
         self.calls += 1
         self.scheduler.pause(self.fault_rates.latency())
-        self.perhaps_die()
-        result = effect()
-        self.perhaps_die()
+        try:
+            self.perhaps_die()
+            result = effect()
+            self.perhaps_die()
+        except Killed:
+            self.scheduler.current.killed = True
+            raise
         self.scheduler.pause(self.fault_rates.latency())
         return result
 

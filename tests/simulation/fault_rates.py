@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from random import Random
 
 NEVER = 0.0
@@ -36,6 +36,12 @@ class FaultRates:
     stall: float = NEVER  # a call hangs, sometimes until the function times out
     task_twice: float = NEVER  # a state machine's task runs twice at once
     batch_twice: float = NEVER  # two functions get the same batch at once
+    download: float = NEVER  # a download is cut off, stalled, changed on the way, or refused
+    bucket_refused: float = NEVER  # S3 refuses a call, which has no effect
+    bucket_conflict: float = NEVER  # S3 answers a write with 409 or 412, or has lost an upload
+    bucket_lost: float = NEVER  # an answer of S3 is lost; the call may have had its effect
+    deliver_lost: float = NEVER  # deliver is not started, or its invocation is lost
+    deliver_twice: float = NEVER  # deliver runs twice at once
     occurred: set[str] = field(default_factory=set)  # the faults that occurred
     witness: Callable[[str], object] = _nobody  # is told of each fault that occurs
 
@@ -71,13 +77,26 @@ CHANCES = tuple(
     if name not in ("random", "occurred", "witness")
 )
 
+FAULTS_OF_DELIVERY = (
+    "download",
+    "bucket_refused",
+    "bucket_conflict",
+    "bucket_lost",
+    "deliver_lost",
+    "deliver_twice",
+)
 
 # These can occur once for each message, run or login, rather than at each call.
 _SELDOM = (
     "arena_late",
     "batch_twice",
+    "bucket_conflict",
+    "bucket_lost",
+    "deliver_lost",
+    "deliver_twice",
     "delivery",
     "delivery_doubled",
+    "download",
     "lambda_throttle",
     "redeliver",
     "secrets_down",
@@ -87,12 +106,24 @@ _SELDOM = (
 
 
 def draw_fault_rates(random: Random) -> FaultRates:
-    """Draw the rates: each fault is absent in half of the seeds, otherwise rare or frequent."""
+    """Draw the rates: each fault is absent in half of the seeds, otherwise rare or frequent.
+
+    Those of delivery stay 0 (`draw_faults_of_delivery`).
+    """
     fault_rates = FaultRates(random)
-    for name in CHANCES:
+    _draw(fault_rates, random, [name for name in CHANCES if name not in FAULTS_OF_DELIVERY])
+    return fault_rates
+
+
+def draw_faults_of_delivery(fault_rates: FaultRates, random: Random) -> None:
+    """Draw the rates of the faults that only days with delivery have."""
+    _draw(fault_rates, random, FAULTS_OF_DELIVERY)
+
+
+def _draw(fault_rates: FaultRates, random: Random, names: Iterable[str]) -> None:
+    for name in names:
         if random.random() < 0.5:
             often = [0.05, 0.2, 0.5] if name in _SELDOM else [0.002, 0.01, 0.05]
             chance = random.choice(often)
             # Every call can stall twice, and a single stall ends most functions.
             setattr(fault_rates, name, chance / 10 if name == "stall" else chance)
-    return fault_rates

@@ -1,4 +1,4 @@
-"""What must hold after each simulated day, whatever happened: rules R1 to R11."""
+"""What must hold after each simulated day, whatever happened: rules R1 to R12."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from arena_exports.domain.errors import InvalidMessageError
 from arena_exports.domain.messages import IntakeRules, parse_message
 from infra.simulator import names
+from tests.simulation.delivery import DELIVERED
+from tests.simulation.delivery_invariants import delivery_violations
 from tests.simulation.fault_rates import CHANCES
 from tests.simulation.field import BAD_ITEM, BROKEN, UNKNOWN
 from tests.simulation.unknown_posts import early_posts
@@ -48,6 +50,12 @@ DOUBLING = frozenset(CHANCES) - {
     "arena_drop",
     "arena_garbage",
     "arena_late",
+    "download",
+    "bucket_refused",
+    "bucket_conflict",
+    "bucket_lost",
+    "deliver_lost",
+    "deliver_twice",
     "lambda_throttle",
     "secrets_down",
     "start_execution",
@@ -78,7 +86,7 @@ def violations(simulation: Simulation) -> list[str]:
         _no_event_of_an_event,
     ):
         found += [f"{check.__name__.strip('_')}: {text}" for text in check(simulation)]
-    return found
+    return found + delivery_violations(simulation)
 
 
 def _events(simulation: Simulation) -> list[tuple[float, dict[str, Any]]]:
@@ -178,6 +186,8 @@ def _published_once_in_effect(simulation: Simulation) -> Iterator[str]:
     """R4: copies of an event are the same, and a run starts after its requests were recorded."""
     known: dict[tuple[str, str], dict[str, Any]] = {}
     for _, event in _events(simulation):
+        if event["type"] in DELIVERED:
+            continue  # see `DeliveryDay.check_event`
         key = event["source"], event["id"]
         same = known.setdefault(key, event)
         if same["data"] != event["data"] and event["type"] != "arena.export.request.rejected":
@@ -269,7 +279,8 @@ def _no_needless_login(simulation: Simulation) -> Iterator[str]:
 
     An answer that is garbled, or a login page, looks like a session that died.
     """
-    if "arena_garbage" in simulation.fault_rates.occurred or simulation.field.troubles:
+    garbled = simulation.fault_rates.occurred & {"arena_garbage", "download"}
+    if garbled or simulation.delivery.plan.bad or simulation.field.troubles:
         return
     if simulation.needless_logins:
         yield f"{len(simulation.needless_logins)} logins ended a session that was in force"

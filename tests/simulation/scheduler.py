@@ -25,6 +25,7 @@ class Task:
         self._greenlet = greenlet(self._run, parent=scheduler.hub)
         self._whenever_done: list[Callable[[Task], None]] = []
         self.done = False
+        self.killed = False
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -49,6 +50,7 @@ class Task:
     def kill(self) -> None:
         """End the task where it is now."""
         if not self.done:
+            self.killed = True
             self._greenlet.throw(Killed)
 
 
@@ -82,20 +84,25 @@ class Scheduler:
         return task
 
     def pause(self, seconds: float) -> None:
-        """Yield for so many seconds; called by a task."""
+        """Yield for so many seconds; called by a task.
+
+        A process that died does nothing more, not even in a `finally`.
+        """
+        self._stay_dead()
         until = self.now + max(seconds, 0.0)
         if until <= self._end and (not self._actions or until < self._actions[0][0]):
             self.now = until  # nothing else is due until then
             return
-        task = self._current[-1]
+        task = self.current
         self.after(seconds, lambda: self._resume(task))
         self.hub.switch()
 
     def wait_for(self, other: Task) -> None:
         """Yield until another task is done; called by a task."""
+        self._stay_dead()
         if other.done:
             return
-        task = self._current[-1]
+        task = self.current
         other.whenever_done(lambda _: self.after(0, lambda: self._resume(task)))
         self.hub.switch()
 
@@ -121,6 +128,10 @@ class Scheduler:
         """End the tasks that still wait: a greenlet that is part of a cycle is never freed."""
         while self._tasks:
             self.kill(self._tasks.pop())
+
+    def _stay_dead(self) -> None:
+        if self.current.killed:
+            raise Killed
 
     def _resume(self, task: Task) -> None:
         self._current.append(task)

@@ -12,6 +12,7 @@ from arena_exports.wiring.dependencies import Dependencies
 from arena_exports.wiring.settings import Settings
 from infra.simulator import names
 from infra.simulator.workspace import Workspace
+from tests.simulation.bucket import SimBucket, SimDeliverFunction, SimDownloads
 from tests.simulation.cloud import (
     Outside,
     SimClock,
@@ -21,6 +22,12 @@ from tests.simulation.cloud import (
     SimTable,
     SimTransport,
 )
+from tests.simulation.delivery import (
+    OFF,
+    DeliveryDay,
+    DeliveryPlan,
+    small_parts,
+)
 from tests.simulation.disruptions import Disruptions
 from tests.simulation.fault_rates import FaultRates, draw_fault_rates
 from tests.simulation.field import Field
@@ -28,13 +35,20 @@ from tests.simulation.plan import Plan, draw_plan
 from tests.simulation.queue import IntakeQueue, Message
 from tests.simulation.scheduler import Killed, Scheduler, Task
 from tests.support.asl import Execution, TaskFailedError
-from tests.support.fakes import FakeSecret, FakeTelemetry, InMemoryTable, ShiftedClock
+from tests.support.fakes import (
+    FakeSecret,
+    FakeTelemetry,
+    InMemoryTable,
+    ShiftedClock,
+    at_once,
+)
 from tests.support.functions import Functions
 from tests.support.world import EXPORT, RECONCILE, item_guid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from arena_exports.ports import Event
     from tests.simulation.unknown_posts import Exchange
 
 START = 1_700_000_000.0
@@ -44,7 +58,7 @@ DAY_SECONDS = 86_400
 DRAIN_SECONDS = 30 * 3600
 HEALTHY_EVERY_SECONDS = 3600.0
 DELIVER_EVERY_SECONDS = 10.0
-TIMEOUTS = {"submit": 120.0, "poll": 90.0, "publish": 300.0, "session": 60.0}
+TIMEOUTS = {"submit": 120.0, "poll": 90.0, "publish": 300.0, "session": 60.0, "deliver": 900.0}
 FUNCTION_OF_ARN = {f"${{{name.title()}FunctionArn}}": name for name in TIMEOUTS}
 BUDGET_LIMIT = 100_000
 
@@ -64,6 +78,7 @@ class Simulation:
         plan: Plan | None = None,
         fault_rates: FaultRates | None = None,
         troubles: Sequence[str] | None = None,
+        delivery: DeliveryPlan | None = None,
     ) -> None:
         self.seed = seed
         self.random = Random(seed)
@@ -77,7 +92,8 @@ class Simulation:
         self.memory = InMemoryTable()
         self.session_secret, self.credentials = FakeSecret(), FakeSecret()
         self.field = Field(self, () if plan and troubles is None else troubles)
-        self.topic = SimSink(self.outside, self.field.echo)
+        self.delivery = DeliveryDay(self, OFF if plan and delivery is None else delivery)
+        self.topic = SimSink(self.outside, self._accept)
         self.dead_letters = SimSink(self.outside)
         self.executions = SimExecutions(self.outside, self._watch)
         self.telemetry = FakeTelemetry()
@@ -91,7 +107,7 @@ class Simulation:
         self.tried_again: list[str] = []
         self.needless_logins: list[float] = []
         self.running_executions: dict[str, Task] = {}
-        self._environments: dict[str, list[Functions]] = {name: [] for name in TIMEOUTS}
+        self.redeploy()
         self.in_fault_phase = True
         self.fault_phase_ended_at = math.inf
         self._prepare()
@@ -104,6 +120,15 @@ class Simulation:
         self.renew_credentials()
         self.disruptions.prepare()
         self.field.begin()
+        self.delivery.begin()
+
+    def _accept(self, event: Event) -> None:
+        self.delivery.check_event(event)
+        self.field.echo(event)
+
+    def redeploy(self) -> None:
+        """Give each function new environments from now on, as an update of the stack does."""
+        self._environments: dict[str, list[Functions]] = {name: [] for name in TIMEOUTS}
 
     def renew_credentials(self) -> None:
         """Put a new version of the credentials secret."""
@@ -117,6 +142,11 @@ class Simulation:
     # ---- the day ---------------------------------------------------------------------------------
 
     def run(self) -> None:
+        """Run the day."""
+        with small_parts():
+            self._live()
+
+    def _live(self) -> None:
         """Run the fault phase, then let everything drain."""
         self._schedule_day()
         self.scheduler.run_until(START + FAULT_PHASE_SECONDS)
@@ -145,6 +175,7 @@ class Simulation:
             and self.queue.is_empty()
             and not self.running_executions
             and self._lease_state() == "idle"
+            and not self.delivery.is_due()
         )
 
     def pending(self) -> list[str]:
@@ -177,6 +208,7 @@ class Simulation:
     def _disrupt(self) -> None:
         if self.in_fault_phase:
             self.disruptions.disrupt()
+            self.delivery.disrupt()
             self.field.disrupt()
 
     @property
@@ -189,7 +221,8 @@ class Simulation:
     def invoke(self, function: str, payload: Any) -> Task:
         """Invoke a function with its time-out, in a warm environment if one is free."""
         self.invocations += 1
-        free = self._environments[function]
+        environments = self._environments
+        free = environments[function]
         warm = free.pop() if free and self.random.random() < 0.9 else None
         environment = warm or Functions(self._make_dependencies())
         deadline = TIMEOUTS[function]
@@ -197,14 +230,20 @@ class Simulation:
             lambda: environment.call(function, json.loads(json.dumps(payload)), deadline)
         )
         self.scheduler.after(deadline + self.overtime, lambda: self.scheduler.kill(task))
-        task.whenever_done(lambda task: self._retire(function, environment, task))
+        task.whenever_done(lambda task: self._retire(function, environment, task, environments))
         return task
 
-    def _retire(self, function: str, environment: Functions, task: Task) -> None:
+    def _retire(
+        self,
+        function: str,
+        environment: Functions,
+        task: Task,
+        environments: dict[str, list[Functions]],
+    ) -> None:
         if function == "session":
             self._note_refusal(task)
         if task.error is None:
-            self._environments[function].append(environment)
+            environments[function].append(environment)
         elif not isinstance(task.error, Killed):
             self.crashes.append(task.error)
 
@@ -234,6 +273,7 @@ class Simulation:
             request_budget_poll_share=50,
             ledger_table_name="ledger",
             session_secret_arn="session",
+            delivers_files=self.delivery.is_on,
         )
         skew = self.random.uniform(-self.plan.skew, self.plan.skew) / 2
         return Dependencies(
@@ -247,6 +287,10 @@ class Simulation:
             dead_letters=self.dead_letters,
             executions=self.executions,
             intake_queue=self.queue,
+            deliver_function=SimDeliverFunction(self),
+            downloads=SimDownloads(self),
+            in_background=at_once,
+            bucket=SimBucket(self.delivery.bucket, self.outside),
             clock=ShiftedClock(self.clock, skew),
             telemetry=self.telemetry,
         )

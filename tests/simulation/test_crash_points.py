@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from arena_exports.services import submission
 from infra.simulator import names
+from tests.simulation.delivery import OFF, PART_BYTES, DeliveryPlan
 from tests.simulation.fault_rates import FaultRates
 from tests.simulation.invariants import violations
 from tests.simulation.plan import Plan
@@ -23,7 +24,7 @@ from tests.simulation.simulation import START, Simulation
 from tests.support.world import EXPORT, RECONCILE, item_guid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 SHARDS = 8
 MAX_SECONDS = 4 * 3600
@@ -52,8 +53,12 @@ class SmallDay(Simulation):
     submit runs beside whatever is running at that moment.
     """
 
+    bodies: Sequence[str] = BODIES
+    delivery_plan = OFF
+
     def __init__(self, dies_at: int = -1, *, double: bool = False) -> None:
-        super().__init__(0, plan=QUIET, fault_rates=FaultRates(Random(0)))
+        fault_rates = FaultRates(Random(0))
+        super().__init__(0, plan=QUIET, fault_rates=fault_rates, delivery=self.delivery_plan)
         self._dies_at = dies_at
         self._double = double
         self.moments = 0
@@ -63,17 +68,37 @@ class SmallDay(Simulation):
         moment, self.moments = self.moments, self.moments + 1
         if moment == self._dies_at:
             if self._double:
-                self.invoke("submit", RECONCILE)
+                self.invoke_another()
             self.fault_rates.occurred.add("kill")
             raise Killed
 
-    def run(self) -> None:
-        """Send the messages, and run until everything has drained."""
-        for body in BODIES:
+    def invoke_another(self) -> None:
+        """Invoke the function that runs beside the one that dies."""
+        self.invoke("submit", RECONCILE)
+
+    def _live(self) -> None:
+        for body in self.bodies:
             self.queue.send(body)
         self._every(1.0, self.queue.deliver)
         self._every(60.0, lambda: self.invoke("submit", RECONCILE))
         self.scheduler.run_until(START + MAX_SECONDS, idle=self.is_drained)
+
+
+class DayWithFiles(SmallDay):
+    """One message; its run has two files, and one of them is uploaded in two parts.
+
+    With `double`, a second deliver runs beside whatever is running at that moment.
+    """
+
+    bodies = BODIES[:1]
+    delivery_plan = DeliveryPlan(
+        is_on=True,
+        runs=({"contents": [{"kind": "json", "size": PART_BYTES + 1000}, {"kind": "zip"}]},),
+    )
+
+    def invoke_another(self) -> None:
+        """Invoke the function that runs beside the one that dies."""
+        self.invoke("deliver", {"settledBefore": self.scheduler.now})
 
 
 def outcome(make: Callable[[], SmallDay]) -> tuple[SmallDay, list[str]]:
@@ -91,6 +116,15 @@ def test_small_day__keeps_the_rules_without_a_crash() -> None:
     assert day.moments > 200
 
 
+def test_day_with_files__keeps_the_rules_without_a_crash() -> None:
+    """Each file is downloaded once, and both are delivered."""
+    day, found = outcome(DayWithFiles)
+    assert found == []
+    assert day.arena.request_log.by_purpose["download"] == 2
+    suffixes = sorted(key.rpartition(".")[2] for key in day.delivery.bucket.objects)
+    assert suffixes == ["json", "json", "zip"]  # the manifest is one of them
+
+
 @pytest.mark.parametrize("shard", range(SHARDS))
 @pytest.mark.parametrize(
     ("double", "refusals"),
@@ -102,11 +136,24 @@ def test_crash_point__keeps_the_rules_at_each_moment(
 ) -> None:
     """FAULT 6, 12, 16, 25, 39, 47: every rule holds at whatever moment the process dies."""
     monkeypatch.setattr(submission, "MAX_REFUSALS_OF_ITEMS", refusals)
-    moments = SmallDay()
-    moments.run()
-    broken: dict[int, Any] = {}
-    for moment in range(shard, moments.moments, SHARDS):
-        _, found = outcome(partial(SmallDay, moment, double=double))
-        if found:
-            broken[moment] = found
-    assert broken == {}
+    assert broken(SmallDay, shard, double=double) == {}
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+@pytest.mark.parametrize("double", [False, True], ids=["alone", "beside another"])
+def test_crash_point__of_a_day_with_files_keeps_the_rules_at_each_moment(
+    shard: int, *, double: bool
+) -> None:
+    """Every rule of deliveries holds at whatever moment the process dies."""
+    assert broken(DayWithFiles, shard, double=double) == {}
+
+
+def broken(day: type[SmallDay], shard: int, *, double: bool) -> dict[int, list[str]]:
+    """Return what is violated, by the moment at which the process dies."""
+    whole = day()
+    whole.run()
+    found = {
+        moment: outcome(partial(day, moment, double=double))[1]
+        for moment in range(shard, whole.moments, SHARDS)
+    }
+    return {moment: texts for moment, texts in found.items() if texts}

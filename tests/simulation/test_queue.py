@@ -95,6 +95,7 @@ def test_fault_05__outage_of_a_minute_delays_a_message_by_minutes() -> None:
 def test_simulation__uses_the_limits_of_the_template() -> None:
     """The simulation uses the template's time-outs, visibility timeout and receive count."""
     functions = resources("AWS::Lambda::Function")
+    functions = resources("AWS::Lambda::Function", "DeliversFiles")
     timeouts = {name: functions[f"{name.title()}Function"]["Timeout"] for name in TIMEOUTS}
     assert timeouts == TIMEOUTS
     intake = resources("AWS::SQS::Queue")["IntakeQueue"]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
-from tests.simulation.fault_rates import CHANCES
+from tests.simulation.delivery import DeliveryPlan
+from tests.simulation.fault_rates import CHANCES, FaultRates
 from tests.simulation.field import TROUBLES
 from tests.simulation.invariants import violations
+from tests.simulation.plan import Plan
 from tests.simulation.runner import simulate
 from tests.simulation.simulation import Simulation
 
@@ -16,7 +20,7 @@ BATCHES = 4
 
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_simulation__keeps_the_rules(batch: int) -> None:
-    """R1 to R11 hold whatever crashes, is lost, doubled or late (`make simulate SEED=…`)."""
+    """R1 to R12 hold whatever crashes, is lost, doubled or late (`make simulate SEED=…`)."""
     first = batch * SEEDS_AT_ONCE
     days = [simulate(seed) for seed in range(first, first + SEEDS_AT_ONCE)]
     assert [(day.seed, day.violations) for day in days if day.violations] == []
@@ -39,6 +43,38 @@ def test_trouble__keeps_the_rules(trouble: str) -> None:
     day.scheduler.close()
     assert trouble in day.field
     assert violations(day) == []
+
+
+class QuietDay(Simulation):
+    """A day on which nothing goes wrong."""
+
+    def _disrupt(self) -> None:
+        """Cause nothing."""
+
+
+def test_delivery__downloads_after_the_next_run_is_submitted() -> None:
+    """On a quiet day, each file costs one request, and the next run is submitted before it."""
+    plan = Plan(messages=20, pool=30, max_items=2, arena={"runningSeconds": 20})
+    runs = ({"contents": [{}, {"kind": "csv", "size": 150_000}]},) * 10
+    delivery = DeliveryPlan(is_on=True, is_quiet=True, runs=runs)
+    day = QuietDay(5, plan=plan, fault_rates=FaultRates(Random(5)), delivery=delivery)
+    day.run()
+    assert violations(day) == []
+    files = [file for run in day.arena.exports.runs for file in run.files]
+    assert len(files) > 30
+    assert day.arena.request_log.by_purpose["download"] == len(files)
+
+
+@pytest.mark.parametrize("switch", ["on", "off", "bucket"])
+def test_delivery__can_be_switched_in_the_middle(switch: str) -> None:
+    """Delivery is turned on or off, or gets another bucket, half-way through."""
+    rates = FaultRates(Random(6), bucket_refused=0.1, download=0.2, kill=0.01)
+    plan = Plan(messages=20, pool=30, max_items=7, arena={"runningSeconds": 20})
+    delivery = DeliveryPlan(is_on=switch != "on", switches=switch)
+    day = Simulation(6, plan=plan, fault_rates=rates, delivery=delivery)
+    day.run()
+    assert violations(day) == []
+    assert day.telemetry.metrics["RunsDelivered"] > 0
 
 
 def test_simulation__is_deterministic() -> None:

@@ -37,6 +37,7 @@ class InMemoryBucket(Interceptable):
     objects: dict[str, StoredObject] = field(default_factory=dict)
     uploads: dict[str, dict[int, bytes]] = field(default_factory=dict)
     versions: int = 0
+    min_part_bytes: int = MIN_PART_BYTES
 
     def keys(self, folder: str) -> list[str]:
         """Return the keys of the objects in a folder, in order."""
@@ -49,7 +50,7 @@ class InMemoryBucket(Interceptable):
     def begin(self, key: str, content_type: str) -> Upload:
         """Open a multipart upload."""
         self.versions += 1
-        upload = Upload(key, f"{content_type}#{self.versions}")
+        upload = Upload(key, f"{content_type}#{self.versions}#{key}")
         self.uploads[upload.upload_id] = {}
         return upload
 
@@ -68,7 +69,7 @@ class InMemoryBucket(Interceptable):
         bodies = [kept[int(str(part["PartNumber"]))] for part in parts]
         etags = [hashlib.sha256(body).hexdigest() for body in bodies]
         assert etags == [part["ETag"] for part in parts], "a part is another one"
-        assert all(len(body) >= MIN_PART_BYTES for body in bodies[:-1]), "EntityTooSmall"
+        assert all(len(body) >= self.min_part_bytes for body in bodies[:-1]), "EntityTooSmall"
         body = b"".join(bodies)
         assert len(body) == size, "the size is another one"
         version = self._create(upload.key, body, upload.upload_id.partition("#")[0])
@@ -80,9 +81,10 @@ class InMemoryBucket(Interceptable):
         self.uploads.pop(upload.upload_id, None)
 
     def abort_all(self, folder: str) -> None:
-        """Abort the multipart uploads that are open."""
-        assert folder
-        self.uploads.clear()
+        """Abort the multipart uploads that are open in a folder."""
+        for upload_id in list(self.uploads):
+            if upload_id.split("#", 2)[2].startswith(folder):
+                del self.uploads[upload_id]
 
     @contextmanager
     def read(self, key: str) -> Iterator[_Body]:

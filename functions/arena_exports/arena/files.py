@@ -34,6 +34,14 @@ class ArenaFiles:
         """
         return self.arena.budget_wait(self.reserve // 2 if first_try else self.reserve)
 
+    def session_version(self) -> str:
+        """Return the version of the session secret that requests use now.
+
+        Raises:
+            RetryLaterError: there is no session now.
+        """
+        return self.arena.sessions.current().version
+
     @contextmanager
     def open(
         self,

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from arena_exports.domain.errors import ConditionFailedError, DeliveryError
+from arena_exports.domain.lease import LeaseState
 
 if TYPE_CHECKING:
     from arena_exports.ledger.deliveries import DeliveryStore
+    from arena_exports.ledger.lease import LeaseStore
     from arena_exports.ports import Clock, DeliverFunction, Telemetry
 
 MAX_WAIT_SECONDS = 180  # deliver is invoked once a minute
@@ -19,6 +21,7 @@ class DownloadTurns:
     """What submit does for downloads; nothing at all where there is no deliver function."""
 
     deliveries: DeliveryStore
+    lease: LeaseStore
     function: DeliverFunction | None
     clock: Clock
     telemetry: Telemetry
@@ -34,6 +37,11 @@ class DownloadTurns:
         lane = self.deliveries.lane()
         free = max(lane.held_until, lane.not_before) <= now
         return free and any(delivery.not_before <= now for delivery in pending)
+
+    def is_run_being_submitted(self) -> bool:
+        """Return whether another copy is submitting a run; the next reconcile starts deliver."""
+        lease = self.lease.read()
+        return lease.state is LeaseState.SUBMITTING and lease.held_until > self.clock.now()
 
     def start(self, settled_before: float) -> None:
         """Invoke deliver for the runs settled before a time; the next reconcile repeats it."""

@@ -114,11 +114,14 @@ class FileDelivery:
 
     def _redirected(self, delivery: Delivery, record: FileRecord, lane: DeliveryLane) -> State:
         """Judge a redirect: it may be the file's own, or a sign that the session has ended."""
+        session = self.files.session_version()
         try:
             self.files.size(delivery, record.guid)
         except ArenaError:
             return record.failed(self.clock.now()), self._blocked(lane)
         now = self.clock.now()
+        if self.files.session_version() != session:  # the redirect may have been the session's
+            return record.failed(now), lane.failed(record.guid, now)
         record = record.redirected(now)
         if record.redirects < MAX_REDIRECTS:
             return record, lane.failed(record.guid, now)

@@ -135,6 +135,7 @@ class Transfer:
         Raises:
             IncompleteFileError: it is not known yet.
         """
+        source.close()  # Arena may answer nothing else while it sends a file
         try:
             return self.files.size(delivery, record.guid)
         except ArenaAnswerError as exc:
@@ -175,6 +176,7 @@ class _Source:
         self._open: Callable[[Mapping[str, str] | None], Content] = lambda resume: (
             stack.enter_context(files.open(delivery, guid, check, resume))
         )
+        self.close = stack.close
         self._files = files
         self._resumes = MAX_RESUMES
         self._resumed_at = 0

@@ -81,6 +81,7 @@ class SubmitFunction(ArenaFunction, PublishFunction):
         delivers = self.settings.delivers_files
         return DownloadTurns(
             deliveries=self.ledger.deliveries,
+            lease=self.ledger.lease,
             function=self.dependencies.deliver_function if delivers else None,
             clock=self.clock,
             telemetry=self.telemetry,
