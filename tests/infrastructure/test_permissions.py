@@ -67,7 +67,7 @@ def granted(role: str, action: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize(("options", "functions"), [((), 4), (("DeliversFiles",), 5)], ids=str)
+@pytest.mark.parametrize(("options", "functions"), [((), 5), (("DeliversFiles",), 6)], ids=str)
 def test_roles__one_for_each_function(options: tuple[str, ...], functions: int) -> None:
     """Each function has exactly one role, with no policy attached from elsewhere."""
     roles = resources("AWS::IAM::Role", *options)
@@ -100,7 +100,7 @@ def test_resources__wildcard_only_with_a_reason() -> None:
 def test_secrets__who_reads_them() -> None:
     """Only session reads the credentials; whoever calls Arena reads the session id."""
     read = "secretsmanager:GetSecretValue"
-    callers = {"SubmitRole", "PollRole", "SessionRole", "DeliverRole"}
+    callers = {"SubmitRole", "PollRole", "SessionRole", "DeliverRole", "ExamineRole"}
     assert roles_that_may(read, "ArenaCredentialsSecretArn") == {"SessionRole"}
     assert roles_that_may(read, "SessionSecret") == roles_that_may(read, "") == callers
     assert roles_that_may("secretsmanager:PutSecretValue", "") == {"SessionRole"}
@@ -473,6 +473,35 @@ def test_fault_85__an_operator_writes_no_items_but_pauses_and_deliveries() -> No
         "dynamodb:BatchGetItem",
         "dynamodb:Query",
     }
+
+
+def test_arena__is_asked_by_operators_alone() -> None:
+    """Only their policy invokes examine, which can neither log in nor start a run."""
+    invoking = "lambda:InvokeFunction"
+    assert roles_that_may(invoking, "ExamineFunction") == set()
+    policies = {
+        policy: str(statement["Resource"])
+        for policy in ("ReadOnlyPolicy", "OperatorPolicy")
+        for statement in operator_statements(policy)
+        if invoking in many(statement["Action"])
+    }
+    assert policies.keys() == {"OperatorPolicy"}
+    assert "ExamineFunction" in policies["OperatorPolicy"]
+    assert granted("ExamineRole", invoking) == {"SessionFunction"}
+    assert granted("ExamineRole", "states:StartExecution") == set()
+
+
+def test_fault_85__doctor_may_check_what_is_deployed() -> None:
+    """The bucket and the key of deliveries, where there are some, and no object."""
+    for policy in ("ReadOnlyPolicy", "OperatorPolicy"):
+        always = [json.dumps(one) for one in operator_statements(policy)]
+        all_on = resources("AWS::IAM::ManagedPolicy", *EVERYTHING)[policy]["PolicyDocument"]
+        added = [one for one in all_on["Statement"] if json.dumps(one) not in always]
+        assert [one["Action"] for one in added] == [
+            ["s3:ListBucket", "s3:GetBucketVersioning", "s3:GetLifecycleConfiguration"],
+            "kms:DescribeKey",
+        ]
+        assert added[1]["Resource"] == {"Ref": "DeliveryKeyArn"}
 
 
 @pytest.mark.parametrize("policy", ["ReadOnlyPolicy", "OperatorPolicy"])

@@ -236,6 +236,15 @@ def _called(scenario: FaultScenario, function: str, operation: str) -> bool:
     return any((call.function, call.operation) == (function, operation) for call in scenario.calls)
 
 
+def question_of_an_operator(scenario: FaultScenario) -> None:
+    """The session is dead when an operator asks about an export definition."""
+    scenario.stack.arena.kill_sessions()
+    scenario.amend_session(notBefore={"N": "0"}, logins={"L": []})
+    question = {"exportGuid": names.DEFAULT_EXPORT_GUID, "sentBy": "arn:aws:iam::000000000000:root"}
+    scenario.invoke("ExamineFunction", question)
+    assert [answer["status"] for answer in scenario.answers[-1]["answers"]] == [200, 200]
+
+
 def post_without_answer(scenario: FaultScenario) -> None:
     """A gateway answers a POST, so its result is unknown when the scenario ends."""
     body = f"<pre>arena_session_id: {scenario.session_id()}</pre>"
@@ -263,6 +272,7 @@ STEPS: tuple[Callable[[FaultScenario], None], ...] = (
     login_that_died,
     events_that_nobody_sends,
     file_cut_off,
+    question_of_an_operator,
     post_without_answer,
     refusal_that_does_not_fit,
 )
