@@ -156,7 +156,7 @@ def test_fault_85__an_operator_exports_items_and_sees_what_became_of_them(
     me, guids = users("OperatorPolicy"), new_guids(30)
     sent = run(tool, me, "send", guids[0], "--correlation-id", "ECO-85", "--yes")
     assert sent.returncode == 0, sent.stderr
-    wait_for(case, "run.completed")
+    wait_for(case, "run.delivered")
     why = run(tool, me, "why", "ECO-85")
     assert why.stdout.startswith("It was exported by run "), why.stderr
     found = json.loads(run(tool, me, "find", guids[0], "--output", "json").stdout)

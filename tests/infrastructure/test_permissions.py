@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arena_exports.ledger.keys import DELIVER, DELIVERY_LANE, PAUSE
+from arena_exports.ledger.keys import BUDGET, DELIVER, DELIVERY_LANE, PAUSE
 from infra.checks.policies import MAX_ACCOUNTS, policies
 from infra.checks.template import translated
 from tests.support.asl import DEFINITION
@@ -24,6 +24,9 @@ from tests.support.translated import (
     resources,
     role_statements,
 )
+
+if TYPE_CHECKING:
+    from arena_exports.ports import Key
 
 EVERYTHING = tuple(translated()["Conditions"])
 
@@ -170,17 +173,24 @@ def added(*true: str) -> set[tuple[str, tuple[str, ...], tuple[str, ...]]]:
 
 
 def test_delivery__off_grants_nothing_more() -> None:
-    """With delivery, submit may invoke deliver, and poll may update items of the lane alone."""
+    """With delivery, submit may invoke deliver, and deliver gets its role."""
     without = list(role_statements())
     more = [one for one in role_statements(*DEPLOYED) if one not in without]
-    assert {one.of for one in more} == {"SubmitRole", "PollRole", "DeliverRole"}
+    assert {one.of for one in more} == {"SubmitRole", "DeliverRole"}
     (invoke,) = [one for one in more if one.of == "SubmitRole"]
     assert (invoke.actions, invoke.resources) == (("lambda:InvokeFunction",), ("DeliverFunction",))
-    (update,) = [one for one in more if one.of == "PollRole"]
-    assert (update.actions, update.resources) == (("dynamodb:UpdateItem",), ("Ledger",))
-    (lane, _) = DELIVERY_LANE
-    assert update.condition == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [lane]}}
     assert roles_that_may("lambda:InvokeFunction", "DeliverFunction") == {"SubmitRole"}
+
+
+@pytest.mark.parametrize(
+    ("role", "items"), [("PollRole", (BUDGET, DELIVERY_LANE)), ("ExamineRole", (BUDGET,))]
+)
+def test_ledger__poll_and_examine_update_named_items(role: str, items: tuple[Key, ...]) -> None:
+    """Only the request budget, and, for poll, what tells a download that polls get no answer."""
+    keys = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [pk for pk, _ in items]}}
+    update = "dynamodb:UpdateItem"
+    (one,) = [one for one in role_statements() if one.of == role and update in one.actions]
+    assert (one.condition, one.resources) == (keys, ("Ledger",))
 
 
 @pytest.mark.parametrize("bucket", ["DeliveryBucket", "DeliveryBucketName"])
