@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
+PATIENCE_SECONDS = 120  # deliveries begin with the next reconcile
 POLICIES = ("ReadOnlyPolicy", "OperatorPolicy")
 _users = count()
 # Names of botocore and of IAM, where they differ.
@@ -156,9 +157,12 @@ def test_fault_85__an_operator_exports_items_and_sees_what_became_of_them(
     me, guids = users("OperatorPolicy"), new_guids(30)
     sent = run(tool, me, "send", guids[0], "--correlation-id", "ECO-85", "--yes")
     assert sent.returncode == 0, sent.stderr
-    wait_for(case, "run.delivered")
-    why = run(tool, me, "why", "ECO-85")
-    assert why.stdout.startswith("It was exported by run "), why.stderr
+    wait_for(case, "run.completed")
+    case.stack.wait_until(
+        "the files",
+        lambda: "It was exported by run " in run(tool, me, "why", "ECO-85").stdout,
+        PATIENCE_SECONDS,
+    )
     found = json.loads(run(tool, me, "find", guids[0], "--output", "json").stdout)
     (request,) = found["requests"]
     assert request["requestId"] == sent.stdout.strip()
