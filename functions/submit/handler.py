@@ -1,6 +1,7 @@
 """The entry of submit: an SQS batch, or a reconcile.
 
-`{"action": "reconcile"}` comes from the schedule and from the state machine's last step.
+`{"action": "reconcile"}` comes from the schedule and from the state machine's last step; from the
+operator's tool it also has the `command`, and in `sentBy` the ARN of who gave it.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ def submit(event: dict[str, Any], seconds_left: float, function: SubmitFunction)
     deadline = Deadline(function.clock.now() + seconds_left - _SECONDS_TO_RETURN)
     records = event.get("Records")
     if records is None:
+        if "sentBy" in event:
+            function.telemetry.info(
+                "operator asks to reconcile", command=event["command"], sentBy=event["sentBy"]
+            )
         due, now = function.downloads.are_due(), function.clock.now()
         try:
             function.dispatch.run(deadline, linger=False)

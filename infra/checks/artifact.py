@@ -28,6 +28,7 @@ HANDLERS = {
     "PublishFunction": "publish.handler",
     "SessionFunction": "session.handler",
     "DeliverFunction": "deliver.handler",
+    "ExamineFunction": "examine.handler",
 }
 OPTIONAL = {
     "aws_lambda_powertools.event_handler": "for pydantic models, which are not logged",

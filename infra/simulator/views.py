@@ -53,11 +53,10 @@ def file_view(run: Run, file: RunFile, now: float, settings: Settings) -> dict[s
 def definition_view(definition: ExportDefinition) -> dict[str, object]:
     """Return an export definition as Arena shows it, reduced to its main fields."""
     return {
-        "criteria": definition.criteria,
-        "format": definition.format,
+        "criteria": definition.criteria or None,
         "guid": definition.guid,
         "name": definition.name,
-        "views": definition.views,
+        "options": {"exportViews": definition.views, "format": definition.format},
     }
 
 

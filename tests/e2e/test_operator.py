@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from arena_exports_operator.command.main import main
 from infra.local.aws import environment
 from infra.local.paths import ROOT, executable
+from infra.simulator import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
+PATIENCE_SECONDS = 120  # deliveries begin with the next reconcile
 POLICIES = ("ReadOnlyPolicy", "OperatorPolicy")
 _users = count()
 # Names of botocore and of IAM, where they differ.
@@ -35,13 +37,10 @@ SERVICES = {"monitoring": "cloudwatch", "stepfunctions": "states"}
 ACTIONS = {
     "lambda:Invoke": "lambda:InvokeFunction",
     "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
+    "s3:HeadBucket": "s3:ListBucket",
+    "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
 }
-# The first needs no permission; without the others doctor says that it could not check the bucket.
-NOT_GRANTED = {
-    "sts:GetCallerIdentity",
-    "s3:HeadBucket",
-    "s3:GetBucketLifecycleConfiguration",
-}
+NEEDS_NO_PERMISSION = {"sts:GetCallerIdentity"}
 
 
 @pytest.fixture(scope="module")
@@ -159,8 +158,11 @@ def test_fault_85__an_operator_exports_items_and_sees_what_became_of_them(
     sent = run(tool, me, "send", guids[0], "--correlation-id", "ECO-85", "--yes")
     assert sent.returncode == 0, sent.stderr
     wait_for(case, "run.completed")
-    why = run(tool, me, "why", "ECO-85")
-    assert why.stdout.startswith("It was exported by run "), why.stderr
+    case.stack.wait_until(
+        "the files",
+        lambda: "It was exported by run " in run(tool, me, "why", "ECO-85").stdout,
+        PATIENCE_SECONDS,
+    )
     found = json.loads(run(tool, me, "find", guids[0], "--output", "json").stdout)
     (request,) = found["requests"]
     assert request["requestId"] == sent.stdout.strip()
@@ -212,21 +214,34 @@ def test_fault_85__doctor_says_what_it_could_not_check(
 ) -> None:
     """With the read-only policy every check of a deployed stack is made, but those of Arena.
 
-    The emulator asks for another permission than AWS to read an event source mapping, and the
-    policies leave the bucket out.
+    The emulator asks for another permission than AWS to read an event source mapping.
     """
     result = run(tool, users("ReadOnlyPolicy"), "doctor", "--output", "json")
     checks = json.loads(result.stdout)["checks"]
-    assert [c["name"] for c in checks if c["verdict"] == "not checked"] == [
-        "intake",
-        "bucket",
-        "arena",
-    ]
+    denied = [check["name"] for check in checks if check["verdict"] == "not checked"]
+    assert denied == ["intake", "arena"]
     assert not [check for check in checks if check["verdict"] == "failure"]
+    arena = run(tool, users("ReadOnlyPolicy"), "doctor", "--arena", "--yes", "--output", "json")
+    texts = [c["text"] for c in json.loads(arena.stdout)["checks"] if c["name"] == "arena"]
+    assert "InvokeFunction" in texts[0]
     before = run(tool, users("ReadOnlyPolicy"), "doctor", "--before", "--output", "json")
     denied = [c for c in json.loads(before.stdout)["checks"] if c["verdict"] == "not checked"]
     assert {"secret", "arena"} <= {check["name"] for check in denied}
     assert case.stack.queue_depth() == 0
+
+
+def test_fault_85__an_operator_asks_arena_through_the_stack(
+    tool: str, case: Case, users: Callable[[str], dict[str, str]], tmp_path: Path
+) -> None:
+    """At most three requests; what is recorded names nobody, and no run is started."""
+    me, folder = users("OperatorPolicy"), tmp_path / "fixtures"
+    asked = run(tool, me, "doctor", "--arena", "--yes", "--record", str(folder))
+    assert f"Arena knows {names.DEFAULT_EXPORT_GUID}" in asked.stdout, asked.stderr
+    assert "at most 3 Arena requests" in asked.stderr
+    recorded = [path.read_text() for path in sorted(folder.iterdir())]
+    assert len(recorded) == 2
+    assert not any("@" in text or "Machine User" in text for text in recorded)
+    assert not case.runs
 
 
 def test_fault_85__a_reader_changes_nothing(
@@ -300,7 +315,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "OperatorPolicy": (
         ("send", "{item}", "--yes"),
-        ("doctor",),
+        ("doctor", "--arena", "--yes"),
         ("pause", "--reason", "x", "--yes"),
         ("resume", "--yes"),
         ("reconcile", "--yes"),
@@ -349,7 +364,7 @@ def test_fault_85__each_policy_grants_what_its_commands_call_and_no_more(
         assert result.exit_code != 4, (command, result.output)
     case.stack.wait_until_idle()
     granted = set(_granted(case.stack, policy))
-    assert calls - NOT_GRANTED == granted
+    assert calls - NEEDS_NO_PERMISSION == granted
 
 
 def _prepare(case: Case, new_guids: Callable[[int], list[str]]) -> None:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from infra.simulator import control
-from tests.support.operator import ask, sit_at_desk
+from tests.support.operator import CALLER, ask, sit_at_desk
 from tests.support.world import World, items
 
 DOWNLOAD = {"method": "GET", "path": "*/content"}
@@ -30,7 +30,7 @@ def run_guid(world: World) -> str:
     return str(event["data"]["runGuid"])
 
 
-def test_deliver__an_undelivered_run_is_delivered_again(world: World) -> None:
+def test_fault_66__an_undelivered_run_is_delivered_again(world: World) -> None:
     """The second delivery has a manifest and an event of its own, and needs the missing file."""
     control.add_faults(world.arena, {**DOWNLOAD, "code": 3028, "lastsSeconds": 40_000})
     guid = run_guid(world)
@@ -39,6 +39,10 @@ def test_deliver__an_undelivered_run_is_delivered_again(world: World) -> None:
     result = ask("deliver", guid, "--yes", "--output", "json")
     assert (result.exit_code, json.loads(result.stdout)) == (0, {"outcome": "requested"})
     assert "at most 1 Arena request" in result.stderr
+    logged = [
+        fields for line, fields in world.telemetry.lines if line == "operator asks to reconcile"
+    ]
+    assert logged == [{"command": "deliver", "sentBy": CALLER}]
     assert "is pending already" in ask("deliver", guid, "--yes").stderr
     world.run_for(86_400)
     (event,) = world.events("run.delivered")
@@ -46,7 +50,7 @@ def test_deliver__an_undelivered_run_is_delivered_again(world: World) -> None:
     assert any(key.endswith("/manifest-2.json") for key in world.bucket.objects)
 
 
-def test_deliver__a_delivered_run_is_only_reported(world: World) -> None:
+def test_fault_66__a_delivered_run_is_only_reported(world: World) -> None:
     """No Arena request, and no second event."""
     guid = run_guid(world)
     requests = len(world.arena.request_log.records)

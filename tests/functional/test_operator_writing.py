@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arena_exports.domain.pause import Pause
 from arena_exports_operator.answers import backfills, forecast
 from arena_exports_operator.answers.snapshot import take_snapshot
 from arena_exports_operator.aws import sending
@@ -32,7 +33,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         return world.send(body)[0]
 
     monkeypatch.setattr(sending, "send", send)
-    monkeypatch.setattr(sending, "reconcile", lambda *_: world.reconcile())
     return world
 
 
@@ -113,6 +113,36 @@ def test_pause_and_resume__take_effect_at_once(world: World) -> None:
     assert ask("reconcile", "--yes").exit_code == 0
     assert world.posts() == 1
     assert "is not paused in the ledger" in ask("resume").stderr
+
+
+def test_writing__is_logged_by_the_stack(world: World) -> None:
+    """Submit logs the command with the caller's ARN, and looks at what has changed."""
+    world.ledger.pause.write(Pause("x", "someone"))
+    world.send({"itemGuids": items(3)})
+    ask("pause", "--reason", "y", "--yes")
+    assert world.posts() == 0
+    ask("resume", "--yes")
+    assert world.posts() == 1
+    ask("reconcile", "--yes")
+    logged = [
+        fields for line, fields in world.telemetry.lines if line == "operator asks to reconcile"
+    ]
+    assert logged == [
+        {"command": command, "sentBy": CALLER} for command in ("pause", "resume", "reconcile")
+    ]
+
+
+def test_message__is_logged_with_its_sender(world: World) -> None:
+    """Intake logs the attribute of the operator's tool, shortened, and no other sender."""
+    sender = {"sentBy": {"stringValue": CALLER + "x" * 1000, "dataType": "String"}}
+    known, other, unnamed = world.record(*({"itemGuids": items(1)} for _ in range(3)))
+    other["messageAttributes"] = {"sentBy": {"binaryValue": "eA==", "dataType": "Binary"}}
+    unnamed["messageAttributes"] = None
+    world.deliver([{**known, "messageAttributes": sender}, other, unnamed])
+    (fields,) = (
+        fields for line, fields in world.telemetry.lines if line == "operator sent message"
+    )
+    assert fields == {"requestId": known["messageId"], "sentBy": (CALLER + "x" * 1000)[:300]}
 
 
 def test_pause__until_a_time(world: World) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arena_exports.ledger.keys import DELIVER, DELIVERY_LANE, PAUSE
+from arena_exports.ledger.keys import BUDGET, DELIVER, DELIVERY_LANE, PAUSE
 from infra.checks.policies import MAX_ACCOUNTS, policies
 from infra.checks.template import translated
 from tests.support.asl import DEFINITION
@@ -24,6 +24,9 @@ from tests.support.translated import (
     resources,
     role_statements,
 )
+
+if TYPE_CHECKING:
+    from arena_exports.ports import Key
 
 EVERYTHING = tuple(translated()["Conditions"])
 
@@ -67,7 +70,7 @@ def granted(role: str, action: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize(("options", "functions"), [((), 4), (("DeliversFiles",), 5)], ids=str)
+@pytest.mark.parametrize(("options", "functions"), [((), 5), (("DeliversFiles",), 6)], ids=str)
 def test_roles__one_for_each_function(options: tuple[str, ...], functions: int) -> None:
     """Each function has exactly one role, with no policy attached from elsewhere."""
     roles = resources("AWS::IAM::Role", *options)
@@ -100,7 +103,7 @@ def test_resources__wildcard_only_with_a_reason() -> None:
 def test_secrets__who_reads_them() -> None:
     """Only session reads the credentials; whoever calls Arena reads the session id."""
     read = "secretsmanager:GetSecretValue"
-    callers = {"SubmitRole", "PollRole", "SessionRole", "DeliverRole"}
+    callers = {"SubmitRole", "PollRole", "SessionRole", "DeliverRole", "ExamineRole"}
     assert roles_that_may(read, "ArenaCredentialsSecretArn") == {"SessionRole"}
     assert roles_that_may(read, "SessionSecret") == roles_that_may(read, "") == callers
     assert roles_that_may("secretsmanager:PutSecretValue", "") == {"SessionRole"}
@@ -170,17 +173,24 @@ def added(*true: str) -> set[tuple[str, tuple[str, ...], tuple[str, ...]]]:
 
 
 def test_delivery__off_grants_nothing_more() -> None:
-    """With delivery, submit may invoke deliver, and poll may update items of the lane alone."""
+    """With delivery, submit may invoke deliver, and deliver gets its role."""
     without = list(role_statements())
     more = [one for one in role_statements(*DEPLOYED) if one not in without]
-    assert {one.of for one in more} == {"SubmitRole", "PollRole", "DeliverRole"}
+    assert {one.of for one in more} == {"SubmitRole", "DeliverRole"}
     (invoke,) = [one for one in more if one.of == "SubmitRole"]
     assert (invoke.actions, invoke.resources) == (("lambda:InvokeFunction",), ("DeliverFunction",))
-    (update,) = [one for one in more if one.of == "PollRole"]
-    assert (update.actions, update.resources) == (("dynamodb:UpdateItem",), ("Ledger",))
-    (lane, _) = DELIVERY_LANE
-    assert update.condition == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [lane]}}
     assert roles_that_may("lambda:InvokeFunction", "DeliverFunction") == {"SubmitRole"}
+
+
+@pytest.mark.parametrize(
+    ("role", "items"), [("PollRole", (BUDGET, DELIVERY_LANE)), ("ExamineRole", (BUDGET,))]
+)
+def test_ledger__poll_and_examine_update_named_items(role: str, items: tuple[Key, ...]) -> None:
+    """Only the request budget, and, for poll, what tells a download that polls get no answer."""
+    keys = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [pk for pk, _ in items]}}
+    update = "dynamodb:UpdateItem"
+    (one,) = [one for one in role_statements() if one.of == role and update in one.actions]
+    assert (one.condition, one.resources) == (keys, ("Ledger",))
 
 
 @pytest.mark.parametrize("bucket", ["DeliveryBucket", "DeliveryBucketName"])
@@ -473,6 +483,35 @@ def test_fault_85__an_operator_writes_no_items_but_pauses_and_deliveries() -> No
         "dynamodb:BatchGetItem",
         "dynamodb:Query",
     }
+
+
+def test_arena__is_asked_by_operators_alone() -> None:
+    """Only their policy invokes examine, which can neither log in nor start a run."""
+    invoking = "lambda:InvokeFunction"
+    assert roles_that_may(invoking, "ExamineFunction") == set()
+    policies = {
+        policy: str(statement["Resource"])
+        for policy in ("ReadOnlyPolicy", "OperatorPolicy")
+        for statement in operator_statements(policy)
+        if invoking in many(statement["Action"])
+    }
+    assert policies.keys() == {"OperatorPolicy"}
+    assert "ExamineFunction" in policies["OperatorPolicy"]
+    assert granted("ExamineRole", invoking) == {"SessionFunction"}
+    assert granted("ExamineRole", "states:StartExecution") == set()
+
+
+def test_fault_85__doctor_may_check_what_is_deployed() -> None:
+    """The bucket and the key of deliveries, where there are some, and no object."""
+    for policy in ("ReadOnlyPolicy", "OperatorPolicy"):
+        always = [json.dumps(one) for one in operator_statements(policy)]
+        all_on = resources("AWS::IAM::ManagedPolicy", *EVERYTHING)[policy]["PolicyDocument"]
+        added = [one for one in all_on["Statement"] if json.dumps(one) not in always]
+        assert [one["Action"] for one in added] == [
+            ["s3:ListBucket", "s3:GetBucketVersioning", "s3:GetLifecycleConfiguration"],
+            "kms:DescribeKey",
+        ]
+        assert added[1]["Resource"] == {"Ref": "DeliveryKeyArn"}
 
 
 @pytest.mark.parametrize("policy", ["ReadOnlyPolicy", "OperatorPolicy"])

@@ -406,7 +406,7 @@ def _rounds(next_wait: Callable[[float], float]) -> int:
 def test_functions__can_be_deployed_in_a_new_account() -> None:
     """Functions have no reserved concurrency: a new account has only ten executions."""
     functions = resources("AWS::Lambda::Function", "DeliversFiles")
-    assert len(functions) == 5
+    assert len(functions) == 6
     for name, function in functions.items():
         assert "ReservedConcurrentExecutions" not in function
         assert function["Timeout"] <= 300 or name == "DeliverFunction"
@@ -469,7 +469,7 @@ def test_everything__is_encrypted_at_rest() -> None:
 def test_logs__are_kept_for_a_while_and_hold_no_execution_data() -> None:
     """Functions and state machine log to the stack's log groups, without execution data."""
     groups = resources("AWS::Logs::LogGroup", "DeliversFiles")
-    assert len(groups) == 6
+    assert len(groups) == 7
     assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
     for name, function in resources("AWS::Lambda::Function", "DeliversFiles").items():
         own = name.replace("Function", "LogGroup")

@@ -401,7 +401,8 @@ class SimulatedTransport(Interceptable):
         answer = self._answer(request, {})
         if answer.dropped:
             raise RequestNotCompletedError(f"{request.call}: dropped")
-        return HttpAnswer(answer.status, {n.lower(): v for n, v in answer.headers}, answer.body())
+        headers = {n.lower(): v for n, v in answer.headers}
+        return HttpAnswer(answer.status, headers, answer.body(), request.secrets)
 
     @contextmanager
     def open(self, request: HttpRequest, headers: Mapping[str, str]) -> Iterator[Download]:

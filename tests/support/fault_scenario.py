@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from arena_exports.ledger.keys import DELIVERY_LANE
 from infra.local import emulator
 from infra.local.demo.tally import OUTCOMES
 from infra.local.launch import CREDENTIALS, temporary_stack
@@ -224,7 +225,10 @@ def file_cut_off(scenario: FaultScenario) -> None:
     stack.wait_until("the next run", lambda: len(arena.state().runs) > runs)
     run_guid = arena.state().runs[-1].guid
     arena.fault(path=f"*/runs/{run_guid}", status=500, body="<h1>Error</h1>", times=None)
-    stack.wait_until("a poll without an answer", lambda: _called(scenario, "poll", "UpdateItem"))
+    lane = DELIVERY_LANE[0]
+    stack.wait_until(
+        "a poll without an answer", lambda: _called(scenario, "poll", "UpdateItem", lane)
+    )
     arena.settle()
     arena.set_run(run_guid, "COMPLETE")
     aborted = "AbortMultipartUpload"
@@ -232,8 +236,20 @@ def file_cut_off(scenario: FaultScenario) -> None:
     stack.wait_until_idle()
 
 
-def _called(scenario: FaultScenario, function: str, operation: str) -> bool:
-    return any((call.function, call.operation) == (function, operation) for call in scenario.calls)
+def _called(scenario: FaultScenario, function: str, operation: str, text: str = "") -> bool:
+    return any(
+        (call.function, call.operation) == (function, operation) and text in call.body
+        for call in scenario.calls
+    )
+
+
+def question_of_an_operator(scenario: FaultScenario) -> None:
+    """The session is dead when an operator asks about an export definition."""
+    scenario.stack.arena.kill_sessions()
+    scenario.amend_session(notBefore={"N": "0"}, logins={"L": []})
+    question = {"exportGuid": names.DEFAULT_EXPORT_GUID, "sentBy": "arn:aws:iam::000000000000:root"}
+    scenario.invoke("ExamineFunction", question)
+    assert [answer["status"] for answer in scenario.answers[-1]["answers"]] == [200, 200]
 
 
 def post_without_answer(scenario: FaultScenario) -> None:
@@ -263,6 +279,7 @@ STEPS: tuple[Callable[[FaultScenario], None], ...] = (
     login_that_died,
     events_that_nobody_sends,
     file_cut_off,
+    question_of_an_operator,
     post_without_answer,
     refusal_that_does_not_fit,
 )

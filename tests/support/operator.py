@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from click.testing import CliRunner
 
 from arena_exports_operator.answers.surroundings import Surroundings
+from arena_exports_operator.aws import sending
 from arena_exports_operator.aws.stack import Stack
 from arena_exports_operator.command import desk
 from arena_exports_operator.command.main import main
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tests.support.world import World
 
 CALLER = "arn:aws:sts::123456789012:assumed-role/Operators/jane@example.com"
+_OUTPUTS = ("IntakeQueueUrl", "DeadLetterQueueUrl", "OutcomeTopicArn", "StateMachineArn")
 
 
 def surroundings(world: World) -> Surroundings:
@@ -35,17 +37,16 @@ def surroundings(world: World) -> Surroundings:
     return Surroundings(parameters, 0, len(world.dead_letters.letters))
 
 
-def sit_at_desk(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
-    """Have every command read a world's ledger, clock and queues."""
-    stack = Stack(
-        "arena-exports",
-        {
-            "Version": "0.1.0",
-            "DeliveryBucketName": world.bucket.name,
-        },
-        {},
-        "CREATE_COMPLETE",
-    )
+def sit_at_desk(monkeypatch: pytest.MonkeyPatch, world: World, **more: Any) -> None:
+    """Have every command read a world's ledger, clock and queues; `more` are parts of its desk."""
+    outputs = {name: name for name in _OUTPUTS}
+    outputs |= {
+        "Version": "0.1.0",
+        "IntakeQueueArn": "arn:aws:sqs:us-east-1:123456789012:intake",
+        "DeliveryBucketName": world.bucket.name,
+    }
+    parameters = surroundings(world).parameters
+    stack = Stack("arena-exports", outputs, parameters, "CREATE_COMPLETE")
 
     def make(_stack: str | None, _profile: str | None, _region: str | None, output: str) -> Any:
         made = desk.Desk(None, None, None, as_json=output == "json")
@@ -57,10 +58,14 @@ def sit_at_desk(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
             "caller": CALLER,
             "surroundings": lambda: surroundings(world),
         }
-        vars(made).update(parts)
+        vars(made).update(parts, **more)
         return made
 
+    def reconcile(_aws: Any, _stack: Stack, caller: str, command: str) -> None:
+        world.reconcile(**sending.reconcile_event(caller, command))
+
     monkeypatch.setattr(desk, "make_desk", make)
+    monkeypatch.setattr(sending, "reconcile", reconcile)
 
 
 def ask(*arguments: str) -> Result:

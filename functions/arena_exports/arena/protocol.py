@@ -102,6 +102,12 @@ def list_runs(export_guid: ExportGuid, filters: Mapping[str, str]) -> HttpReques
     return HttpRequest("search for an export run", "GET", path, purpose="Search")
 
 
+def read_definition(export_guid: str) -> HttpRequest:
+    """`GET /exports/<GUID>`."""
+    path = f"/exports/{export_guid}"
+    return HttpRequest("read an export definition", "GET", path, purpose="Examine")
+
+
 def read_content(export_guid: str, run_guid: str, file_guid: str) -> HttpRequest:
     """`GET /exports/<GUID>/runs/<GUID>/files/<GUID>/content`."""
     path = content_path(export_guid, run_guid, file_guid)

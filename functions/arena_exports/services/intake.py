@@ -39,6 +39,7 @@ SECONDS_FOR_A_CHANGE = 10  # of visibility, whose client waits no longer
 
 _TRIES = 3
 _RETRY_BASE_SECONDS = 0.2
+_MAX_SENDER = 300  # characters of an ARN; anybody who may send can write the attribute
 _MAX_DIGITS = 14  # of milliseconds, until the year 5138
 
 
@@ -65,6 +66,7 @@ class Intake:
         """
         # Most receives first: these are the next that SQS would give up.
         oldest_first = sorted(records, key=_receives, reverse=True)
+        self._report_senders(records)
         requests, refusals = self._read(oldest_first)
         failed: list[str] = [
             request.request_id
@@ -92,6 +94,15 @@ class Intake:
                 if request is not None:
                     requests[request_id] = request
         return list(requests.values()), list(refusals.values())
+
+    def _report_senders(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Log who sent messages with the operator's command, which says so in an attribute."""
+        for record in records:
+            attribute = (record.get("messageAttributes") or {}).get("sentBy") or {}
+            if sent_by := str(attribute.get("stringValue") or "")[:_MAX_SENDER]:
+                self.telemetry.info(
+                    "operator sent message", requestId=record["messageId"], sentBy=sent_by
+                )
 
     def _sent_at(self, record: Mapping[str, Any]) -> float:
         """Return when a message was sent, or now if the record does not say."""

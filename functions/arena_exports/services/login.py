@@ -109,7 +109,7 @@ class LoginService:
         if wait > 0:
             raise RetryLaterError("logins are cooling down", int(wait) + 1)
         try:
-            return _complete(credentials)
+            return checked_credentials(credentials)
         except LoginRefusedError as exc:
             raise self._refused(state, version, exc) from None
 
@@ -182,7 +182,7 @@ class LoginService:
             raise RetryLaterError("a login is in progress", BUSY_SECONDS) from None
 
 
-def _complete(credentials: Secret | None) -> Secret:
+def checked_credentials(credentials: Secret | None) -> Secret:
     """Return credentials that a login can be tried with.
 
     Raises:

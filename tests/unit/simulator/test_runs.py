@@ -260,5 +260,5 @@ def test_definition__can_be_read(arena: Arena) -> None:
     """A definition shows what it exports."""
     view = arena.get(f"/v1/exports/{names.FILES_EXPORT_GUID}").json
     assert view["guid"] == names.FILES_EXPORT_GUID
-    assert view["views"] == ["SPECS", "FILES"]
-    assert view["criteria"] == []
+    assert view["options"] == {"exportViews": ["SPECS", "FILES"], "format": "CSV"}
+    assert view["criteria"] is None

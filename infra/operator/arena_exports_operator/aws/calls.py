@@ -17,11 +17,8 @@ from arena_exports_operator.errors import NoAccessError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_CONFIG = Config(
-    connect_timeout=5,
-    read_timeout=20,
-    retries={"total_max_attempts": 3, "mode": "standard"},
-)
+_READ_SECONDS = 20
+_ATTEMPTS = 3
 
 
 class Aws:
@@ -32,13 +29,20 @@ class Aws:
             self._session = boto3.Session(profile_name=profile, region_name=region)
         self._clients = cache(self._make)
 
-    def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 has no type for all of them
+    def client(
+        self, service: str, *, read_timeout: int = _READ_SECONDS, attempts: int = _ATTEMPTS
+    ) -> Any:  # noqa: ANN401 - boto3 has no type for all of them
         """Return the client of a service, made once."""
         with explained():
-            return self._clients(service)
+            return self._clients(service, read_timeout, attempts)
 
-    def _make(self, service: str) -> Any:  # noqa: ANN401 - the same
-        return self._session.client(service, config=_CONFIG)  # type: ignore[call-overload] # any name
+    def _make(self, service: str, read_timeout: int, attempts: int) -> Any:  # noqa: ANN401 - the same
+        config = Config(
+            connect_timeout=5,
+            read_timeout=read_timeout,
+            retries={"total_max_attempts": attempts, "mode": "standard"},
+        )
+        return self._session.client(service, config=config)  # type: ignore[call-overload] # any name
 
     @property
     def region(self) -> str:

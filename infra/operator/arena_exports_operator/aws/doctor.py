@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.adapters.secrets import ManagedSecret
 from arena_exports.domain.errors import LoginRefusedError, RetryLaterError
 from arena_exports.domain.lease import LeaseState
 from arena_exports.domain.messages import normal_guid
-from arena_exports.services.login import _complete as check_credentials
+from arena_exports.services.login import checked_credentials
+from arena_exports_operator.answers.checks import failure, not_checked, ok, warning
 from arena_exports_operator.answers.reasons import Cause, reasons_of_stack
 from arena_exports_operator.answers.words import counted
 from arena_exports_operator.aws.calls import explained
+from arena_exports_operator.aws.delivery import bucket, delivery_key
 from arena_exports_operator.aws.stack import resource
 from arena_exports_operator.errors import NoAccessError
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from arena_exports.ports import Secret
+    from arena_exports_operator.answers.checks import Check
     from arena_exports_operator.answers.snapshot import Snapshot
     from arena_exports_operator.aws.calls import Aws
     from arena_exports_operator.aws.stack import Stack
@@ -33,26 +35,6 @@ if TYPE_CHECKING:
 MIN_CONCURRENCY = 20  # five of submit, and one of each other function, with room for others
 MAX_STACK_NAME = 69
 _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
-_NO_ARENA = "Arena was not asked: the login, the export definitions and their views"
-
-
-class Verdict(StrEnum):
-    """How a check ended."""
-
-    OK = "OK"
-    WARNING = "warning"
-    FAILURE = "failure"
-    NOT_CHECKED = "not checked"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One check; `fix` is what to do about a warning or failure, "" where nothing is to be done."""
-
-    name: str
-    verdict: Verdict
-    text: str
-    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +46,21 @@ class Plans:
     export_guid: str | None
 
 
-def _ok(name: str, text: str) -> Check:
-    return Check(name, Verdict.OK, text)
+def arena_not_asked() -> Check:
+    """Return the check of what only Arena knows, where it was not made."""
+    return not_checked(
+        "arena",
+        "Arena was not asked: the login, the export definitions and their views "
+        "(doctor --arena asks for a deployed stack)",
+    )
 
 
-def _warning(name: str, text: str, fix: str) -> Check:
-    return Check(name, Verdict.WARNING, text, fix)
-
-
-def _failure(name: str, text: str, fix: str) -> Check:
-    return Check(name, Verdict.FAILURE, text, fix)
-
-
-def _unless_denied(name: str, check: Callable[[], Iterator[Check]]) -> Iterator[Check]:
+def unless_denied(name: str, check: Callable[[], Iterator[Check]]) -> Iterator[Check]:
     """Yield what a check finds, or that it could not be made."""
     try:
         yield from check()
     except NoAccessError as exc:
-        yield Check(name, Verdict.NOT_CHECKED, str(exc))
+        yield not_checked(name, str(exc))
 
 
 # ---- before a deployment -------------------------------------------------------------------------
@@ -89,24 +68,24 @@ def _unless_denied(name: str, check: Callable[[], Iterator[Check]]) -> Iterator[
 
 def before(aws: Aws, plans: Plans) -> Iterator[Check]:
     """Yield what can be checked before a stack is deployed."""
-    yield from _unless_denied("access", lambda: _access(aws))
+    yield from unless_denied("access", lambda: _access(aws))
     yield from _region(aws)
-    yield from _unless_denied("quotas", lambda: _quotas(aws))
+    yield from unless_denied("quotas", lambda: _quotas(aws))
     yield from _names(plans)
-    yield from _unless_denied("secret", lambda: _secret(aws, plans))
+    yield from unless_denied("secret", lambda: _secret(aws, plans))
     yield from _definition(plans)
-    yield Check("arena", Verdict.NOT_CHECKED, _NO_ARENA)
+    yield arena_not_asked()
 
 
 def _access(aws: Aws) -> Iterator[Check]:
-    yield _ok("access", f"AWS is reached as {aws.caller()}")
+    yield ok("access", f"AWS is reached as {aws.caller()}")
 
 
 def _region(aws: Aws) -> Iterator[Check]:
     if aws.region:
-        yield _ok("region", f"the region is {aws.region}")
+        yield ok("region", f"the region is {aws.region}")
     else:
-        yield _failure("region", "no region is set", "set AWS_REGION, or give --region")
+        yield failure("region", "no region is set", "set AWS_REGION, or give --region")
 
 
 def _quotas(aws: Aws) -> Iterator[Check]:
@@ -115,44 +94,44 @@ def _quotas(aws: Aws) -> Iterator[Check]:
     free = limit["UnreservedConcurrentExecutions"]
     text = f"{free} concurrent executions of Lambda functions are free"
     if free < MIN_CONCURRENCY:
-        yield _warning(
+        yield warning(
             "quotas",
             f"only {text}, and the stack uses up to {MIN_CONCURRENCY} under load",
             "ask AWS to raise the quota Concurrent executions of Lambda (L-B99A9384)",
         )
     else:
-        yield _ok("quotas", text)
+        yield ok("quotas", text)
 
 
 def _names(plans: Plans) -> Iterator[Check]:
     name = plans.stack_name
     if len(name) > MAX_STACK_NAME or not _STACK_NAME.fullmatch(name):
-        yield _failure(
+        yield failure(
             "names",
             f"{name} cannot be the stack's name",
             f"choose at most {MAX_STACK_NAME} letters, digits and hyphens, a letter first",
         )
     else:
-        yield _ok("names", f"{name} can be the stack's name")
+        yield ok("names", f"{name} can be the stack's name")
 
 
 def _secret(aws: Aws, plans: Plans) -> Iterator[Check]:
     arn = plans.secret_arn
     if arn is None:
-        yield Check("secret", Verdict.NOT_CHECKED, "no secret was named: give --secret ARN")
+        yield not_checked("secret", "no secret was named: give --secret ARN")
         return
     try:
-        check_credentials(_read_secret(aws, arn))
+        checked_credentials(_read_secret(aws, arn))
     except LoginRefusedError as exc:
-        yield _failure(
+        yield failure(
             "secret",
             str(exc),
             'write {"email", "password", "workspaceId"} as JSON text into the secret',
         )
     except RetryLaterError as exc:
-        yield Check("secret", Verdict.NOT_CHECKED, f"the secret could not be read: {exc.reason}")
+        yield not_checked("secret", f"the secret could not be read: {exc.reason}")
     else:
-        yield _ok("secret", "the credentials secret has an e-mail address and a password")
+        yield ok("secret", "the credentials secret has an e-mail address and a password")
 
 
 def _read_secret(aws: Aws, arn: str) -> Secret | None:
@@ -163,15 +142,15 @@ def _read_secret(aws: Aws, arn: str) -> Secret | None:
 def _definition(plans: Plans) -> Iterator[Check]:
     if plans.export_guid is None:
         text = "no export definition was named: give --export GUID"
-        yield Check("definition", Verdict.NOT_CHECKED, text)
+        yield not_checked("definition", text)
     elif normal_guid(plans.export_guid) is None:
-        yield _failure(
+        yield failure(
             "definition",
             f"{plans.export_guid} could not be the GUID of an export definition",
             "take the GUID (16 to 32 letters and digits) from Arena, not the name",
         )
     else:
-        yield _ok("definition", "the export definition's GUID has the form of one")
+        yield ok("definition", "the export definition's GUID has the form of one")
 
 
 # ---- after a deployment --------------------------------------------------------------------------
@@ -179,40 +158,39 @@ def _definition(plans: Plans) -> Iterator[Check]:
 
 def after(aws: Aws, stack: Stack, seen: Snapshot) -> Iterator[Check]:
     """Yield what can be checked of a deployed stack."""
-    yield from _unless_denied("access", lambda: _access(aws))
+    yield from unless_denied("access", lambda: _access(aws))
     yield from _stack(stack)
     yield from _parameters(stack)
     for name, check in _DEPLOYED.items():
-        yield from _unless_denied(name, lambda check=check: check(aws, stack, seen))  # type: ignore[misc] # bound now
+        yield from unless_denied(name, lambda check=check: check(aws, stack, seen))  # type: ignore[misc] # bound now
     yield from _lease(seen)
     yield from _session(seen)
-    yield Check("arena", Verdict.NOT_CHECKED, _NO_ARENA)
 
 
 def _stack(stack: Stack) -> Iterator[Check]:
     text = f"stack {stack.name} of version {stack.version} is {stack.status}"
     if stack.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-        yield _ok("stack", text)
+        yield ok("stack", text)
     elif stack.status.endswith("_IN_PROGRESS"):
-        yield _warning("stack", text, "wait until the deployment has ended")
+        yield warning("stack", text, "wait until the deployment has ended")
     else:
-        yield _failure("stack", text, "read the stack's events, and run make deploy again")
+        yield failure("stack", text, "read the stack's events, and run make deploy again")
 
 
 def _parameters(stack: Stack) -> Iterator[Check]:
     values, found = stack.parameters, False
     if values.get("ExportsPaused") == "true":
         found = True
-        yield _warning("parameters", "ExportsPaused is true", "set it to false to export again")
+        yield warning("parameters", "ExportsPaused is true", "set it to false to export again")
     if bool(values.get("ScheduledExportGuid")) != bool(values.get("ScheduledExportExpression")):
         found = True
-        yield _failure(
+        yield failure(
             "parameters",
             "only one of ScheduledExportGuid and ScheduledExportExpression is set: no schedule",
             "set both, or none",
         )
     if not found:
-        yield _ok("parameters", "no parameter contradicts another")
+        yield ok("parameters", "no parameter contradicts another")
 
 
 def _intake(aws: Aws, stack: Stack, _seen: Snapshot) -> Iterator[Check]:
@@ -220,9 +198,9 @@ def _intake(aws: Aws, stack: Stack, _seen: Snapshot) -> Iterator[Check]:
     with explained():
         state = aws.client("lambda").get_event_source_mapping(UUID=uuid)["State"]
     if state == "Enabled":
-        yield _ok("intake", "submit reads the intake queue")
+        yield ok("intake", "submit reads the intake queue")
     else:
-        yield _failure(
+        yield failure(
             "intake",
             f"the event source mapping of submit is {state}",
             f"run aws lambda update-event-source-mapping --enabled --uuid {uuid}",
@@ -237,24 +215,24 @@ def _schedules(aws: Aws, stack: Stack, _seen: Snapshot) -> Iterator[Check]:
         with explained():
             found = aws.client("scheduler").get_schedule(Name=resource(aws, stack, name))
         if found["State"] == "ENABLED":
-            yield _ok("schedules", f"{name} is enabled")
+            yield ok("schedules", f"{name} is enabled")
         else:
-            yield _failure("schedules", f"{name} is {found['State']}", "enable it in the console")
+            yield failure("schedules", f"{name} is {found['State']}", "enable it in the console")
 
 
 def _executions(aws: Aws, stack: Stack, seen: Snapshot) -> Iterator[Check]:
     attempt = seen.attempt
     if attempt is None or seen.lease.state is not LeaseState.RUNNING:
-        yield _ok("executions", "no run is in progress")
+        yield ok("executions", "no run is in progress")
         return
     name = f"{attempt.run_guid}-{attempt.execution_number}"
     arn = stack.outputs["StateMachineArn"].replace(":stateMachine:", ":execution:")
     with explained():
         found = aws.client("stepfunctions").describe_execution(executionArn=f"{arn}:{name}")
     if found["status"] == "RUNNING":
-        yield _ok("executions", f"execution {name} polls the run in progress")
+        yield ok("executions", f"execution {name} polls the run in progress")
     else:
-        yield _warning(
+        yield warning(
             "executions",
             f"execution {name} of the run in progress is {found['status']}",
             "wait a minute: reconcile starts another one",
@@ -267,9 +245,9 @@ def _alarms(aws: Aws, stack: Stack, _seen: Snapshot) -> Iterator[Check]:
         arguments = {"AlarmNamePrefix": f"{stack.name}-", "StateValue": "ALARM"}
         found = [alarm for page in pages.paginate(**arguments) for alarm in page["MetricAlarms"]]
     for alarm in found:
-        yield _warning("alarms", f"{alarm['AlarmName']} is in alarm", alarm["AlarmDescription"])
+        yield warning("alarms", f"{alarm['AlarmName']} is in alarm", alarm["AlarmDescription"])
     if not found:
-        yield _ok("alarms", "no alarm is in alarm")
+        yield ok("alarms", "no alarm is in alarm")
 
 
 def _queues(aws: Aws, stack: Stack, seen: Snapshot) -> Iterator[Check]:
@@ -281,16 +259,16 @@ def _queues(aws: Aws, stack: Stack, seen: Snapshot) -> Iterator[Check]:
 
     intake, dead = kept("IntakeQueueUrl"), kept("DeadLetterQueueUrl")
     if dead <= intake:
-        yield _failure(
+        yield failure(
             "queues",
             "the dead-letter queue keeps messages no longer than the intake queue",
             "run make deploy again, which sets both",
         )
     else:
-        yield _ok("queues", f"the dead-letter queue keeps entries for {dead // 86_400} days")
+        yield ok("queues", f"the dead-letter queue keeps entries for {dead // 86_400} days")
     if seen.surroundings.dead_letters:
         text = f"the dead-letter queue has {counted(seen.surroundings.dead_letters, 'entry')}"
-        yield _warning("queues", text, "run arena-exports dead-letters list")
+        yield warning("queues", text, "run arena-exports dead-letters list")
 
 
 def _subscriptions(aws: Aws, stack: Stack, _seen: Snapshot) -> Iterator[Check]:
@@ -308,15 +286,15 @@ def _subscriptions(aws: Aws, stack: Stack, _seen: Snapshot) -> Iterator[Check]:
 def _of_subscriptions(topic: str, found: list[dict[str, Any]]) -> Check:
     unconfirmed = [s for s in found if s["SubscriptionArn"] == "PendingConfirmation"]
     if not found:
-        return _warning("subscriptions", f"the {topic} has no subscription", "subscribe to it")
+        return warning("subscriptions", f"the {topic} has no subscription", "subscribe to it")
     if unconfirmed:
         kinds = ", ".join(sorted({s["Protocol"] for s in unconfirmed}))
-        return _warning(
+        return warning(
             "subscriptions",
             f"not confirmed: {counted(len(unconfirmed), 'subscription')} of the {topic} ({kinds})",
             "open the link that SNS has sent to each",
         )
-    return _ok("subscriptions", f"the {topic} has {counted(len(found), 'confirmed subscription')}")
+    return ok("subscriptions", f"the {topic} has {counted(len(found), 'confirmed subscription')}")
 
 
 def _key(aws: Aws, stack: Stack, _seen: Snapshot) -> Iterator[Check]:
@@ -324,33 +302,9 @@ def _key(aws: Aws, stack: Stack, _seen: Snapshot) -> Iterator[Check]:
         found = aws.client("kms").describe_key(KeyId=resource(aws, stack, "Key"))
     state = found["KeyMetadata"]["KeyState"]
     if state == "Enabled":
-        yield _ok("keys", "the stack's key is enabled")
+        yield ok("keys", "the stack's key is enabled")
     else:
-        yield _failure("keys", f"the stack's key is {state}", "enable it, or cancel its deletion")
-
-
-def _bucket(aws: Aws, stack: Stack, _seen: Snapshot) -> Iterator[Check]:
-    name = stack.outputs.get("DeliveryBucketName")
-    if name is None:
-        yield _ok("bucket", "files are not delivered to a bucket")
-        return
-    s3 = aws.client("s3")
-    with explained():
-        s3.head_bucket(Bucket=name)
-        try:
-            rules = s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
-        except s3.exceptions.ClientError as exc:
-            if exc.response["Error"]["Code"] != "NoSuchLifecycleConfiguration":
-                raise
-            rules = []
-    if any("AbortIncompleteMultipartUpload" in rule for rule in rules):
-        yield _ok("bucket", f"bucket {name} exists, and ends incomplete uploads")
-    else:
-        yield _warning(
-            "bucket",
-            f"bucket {name} keeps incomplete uploads, which cost money, for ever",
-            "add a lifecycle rule that aborts incomplete multipart uploads after a day",
-        )
+        yield failure("keys", f"the stack's key is {state}", "enable it, or cancel its deletion")
 
 
 _DEPLOYED: dict[str, Callable[[Aws, Stack, Snapshot], Iterator[Check]]] = {
@@ -361,35 +315,36 @@ _DEPLOYED: dict[str, Callable[[Aws, Stack, Snapshot], Iterator[Check]]] = {
     "queues": _queues,
     "subscriptions": _subscriptions,
     "keys": _key,
-    "bucket": _bucket,
+    "delivery key": lambda aws, stack, _: delivery_key(aws, stack),
+    "bucket": lambda aws, stack, _: bucket(aws, stack),
 }
 
 
 def _lease(seen: Snapshot) -> Iterator[Check]:
     causes = {reason.cause: reason.sentence for reason in reasons_of_stack(seen)}
     if Cause.RECONCILE_MISSING in causes:
-        yield _failure(
+        yield failure(
             "lease",
             "nothing has moved for minutes although a run could start",
             "look at the alarm SubmitErrorsAlarm, and at the log of submit",
         )
     elif Cause.RUN_OVERDUE in causes:
-        yield _warning("lease", causes[Cause.RUN_OVERDUE], "look at the run in Arena")
+        yield warning("lease", causes[Cause.RUN_OVERDUE], "look at the run in Arena")
     else:
-        yield _ok("lease", "the lease is not older than it may be")
+        yield ok("lease", "the lease is not older than it may be")
 
 
 def _session(seen: Snapshot) -> Iterator[Check]:
     session = seen.session
     if session.refused_version:
-        yield _failure(
+        yield failure(
             "session",
             f"the login was refused ({session.refused_code})",
             "correct the credentials secret: see the runbook, Change the password",
         )
     elif not session.version:
-        yield _warning("session", "no login has succeeded yet", "send a first request")
+        yield warning("session", "no login has succeeded yet", "send a first request")
     else:
-        yield _ok(
+        yield ok(
             "session", f"a session is in force ({counted(len(session.logins), 'recent login')})"
         )

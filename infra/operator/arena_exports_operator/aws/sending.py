@@ -25,12 +25,20 @@ def send(aws: Aws, stack: Stack, body: str, caller: str) -> str:
     return str(answer["MessageId"])
 
 
-def reconcile(aws: Aws, stack: Stack) -> None:
-    """Invoke submit as the reconcile schedule does, without waiting for it."""
+def reconcile(aws: Aws, stack: Stack, caller: str, command: str) -> None:
+    """Invoke submit as the reconcile schedule does, without waiting for it.
+
+    It looks at what the command has changed, and logs the command and the caller's ARN.
+    """
     name = resource(aws, stack, "SubmitFunction")
     with explained():
         aws.client("lambda").invoke(
             FunctionName=name,
             InvocationType="Event",
-            Payload=json.dumps({"action": "reconcile"}).encode(),
+            Payload=json.dumps(reconcile_event(caller, command)).encode(),
         )
+
+
+def reconcile_event(caller: str, command: str) -> dict[str, str]:
+    """Return what submit is invoked with."""
+    return {"action": "reconcile", "command": command, "sentBy": caller}

@@ -48,7 +48,9 @@ def deliver(desk: Desk, *, name: str, yes: bool, dry_run: bool) -> None:
     asked = False
     if Consent(yes=yes, dry_run=dry_run).obtain(desk, what):
         asked = desk.ledger.deliveries.request(delivery)
-        if not asked:
+        if asked:
+            desk.reconcile("deliver")
+        else:
             click.echo("A delivery of this run is pending already.", err=True)
     _report(desk, "requested" if asked else "unchanged")
 

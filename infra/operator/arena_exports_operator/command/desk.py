@@ -14,6 +14,7 @@ from arena_exports.adapters.dynamodb import DynamoTable
 from arena_exports.adapters.system import SystemClock
 from arena_exports.ledger import open_ledger
 from arena_exports_operator.answers.words import without_addresses
+from arena_exports_operator.aws import sending
 from arena_exports_operator.aws import stack as stacks
 from arena_exports_operator.aws.calls import Aws, explained
 from arena_exports_operator.errors import OperatorError
@@ -75,6 +76,10 @@ class Desk:
     def caller(self) -> str:
         """The ARN that the command acts with."""
         return self.aws.caller()
+
+    def reconcile(self, command: str) -> None:
+        """Have submit look at what a command has changed, and log who gave it."""
+        sending.reconcile(self.aws, self.stack, self.caller, command)
 
 
 class Command(click.Command):

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from arena_exports.domain.messages import normal_guid
+from arena_exports.services.examination import MAX_REQUESTS
+from arena_exports_operator.answers.checks import Verdict, not_checked
+from arena_exports_operator.answers.definition import checks_of, named_by
 from arena_exports_operator.answers.snapshot import take_snapshot
 from arena_exports_operator.answers.words import counted, without_addresses
+from arena_exports_operator.aws import arena
 from arena_exports_operator.aws import doctor as checks
-from arena_exports_operator.aws.doctor import Plans, Verdict
+from arena_exports_operator.aws.doctor import Plans
+from arena_exports_operator.command.consent import Consent
 from arena_exports_operator.command.desk import Command, at_desk
 from arena_exports_operator.command.output import console, print_json
-from arena_exports_operator.errors import NotFoundError
+from arena_exports_operator.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from arena_exports_operator.aws.doctor import Check
+    from arena_exports_operator.answers.checks import Check
     from arena_exports_operator.command.desk import Desk
 
 _STYLES = {
@@ -26,34 +34,105 @@ _STYLES = {
     Verdict.FAILURE: "bold red",
     Verdict.NOT_CHECKED: "dim",
 }
+_FILES = ("definition.json", "runs.json")
 
 
-@click.command(cls=Command, epilog="Example: arena-exports doctor --before --secret ARN")
+@click.command(cls=Command, epilog="Example: arena-exports doctor --arena --record fixtures/")
 @click.option("--before", is_flag=True, help="Check what a deployment needs, not a stack.")
 @click.option("--secret", "secret_arn", help="Before a deployment: the credentials secret's ARN.")
-@click.option("--export", "export_guid", help="Before a deployment: the export definition's GUID.")
+@click.option("--export", "export_guid", help="The export definition (default: the stack's).")
+@click.option("--arena", "asks_arena", is_flag=True, help="Ask Arena too, through the stack.")
+@click.option(
+    "--record",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="With --arena: write Arena's answers, redacted, into this folder.",
+)
+@click.option("--yes", is_flag=True, help="With --arena: do not ask.")
 @at_desk
-def doctor(desk: Desk, *, before: bool, secret_arn: str | None, export_guid: str | None) -> None:
+def doctor(  # noqa: PLR0913 - the options
+    desk: Desk,
+    *,
+    before: bool,
+    secret_arn: str | None,
+    export_guid: str | None,
+    asks_arena: bool,
+    folder: Path | None,
+    yes: bool,
+) -> None:
     """Check a deployed stack, or, where there is none, what a deployment needs.
 
-    Each check is OK, a warning or a failure with its fix, or was not made. Nothing is sent to
-    Arena. The exit code is 1 if a check failed.
+    Each check is OK, a warning or a failure with its fix, or was not made. Only --arena sends
+    requests to Arena, at most three. The exit code is 1 if a check failed.
     """
+    if folder and not asks_arena:
+        raise UsageError("--record needs --arena")
+    if before and asks_arena:
+        raise UsageError("--arena needs a deployed stack, so it cannot be used with --before")
     plans = Plans(desk.would_be_named(), secret_arn, export_guid)
-    found = list(checks.before(desk.aws, plans) if before else _after(desk, plans))
+    if before:
+        found = list(checks.before(desk.aws, plans))
+    elif asks_arena:
+        guid = _agreed(desk, export_guid, yes=yes)
+        found = [*_after(desk), *_of_arena(desk, guid, folder)]
+    else:
+        found = list(_after_or_before(desk, plans))
     print_json({"checks": found}) if desk.as_json else _show(found)
     if any(check.verdict is Verdict.FAILURE for check in found):
         raise SystemExit(1)
 
 
-def _after(desk: Desk, plans: Plans) -> Iterator[Check]:
+def _after_or_before(desk: Desk, plans: Plans) -> Iterator[Check]:
     try:
-        stack = desk.stack
+        _ = desk.stack
     except NotFoundError as exc:
         click.echo(f"{exc}: these are the checks before a deployment.", err=True)
-        return checks.before(desk.aws, plans)
+        yield from checks.before(desk.aws, plans)
+        return
+    yield from _after(desk)
+    yield checks.arena_not_asked()
+
+
+def _after(desk: Desk) -> Iterator[Check]:
     seen = take_snapshot(desk.ledger, desk.surroundings(), desk.clock.now())
-    return checks.after(desk.aws, stack, seen)
+    return checks.after(desk.aws, desk.stack, seen)
+
+
+def _agreed(desk: Desk, export_guid: str | None, *, yes: bool) -> str:
+    """Return the definition that Arena may be asked about; say first what that costs, and ask."""
+    named = named_by(desk.stack.parameters)
+    guid = normal_guid(export_guid or next(iter(named), ""))
+    if guid is None:
+        raise UsageError("name an export definition by its GUID with --export")
+    what = (
+        f"Ask Arena about {guid}: at most {MAX_REQUESTS} Arena requests, and none once "
+        "RequestBudgetReserve is reached. If no session is in force, the stack logs in."
+    )
+    Consent(yes=yes, dry_run=False).obtain(desk, what)
+    return guid
+
+
+def _of_arena(desk: Desk, guid: str, folder: Path | None) -> Iterator[Check]:
+    """Yield what Arena says about a definition, and which others it was not asked about."""
+    yield from checks.unless_denied("arena", lambda: _ask(desk, guid, folder))
+    others = [other for other in named_by(desk.stack.parameters) if other != guid]
+    what = ", ".join(others) or "the definitions that only requests name"
+    yield not_checked("definitions", f"Arena was not asked about {what}: give --export GUID")
+
+
+def _ask(desk: Desk, guid: str, folder: Path | None) -> Iterator[Check]:
+    examined = arena.examine(desk.aws, desk.stack, guid, desk.caller)
+    if folder:
+        _record(folder, examined.answers)
+    yield from checks_of(guid, examined.answers, examined.problem, desk.stack.parameters)
+
+
+def _record(folder: Path, answers: Sequence[Mapping[str, object]]) -> None:
+    """Write Arena's answers, which the function has redacted, one file for each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, answer in zip(_FILES, answers, strict=False):
+        (folder / name).write_text(json.dumps(answer, indent=2) + "\n")
+        click.echo(f"Wrote {folder / name}.", err=True)
 
 
 def _show(found: Sequence[Check]) -> None:

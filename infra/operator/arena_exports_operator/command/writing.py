@@ -106,6 +106,7 @@ def pause(  # noqa: PLR0913 - the options
     paused = Pause(reason, desk.caller, end)
     if Consent(yes=yes, dry_run=dry_run).obtain(desk, what):
         desk.ledger.pause.write(paused)
+        desk.reconcile("pause")
     if desk.as_json:
         print_json({"reason": reason, "by": desk.caller, "until": format_utc(end) if end else None})
 
@@ -139,6 +140,7 @@ def resume(desk: Desk, *, yes: bool, dry_run: bool) -> None:
         desk, f'Resume exports of {desk.stack.name}, paused by {found.by} ("{found.reason}").'
     ):
         desk.ledger.pause.clear()
+        desk.reconcile("resume")
     if desk.as_json:
         print_json({"pausedByParameter": surroundings.paused_by_parameter})
     if surroundings.paused_by_parameter:
@@ -153,7 +155,7 @@ def reconcile(desk: Desk, *, yes: bool, dry_run: bool) -> None:
     """Look now at what is pending, as the stack does every minute by itself."""
     what = "Look at what is pending: a run is started if one may start, at its usual cost."
     if Consent(yes=yes, dry_run=dry_run).obtain(desk, what):
-        sending.reconcile(desk.aws, desk.stack)
+        desk.reconcile("reconcile")
     if desk.as_json:
         print_json({"invoked": not dry_run})
 
