@@ -12,10 +12,20 @@ if TYPE_CHECKING:
 
     from arena_exports_operator.answers.history import RunSummary
     from arena_exports_operator.answers.requests import RequestRun, RequestView
-    from arena_exports_operator.answers.status import BudgetView, CurrentRun, Status
+    from arena_exports_operator.answers.status import (
+        BudgetView,
+        CurrentRun,
+        PauseView,
+        Status,
+    )
 
 RUN_HEADERS = ("submitted", "run", "number", "status", "items", "took", "definition", "error")
 REQUEST_RUN_HEADERS = ("submitted", "run", "number", "status", "carried", "refused")
+UNKNOWN = (
+    "{} is not known: it was never recorded, or has expired (after 75 days), or was rejected as "
+    "malformed (see `arena-exports dead-letters list`)"
+)
+INCOMPLETE = "; only a part of what is pending and of the recent runs was searched"
 
 
 def status_lines(status: Status) -> Iterator[tuple[str, str]]:
@@ -27,6 +37,8 @@ def status_lines(status: Status) -> Iterator[tuple[str, str]]:
     yield "session", _session(status)
     yield "dead letters", _count(status.dead_letters)
     yield "deliveries", f"{status.deliveries} pending"
+    if status.pause:
+        yield "pause", _pause(status.pause)
 
 
 def _current(run: CurrentRun) -> str:
@@ -67,6 +79,11 @@ def _session(status: Status) -> str:
     logins = f"{counted(session.logins_in_the_last_hour, 'login')} in the last hour"
     later = f", next login {when(session.next_login_at)}" if session.next_login_at else ""
     return f"{session.state}, {logins}{later}"
+
+
+def _pause(pause: PauseView) -> str:
+    until = f"until {format_utc(pause.until_at)}" if pause.until_at else "without an end"
+    return f"{until}, by the parameter ExportsPaused" if pause.by_parameter else until
 
 
 def _count(number: int | None) -> str:
