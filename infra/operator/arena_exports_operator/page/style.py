@@ -47,6 +47,7 @@ body > .ax { min-height: 100vh; }
 .ax ul { flex: 1 1 20rem; min-width: 0; margin: 0; padding: 0.25rem 0 0; list-style: none;
   overflow-wrap: anywhere; }
 .ax li + li { margin-top: 0.375rem; color: var(--quiet); }
+.ax code { font: 0.9375em ui-monospace, "DejaVu Sans Mono", monospace; }
 .ax section + section { margin-top: 2rem; }
 .ax dl { margin: 1rem 0; border: 1px solid var(--line); border-radius: 10px; }
 .ax dl > div { display: flex; flex-wrap: wrap; gap: 0 1rem; padding: 0.5rem 1.25rem; }

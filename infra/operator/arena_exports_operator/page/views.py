@@ -112,7 +112,13 @@ def _view(surface: Surface, searched: str, title: str, *parts: Markup) -> View:
 
 
 def _sentences(reasons: Sequence[Reason]) -> Markup:
-    return element("ul", *(element("li", reason.sentence) for reason in reasons))
+    return element("ul", *(element("li", *_with_code(reason.sentence)) for reason in reasons))
+
+
+def _with_code(sentence: str) -> Iterator[str]:
+    """Yield the parts of a sentence; those between backticks are commands."""
+    for number, part in enumerate(sentence.split("`")):
+        yield element("code", part) if number % 2 else part
 
 
 def _figures(lines: Iterable[tuple[str, str]], more: dict[str, Markup] | None = None) -> Markup:
