@@ -1,4 +1,4 @@
-"""Debian's Chromium, headless, driven by its DevTools protocol over a pipe."""
+"""Chromium, headless, driven by its DevTools protocol over a pipe."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
 HINT = "there is no Chromium: install it with `make browser`"
 _OPTIONS = (
     "--headless",

@@ -58,9 +58,9 @@ body > .ax { min-height: 100vh; }
   accent-color: var(--link); }
 .ax .table { overflow-x: auto; border: 1px solid var(--line); border-radius: 10px; }
 .ax table { border-collapse: collapse; width: 100%; font-size: 0.875rem; }
-.ax th, .ax td { text-align: left; white-space: nowrap; padding: 0.5rem 0.75rem; }
+.ax th, .ax td { text-align: left; white-space: nowrap; padding: 0.5rem 0.625rem; }
 .ax th:first-child, .ax td:first-child { padding-left: 1.25rem; }
-.ax td:last-child:not(:empty) { white-space: normal; min-width: 14rem; }
+.ax td:last-child:not(:empty) { white-space: normal; min-width: 11rem; }
 .ax th { color: var(--quiet); font-weight: 600; }
 .ax td { border-top: 1px solid var(--line); font-variant-numeric: tabular-nums; }
 """
