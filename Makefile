@@ -31,8 +31,15 @@ run: setup ## Start a local stack, export some 200 sample messages, show the eve
 	@$(LOCAL) run
 
 .PHONY: screenshot
-screenshot: setup ## Run the same, and save the terminal as a picture (infra/make-run.svg)
+screenshot: setup ## Run the same, and save the pictures of the README: the terminal, and the status page in Chromium
 	@$(LOCAL) run --picture infra/make-run.svg
+	@PICTURES=infra .venv/dev/bin/python -m pytest --numprocesses 0 -q -k picture tests/integration/test_page_in_browser.py
+
+# Without one, the tests that need it are skipped (tests/support/browser.py).
+.PHONY: browser
+browser: ## Install Chromium for the tests of the status page with apt-get, unless it or Chrome is there
+	@command -v chromium google-chrome >/dev/null || { \
+	  sudo=$$(command -v sudo || :); $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends chromium; }
 
 .PHONY: up
 up: setup ## Start the local stack and leave it running
@@ -97,10 +104,6 @@ mutants: .venv/dev/.stamp ## Test the tests: put some 3,000 defects into the cor
 bench: setup .venv/bench/.stamp ## Measure requests, polls, start-up and cost, and compare them with what others do (5 minutes)
 	$(build)
 	@PYTHONPATH=functions .venv/bench/bin/python -m tests.bench
-
-.PHONY: dashboard
-dashboard: setup .venv/bench/.stamp ## Draw the dashboard (infra/dashboard.png) from the metrics of a local stack (7 minutes)
-	@.venv/bench/bin/python -m infra.local dashboard
 
 .PHONY: schemas
 schemas: .venv/dev/.stamp ## Capture the examples of infra/schemas from a small simulated world

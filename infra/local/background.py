@@ -4,7 +4,7 @@ import json
 import shutil
 from dataclasses import asdict, dataclass, replace
 
-from infra.local.launch import Address, Report, deploy
+from infra.local.launch import Address, Report, deploy, page_service
 from infra.local.paths import LOCAL
 from infra.local.processes import DetachedProcess, free_port, start_detached
 from infra.local.stack import Stack
@@ -18,6 +18,7 @@ class BackgroundStack:
     """A local stack that keeps running after the command that started it."""
 
     address: Address
+    page_port: int
     processes: tuple[DetachedProcess, ...]
     deployed: bool
 
@@ -29,12 +30,17 @@ class BackgroundStack:
         saved = json.loads(STATE_FILE.read_text())
         address = Address(saved["aws_port"], saved["arena_port"], FOLDER)
         processes = tuple(DetachedProcess(**process) for process in saved["processes"])
-        return cls(address, processes, saved["deployed"])
+        return cls(address, saved["page_port"], processes, saved["deployed"])
 
     @property
     def stack(self) -> Stack:
         """The deployed stack."""
         return self.address.stack()
+
+    @property
+    def page_url(self) -> str:
+        """The address of the status page."""
+        return f"http://127.0.0.1:{self.page_port}/"
 
     def is_running(self) -> bool:
         """Return whether it is deployed and all of its processes are running."""
@@ -45,6 +51,7 @@ class BackgroundStack:
         state = {
             "aws_port": self.address.aws_port,
             "arena_port": self.address.arena_port,
+            "page_port": self.page_port,
             "deployed": self.deployed,
             "processes": [asdict(process) for process in self.processes],
         }
@@ -62,9 +69,10 @@ def start(report: Report) -> BackgroundStack:
     """Start and deploy a stack; if that fails, stop everything."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    started = BackgroundStack(Address(free_port(), free_port(), FOLDER), (), deployed=False)
+    address, page_port = Address(free_port(), free_port(), FOLDER), free_port()
+    started = BackgroundStack(address, page_port, (), deployed=False)
     try:
-        for service in started.address.services():
+        for service in (*address.services(), page_service(page_port, address.stack())):
             started = replace(started, processes=(*started.processes, start_detached(service)))
             started.save()
         deploy(started.stack, {}, report)

@@ -15,7 +15,7 @@ from rich.console import Console
 from infra.local import aws, background, summary
 from infra.local.demo.main import DemoError, run_demo
 from infra.local.emulator import NotReadyError
-from infra.local.paths import ROOT
+from infra.local.paths import OPERATOR_PATH
 from infra.local.sam import SamError
 from infra.local.stack import SendError, Stack, StackTimeoutError
 from infra.local.subscriber import Subscriber, follow
@@ -46,7 +46,7 @@ def up() -> None:
         running = background.start(lambda step: console.print(f"{step} …"))
         running.stack.subscribe(EVENTS_QUEUE)
         console.print("The local stack is up.\n")
-    for line in summary.lines(running.stack):
+    for line in summary.lines(running.stack, running.page_url):
         console.print(line, soft_wrap=True)
 
 
@@ -101,9 +101,8 @@ def operate(arguments: tuple[str, ...]) -> None:
     """Run `arena-exports` with ARGUMENTS against the running local stack."""
     stack = _running_stack()
     command = [sys.executable, "-m", "arena_exports_operator", *arguments]
-    paths = os.pathsep.join(str(ROOT / part) for part in ("functions", "infra/operator"))
     given = {name: text for name, text in os.environ.items() if name != "AWS_PROFILE"}
-    where = {"PYTHONPATH": paths, "ARENA_EXPORTS_STACK": stack.name}
+    where = {"PYTHONPATH": OPERATOR_PATH, "ARENA_EXPORTS_STACK": stack.name}
     environment = given | aws.environment(stack.endpoint) | where
     sys.exit(subprocess.run(command, env=environment, check=False).returncode)
 
@@ -118,15 +117,6 @@ def run(picture: str | None) -> None:
     console = Console(highlight=False, record=True, force_terminal=True, width=PICTURE_COLUMNS)
     run_demo(console)
     console.save_svg(picture, title="make run", code_format=SVG_FORMAT)
-
-
-@commands.command()
-def dashboard() -> None:
-    """Draw the dashboard, after some minutes with disruptions on a stack of its own."""
-    # Only the environment of `make bench` has the libraries that draw it.
-    from infra.local.dashboard.main import make  # noqa: PLC0415
-
-    make(Console(highlight=False))
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.local import emulator, sam
-from infra.local.paths import LOCAL
+from infra.local import aws, emulator, sam
+from infra.local.paths import LOCAL, OPERATOR_PATH
 from infra.local.processes import Service, free_port, start_guarded, stop_guarded
 from infra.local.stack import Stack
 from infra.simulator import names
@@ -46,8 +46,8 @@ class Address:
 
     def services(self) -> tuple[Service, Service]:
         """Return the services to start: the embedded AWS and the Arena simulator."""
-        aws = emulator.service(self.aws_port, self.folder)
-        return aws, arena_service(self.arena_port, self.folder)
+        ministack = emulator.service(self.aws_port, self.folder)
+        return ministack, arena_service(self.arena_port, self.folder)
 
     def stack(self) -> Stack:
         """Return the stack that is, or will be, deployed there."""
@@ -65,6 +65,14 @@ def arena_service(port: int, folder: Path) -> Service:
     command = [sys.executable, "-m", "infra.simulator", *where]
     environment = {"HOME": str(folder), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
     return Service("arena", command, environment, folder / "arena.log")
+
+
+def page_service(port: int, stack: Stack) -> Service:
+    """Return the status page of a stack on `port` of the loopback interface."""
+    command = [sys.executable, "-m", "infra.local.page", stack.name, str(port)]
+    variables = {"HOME": str(stack.folder), "LANG": "C.UTF-8", "PYTHONPATH": OPERATOR_PATH}
+    environment = variables | aws.environment(stack.endpoint)
+    return Service("page", command, environment, stack.folder / "page.log")
 
 
 @contextmanager

@@ -74,13 +74,17 @@ def _one_at_a_time() -> Iterator[None]:
 
 def _digest_of_sources(sources: Path) -> str:
     """Return a digest of the input files of `sam build`, and of their paths, which it records."""
-    functions = sorted((sources / "functions").rglob("*.py"))
-    fixed = ("template.yaml", "functions/Makefile", "functions/requirements.txt")
+    folders = (sources / "functions", sources / "infra" / "operator")
+    inputs = [path for folder in folders for path in folder.rglob("*") if _is_input(path)]
     digest = hashlib.sha256(sys.version.encode())  # bytecode depends on the Python version
-    for path in [*(sources / name for name in fixed), *functions]:
+    for path in [sources / "template.yaml", *sorted(inputs)]:
         digest.update(f"{path}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _is_input(path: Path) -> bool:
+    return path.suffix == ".py" or path.name in {"Makefile", "requirements.txt"}
 
 
 def _run(arguments: list[str], environment: Mapping[str, str]) -> None:

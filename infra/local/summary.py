@@ -32,9 +32,9 @@ _COMMANDS = {
 }
 
 
-def lines(stack: Stack) -> Iterator[str]:
+def lines(stack: Stack, page_url: str) -> Iterator[str]:
     """Yield the lines, in rich's markup."""
-    for name, value in _places(stack).items():
+    for name, value in {"Status page": page_url, **_places(stack)}.items():
         yield f"  [bold]{name:<18}[/] {value}"
     yield "\nTo use the AWS CLI (version 1 or 2) and SDKs, with the variable names of the README:\n"
     yield _exports(aws.environment(stack.endpoint))

@@ -18,7 +18,7 @@ from infra.local.demo.tally import OUTCOMES
 from infra.local.launch import CREDENTIALS, temporary_stack
 from infra.local.stack import StackTimeoutError
 from infra.simulator import names
-from tests.events import sqs_record
+from tests.events import event, sqs_record
 from tests.support.recorder import recorded
 from tests.support.schemas import validate_event
 
@@ -199,6 +199,15 @@ def login_that_died(scenario: FaultScenario) -> None:
     scenario.invoke("SessionFunction", {"deadVersion": "a version before"})
 
 
+def status_shown(scenario: FaultScenario) -> None:
+    """The dashboard shows the status, and somebody searches for an item."""
+    for text in ("", GUIDS[0]):
+        asked = event("cloudwatch_widget")
+        asked["widgetContext"]["forms"]["all"] = {"find": text}
+        scenario.invoke("StatusFunction", asked)
+    assert "COMPLETE" in scenario.answers[-1]
+
+
 def events_that_nobody_sends(scenario: FaultScenario) -> None:
     """Each function gets an event that makes it raise an exception."""
     for name in ("SubmitFunction", "PollFunction", "PublishFunction"):
@@ -277,6 +286,7 @@ STEPS: tuple[Callable[[FaultScenario], None], ...] = (
     polls_without_answer,
     logins_without_answer,
     login_that_died,
+    status_shown,
     events_that_nobody_sends,
     file_cut_off,
     question_of_an_operator,

@@ -48,7 +48,7 @@ def stack(tmp_path: Path) -> Stack:
 
 def test_up__names_whatever_its_commands_and_readme_use(stack: Stack) -> None:
     """Every variable in the printed commands is exported."""
-    text = "\n".join(summary.lines(stack))
+    text = "\n".join(summary.lines(stack, "http://127.0.0.1:3/"))
     exported = dict(re.findall(r"export (\w+)=(\S+)", text))
     assert exported["INTAKE"] == "IntakeQueueUrl"
     assert exported["TOPIC"] == "OutcomeTopicArn"
@@ -62,7 +62,7 @@ def test_up__names_whatever_its_commands_and_readme_use(stack: Stack) -> None:
 def test_up__has_the_old_aws_cli_go_to_the_emulator_too(stack: Stack) -> None:
     """Version 1 of the AWS CLI ignores the environment's endpoint for SQS."""
     assert 'aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }' in "\n".join(
-        summary.lines(stack)
+        summary.lines(stack, "http://127.0.0.1:3/")
     )
 
 

@@ -1,9 +1,12 @@
-"""What every text needs: no e-mail address, and nouns in the right number."""
+"""What every text needs: no e-mail address, nouns in the right number, times and durations."""
 
 from __future__ import annotations
 
 import re
 
+from arena_exports.domain.times import format_utc
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _ADDRESS = re.compile(r"[^\s/:<>\"']+@[^\s/:<>\"']+")
 
 
@@ -16,3 +19,19 @@ def counted(number: int, noun: str) -> str:
     """Return a number with its noun: `1 run`, `2 runs`, `3 entries`."""
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{number} {noun if number == 1 else plural}"
+
+
+def when(epoch: float | None) -> str:
+    """Return a time for people; "-" for none."""
+    return "-" if epoch is None else format_utc(epoch)
+
+
+def how_long(seconds: float) -> str:
+    """Return a duration in one or two units: `45 s`, `12 min`, `3 h 5 min`, `2 days 4 h`."""
+    if seconds < _MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < _HOUR:
+        return f"{seconds / _MINUTE:.0f} min"
+    if seconds < _DAY:
+        return f"{seconds // _HOUR:.0f} h {seconds % _HOUR // _MINUTE:.0f} min"
+    return f"{seconds // _DAY:.0f} days {seconds % _DAY // _HOUR:.0f} h"

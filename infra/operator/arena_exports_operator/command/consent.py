@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from arena_exports.domain.times import format_utc
-from arena_exports_operator.answers.words import counted, without_addresses
-from arena_exports_operator.command.output import how_long
+from arena_exports_operator.answers.words import counted, how_long, without_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable

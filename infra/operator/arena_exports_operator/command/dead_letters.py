@@ -12,12 +12,12 @@ from arena_exports.domain.times import format_utc
 from arena_exports_operator.answers import backfills
 from arena_exports_operator.answers.forecast import make_plan
 from arena_exports_operator.answers.snapshot import take_snapshot
-from arena_exports_operator.answers.words import counted
+from arena_exports_operator.answers.words import counted, how_long
 from arena_exports_operator.aws.dead_letters import DeadLetters
 from arena_exports_operator.command.consent import Consent, asks, cost
 from arena_exports_operator.command.desk import Command, at_desk
 from arena_exports_operator.command.durations import DURATION
-from arena_exports_operator.command.output import how_long, print_json, print_table
+from arena_exports_operator.command.output import print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _PIPE_COLUMNS = 2_000  # nothing is wrapped or cut in a pipe
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 def console() -> Console:
@@ -72,19 +71,3 @@ def print_lines(lines: Iterable[tuple[str, str]]) -> None:
     for label, text in lines:
         out.print(f"{label:<16}", style="bold", end="")
         out.print(without_addresses(text), soft_wrap=True)
-
-
-def when(epoch: float | None) -> str:
-    """Return a time for people; "-" for none."""
-    return "-" if epoch is None else format_utc(epoch)
-
-
-def how_long(seconds: float) -> str:
-    """Return a duration in one or two units: `45 s`, `12 min`, `3 h 5 min`, `2 days 4 h`."""
-    if seconds < _MINUTE:
-        return f"{seconds:.0f} s"
-    if seconds < _HOUR:
-        return f"{seconds / _MINUTE:.0f} min"
-    if seconds < _DAY:
-        return f"{seconds // _HOUR:.0f} h {seconds % _HOUR // _MINUTE:.0f} min"
-    return f"{seconds // _DAY:.0f} days {seconds % _DAY // _HOUR:.0f} h"

@@ -12,6 +12,7 @@ from arena_exports_operator.answers import find as finding
 from arena_exports_operator.answers import history, schemas
 from arena_exports_operator.answers.snapshot import take_snapshot
 from arena_exports_operator.answers.status import Word, read_status
+from arena_exports_operator.answers.texts import INCOMPLETE, UNKNOWN
 from arena_exports_operator.answers.why import why_not_exported, why_nothing_moves
 from arena_exports_operator.command import views
 from arena_exports_operator.command.desk import Command, at_desk
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS = 5
 _PROBLEMS = frozenset({Word.DEGRADED, Word.STALLED})
-_UNKNOWN = (
-    "{} is not known: it was never recorded, or has expired (after 75 days), or was rejected as "
-    "malformed (see `arena-exports dead-letters list`)"
-)
-_INCOMPLETE = "; only a part of what is pending and of the recent runs was searched"
 
 
 @click.command(cls=Command, epilog="Example: arena-exports status --watch")
@@ -71,7 +67,7 @@ def why(desk: Desk, name: str | None) -> None:
     else:
         found = why_not_exported(desk.ledger, desk.table, surroundings, name, now)
         if found is None:
-            raise NotFoundError(_UNKNOWN.format(name))
+            raise NotFoundError(UNKNOWN.format(name))
         answer = found
     print_json(answer) if desk.as_json else views.show_why(answer)
 
@@ -87,10 +83,10 @@ def find(desk: Desk, name: str) -> None:
     seen = take_snapshot(desk.ledger, desk.surroundings(), desk.clock.now())
     found = finding.find(desk.ledger, desk.table, seen, name)
     if found.empty:
-        raise NotFoundError(_UNKNOWN.format(name) + ("" if found.complete else _INCOMPLETE))
+        raise NotFoundError(UNKNOWN.format(name) + ("" if found.complete else INCOMPLETE))
     print_json(found) if desk.as_json else views.show_found(found)
     if not found.complete:
-        click.echo(f"There may be more{_INCOMPLETE}.", err=True)
+        click.echo(f"There may be more{INCOMPLETE}.", err=True)
 
 
 _TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%SZ"])

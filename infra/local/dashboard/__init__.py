@@ -1,1 +1,0 @@
-"""The stack's dashboard as a picture, from what a stack of its own has counted."""
