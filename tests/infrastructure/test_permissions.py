@@ -137,12 +137,16 @@ def test_logs__each_function_has_its_own() -> None:
 
 
 def test_intake__is_read_for_submit_alone() -> None:
-    """The event source mapping uses submit's role; submit delays the retry of failed messages."""
+    """The event source mapping uses submit's role; submit delays the retry of failed messages.
+
+    The status page may measure the queue.
+    """
     (mapping,) = resources("AWS::Lambda::EventSourceMapping").values()
     assert reference(mapping["FunctionName"]) == "SubmitFunction"
     read = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
     for action in (*read, "sqs:ChangeMessageVisibility"):
-        assert roles_that_may(action, "") == {"SubmitRole"}
+        measuring = {"StatusRole"} if action == "sqs:GetQueueAttributes" else set()
+        assert roles_that_may(action, "") == {"SubmitRole"} | measuring
         assert granted("SubmitRole", action) == {reference(mapping["EventSourceArn"])}
 
 
@@ -162,7 +166,7 @@ def test_conditions__add_keys_and_tracing_alone() -> None:
 
 
 SECRETS_KEY = ("ArenaCredentialsKeyArn",)
-DEPLOYED = ("DeliversFiles", "MakesBucket")
+DEPLOYED = ("DeliversFiles", "MakesBucket", "HasDashboard")
 
 
 def added(*true: str) -> set[tuple[str, tuple[str, ...], tuple[str, ...]]]:

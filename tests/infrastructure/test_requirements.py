@@ -75,4 +75,4 @@ def test_build__fetches_by_the_makefile_alone() -> None:
     """Every function has a BuildMethod; otherwise `sam build` would install without hashes."""
     template = (ROOT / "template.yaml").read_text()
     functions = template.count("Type: AWS::Serverless::Function\n")
-    assert template.count("BuildMethod: makefile\n") == functions == 6
+    assert template.count("BuildMethod: makefile\n") == functions == 7

@@ -124,6 +124,8 @@ def functions(
         "MAX_ITEMS_PER_RUN": "5000",
         "RUN_TIMEOUT_SECONDS": "3600",
         "REQUEST_BUDGET_RESERVE": "500",
+        "REQUEST_BUDGET_POLL_SHARE": "50",
+        "DELIVER_FILES": "false",
         "LEDGER_TABLE_NAME": "runtime-ledger",
         "SESSION_SECRET_ARN": create_secret(Name="runtime-session")["ARN"],
         "ARENA_CREDENTIALS_SECRET_ARN": create_secret(
