@@ -156,7 +156,7 @@ def test_conditions__add_keys_and_tracing_alone() -> None:
     assert added("HasCredentialsKey") == {("SessionRole", ("kms:Decrypt",), SECRETS_KEY)}
     assert added("HasDeliveryKey") == {("DeliverRole", key, ("DeliveryKeyArn",))}
     put = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
-    functions = resources("AWS::Lambda::Function", "DeliversFiles").values()
+    functions = resources("AWS::Lambda::Function", *DEPLOYED).values()
     assert added("HasTracing") == {
         *((reference(one["Role"]), put, ("*",)) for one in functions),
         ("ExportRunRole", (*put, "xray:GetSamplingRules", "xray:GetSamplingTargets"), ("*",)),
@@ -179,7 +179,7 @@ def added(*true: str) -> set[tuple[str, tuple[str, ...], tuple[str, ...]]]:
 def test_delivery__off_grants_nothing_more() -> None:
     """With delivery, submit may invoke deliver, and deliver gets its role."""
     without = list(role_statements())
-    more = [one for one in role_statements(*DEPLOYED) if one not in without]
+    more = [one for one in role_statements("DeliversFiles", "MakesBucket") if one not in without]
     assert {one.of for one in more} == {"SubmitRole", "DeliverRole"}
     (invoke,) = [one for one in more if one.of == "SubmitRole"]
     assert (invoke.actions, invoke.resources) == (("lambda:InvokeFunction",), ("DeliverFunction",))
