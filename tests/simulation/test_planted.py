@@ -27,7 +27,7 @@ FOUND_SOON: Mapping[str, tuple[str, int]] = {
     "page settled whole": ("seeds", 3),
     "settled when selected": ("seeds", 3),
     "acknowledged unrecorded": ("seeds", 3),
-    "name used twice": ("seeds", 6),
+    "name used twice": ("seeds", 40),
     "POST without a search": ("seeds", 12),
     "unknown POST requeued": ("seeds", 12),
     "refused search": ("seeds", 12),
