@@ -68,7 +68,7 @@ def test_delivery__downloads_after_the_next_run_is_submitted() -> None:
 @pytest.mark.parametrize("switch", ["on", "off", "bucket"])
 def test_delivery__can_be_switched_in_the_middle(switch: str) -> None:
     """Delivery is turned on or off, or gets another bucket, half-way through."""
-    rates = FaultRates(Random(6), bucket_refused=0.1, download=0.2, kill=0.01)
+    rates = FaultRates(Random(6), bucket_refused=0.02, download=0.1, kill=0.002)
     plan = Plan(messages=20, pool=30, max_items=7, arena={"runningSeconds": 20})
     delivery = DeliveryPlan(is_on=switch != "on", switches=switch)
     day = Simulation(6, plan=plan, fault_rates=rates, delivery=delivery)
