@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 BLOCK = 1024 * 1024
 SMALL, LARGE = 16_000_000, 2_000_000_000
-THROUGHPUT_BYTES = 500_000_000
+THROUGHPUT_BYTES = 2_000_000_000
 BUCKET_CALLS = ("keys", "put", "begin", "put_part", "complete", "abort_all", "read")
 
 

@@ -36,7 +36,7 @@ PART_BYTES = 16 * 1024 * 1024  # S3 takes 10,000 parts
 MAX_FILE_BYTES = 10_000 * PART_BYTES
 MAX_RESUMES = 3
 HTTP_PARTIAL = 206
-_PIECE_BYTES = 1048576
+_PIECE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
