@@ -194,7 +194,7 @@ class Topic(Protocol):
         """Publish in order.
 
         Raises:
-            DeliveryError: an event was not accepted; those before it stay published.
+            MessagingError: an event was not accepted; those before it stay published.
         """
 
 
@@ -224,7 +224,7 @@ class DeadLetterQueue(Protocol):
         """Send all.
 
         Raises:
-            DeliveryError: not everything was accepted.
+            MessagingError: not everything was accepted.
         """
 
 
@@ -235,7 +235,7 @@ class IntakeQueue(Protocol):
         """Make the queue redeliver a message after so many seconds.
 
         Raises:
-            DeliveryError: the queue refused, or did not answer.
+            MessagingError: the queue refused, or did not answer.
         """
 
 
@@ -431,5 +431,5 @@ class DeliverFunction(Protocol):
         """Invoke it, without waiting for it, for the runs settled before a time (epoch seconds).
 
         Raises:
-            DeliveryError: Lambda did not accept it.
+            MessagingError: Lambda did not accept it.
         """

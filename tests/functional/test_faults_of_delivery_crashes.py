@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arena_exports.domain.errors import BucketError, DeliveryError, ObjectConflictError
+from arena_exports.domain.errors import BucketError, MessagingError, ObjectConflictError
 from arena_exports.ledger.deliveries import LANE_SECONDS
 from arena_exports.services import transfer
 from tests.support.deliveries import (
@@ -110,7 +110,7 @@ def test_fault_52__late_copy_reports_the_outcome_that_is_recorded() -> None:
         answer = real(*arguments)
         world.bucket.restore("keys")
         world.clock.sleep(LANE_SECONDS + 1)
-        world.topic.intercept("publish", failing(1, DeliveryError("throttled")))
+        world.topic.intercept("publish", failing(1, MessagingError("throttled")))
         world.bucket.intercept("put", failing_on_manifests(1))
         world.call("deliver", {})
         world.clock.sleep(61 * 86_400)

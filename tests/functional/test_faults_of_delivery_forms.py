@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arena_exports.domain.errors import DeliveryError
+from arena_exports.domain.errors import MessagingError
 from infra.simulator import control, names
 from tests.support.deliveries import (
     DAY,
@@ -352,7 +352,7 @@ def test_fault_70__runs_go_on_where_deliver_does_not_start() -> None:
     lane = world.ledger.deliveries.take_lane(world.ledger.deliveries.lane())
     taken = replace(lane.take_turns(world.clock.now()), held_until=0)
     world.ledger.deliveries.keep_lane(taken)
-    world.deliver_function.intercept("start", failing(10**5, DeliveryError("throttled")))
+    world.deliver_function.intercept("start", failing(10**5, MessagingError("throttled")))
     world.send({"itemGuids": items(1, 10)})
     world.run_for(6 * 60)
     assert world.posts() == 2

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arena_exports.domain.errors import (
-    DeliveryError,
     LedgerUnavailableError,
+    MessagingError,
 )
 from arena_exports.domain.messages import IntakeRules, parse_message
 from arena_exports.domain.times import format_utc
@@ -125,7 +125,7 @@ def test_fault_03__rejection_that_cannot_be_published_is_not_acknowledged() -> N
     world = World()
 
     def refuse(*_args: object) -> None:
-        raise DeliveryError
+        raise MessagingError
 
     world.topic.intercept("publish", refuse)
     records = world.record("junk", item_guid(1))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from arena_exports.domain.attempts import AttemptState
 from arena_exports.domain.errors import (
-    DeliveryError,
+    MessagingError,
 )
 from arena_exports.domain.lease import LeaseState
 from arena_exports.ledger.attempts import AttemptStore
@@ -35,7 +35,7 @@ def dies(*_args: object) -> None:
 def test_fault_38__refused_event_is_published_again() -> None:
     """A run is published once every event is accepted, and is not polled again for it."""
     world = World()
-    world.topic.intercept("publish", failing(2, DeliveryError()))
+    world.topic.intercept("publish", failing(2, MessagingError()))
     world.send(*items(3))
     world.settle(errors=2)
     assert len(world.events("completed")) == 1
@@ -46,7 +46,7 @@ def test_fault_38__refused_event_is_published_again() -> None:
 def test_fault_38__refused_part_is_published_again() -> None:
     """If one of several parts is refused, the run is published once all are accepted."""
     world = World(settings={"max_items_per_run": 20_000})
-    refusals = [DeliveryError(), DeliveryError()]
+    refusals = [MessagingError(), MessagingError()]
 
     def refuse_the_second(publish: Callable[[object], None], events: Sequence[Event]) -> None:
         publish(events[:1])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arena_exports.adapters.messaging import CALLS_AT_ONCE, in_parallel
-from arena_exports.domain.errors import DeliveryError, LedgerUnavailableError
+from arena_exports.domain.errors import LedgerUnavailableError, MessagingError
 from arena_exports.services.intake import MAX_REDELIVERY_SECONDS, redelivery_seconds
 from tests.events import event
 from tests.support.translated import resources
@@ -85,7 +85,7 @@ def test_message__whose_rejection_was_not_published_is_redelivered_soon() -> Non
     world = World()
 
     def refuse(*_args: object) -> None:
-        raise DeliveryError("the topic did not accept a message (Throttled)")
+        raise MessagingError("the topic did not accept a message (Throttled)")
 
     world.topic.intercept("publish", refuse)
     assert world.deliver(world.record("junk", item_guid(1))) == ["message-000001"]
@@ -157,7 +157,7 @@ def test_fault_90__event_comes_before_the_dead_letter_of_each_message() -> None:
     def published(publish: Callable[[Any], None], events: Sequence[Any]) -> None:
         subject = json.loads(events[0].body)["subject"]
         if subject == "message-000002":
-            raise DeliveryError
+            raise MessagingError
         order.append(f"event {subject}")
         publish(events)
 

@@ -14,7 +14,7 @@ from arena_exports.adapters.messaging import SnsTopic, SqsDeadLetterQueue, SqsIn
 from arena_exports.adapters.secrets import ManagedSecret
 from arena_exports.adapters.system import SystemClock
 from arena_exports.adapters.telemetry import redact_always
-from arena_exports.domain.errors import DeliveryError, RetryLaterError, SecretRefusedError
+from arena_exports.domain.errors import MessagingError, RetryLaterError, SecretRefusedError
 from arena_exports.domain.events import Rejection, rejection_events
 from arena_exports.ports import DeadLetter, Event, SecretStore
 from infra.local.aws import REGION
@@ -179,14 +179,14 @@ def test_intake_queue__delivers_again_after_the_visibility_timeout(deliveries: D
     assert deliveries.receive() == []
     deliveries.target.change_visibility(handle, 0)
     assert len(deliveries.receive()) == 1
-    with pytest.raises(DeliveryError, match=r"intake queue .*ReceiptHandleIsInvalid"):
+    with pytest.raises(MessagingError, match=r"intake queue .*ReceiptHandleIsInvalid"):
         deliveries.target.change_visibility("no handle", 60)
 
 
 def test_topic__that_does_not_exist_is_a_delivery_error(aws: Clients) -> None:
     """A failed delivery raises an error after a bounded number of tries."""
     arn = "arn:aws:sns:us-east-1:000000000000:nowhere"
-    with pytest.raises(DeliveryError, match="topic"):
+    with pytest.raises(MessagingError, match="topic"):
         SnsTopic(aws.sns, arn).publish([Event("{}", {"type": "t"})])
 
 

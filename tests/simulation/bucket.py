@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from arena_exports.domain.errors import (
     BucketError,
-    DeliveryError,
+    MessagingError,
     ObjectConflictError,
     RequestNotCompletedError,
 )
@@ -175,7 +175,7 @@ class SimDeliverFunction:
         def guarded() -> None:
             if faults.occurs("deliver_lost"):
                 if faults.random.random() < 0.5:
-                    raise DeliveryError("not accepted")
+                    raise MessagingError("not accepted")
                 return
             self._simulation.invoke("deliver", payload)
             if faults.occurs("deliver_twice"):

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from arena_exports.domain.errors import (
-    DeliveryError,
     LedgerUnavailableError,
+    MessagingError,
     RequestNotCompletedError,
     RetryLaterError,
 )
@@ -150,11 +150,11 @@ class SimSink:
     def _deliver(self, message: Any) -> None:
         def guarded() -> None:
             if self._outside.fault_rates.occurs("delivery"):
-                raise DeliveryError("not accepted")
+                raise MessagingError("not accepted")
             self.kept.append((self._outside.scheduler.now, message))
             self._accepted(message)
             if self._outside.fault_rates.occurs("delivery_doubled"):
-                raise DeliveryError("accepted, but the answer was lost")
+                raise MessagingError("accepted, but the answer was lost")
 
         self._outside.call(guarded)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 RULES = IntakeRules("default", EXPORT)
 HEALTHY = item_guid(10_000)
-HARMLESS = ("LedgerUnavailableError", "DeliveryError", "ConnectionError", "RetryLaterError")
+HARMLESS = ("LedgerUnavailableError", "MessagingError", "ConnectionError", "RetryLaterError")
 MAX_LOGINS_AN_HOUR = 7
 REFUSED = 4081
 OPEN_STATES = ("sending", "running", "ended")

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from arena_exports.domain.errors import DeliveryError
+from arena_exports.domain.errors import MessagingError
 from infra.simulator import names
 from tests.events import sqs_record
 from tests.support.world import EXPORT, RECONCILE, item_guid
@@ -109,7 +109,7 @@ class IntakeQueue:
             named = (m for m in self._open if m.open and m.receipt_handle == receipt_handle)
             message = next(named, None)
             if message is None or outside.fault_rates.occurs("delivery"):
-                raise DeliveryError("visibility was not changed")
+                raise MessagingError("visibility was not changed")
             message.visible_at = scheduler.now + seconds
 
         outside.call(guarded)

@@ -20,8 +20,8 @@ from arena_exports.adapters.http import READ_TIMEOUT_SECONDS
 from arena_exports.arena.protocol import HTTP_ERROR
 from arena_exports.domain.errors import (
     ConditionFailedError,
-    DeliveryError,
     LedgerUnavailableError,
+    MessagingError,
     RequestNotCompletedError,
     SecretRefusedError,
 )
@@ -332,7 +332,7 @@ class InMemoryIntakeQueue:
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
         assert 0 <= seconds <= MAX_VISIBILITY_SECONDS
         if receipt_handle not in self.in_flight:
-            raise DeliveryError(
+            raise MessagingError(
                 "the intake queue did not accept a message (ReceiptHandleIsInvalid)"
             )
         self.delays[receipt_handle] = seconds

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.adapters.aws_errors import AWS_ERRORS, error_code
-from arena_exports.domain.errors import DeliveryError
+from arena_exports.domain.errors import MessagingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,4 +30,4 @@ class LambdaDeliverFunction:
             )
         except AWS_ERRORS as exc:
             message = f"deliver was not started ({error_code(exc)})"
-            raise DeliveryError(message) from exc
+            raise MessagingError(message) from exc

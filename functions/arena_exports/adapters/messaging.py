@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from arena_exports.adapters.aws_errors import AWS_ERRORS, error_code
-from arena_exports.domain.errors import DeliveryError
+from arena_exports.domain.errors import MessagingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -90,4 +90,4 @@ def _delivery_errors(target: str) -> Iterator[None]:
         yield
     except AWS_ERRORS as exc:
         message = f"the {target} did not accept a message ({error_code(exc)})"
-        raise DeliveryError(message) from exc
+        raise MessagingError(message) from exc

@@ -13,7 +13,7 @@
     ├── TransferStoppedError           a download was stopped by us; it says nothing about the file
     │   ├── OutOfTimeError             the function's time is over
     │   └── PollsUnansweredError       polls get no answer while the download runs
-    ├── DeliveryError                  SNS or SQS did not take everything
+    ├── MessagingError                 SNS, SQS or Lambda did not take everything
     ├── ArenaError
     │   ├── RequestNotCompletedError   no answer, or one that cannot be read
     │   │   └── IncompleteFileError    a body that is not the whole file
@@ -79,8 +79,8 @@ class LedgerUnavailableError(LedgerError):
     """Throttled, in conflict with another transaction, or down; nothing was written."""
 
 
-class DeliveryError(ArenaExportsError):
-    """The topic or a queue did not accept a message within the bounded retries."""
+class MessagingError(ArenaExportsError):
+    """The topic, a queue or Lambda did not accept a message within the bounded retries."""
 
 
 class BucketError(ArenaExportsError):

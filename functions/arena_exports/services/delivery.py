@@ -15,7 +15,7 @@ from arena_exports.domain.deliveries import FILE_EXPIRED, FIRST_RETRY_SECONDS, F
 from arena_exports.domain.errors import (
     BucketError,
     ConditionFailedError,
-    DeliveryError,
+    MessagingError,
     ObjectConflictError,
     OutOfTimeError,
     PollsUnansweredError,
@@ -184,7 +184,7 @@ class _Turn:
         """Report a delivery; where that fails, it is tried again in a minute."""
         try:
             report()
-        except (DeliveryError, BucketError, ValueError) as exc:
+        except (MessagingError, BucketError, ValueError) as exc:
             run_guid = one.delivery.run_guid
             self._blocked("delivery not reported", runGuid=run_guid, error=str(exc))
         else:

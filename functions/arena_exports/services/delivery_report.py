@@ -41,7 +41,7 @@ class DeliveryReport:
 
         Raises:
             BucketError: the bucket refused.
-            DeliveryError: not everything was published; a repetition publishes the same.
+            MessagingError: not everything was published; a repetition publishes the same.
             ValueError: what is there is not the manifest of this delivery.
         """
         body = manifest_bytes(delivery, files, self._entries(delivery), self.clock.now())
@@ -53,7 +53,7 @@ class DeliveryReport:
         """Publish what the manifest in the bucket says, and close the delivery.
 
         Raises:
-            BucketError, DeliveryError, ValueError: as for `write`.
+            BucketError, MessagingError, ValueError: as for `write`.
         """
         key = self.manifest_key(delivery)
         body = self._read(key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from arena_exports.domain.errors import ConditionFailedError, DeliveryError
+from arena_exports.domain.errors import ConditionFailedError, MessagingError
 from arena_exports.domain.lease import LeaseState
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class DownloadTurns:
             return
         try:
             self.function.start(settled_before)
-        except DeliveryError as exc:
+        except MessagingError as exc:
             self.telemetry.warn("deliver was not started", error=str(exc))
 
     def come_first(self) -> bool:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from arena_exports.domain.errors import (
     ConditionFailedError,
-    DeliveryError,
     InvalidMessageError,
     LedgerUnavailableError,
+    MessagingError,
 )
 from arena_exports.domain.messages import IntakeRules, parse_message
 from arena_exports.ledger.pages import transactions
@@ -168,7 +168,7 @@ class Intake:
             return "no time left"
         try:
             call()
-        except DeliveryError as exc:
+        except MessagingError as exc:
             return str(exc)
         return None
 

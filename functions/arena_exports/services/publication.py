@@ -48,7 +48,7 @@ class Publication:
         """Conclude an attempt by its id, unless that is done already.
 
         Raises:
-            DeliveryError: not everything was published; a retry publishes the same ids.
+            MessagingError: not everything was published; a retry publishes the same ids.
         """
         attempt = self.ledger.attempts.get(attempt_id)
         if attempt.state is AttemptState.ENDED:
@@ -58,7 +58,7 @@ class Publication:
         """Do what the outcome of an ended attempt requires.
 
         Raises:
-            DeliveryError: as for `publish`.
+            MessagingError: as for `publish`.
         """
         if attempt.result is None:
             message = f"attempt {attempt.attempt_id} has not ended"

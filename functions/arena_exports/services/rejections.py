@@ -51,7 +51,7 @@ class Rejections:
         `report_refusal` is then called in one thread.
 
         Raises:
-            DeliveryError: the event or the dead letter could not be delivered.
+            MessagingError: the event or the dead letter could not be delivered.
         """
         error = refusal.error
         rejection = Rejection(
@@ -81,7 +81,7 @@ class Rejections:
         """Report for each request that these items of it can never be exported.
 
         Raises:
-            DeliveryError: not everything could be delivered; a retry repeats the same event ids.
+            MessagingError: not everything could be delivered; a retry repeats the same event ids.
         """
         now = self.clock.now()
         events: list[Event] = []
@@ -104,7 +104,7 @@ class Rejections:
         """Send the items of each request to the dead-letter queue, as bodies that can be resent.
 
         Raises:
-            DeliveryError: not everything could be delivered.
+            MessagingError: not everything could be delivered.
         """
         letters = [
             DeadLetter(body, entry.request_id, code, message)
