@@ -40,6 +40,7 @@ EARLIER_RELEASE = Path(__file__).parent / "earlier_release.tar.xz"
 A file and not that commit itself, because a shallow clone has no earlier commits.
 """
 EARLIER_BUILD = BUILD.parent / "earlier"
+BUCKET = ("DeliveryBucket", "DeliveryBucketPolicy")
 
 
 @dataclass
@@ -99,7 +100,7 @@ def earlier_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return EARLIER_BUILD
 
 
-@pytest.mark.timeout(600)  # it deploys five times
+@pytest.mark.timeout(600)  # it deploys six times
 def test_fault_71__update_and_rollback_lose_nothing_and_erase_no_delivery(
     second: SecondStack, earlier_release: Path, new_guids: NewGuids
 ) -> None:
@@ -147,7 +148,7 @@ def test_fault_71__update_and_rollback_lose_nothing_and_erase_no_delivery(
     outcomes.wait_for(completed=6, delivered=4)
     assert delivered.items() <= _objects(second.stack).items()
     _assert_exported_once(case, outcomes.item_guids())
-    second.delete()
+    second.deploy(changed={"DeliverFiles": "false"})
 
 
 def _lose_the_answer_for_a_suspect_set(case: Case, item_guids: list[str]) -> None:
@@ -290,7 +291,7 @@ def test_stacks_of_one_account__share_nothing(
 def test_deleted_stack__leaves_its_ledger_and_files_and_can_be_deployed_again(
     case: Case, second: SecondStack, new_guids: NewGuids
 ) -> None:
-    """The table and the bucket stay, and all else is deleted (runbook)."""
+    """The table, the bucket and its policy stay, and all else is deleted (runbook)."""
     delivering = second.deploy(changed={"DeliverFiles": "true"})
     (request,) = delivering.stack.send(*new_guids(1))
     deleted = second.stack
@@ -298,7 +299,7 @@ def test_deleted_stack__leaves_its_ledger_and_files_and_can_be_deployed_again(
     deleted.wait_until_idle()
     stack_id = _stack_id(deleted)
     second.delete()
-    assert _kept_resources(deleted, stack_id) == {"Ledger", "DeliveryBucket"}
+    assert _kept_resources(deleted, stack_id) == {"Ledger", *BUCKET}
     assert _is_recorded(deleted, request)
     assert not _leftovers(deleted)
     _delete_table_as_the_runbook_says(deleted)
