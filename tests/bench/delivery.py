@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import resource
+import re
 import socket
 import subprocess
 import sys
@@ -211,8 +211,8 @@ def _main(what: str, argument: int) -> None:
     began = time.perf_counter()
     {"bare": _bare, "transfer": _transfer}[what](argument)
     seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    sys.stdout.write(json.dumps({"seconds": seconds, "megabytes": peak}))
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    sys.stdout.write(json.dumps({"seconds": seconds, "megabytes": int(peak) / 1024}))
 
 
 if __name__ == "__main__":

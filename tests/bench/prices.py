@@ -42,6 +42,7 @@ FIXED = {
 # What costs nothing while it is not used.
 FREE_WHEN_IDLE = {
     "AWS::DynamoDB::Table",  # on demand; an empty table's storage and backup
+    "AWS::IAM::ManagedPolicy",
     "AWS::IAM::Role",
     "AWS::Lambda::EventInvokeConfig",
     "AWS::Lambda::EventSourceMapping",  # its polling is counted with the queue's requests

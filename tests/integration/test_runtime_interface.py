@@ -9,7 +9,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 
 from infra.checks import artifact
@@ -113,7 +112,7 @@ def functions(
             {"AttributeName": "SK", "KeyType": "RANGE"},
         ],
     )
-    iam = boto3.client("iam", endpoint_url=ministack.endpoint)
+    iam = ministack.create("iam")
     role = iam.create_role(RoleName="runtime", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
     credentials = json.dumps(launch.CREDENTIALS)
     create_secret = ministack.secrets.create_secret

@@ -52,7 +52,7 @@ _LIKE_NONE = 0.1
 _LONGEST_LIKE_NONE = 3600
 
 POLLS_A_RUN = 9  # at the density 1
-MAX_DENSITY = 3.3  # most runs are seen less than 3 % late
+MAX_DENSITY = 3.4  # most runs are seen less than 3 % late
 MAX_STRETCH = 4.0
 MIN_RESERVE = 100  # smaller reserves stretch gaps as this one does
 MIN_POLLS_A_DAY = 24  # however small the share
