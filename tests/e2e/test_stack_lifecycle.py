@@ -216,7 +216,7 @@ class _Outcomes:
     def wait_for(self, **counts: int) -> None:
         """Wait for so many events of each kind, and for none beyond them until all is idle."""
         self._case.stack.wait_until(f"events {counts}", lambda: self._came(counts), 120)
-        self._case.stack.wait_until_idle()
+        self._case.stack.wait_until_idle(240)
         assert self._counted(counts) == counts
 
     def _came(self, counts: Mapping[str, int]) -> bool:
@@ -247,6 +247,7 @@ def _assert_exported_once(case: Case, exported: list[str]) -> None:
     assert _statuses_of_executions(case.stack) == {"SUCCEEDED"}
 
 
+@pytest.mark.timeout(600)  # a new definition may wait for its minute, and then for a reconcile
 def test_paused_exports__are_kept_and_resume_automatically(
     second: SecondStack, new_guids: NewGuids
 ) -> None:
@@ -266,12 +267,13 @@ def test_paused_exports__are_kept_and_resume_automatically(
         _schedule_reconcile_now(case.stack)
         (exported,) = case.wait_for("the items exported", bool)
         case.stack.wait_until("a scheduled request", lambda: case.stack.queue_depth() == 1)
-    _, scheduled = case.wait_for_events(2)
+    _, scheduled = case.wait_for_events(2, 240)
     assert sorted(exported.data["itemGuids"]) == sorted(item_guids)
     assert scheduled.data["exportGuid"] == DEFINITION_EXPORT_GUID
     assert len(case.runs) == 2
 
 
+@pytest.mark.timeout(600)
 def test_stacks_of_one_account__share_nothing(
     case: Case, second: SecondStack, new_guids: NewGuids
 ) -> None:
@@ -280,7 +282,7 @@ def test_stacks_of_one_account__share_nothing(
     items = new_guids(2)
     requests = [one.stack.send(item)[0] for one, item in zip(stacks, items, strict=True)]
     for one, item, request in zip(stacks, items, requests, strict=True):
-        (event,) = one.wait_for_events(1)
+        (event,) = one.wait_for_events(1, 240)
         assert event.data["itemGuids"] == [item]
         assert [run.items for run in one.runs] == [1]
         assert [each for each in requests if _is_recorded(one.stack, each)] == [request]
@@ -288,6 +290,7 @@ def test_stacks_of_one_account__share_nothing(
     assert not ours & theirs
 
 
+@pytest.mark.timeout(600)  # a submission that the update interrupted is resolved within minutes
 def test_deleted_stack__leaves_its_ledger_and_files_and_can_be_deployed_again(
     case: Case, second: SecondStack, new_guids: NewGuids
 ) -> None:
@@ -296,7 +299,7 @@ def test_deleted_stack__leaves_its_ledger_and_files_and_can_be_deployed_again(
     (request,) = delivering.stack.send(*new_guids(1))
     deleted = second.stack
     deleted.wait_until("the request recorded", lambda: _is_recorded(deleted, request))
-    deleted.wait_until_idle()
+    deleted.wait_until_idle(300)
     stack_id = _stack_id(deleted)
     second.delete()
     assert _kept_resources(deleted, stack_id) == {"Ledger", *BUCKET}
@@ -308,7 +311,7 @@ def test_deleted_stack__leaves_its_ledger_and_files_and_can_be_deployed_again(
     for one in (case, again):
         one.stack.send(*new_guids(1))
     for one in (case, again):
-        one.wait_for_events(1)
+        one.wait_for_events(1, 120)
 
 
 def _wait_until_recorded(case: Case) -> None:
