@@ -36,7 +36,8 @@ class Day:
 
 
 def simulate(seed: int) -> Day:
-    """Simulate one day, and check it."""
+    """Simulate one day without its logs, and check it."""
+    level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         simulation = Simulation(seed)
@@ -46,7 +47,7 @@ def simulate(seed: int) -> Day:
             found += (f"only {simulation.outside.calls} calls to the outside",)
         simulation.scheduler.close()
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(level)
     occurred = frozenset(simulation.fault_rates.occurred)
     return Day(
         seed,
