@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 SOURCES = Path(__file__).parents[2] / "functions"
-FUNCTIONS = ("submit", "poll", "publish", "session", "deliver")
+FUNCTIONS = ("submit", "poll", "publish", "session", "deliver", "examine")
 BASE = "boto3 client"
 ENVIRONMENT = {
     "ARENA_BASE_URL": "https://api.arenasolutions.com/v1",

@@ -49,6 +49,12 @@ TRUST = {
 }
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 RECONCILE = event("scheduler")
+HANDLER = ".handler.handler"
+FUNCTIONS = {
+    one["Handler"].removesuffix(HANDLER): one
+    for one in resources("AWS::Lambda::Function", "DeliversFiles").values()
+    if one["Handler"].endswith(HANDLER)
+}
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,7 @@ class Functions:
 
 def properties(name: str) -> dict[str, Any]:
     """Return what the template says of a function."""
-    found = {one["Handler"]: one for one in resources("AWS::Lambda::Function").values()}
-    return found[f"{name}.handler.handler"]
+    return FUNCTIONS[name]
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +129,12 @@ def functions(
         "RUN_TIMEOUT_SECONDS": "3600",
         "REQUEST_BUDGET_RESERVE": "500",
         "REQUEST_BUDGET_POLL_SHARE": "50",
-        "DELIVER_FILES": "false",
+        "DELIVER_FILES": "true",
+        "DELIVER_FUNCTION_NAME": "runtime-deliver",
+        "DELIVERY_BUCKET_NAME": "runtime-bucket",
+        "DELIVERY_BUCKET_OWNER": "000000000000",
+        "DELIVERY_PREFIX": "",
+        "DELIVERY_KEY_ARN": "",
         "LEDGER_TABLE_NAME": "runtime-ledger",
         "SESSION_SECRET_ARN": create_secret(Name="runtime-session")["ARN"],
         "ARENA_CREDENTIALS_SECRET_ARN": create_secret(
@@ -224,7 +234,7 @@ def test_runtime__unreachable_ledger_has_an_error_of_our_own(functions: Function
 
 
 @pytest.mark.parametrize("log_format", FORMATS)
-@pytest.mark.parametrize("name", ["submit", "poll", "publish", "session"])
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_runtime__missing_variable_fails_the_init_phase(
     functions: Functions, name: str, log_format: str
 ) -> None:
@@ -238,7 +248,7 @@ def test_runtime__missing_variable_fails_the_init_phase(
     assert report.content["errorMessage"] == "environment variable LEDGER_TABLE_NAME is missing"
 
 
-@pytest.mark.parametrize("name", ["submit", "poll", "publish", "session"])
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_runtime__memory_is_far_below_the_limit(functions: Functions, name: str) -> None:
     """After one answer, a function has used less than half of its memory."""
     with functions.start(name) as function:
