@@ -170,12 +170,15 @@ class Simulation:
 
     def is_drained(self) -> bool:
         """Return whether nothing is left to do."""
+        return self.is_exported() and not self.delivery.is_due()
+
+    def is_exported(self) -> bool:
+        """Return whether nothing is left to export; files may still be due."""
         return (
             not self.pending()
             and self.queue.is_empty()
             and not self.running_executions
             and self._lease_state() == "idle"
-            and not self.delivery.is_due()
         )
 
     def pending(self) -> list[str]:

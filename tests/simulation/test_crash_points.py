@@ -15,7 +15,7 @@ import pytest
 
 from arena_exports.services import submission
 from infra.simulator import names
-from tests.simulation.delivery import OFF, PART_BYTES, DeliveryPlan
+from tests.simulation.delivery import OFF, TWO_FILES
 from tests.simulation.fault_rates import FaultRates
 from tests.simulation.invariants import violations
 from tests.simulation.plan import Plan
@@ -85,16 +85,13 @@ class SmallDay(Simulation):
 
 
 class DayWithFiles(SmallDay):
-    """One message; its run has two files, and one of them is uploaded in two parts.
+    """One message, whose run has two files.
 
     With `double`, a second deliver runs beside whatever is running at that moment.
     """
 
     bodies = BODIES[:1]
-    delivery_plan = DeliveryPlan(
-        is_on=True,
-        runs=({"contents": [{"kind": "json", "size": PART_BYTES + 1000}, {"kind": "zip"}]},),
-    )
+    delivery_plan = TWO_FILES
 
     def invoke_another(self) -> None:
         """Invoke the function that runs beside the one that dies."""

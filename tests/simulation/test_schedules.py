@@ -7,6 +7,7 @@ import pytest
 from arena_exports.ports import Check, Condition, Put
 from tests.simulation.schedules.operations import (
     NOTHING,
+    AnnouncedBucket,
     AnnouncedTable,
     Operation,
     changing,
@@ -14,6 +15,7 @@ from tests.simulation.schedules.operations import (
 )
 from tests.simulation.schedules.pairs import PAIRS, Pair
 from tests.simulation.schedules.pct import Mix, Sample, all_mixes, steps_of
+from tests.support.fake_bucket import InMemoryBucket
 from tests.support.fakes import InMemoryTable
 
 RUNS = 4
@@ -70,6 +72,24 @@ def test_table__announces_what_a_transaction_checks_and_changes() -> None:
     absent = Condition(absent=("PK",))
     table.write(Put({"PK": "BUDGET", "SK": "-"}), Check(ITEM, absent))
     assert announced == [Operation(reads=frozenset({ITEM}), changes=frozenset({OTHER}))]
+
+
+def test_bucket__announces_what_a_list_and_the_end_of_uploads_conflict_with() -> None:
+    """An object conflicts with the list of its folder, and an upload with the end of all others."""
+    announced: list[Operation] = []
+    bucket = AnnouncedBucket(InMemoryBucket(), announced.append)
+    upload = bucket.begin("arena/v1/a/file", "text/csv")
+    bucket.keys("arena/v1/a/")
+    bucket.keys("arena/v1/b/")
+    bucket.put("arena/v1/a/file", b"", "text/csv")
+    bucket.abort(upload)
+    bucket.abort_all("arena/v1/a/")
+    begun, own_list, other_list, put, aborted, all_aborted = announced
+    assert put.conflicts_with(own_list)
+    assert not put.conflicts_with(other_list)
+    assert all_aborted.conflicts_with(begun)
+    assert all_aborted.conflicts_with(aborted)
+    assert not begun.conflicts_with(aborted)
 
 
 def test_bound__is_that_of_the_paper() -> None:

@@ -7,11 +7,14 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from infra.simulator import control as arena_control
+from tests.simulation.delivery import OFF, TWO_FILES, small_parts
 from tests.simulation.fault_rates import FaultRates
 from tests.simulation.invariants import violations
 from tests.simulation.plan import Plan
 from tests.simulation.schedules.control import ControlledScheduler
 from tests.simulation.schedules.operations import (
+    AnnouncedBucket,
+    AnnouncedDownloads,
     AnnouncedExecutions,
     AnnouncedSecret,
     AnnouncedTable,
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 RUN_SECONDS = 3
 MAX_SECONDS = 4 * 3600
 RUN_WAIT_SECONDS = 10
+ALWAYS = 1.0
 # A lost POST is searched for 90 s and 150 s after its answer was lost, and that takes half a minute
 # itself: only the second search finds this run, which is as late as Arena may be.
 LATE_SECONDS, LAG_SECONDS = 90, 45
@@ -51,13 +55,17 @@ class Instant(FaultRates):
 
 
 class SharedDay(Simulation):
-    """A day whose functions run one after the other, until some of them run at once."""
+    """A day whose functions run one after the other, until some of them run at once.
 
-    def __init__(self, *, overtime: float = 0.0) -> None:
+    With `delivers`, the files of its runs are delivered; nobody starts deliver until then.
+    """
+
+    def __init__(self, *, overtime: float = 0.0, delivers: bool = False) -> None:
         plan = Plan(
             messages=0, pool=1, max_items=50, batch=1, arena={"runningSeconds": RUN_SECONDS}
         )
-        super().__init__(0, plan=plan, fault_rates=Instant(Random(0)))
+        rates, delivery = Instant(Random(0)), TWO_FILES if delivers else OFF
+        super().__init__(0, plan=plan, fault_rates=rates, delivery=delivery)
         self.overtime = overtime
         self.latest: Task | None = None
         self.dead_version = ""
@@ -81,6 +89,8 @@ class SharedDay(Simulation):
             transport=AnnouncedTransport(plain.transport, announce),
             session_secret=AnnouncedSecret(plain.session_secret, "session", announce),
             executions=AnnouncedExecutions(plain.executions, announce),
+            downloads=AnnouncedDownloads(plain.downloads, announce),
+            bucket=AnnouncedBucket(plain.bucket, announce),
         )
 
     # ---- up to where functions have work ---------------------------------------------------------
@@ -88,11 +98,14 @@ class SharedDay(Simulation):
     def begin(self, state: str, *, session_dies: bool = False) -> None:
         """Export one item, and bring the day into a state; then the session may die.
 
+        Where files are delivered, those of the first item are due.
+
         States: `idle`; `unanswered`, in which the next POST starts a run and is not answered;
         `late`, in which it does so later, and lists show the run later still;
         `running`, with a run that is complete at Arena; `ended`, `failed` and `unreadable`, when a
         poll has found that out (a run that nobody can read has failed, too).
         """
+        self.fault_rates.deliver_lost = ALWAYS
         self._export_first_item()
         if state == UNANSWERED:
             arena_control.add_faults(self.arena, {**POSTS, "drop": True, "work": True})
@@ -106,11 +119,12 @@ class SharedDay(Simulation):
         self.dead_version = secret.version if secret else ""
         if session_dies:
             arena_control.kill_sessions(self.arena)
+        self.fault_rates.stop()
 
     def _export_first_item(self) -> None:
         self.queue.send(item_guid(1))
         self.queue.deliver()
-        self._run_until(lambda: self.queue.is_empty() and self.is_drained())
+        self._run_until(self.is_exported)
 
     def _bring_a_run_to(self, state: str) -> None:
         """Have a run that Arena ends; its execution is stopped before it polls."""
@@ -153,10 +167,11 @@ class SharedDay(Simulation):
 
             return run
 
-        self.control.run_by(policy, [work(thread) for thread in threads])
-        self._every(10.0, self.queue.deliver)
-        self._every(60.0, lambda: self.invoke("submit", RECONCILE))
-        self._run_until(self.is_drained)
+        with small_parts():
+            self.control.run_by(policy, [work(thread) for thread in threads])
+            self._every(10.0, self.queue.deliver)
+            self._every(60.0, lambda: self.invoke("submit", RECONCILE))
+            self._run_until(self.is_drained)
         return violations(self)
 
 
@@ -191,3 +206,8 @@ def publish(day: SharedDay) -> Task:
 def session(day: SharedDay) -> Task:
     """Have the session renewed that was in force when the day stopped."""
     return day.invoke("session", {"deadVersion": day.dead_version})
+
+
+def deliver(day: SharedDay) -> Task:
+    """Have the files delivered that are due."""
+    return day.invoke("deliver", {"settledBefore": day.scheduler.now})

@@ -1,30 +1,37 @@
 """What a call to the outside touches, and which calls conflict.
 
 Two calls conflict if they touch the same thing and at least one of them changes it: a ledger item,
-the runs or the session at Arena, a secret, an execution. The order of calls that do not conflict
+the runs or the session at Arena, a secret, an execution, an object of the bucket. The order of calls that do not conflict
 changes nothing, so no schedule needs to try both orders.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from arena_exports.ledger import keys
 from arena_exports.ports import Check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from arena_exports.ports import (
+        Bucket,
+        Download,
+        Downloads,
         Executions,
         HttpAnswer,
         HttpRequest,
         Item,
         Key,
+        ObjectBody,
         Secret,
         SecretStore,
         Table,
         Transport,
+        Upload,
         Write,
     )
 
@@ -148,3 +155,74 @@ class AnnouncedExecutions:
     def status(self, name: str) -> str | None:
         self._announce(reading(("execution", name)))
         return self._inner.status(name)
+
+
+class AnnouncedDownloads:
+    """Downloads from Arena; the request is announced, and the body then touches nothing more."""
+
+    def __init__(self, inner: Downloads, announce: Announce) -> None:
+        self._inner = inner
+        self._announce = announce
+
+    @contextmanager
+    def open(self, request: HttpRequest, headers: Mapping[str, str]) -> Iterator[Download]:
+        self._announce(reading(ARENA_SESSION))
+        with self._inner.open(request, headers) as download:
+            yield download
+
+
+class AnnouncedBucket:
+    """The bucket; each call is announced.
+
+    An upload is nobody else's, except that `abort_all` ends those of a folder.
+    """
+
+    def __init__(self, inner: Bucket, announce: Announce) -> None:
+        self.name, self.prefix = inner.name, inner.prefix
+        self._inner = inner
+        self._announce = announce
+
+    def _object(self, key: str) -> Key:
+        return self.name, key
+
+    def _uploads(self, key: str) -> Key:
+        return f"uploads of {self.name}", key.rpartition("/")[0]
+
+    def keys(self, folder: str) -> list[str]:
+        self._announce(Operation(span=(self.name, folder, folder + keys.LAST)))
+        return self._inner.keys(folder)
+
+    def put(self, key: str, body: bytes | bytearray, content_type: str) -> str | None:
+        self._announce(changing(self._object(key)))
+        return self._inner.put(key, body, content_type)
+
+    def begin(self, key: str, content_type: str) -> Upload:
+        self._announce(reading(self._uploads(key)))
+        return self._inner.begin(key, content_type)
+
+    def put_part(
+        self, upload: Upload, number: int, body: bytes | bytearray
+    ) -> Mapping[str, object]:
+        self._announce(reading(self._uploads(upload.key)))
+        return self._inner.put_part(upload, number, body)
+
+    def complete(
+        self, upload: Upload, parts: Sequence[Mapping[str, object]], size: int
+    ) -> str | None:
+        reads = frozenset({self._uploads(upload.key)})
+        self._announce(Operation(reads, changes=frozenset({self._object(upload.key)})))
+        return self._inner.complete(upload, parts, size)
+
+    def abort(self, upload: Upload) -> None:
+        self._announce(reading(self._uploads(upload.key)))
+        self._inner.abort(upload)
+
+    def abort_all(self, folder: str) -> None:
+        self._announce(changing(self._uploads(folder)))
+        self._inner.abort_all(folder)
+
+    @contextmanager
+    def read(self, key: str) -> Iterator[ObjectBody]:
+        self._announce(reading(self._object(key)))
+        with self._inner.read(key) as body:
+            yield body

@@ -14,6 +14,7 @@ from tests.simulation.schedules.day import (
     UNANSWERED,
     UNREADABLE,
     SharedDay,
+    deliver,
     deliver_a_batch,
     poll,
     poll_later,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 # Longer than the lease (180 s), shorter than the two searches that permit another POST.
 LONGER_THAN_THE_LEASE = 200.0
+LONGER_THAN_THE_LEASE_ON_DOWNLOADS = 1000.0  # which is 960 s
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Pair:
     """Two threads of functions that run at once.
 
     `state` is the lease's. `leap` is how many seconds pass at the first preemption: the function
-    that was preempted is thought dead, and goes on after its time-out.
+    that was preempted is thought dead, and goes on after its time-out. With `delivers`, the files
+    of the run before are due.
     """
 
     name: str
@@ -52,10 +55,11 @@ class Pair:
     second: Sequence[Step]
     leap: float = 0.0
     session_dies: bool = False
+    delivers: bool = False
 
     def run(self, schedule: Schedule) -> Trial:
         """Run one schedule."""
-        day = SharedDay(overtime=2 * self.leap)
+        day = SharedDay(overtime=2 * self.leap, delivers=self.delivers)
         policy = Preemptive(day.control, schedule, self.leap)
         try:
             day.begin(self.state, session_dies=self.session_dies)
@@ -106,4 +110,22 @@ PAIRS = (
     Pair("poll | publish", RUNNING, [poll], [poll, publish, deliver_a_batch]),
     Pair("session | session", IDLE, [session], [session], session_dies=True),
     Pair("submit | session", IDLE, [deliver_a_batch], [session], session_dies=True),
+    Pair("deliver | deliver", IDLE, [deliver], [deliver], delivers=True),
+    Pair(
+        "deliver, thought dead | deliver",
+        IDLE,
+        [deliver],
+        [deliver],
+        leap=LONGER_THAN_THE_LEASE_ON_DOWNLOADS,
+        delivers=True,
+    ),
+    Pair("deliver | submit", IDLE, [deliver], [deliver_a_batch, reconcile], delivers=True),
+    Pair(
+        "publish, thought dead | publish, deliver",
+        ENDED,
+        [publish],
+        [publish, deliver],
+        delivers=True,
+    ),
+    Pair("deliver | session", IDLE, [deliver], [session], session_dies=True, delivers=True),
 )

@@ -20,6 +20,7 @@ from tests.simulation.schedules.day import (
     IDLE,
     RUNNING,
     SharedDay,
+    deliver,
     deliver_a_batch,
     poll,
     publish,
@@ -37,6 +38,7 @@ FUNCTIONS: Mapping[str, Step] = {
     "poll": poll,
     "publish": publish,
     "session": session,
+    "deliver": deliver,
 }
 PILOTS = 10
 SPARE_STEPS = 1.2
@@ -77,7 +79,7 @@ class Mix:
         """Run one schedule; return its policy and what was violated."""
         random = Random(f"{self.names} {depth} {seed}")
         policy = RandomPriorities(random, len(self.names), depth, steps)
-        day = SharedDay()
+        day = SharedDay(delivers="deliver" in self.names)
         try:
             day.begin(self.state, session_dies="session" in self.names)
             return policy, day.share(policy, [[FUNCTIONS[name]] for name in self.names])
