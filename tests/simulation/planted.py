@@ -172,7 +172,7 @@ def _unfenced(where: Callable[[tuple[Write, ...]], bool]) -> Callable[[Soil], No
     return lambda soil: soil.writes(change)
 
 
-def _each(change: Callable[[Any], Write | None]) -> Callable[[Soil], None]:
+def each(change: Callable[[Any], Write | None]) -> Callable[[Soil], None]:
     """Change each write by itself; None leaves it out."""
     return lambda soil: soil.writes(lambda writes: tuple(filter(None, map(change, writes))))
 
@@ -323,13 +323,15 @@ class _SameToken:
         return self.token
 
 
-def _keep_token(soil: Soil) -> None:
+def keep_token(path: str) -> Callable[[Soil], None]:
+    """Let a method that takes a lease keep the token of the lease that it was given."""
+
     def take(original: Any, store: Any, seen: Any) -> Any:
         if not seen.token:
             return original(store, seen)
         return original(type(store)(store._table, _SameToken(store._clock, seen.token)), seen)
 
-    soil.method("arena_exports.ledger.lease:LeaseStore.take", take)
+    return lambda soil: soil.method(path, take)
 
 
 def _search_nothing(soil: Soil) -> None:
@@ -364,7 +366,7 @@ BUGS: Sequence[Bug] = (
     Bug(
         "token kept",
         "taking an expired lease makes no new token",
-        _keep_token,
+        keep_token("arena_exports.ledger.lease:LeaseStore.take"),
     ),
     Bug(
         "begin without a fence",
@@ -412,26 +414,26 @@ BUGS: Sequence[Bug] = (
         "suspect sets are written whoever has the lease",
         _unfenced(lambda writes: any(w.key[0].startswith("PAGE#") for w in writes)),
     ),
-    Bug("recorded twice", "a message that is recorded is recorded again", _each(_record_again)),
-    Bug("pointer moved back", "a pointer may move back to an earlier position", _each(_move_back)),
+    Bug("recorded twice", "a message that is recorded is recorded again", each(_record_again)),
+    Bug("pointer moved back", "a pointer may move back to an earlier position", each(_move_back)),
     Bug(
-        "page settled whole", "settling part of a page settles all of it", _each(_settle_whole_page)
+        "page settled whole", "settling part of a page settles all of it", each(_settle_whole_page)
     ),
     Bug(
         "settled when selected",
         "an attempt's requests stop being pending when it begins",
         lambda soil: soil.writes(_delete_pointers),
     ),
-    Bug("run not noted", "which attempt a run belongs to is not written down", _each(_forget_run)),
+    Bug("run not noted", "which attempt a run belongs to is not written down", each(_forget_run)),
     Bug(
         "first POST forgotten",
         "after a second POST, runs of the first one are not adopted",
-        _each(_forget_first_post),
+        each(_forget_first_post),
         harmless="a run exists before the second search, and so before the second POST",
     ),
-    Bug("name used twice", "a restarted execution has the name of the first", _each(_keep_number)),
-    Bug("login not claimed", "writing the session's item is unconditional", _each(_claim_login)),
-    Bug("refusal forgotten", "refused credentials are not noted", _each(_forget_refusal)),
+    Bug("name used twice", "a restarted execution has the name of the first", each(_keep_number)),
+    Bug("login not claimed", "writing the session's item is unconditional", each(_claim_login)),
+    Bug("refusal forgotten", "refused credentials are not noted", each(_forget_refusal)),
     Bug("POST before attempt", "the attempt is written down after its POST", _post_before_attempt),
     Bug(
         "event after settling",

@@ -16,11 +16,12 @@ from minicheck import check_liveness, check_safety
 
 from tests.simulation.coverage import FAULTS, STATES, Coverage, explanation
 from tests.simulation.field import TROUBLES
-from tests.simulation.hunt import METHODS, Hunt, hunt, troubled_day
+from tests.simulation.hunt import Hunt, hunt, methods_for, troubled_day
 from tests.simulation.invariants import violations
 from tests.simulation.models import delivery, lease
-from tests.simulation.models.replay import Replay, lease_view
+from tests.simulation.models.replay import VIEWS, Replay
 from tests.simulation.planted import BUGS
+from tests.simulation.planted_delivery import BUGS_OF_DELIVERY
 from tests.simulation.schedules.pairs import PAIRS
 from tests.simulation.schedules.pct import Mix, Sample, all_mixes, sample
 from tests.simulation.simulation import Simulation
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
 
     from minicheck import Protocol
 
+    from tests.simulation.planted import Bug
+
 WORKERS = 2
 RESULTS = Path(__file__).parent / "results" / "proofs.md"
+ALL_BUGS = (*BUGS, *BUGS_OF_DELIVERY)
 CHUNK = 10
 MOST_MISSED = 0.05
 DAYS_OF_EACH_TROUBLE = 6
@@ -66,23 +70,33 @@ def _quiet() -> None:
 
 def _hunt(counts: Mapping[str, int], job: tuple[str, str]) -> Hunt:
     name, method = job
-    bug = next(bug for bug in BUGS if bug.name == name)
+    bug = next(bug for bug in ALL_BUGS if bug.name == name)
     return hunt(bug, method, counts[method])
 
 
 def show_bugs(report: Report, pool: ProcessPoolExecutor, counts: Mapping[str, int]) -> None:
     """Say how soon each planted bug is found."""
     report.say("## Planted bugs")
-    budget = ", ".join(f"{count} {method}" for method, count in counts.items())
-    report.say(
-        f"{len(BUGS)} bugs of the protocol. The numbers are trials until the bug was found; "
-        f"`-` means not found ({budget})."
-    )
-    jobs = [(bug.name, method) for bug in BUGS for method in METHODS]
+    report.say("The numbers are trials until the bug was found; `-` means not found.")
+    _show_bugs(report, pool, counts, "of exports", BUGS)
+    _show_bugs(report, pool, counts, "of delivery", BUGS_OF_DELIVERY)
+
+
+def _show_bugs(
+    report: Report,
+    pool: ProcessPoolExecutor,
+    counts: Mapping[str, int],
+    kind: str,
+    bugs: Sequence[Bug],
+) -> None:
+    methods = [*methods_for(bugs[0])]
+    budget = ", ".join(f"{counts[method]} {method}" for method in methods)
+    report.say(f"{len(bugs)} bugs {kind}, in {budget}:")
+    jobs = [(bug.name, method) for bug in bugs for method in methods]
     found = {(h.bug, h.method): h for h in pool.map(partial(_hunt, counts), jobs)}
     rows = []
-    for bug in BUGS:
-        hunts = [found[bug.name, method] for method in METHODS]
+    for bug in bugs:
+        hunts = [found[bug.name, method] for method in methods]
         why = f"; harmless: {bug.harmless}" if bug.harmless else ""
         trials = [h.trials if h.found else "-" for h in hunts]
         rows.append([bug.name, *trials, bug.description + why])
@@ -90,7 +104,7 @@ def show_bugs(report: Report, pool: ProcessPoolExecutor, counts: Mapping[str, in
             report.wrong.append(f"the bug {bug.name!r} is not found")
         if not any(h.changed for h in hunts):
             report.wrong.append(f"the bug {bug.name!r} changes nothing")
-    report.table(["bug", *METHODS, "what is wrong"], rows)
+    report.table(["bug", *methods, "what is wrong"], rows)
 
 
 # ---- schedules -----------------------------------------------------------------------------------
@@ -159,35 +173,38 @@ def show_all_schedules(report: Report, pool: ProcessPoolExecutor) -> None:
 
 @dataclass(frozen=True)
 class WatchedDay:
-    """A simulated day: which faults met which states, and which steps the ledger took."""
+    """A simulated day: which faults met which states, and which steps of each model it took."""
 
     name: str
     violations: tuple[str, ...]
     reached: Mapping[tuple[str, str], int]
-    steps: Mapping[tuple[Hashable, Hashable], int]
+    steps: Mapping[str, Mapping[tuple[Hashable, Hashable], int]]
 
 
 def watch_day(seed: int, trouble: str = "") -> WatchedDay:
     """Simulate a day; with a trouble, one on which logins are often refused, too."""
     _quiet()
     day = troubled_day(seed, trouble) if trouble else Simulation(seed)
-    coverage, replay = Coverage(), Replay(lease_view())
+    coverage, replays = Coverage(), {name: Replay(view()) for name, view in VIEWS.items()}
     coverage.watch(day)
-    replay.watch(day)
+    for replay in replays.values():
+        replay.watch(day)
     day.run()
     found = violations(day)
     day.scheduler.close()
-    return WatchedDay(f"{seed} {trouble}".strip(), tuple(found), coverage.reached, replay.steps)
+    steps = {name: replay.steps for name, replay in replays.items()}
+    return WatchedDay(f"{seed} {trouble}".strip(), tuple(found), coverage.reached, steps)
 
 
 def show_days(report: Report, pool: ProcessPoolExecutor, days: int) -> None:
     """Say which faults met which states, and that each step of the ledger is the model's."""
     jobs = [(seed, "") for seed in range(days)]
     jobs += [(seed, name) for name in TROUBLES for seed in range(DAYS_OF_EACH_TROUBLE)]
-    coverage, taken = Coverage(), Counter[Any]()
+    coverage, taken = Coverage(), {name: Counter[Any]() for name in VIEWS}
     for day in pool.map(watch_day, *zip(*jobs, strict=True), chunksize=CHUNK):
         coverage.add(day.reached)
-        taken.update(day.steps)
+        for name, steps in day.steps.items():
+            taken[name].update(steps)
         report.wrong += [f"day {day.name}: {text}" for text in day.violations]
     _show_coverage(report, coverage, len(jobs))
     _show_replay(report, taken, len(jobs))
@@ -210,17 +227,18 @@ def _show_coverage(report: Report, coverage: Coverage, days: int) -> None:
     )
 
 
-def _show_replay(report: Report, taken: Counter[Any], days: int) -> None:
-    report.say("## The ledger's steps and the model's")
-    known = lease_view().steps()
-    foreign = [step for step in taken if step not in known]
-    report.wrong += [f"a step that the model does not know: {step}" for step in foreign]
-    unseen = sorted({known[step] for step in known if step not in taken})
-    report.say(
-        f"{taken.total():,} steps of the lease in {days:,} days, of {len(taken)} kinds. "
-        f"{len(foreign)} are not the model's. Of the model's {len(known)} kinds, "
-        f"{sum(step not in taken for step in known)} never occurred ({', '.join(unseen) or '-'})."
-    )
+def _show_replay(report: Report, taken: Mapping[str, Counter[Any]], days: int) -> None:
+    report.say("## The steps of days and of the models")
+    for name, view in VIEWS.items():
+        steps, known = taken[name], view().steps()
+        foreign = [step for step in steps if step not in known]
+        report.wrong += [f"a step that the model of {name} does not know: {s}" for s in foreign]
+        unseen = sorted({known[step] for step in known if step not in steps})
+        report.say(
+            f"{steps.total():,} steps of {name} in {days:,} days, of {len(steps)} kinds. "
+            f"{len(foreign)} are not the model's. Of the model's {len(known)} kinds, "
+            f"{sum(s not in steps for s in known)} never occurred ({', '.join(unseen) or '-'})."
+        )
 
 
 # ---- models --------------------------------------------------------------------------------------
@@ -261,7 +279,7 @@ def show_models(report: Report) -> None:
         show(f"the lease: {bug}", lease.lease_model(lease.Variant(bug=bug)), right=False)
     show("delivery", delivery.delivery_model(), right=True)
     for bug in delivery.BUGS:
-        show(f"delivery: {bug}", delivery.delivery_model(bug), right=False)
+        show(f"delivery: {bug}", delivery.delivery_model(delivery.Variant(bug)), right=False)
     report.table(["model", "states", "what does not hold"], rows)
 
 
@@ -280,6 +298,7 @@ def main(days: int, runs: int, trials: float) -> None:
     usual = {
         "seeds": 100,
         "troubled days": 28,
+        "quiet days": 10,
         "crash points": 1400,
         "random schedules": 600,
         "all schedules": 3000,

@@ -30,11 +30,15 @@ class Task:
         self.error: BaseException | None = None
 
     def _run(self) -> None:
+        error: BaseException | None = None
         try:
             self.result = self._work()
         except (Exception, Killed) as exc:  # noqa: BLE001 - what ends a task is its result
-            self.error = exc
-        self.done = True
+            error = exc
+        self._finish(error)
+
+    def _finish(self, error: BaseException | None) -> None:
+        self.error, self.done = error, True
         for callback in self._whenever_done:
             callback(self)
 
@@ -49,9 +53,13 @@ class Task:
 
     def kill(self) -> None:
         """End the task where it is now."""
-        if not self.done:
-            self.killed = True
+        if self.done:
+            return
+        self.killed = True
+        if self._greenlet:
             self._greenlet.throw(Killed)
+        else:  # it has not begun
+            self._finish(Killed())
 
 
 class Scheduler:

@@ -11,6 +11,7 @@ from tests.simulation.fault_rates import CHANCES, FaultRates
 from tests.simulation.field import TROUBLES
 from tests.simulation.invariants import violations
 from tests.simulation.plan import Plan
+from tests.simulation.quiet import QuietDay
 from tests.simulation.runner import simulate
 from tests.simulation.simulation import Simulation
 
@@ -45,19 +46,9 @@ def test_trouble__keeps_the_rules(trouble: str) -> None:
     assert violations(day) == []
 
 
-class QuietDay(Simulation):
-    """A day on which nothing goes wrong."""
-
-    def _disrupt(self) -> None:
-        """Cause nothing."""
-
-
 def test_delivery__downloads_after_the_next_run_is_submitted() -> None:
     """On a quiet day, each file costs one request, and the next run is submitted before it."""
-    plan = Plan(messages=20, pool=30, max_items=2, arena={"runningSeconds": 20})
-    runs = ({"contents": [{}, {"kind": "csv", "size": 150_000}]},) * 10
-    delivery = DeliveryPlan(is_on=True, is_quiet=True, runs=runs)
-    day = QuietDay(5, plan=plan, fault_rates=FaultRates(Random(5)), delivery=delivery)
+    day = QuietDay(5)
     day.run()
     assert violations(day) == []
     files = [file for run in day.arena.exports.runs for file in run.files]

@@ -1,7 +1,7 @@
 """Delivery of a run's files as a model: two files, two copies of deliver, crashes at any moment.
 
 Arena's bytes differ from one download to the next. The ledger notes what was stored (1 and 2 stand
-for two contents, 9 for a file that Arena refuses for good).
+for two contents, 9 for a file that Arena refuses for good). It begins before the run is settled.
 """
 
 from __future__ import annotations
@@ -19,17 +19,20 @@ if TYPE_CHECKING:
 FILES = (0, 1)
 CONTENTS = (1, 2)
 REFUSED = 9
+PENDING, DONE, OFF, ELSEWHERE = "pending", "done", "off", "elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """The ledger, the bucket and the topic, and where each copy stands, with what it holds.
 
-    `pointer` says that a delivery is pending; `noted` and `stored` are the contents of each file, 0
-    for none; `events` are the different contents that the event was published with.
+    `phase` is "" until the run is settled, `pending` while the pointer is there, and `off` if there
+    never is one; `elsewhere` if the files were delivered to another bucket. `noted` and `stored`
+    are the contents of each file, 0 for none; `events` are the different contents that the event
+    was published with.
     """
 
-    pointer: bool = True
+    phase: str = ""
     noted: tuple[int, ...] = (0, 0)
     stored: tuple[int, ...] = (0, 0)
     manifest: tuple[int, ...] | None = None
@@ -42,15 +45,24 @@ FIELDS = tuple(State.__dataclass_fields__)
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """The protocol, or a wrong one: `bug` names what it does wrong."""
+    """The protocol, or a wrong one: `bug` names what it does wrong.
+
+    With `another_bucket`, copies that deliver to another bucket may close the delivery.
+    """
 
     bug: str = ""
+    another_bucket: bool = False
 
     def moves(self, state: State) -> Iterator[Move]:
         """Yield each step that may follow, with the state after it."""
+        if not state.phase:
+            yield "settle", replace(state, phase=PENDING)
+            yield "settle while delivery is off", replace(state, phase=OFF)
+        if state.phase == PENDING and self.another_bucket:
+            yield "delivered to another bucket", replace(state, phase=ELSEWHERE)
         for copy, (place, held) in enumerate(state.copies):
             if not place:
-                if state.pointer:
+                if state.phase == PENDING:
                     yield "begin", _at(state, copy, "choose")
                 continue
             yield "crash", _at(state, copy, "")
@@ -69,12 +81,12 @@ class Variant:
         elif place == "write manifest":
             yield self._write_manifest(state, held)
         elif place == "publish" and self.bug == "pointer deleted first":
-            yield "delete the pointer", replace(state, pointer=False), "publish late", held
+            yield "delete the pointer", _closed(state), "publish late", held
         elif place in ("publish", "publish late"):
             to = "delete pointer" if place == "publish" else ""
             yield "event", replace(state, events=_added(state.events, held)), to, held
         else:
-            yield "delete the pointer", replace(state, pointer=False), "", ()
+            yield "delete the pointer", _closed(state), "", ()
 
     def _choose(self, state: State) -> Iterator[tuple[str, State, str, tuple[int, ...]]]:
         missing = [file for file in FILES if not state.noted[file]]
@@ -125,6 +137,10 @@ BUGS = (
 )
 
 
+def _closed(state: State) -> State:
+    return replace(state, phase=DONE) if state.phase == PENDING else state
+
+
 def _at(state: State, copy: int, place: str, held: tuple[int, ...] = ()) -> State:
     copies = list(state.copies)
     copies[copy] = (place, held)
@@ -156,15 +172,14 @@ INVARIANTS: Mapping[str, Callable[[Mapping[str, object]], bool]] = {
         event == state["manifest"]
         for event in state["events"]  # type: ignore[attr-defined] # a tuple
     ),
-    "no pointer, so it was published (R12)": lambda state: (
-        bool(state["pointer"]) or bool(state["events"])
+    "closed, so it was published (R12)": lambda state: (
+        state["phase"] != DONE or bool(state["events"])
     ),
 }
 
 
-def delivery_model(bug: str = "") -> Protocol:
+def delivery_model(variant: Variant = Variant()) -> Protocol:
     """Return the model of delivery, as it is or wrong."""
-    variant = Variant(bug)
 
     def transitions(state: tuple[object, ...]) -> list[tuple[str, tuple[object, ...]]]:
         moves = variant.moves(State(*state))  # type: ignore[arg-type] # its own fields
@@ -177,7 +192,9 @@ def delivery_model(bug: str = "") -> Protocol:
         initial=_values(State()),
         transitions=transitions,
         invariants=dict(INVARIANTS),
-        goal=lambda state: not state["pointer"] and bool(state["events"]),
+        goal=lambda state: (
+            state["phase"] in (OFF, ELSEWHERE) or (state["phase"] == DONE and bool(state["events"]))
+        ),
     )
 
 

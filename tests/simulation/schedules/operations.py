@@ -1,8 +1,8 @@
 """What a call to the outside touches, and which calls conflict.
 
 Two calls conflict if they touch the same thing and at least one of them changes it: a ledger item,
-the runs or the session at Arena, a secret, an execution, an object of the bucket. The order of calls that do not conflict
-changes nothing, so no schedule needs to try both orders.
+the runs or the session at Arena, a secret, an execution, an object of the bucket. The order of
+calls that do not conflict changes nothing, so no schedule needs to try both orders.
 """
 
 from __future__ import annotations
