@@ -8,6 +8,7 @@ import pytest
 
 from tests.simulation.hunt import hunt
 from tests.simulation.planted import BUGS, Bug, OutdatedError, Soil, planted
+from tests.simulation.proofs import ALL_BUGS
 from tests.simulation.runner import simulate
 
 if TYPE_CHECKING:
@@ -34,13 +35,24 @@ FOUND_SOON: Mapping[str, tuple[str, int]] = {
     "dead letter after settling": ("crash points", 60),
     "POST before attempt": ("crash points", 120),
     "event after settling": ("crash points", 160),
+    "open counts forgotten": ("quiet days", 1),
+    "downloads first": ("quiet days", 1),
+    "manifest before files": ("quiet days", 1),
+    "event before manifest": ("quiet days", 1),
+    "bucket not listed": ("seeds", 8),
+    "uploads left open": ("seeds", 4),
+    "object overwritten": ("all schedules", 100),
+    "manifest overwritten": ("all schedules", 110),
+    "manifest not read back": ("all schedules", 110),
+    "pointer after settling": ("crash points", 130),
+    "event after closing": ("crash points", 140),
 }
 
 
 @pytest.mark.parametrize("name", FOUND_SOON)
 def test_planted_bug__is_found(name: str) -> None:
     """The method that finds a bug soonest finds it in as many trials as before."""
-    bug = next(bug for bug in BUGS if bug.name == name)
+    bug = next(bug for bug in ALL_BUGS if bug.name == name)
     found = hunt(bug, *FOUND_SOON[name])
     assert found.changed, "the bug changes nothing: plant it elsewhere"
     assert found.found

@@ -47,7 +47,8 @@ FIELDS = tuple(State.__dataclass_fields__)
 class Variant:
     """The protocol, or a wrong one: `bug` names what it does wrong.
 
-    With `another_bucket`, copies that deliver to another bucket may close the delivery.
+    With `another_bucket`, copies that deliver to another bucket may close the delivery, perhaps
+    before this bucket is chosen.
     """
 
     bug: str = ""
@@ -58,7 +59,7 @@ class Variant:
         if not state.phase:
             yield "settle", replace(state, phase=PENDING)
             yield "settle while delivery is off", replace(state, phase=OFF)
-        if state.phase == PENDING and self.another_bucket:
+        if state.phase in ("", PENDING) and self.another_bucket:
             yield "delivered to another bucket", replace(state, phase=ELSEWHERE)
         for copy, (place, held) in enumerate(state.copies):
             if not place:
