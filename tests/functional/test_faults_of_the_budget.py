@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 
+from arena_exports.domain.errors import LedgerUnavailableError
+from arena_exports.ledger import keys
 from infra.simulator import control
 from tests.support.world import World, assert_exported, item_guid, items
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from arena_exports.ports import Write
 
 
 @pytest.mark.parametrize("call", ["POST", "GET"])
@@ -40,6 +48,26 @@ def test_fault_30__resumption_has_jitter() -> None:
         waits.add(world.ledger.lease.read().not_before)
     assert len(waits) > 1
     assert min(waits) >= world.clock.now() + 19_990
+
+
+def test_fault_30__answer_counts_even_if_the_budget_cannot_be_written() -> None:
+    """What an answer says is used, because it cost a request: a run, its end, a spent budget."""
+    world = World()
+    world.table.intercept("write", _refuse_budgets)
+    world.send(item_guid(1))
+    world.settle()
+    assert_exported(world, [item_guid(1)])
+    purposes = [record.purpose for record in world.arena.request_log.records]
+    assert purposes == ["login", "submit", "poll"]
+    control.set_budget(world.arena, {"remaining": 0, "resetSeconds": 20_000})
+    world.send(item_guid(2))
+    assert world.ledger.lease.read().not_before >= world.clock.now() + 19_000
+
+
+def _refuse_budgets(write: Callable[..., None], *writes: Write) -> None:
+    if any(one.key == keys.BUDGET for one in writes):
+        raise LedgerUnavailableError("TransactionConflictException")
+    write(*writes)
 
 
 def test_fault_31__reserve_stops_new_runs_and_not_the_polls() -> None:

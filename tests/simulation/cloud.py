@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_SLEEP_SECONDS = 10.0
-REFUSAL = b"4081"  # of credentials
+REFUSAL = b'"code": 4081'  # of credentials
 
 
 class Outside(Interceptable):

@@ -14,6 +14,7 @@ from arena_exports.domain.budget import altered_headers, limited_budget, read_bu
 from arena_exports.domain.errors import (
     ArenaAnswerError,
     BudgetSpentError,
+    LedgerUnavailableError,
     RateLimitedError,
     RequestNotCompletedError,
     RetryLaterError,
@@ -253,11 +254,18 @@ class Arena:
             following = budget.following(known)
             self._note(following.polled() if polled else following, polled=polled)
         elif known.refusals and answer.status < protocol.HTTP_ERROR:
-            self.budgets.write(replace(known, refusals=0, seen_at=int(now)))
+            self._write(replace(known, refusals=0, seen_at=int(now)))
         return budget
 
+    def _write(self, budget: Budget, *, polled: bool = False) -> None:
+        """Write the budget; where the ledger refuses, the answer, which cost a request, counts."""
+        try:
+            self.budgets.write(budget, polled=polled)
+        except LedgerUnavailableError as exc:
+            self.telemetry.warn("request budget not written", error=str(exc))
+
     def _note(self, budget: Budget, *, polled: bool) -> None:
-        self.budgets.write(budget, polled=polled)
+        self._write(budget, polled=polled)
         if budget.remaining is not None:
             self.telemetry.count("RequestBudgetLeft", budget.remaining)
         hours = budget.hours_left()
