@@ -44,7 +44,8 @@ class Delivery:
 
     `number` is 1 for the first delivery of a run, 2 for the next. `folder` is the key of the run's
     folder below the prefix, frozen when the run was settled. `ended_at` is when the run completed,
-    or was submitted where Arena tells no time; it orders the deliveries.
+    or was submitted where Arena tells no time; it orders the deliveries. `files_left` counts the
+    files without an outcome, as of the last turn.
     """
 
     attempt_id: AttemptId
@@ -63,6 +64,7 @@ class Delivery:
     settled_at: int
     file_count: int
     not_before: int = 0
+    files_left: int = 0
 
     @property
     def expires_at(self) -> int:
@@ -105,6 +107,7 @@ def delivery_of(
         ended_at=ended_at,
         settled_at=int(now),
         file_count=file_count,
+        files_left=file_count,
     )
 
 

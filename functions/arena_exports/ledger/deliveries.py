@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 LANE_SECONDS = 960  # longer than deliver's timeout (900 s)
 _COUNTS_ON_AN_ITEM = 1000
+_POINTERS_COUNTED = 1000
 _NO_OUTCOME = Condition(absent=("final",))
 
 
@@ -51,6 +52,11 @@ class DeliveryStore:
             read_delivery(item) for item in self._table.query(keys.DELIVER, keys.FIRST, keys.LAST)
         ]
 
+    def files_left(self) -> int:
+        """Return how many files are not in the bucket yet, of the oldest 1,000 pending runs."""
+        found = self._table.query(keys.DELIVER, keys.FIRST, keys.LAST, limit=_POINTERS_COUNTED)
+        return sum(read_delivery(item).files_left for item in found)
+
     def request(self, delivery: Delivery) -> bool:
         """Ask for a delivery; return false where the run has one that is pending."""
         try:
@@ -59,13 +65,13 @@ class DeliveryStore:
             return False
         return True
 
-    def postpone(self, delivery: Delivery, not_before: int) -> None:
-        """Keep when a file of a delivery is due next."""
+    def postpone(self, delivery: Delivery) -> None:
+        """Keep when a file of a delivery is due next, and how many files are left."""
         with suppress(ConditionFailedError):  # another copy has finished it
             self._table.write(
                 Update(
                     keys.delivery(delivery.ended_at, delivery.attempt_id),
-                    {"notBefore": not_before},
+                    {"notBefore": delivery.not_before, "filesLeft": delivery.files_left},
                     condition=Condition(equals={"number": delivery.number}),
                 )
             )

@@ -89,10 +89,11 @@ class _OpenDelivery:
     def pending(self) -> list[FileRecord]:
         return [record for record in self.records.values() if not record.is_final]
 
-    def due_at(self, now: float) -> int:
-        """Return when something is due next; a report that failed is due in a minute."""
-        later = int(now) + FIRST_RETRY_SECONDS
-        return min((record.not_before for record in self.pending()), default=later)
+    def postponed(self, now: float) -> Delivery:
+        """Return the delivery as it goes on; a report that failed is due in a minute."""
+        pending, later = self.pending(), int(now) + FIRST_RETRY_SECONDS
+        due_at = min((record.not_before for record in pending), default=later)
+        return replace(self.delivery, not_before=due_at, files_left=len(pending))
 
 
 class _TurnOverError(Exception):
@@ -196,9 +197,9 @@ class _Turn:
         self._parts.telemetry.warn(message, **fields)
 
     def _postpone(self, one: _OpenDelivery) -> None:
-        due_at = one.due_at(self._parts.clock.now())
-        if not one.is_reported and due_at != one.delivery.not_before:
-            self._deliveries.postpone(one.delivery, due_at)
+        later = one.postponed(self._parts.clock.now())
+        if not one.is_reported and later != one.delivery:
+            self._deliveries.postpone(later)
 
     # ---- a file ----------------------------------------------------------------------------------
 
