@@ -63,6 +63,26 @@ def test_extension__follows_from_the_first_bytes(
     assert expected in contents.CONTENT_TYPES
 
 
+@pytest.mark.parametrize(
+    ("head", "content_type", "doubtful"),
+    [
+        (b"a,b\r\n", "text/plain", True),
+        (b"a,b\r\n", "", True),
+        (b"a,b\r\n", "text/csv", False),
+        (b"a,\x00b", "", False),
+        (b"PK\x03\x04", "", False),
+        (b"{}", "", False),
+        (b"", "", False),
+    ],
+)
+def test_format__of_the_definition_decides_about_text_alone(
+    head: bytes, content_type: str, *, doubtful: bool
+) -> None:
+    """Only text whose content type does not say CSV depends on it."""
+    assert contents.depends_on_format(head, content_type) is doubtful
+    assert contents.extension(head, "", "JSON") != "csv"
+
+
 @given(st.text(alphabet=st.characters(blacklist_characters="\x00", codec="utf-8"), min_size=1))
 def test_extension__text_that_is_cut_within_a_character_is_text(text: str) -> None:
     """The first bytes may end in the middle of a character."""

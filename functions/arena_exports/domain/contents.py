@@ -40,10 +40,11 @@ class Edges:
     tail: bytes
 
 
-def extension(head: bytes, content_type: str) -> str:
+def extension(head: bytes, content_type: str, form: str = "") -> str:
     """Return what a file is: `zip`, `gz`, `json`, `csv`, or `bin`; a key of `CONTENT_TYPES`.
 
-    `content_type` is Arena's header. It only tells a CSV from other text.
+    `content_type` is Arena's header, and `form` the format of the export definition. They only tell
+    a CSV from other text.
     """
     if head.startswith(b"PK"):
         return "zip"
@@ -51,7 +52,13 @@ def extension(head: bytes, content_type: str) -> str:
         return "gz"
     if head.removeprefix(_BYTE_ORDER_MARK).startswith((b"{", b"[")):
         return "json"
-    return "csv" if _is_text(head[:HEAD_BYTES]) and "csv" in content_type.lower() else "bin"
+    says_csv = "csv" in f"{content_type} {form}".lower()
+    return "csv" if says_csv and _is_text(head[:HEAD_BYTES]) else "bin"
+
+
+def depends_on_format(head: bytes, content_type: str) -> bool:
+    """Return whether the format of the export definition decides what a file is."""
+    return bool(head) and extension(head, content_type) != extension(head, content_type, "csv")
 
 
 def is_page(head: bytes, content_type: str) -> bool:

@@ -10,6 +10,8 @@
     What is known of one file of one delivery to one bucket and prefix.
 `RUN#<yyyymm>` / `<attempt id>#REPORT#<number>`
     Which bucket and prefix the manifest and the events of a delivery are of.
+`FORMAT` / `<export guid>`
+    The format of an export definition; for a day "" where Arena told none.
 `LANE` / `DELIVER`
     The lease on downloads.
 """
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 LANE_SECONDS = 960  # longer than deliver's timeout (900 s)
 _COUNTS_ON_AN_ITEM = 1000
 _POINTERS_COUNTED = 1000
+_FORMAT = "FORMAT"
+_DAY_SECONDS = 86_400
 _NO_OUTCOME = Condition(absent=("final",))
 
 
@@ -151,6 +155,19 @@ class DeliveryStore:
         place = hashlib.sha256(destination.encode()).hexdigest()[:8]
         pk, sk = keys.attempt(delivery.attempt_id)
         return pk, f"{sk}#FILE#{delivery.number:04}#{place}#{guid}"
+
+    # ---- formats ---------------------------------------------------------------------------------
+
+    def export_format(self, export_guid: str) -> str | None:
+        """Return the format of an export definition, "" where Arena told none; None if unknown."""
+        item = self._table.get((_FORMAT, export_guid))
+        current = item is not None and item["expiresAt"] > self._clock.now()
+        return str(item["format"]) if item and current else None
+
+    def keep_export_format(self, export_guid: str, form: str) -> None:
+        """Keep the format of an export definition; "" only for a day."""
+        expiry = int(self._clock.now()) + (keys.LIFE_SECONDS if form else _DAY_SECONDS)
+        self._table.write(Put(new_item((_FORMAT, export_guid), format=form, expiresAt=expiry)))
 
     # ---- what run.completed said is open ---------------------------------------------------------
 
