@@ -9,7 +9,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from arena_exports.arena.content import Content
@@ -90,6 +90,7 @@ def test_extension__text_that_is_cut_within_a_character_is_text(text: str) -> No
     assert contents.extension(body[:HEAD_BYTES], "text/csv") == "csv"
 
 
+@example(b"", b"PK\x05\x06", 1)
 @given(st.binary(max_size=300), st.binary(max_size=200), st.integers(1, 400))
 def test_defect__part_of_a_zip_is_never_whole(body: bytes, comment: bytes, cut: int) -> None:
     """A zip is whole with its end record and all of its comment."""

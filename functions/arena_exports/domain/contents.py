@@ -108,10 +108,12 @@ def printable(text: str, length: int) -> str:
 def _has_zip_end(tail: bytes) -> bool:
     """Return whether an end record is there, and its comment ends with the file."""
     start = tail.rfind(_ZIP_END)
-    if start < 0 or len(tail) - start < _ZIP_END_BYTES:
-        return False
-    comment = int.from_bytes(tail[start + 20 : start + 22], "little")
-    return len(tail) - start == _ZIP_END_BYTES + comment
+    while start >= 0:
+        comment = int.from_bytes(tail[start + 20 : start + 22], "little")
+        if len(tail) - start == _ZIP_END_BYTES + comment:
+            return True
+        start = tail.rfind(_ZIP_END, 0, start)  # that one was a part of the comment
+    return False
 
 
 def _is_text(head: bytes) -> bool:
