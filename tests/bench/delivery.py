@@ -196,6 +196,7 @@ def _transfer(port: int) -> int:
 
     transfer = Transfer(
         files=cast("Any", Files()),
+        formats=cast("Any", None),  # the bytes decide
         bucket=S3Bucket(Client(), "bucket", "arena", "000000000000", ""),
         in_background=in_background,
         telemetry=cast("Any", None),

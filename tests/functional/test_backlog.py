@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from arena_exports.services.backlog import requests_of_backlog
 from infra.simulator import control, names
 from tests.support.world import World, item_guid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def measured(world: World) -> tuple[float, float]:
@@ -76,3 +81,43 @@ def test_pause__keeps_requests_and_starts_no_run() -> None:
     world.redeploy(exports_paused=False)
     world.settle()
     assert len(world.events()) == 2
+
+
+def own_requests(world: World) -> int:
+    """Return how many requests of its own the newest execution knows of."""
+    return int(list(world.executions.started.values())[-1]["ownRequests"])
+
+
+def test_backlog__counts_a_request_for_each_file_that_is_not_in_the_bucket() -> None:
+    """Files of runs that are settled count until they have an outcome."""
+    world = World(settings={"delivers_files": True})
+    world.deliver_function.intercept("start", lambda *_: None)
+    control.plan_runs(world.arena, {"files": 7, "count": 1})
+    world.send(item_guid(1))
+    assert own_requests(world) == 10
+    world.run_for(3600)
+    world.send(item_guid(2))
+    assert own_requests(world) == 10 + 7
+    world.run_for(3600)
+    world.deliver_function.restore("start")
+    control.add_faults(world.arena, {"path": "*/content", "code": 3017, "times": 2})
+    world.run_for(10)
+    world.reconcile()
+    world.run_for(50)
+    world.send(item_guid(3))
+    assert own_requests(world) == 10 + 2
+
+
+def test_backlog__reads_no_deliveries_where_none_are_made() -> None:
+    """A stack without delivery makes no call for it."""
+    world, partitions = World(), list[str]()
+
+    def query(real: Callable[..., object], pk: str, *rest: object, **more: object) -> object:
+        partitions.append(pk)
+        return real(pk, *rest, **more)
+
+    world.table.intercept("query", query)
+    world.send(item_guid(1))
+    world.settle()
+    assert "PENDING" in partitions
+    assert "DELIVER" not in partitions

@@ -24,6 +24,7 @@ from tests.support.deliveries import (
     manifests,
     metadata_requests,
 )
+from tests.support.world import EXPORT
 
 ZIP = {"kind": "zip", "size": 3000}
 JSON = {"kind": "json", "size": 3000}
@@ -219,7 +220,7 @@ def test_fault_56__bytes_behind_the_gzip_coding_are_not_lost_silently() -> None:
         ({"kind": "json", "byteOrderMark": True}, "json", "application/json"),
         ({"kind": "csv"}, "csv", "text/csv"),
         ({"kind": "csv", "byteOrderMark": True}, "csv", "text/csv"),
-        ({"kind": "csv", "contentType": "text/plain"}, "bin", "application/octet-stream"),
+        ({"kind": "csv", "contentType": "text/plain"}, "csv", "text/csv"),
         ({"kind": "bin", "contentType": "text/csv"}, "bin", "application/octet-stream"),
         ({"kind": "zip", "contentType": "application/json"}, "zip", "application/zip"),
         ({"kind": "json", "contentType": "application/zip"}, "json", "application/json"),
@@ -229,7 +230,7 @@ def test_fault_56__bytes_behind_the_gzip_coding_are_not_lost_silently() -> None:
 def test_fault_56__first_bytes_decide_the_extension(
     content: dict[str, Any], extension: str, content_type: str
 ) -> None:
-    """The content type of Arena only tells CSV from other text."""
+    """Arena's content type and the definition's format, CSV, only tell CSV from other text."""
     world = DeliveringWorld()
     export(world, content)
     world.settle()
@@ -238,6 +239,78 @@ def test_fault_56__first_bytes_decide_the_extension(
     assert file["contentType"] == content_type
     assert world.bucket.objects[file["key"]].content_type == content_type
     assert _stored(world) == _original(world)
+
+
+PLAIN_TEXT = {"kind": "csv", "contentType": "text/plain"}
+LARGE_TEXT = {**PLAIN_TEXT, "size": PART_BYTES + 3}
+
+
+def _definition_requests(world: DeliveringWorld) -> int:
+    return sum(1 for record in world.arena.request_log.records if record.purpose == "definition")
+
+
+@pytest.mark.parametrize(("form", "expected"), [("CSV", "csv"), ("JSON", "bin")])
+@pytest.mark.parametrize("content", [PLAIN_TEXT, LARGE_TEXT], ids=["small", "large"])
+def test_fault_56__format_of_the_definition_is_asked_for_once(
+    content: dict[str, Any], form: str, expected: str
+) -> None:
+    """Text without a telling Content-Type: one request for all files and runs of a definition."""
+    world = DeliveringWorld()
+    control.put_definition(world.arena, EXPORT, {"format": form})
+    control.set_settings(world.arena, {"downloadsLockSession": True})
+    export(world, content, content)
+    export(world, content, start=10)
+    world.settle()
+    assert _definition_requests(world) == 1
+    assert len(downloads(world)) == (4 if content is LARGE_TEXT else 3)
+    keys = [file["key"] for manifest in manifests(world) for file in manifest["files"]]
+    assert [key.rpartition(".")[2] for key in keys] == [expected] * 3
+    assert_sound(world)
+
+
+def test_fault_56__format_is_not_asked_for_where_the_bytes_decide() -> None:
+    """Zip, JSON, other binary files, and text whose Content-Type says CSV cost one request each."""
+    world = DeliveringWorld()
+    export(world, ZIP, {"kind": "json"}, {"kind": "bin"}, {"kind": "csv"})
+    world.settle()
+    assert (_definition_requests(world), len(downloads(world))) == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("fault", "requests", "expected"),
+    [
+        ({"status": 503, "body": "<h1>Maintenance</h1>", "times": 1}, 2, "csv"),
+        ({"status": 503, "body": "<h1>Maintenance</h1>", "times": None}, 2, "bin"),
+        ({"code": 3024, "times": None}, 1, "bin"),
+    ],
+)
+def test_fault_56__format_that_arena_does_not_tell_holds_up_no_file(
+    fault: dict[str, Any], requests: int, expected: str
+) -> None:
+    """Without an answer it is asked for a second time; then, or if refused, the text is bin."""
+    world = DeliveringWorld()
+    control.add_faults(world.arena, {"path": f"*/exports/{EXPORT}", **fault})
+    export(world, PLAIN_TEXT)
+    world.settle()
+    assert _definition_requests(world) == requests
+    (file,) = manifests(world)[0]["files"]
+    assert file["key"].endswith(f".{expected}")
+    export(world, PLAIN_TEXT, start=10)
+    world.settle()
+    assert _definition_requests(world) == requests, "it is remembered"
+
+
+def test_fault_56__format_is_asked_for_again_after_a_day() -> None:
+    """A definition that could not be read for an hour does not make all later text bin."""
+    world = DeliveringWorld()
+    fault = {"path": f"*/exports/{EXPORT}", "code": 3012, "lastsSeconds": 3600}
+    control.add_faults(world.arena, fault)
+    export(world, PLAIN_TEXT)
+    world.run_for(25 * 3600)
+    export(world, PLAIN_TEXT, start=10)
+    world.settle()
+    extensions = [m["files"][0]["key"].rpartition(".")[2] for m in manifests(world)]
+    assert extensions == ["bin", "csv"]
 
 
 def test_fault_57__strong_etag_continues_a_transfer() -> None:

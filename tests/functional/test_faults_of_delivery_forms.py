@@ -149,6 +149,39 @@ def test_fault_65__another_bucket_half_way_through_a_run(place: dict[str, str]) 
     assert_sound(world)
 
 
+@pytest.mark.parametrize("contents", [(ZIP, ZIP), ()], ids=["files", "no files"])
+def test_fault_65__another_bucket_after_the_event(contents: tuple[dict[str, Any], ...]) -> None:
+    """Deliver dies after its event, and the bucket changes: no id has two contents."""
+    world = DeliveringWorld()
+    world.topic.intercept("publish", _then_die(world))
+    run_guid = export(world, *contents, criteriaResultsCount=len(contents))
+    world.run_for(60)
+    (first,) = world.events("run.delivered")
+    old, world.bucket = world.bucket, InMemoryBucket(name="another")
+    world.redeploy()
+    world.settle(errors=1)
+    assert len(world.events("run.delivered")) > 1
+    bodies = {event["id"]: event for event in world.events("run.delivered")}
+    assert [event for event in world.events("run.delivered") if event not in bodies.values()] == []
+    assert bodies[f"{run_guid}/delivered/1/1"] == first
+    second = bodies[f"{run_guid}/delivered/2/1"]
+    assert (first["data"]["bucket"], second["data"]["bucket"]) == ("bucket", "another")
+    assert [manifest["delivery"] for manifest in manifests(world)] == [2]
+    assert [manifest["delivery"] for manifest in manifests(world, old)] == [1]
+    assert len(downloads(world)) == 2 * len(contents)
+
+
+def _then_die(world: DeliveringWorld) -> Callable[..., None]:
+    """Return an interception of the topic: deliver is killed after each of its events."""
+
+    def publish(real: Callable[..., None], events: Any) -> None:
+        real(events)
+        if events[0].attributes["type"].endswith("delivered") and world.bucket.name == "bucket":
+            world.die()
+
+    return publish
+
+
 def test_fault_65__back_to_the_first_bucket() -> None:
     """The file that is there already is not downloaded again."""
     world = DeliveringWorld()
@@ -275,7 +308,7 @@ def test_fault_69__open_counts_are_those_of_run_completed() -> None:
         world.send({"itemGuids": items(5)})
         world.run_for(120)
     first = world.ledger.deliveries.pending()[0]
-    world.ledger.deliveries.postpone(first, int(world.clock.now()) + HOUR)
+    world.ledger.deliveries.change(first, replace(first, not_before=int(world.clock.now()) + HOUR))
     world.run_for(120)
     world.topic.intercept("publish", _twice)
     world.settle()

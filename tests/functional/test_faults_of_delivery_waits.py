@@ -5,11 +5,12 @@ What makes a file undeliverable, and what never does.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
-from arena_exports.domain.errors import BucketError
+from arena_exports.domain.errors import BucketError, MessagingError
 from arena_exports.services import delivery
 from infra.simulator import control, names
 from tests.support.deliveries import (
@@ -31,6 +32,8 @@ from tests.support.world import items
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from arena_exports.ports import Event
 
 ZIP = {"kind": "zip", "size": 2000}
 RESERVE = 100
@@ -363,6 +366,34 @@ def test_priorities__many_pending_runs_do_not_keep_each_other_back(
     times = [record.at for record in downloads(world)]
     assert times == sorted(times)
     assert len(times) == 25
+
+
+def test_report__that_fails_backs_off() -> None:
+    """A topic that refuses for a day is asked after 1, 2, 4 … minutes, and no other run waits."""
+    world = DeliveringWorld()
+    asked = list[float]()
+
+    def refuse(real: Callable[[list[Event]], None], events: list[Event]) -> None:
+        if not events[0].attributes["type"].endswith("delivered"):
+            real(events)
+            return
+        asked.append(world.clock.now())
+        raise MessagingError("publish: AuthorizationError")
+
+    world.topic.intercept("publish", refuse)
+    export(world, ZIP)
+    world.run_for(DAY)
+    waits = [after - before for before, after in pairwise(asked)]
+    expected = [min(60 * 2**n, 6 * HOUR) for n in range(len(waits))]
+    assert all(want <= wait < want + 61 for want, wait in zip(expected, waits, strict=True))
+    assert world.telemetry.metrics["DeliveryBlocked"] == len(asked) < 14
+    export(world, ZIP, start=10)
+    world.run_for(60)
+    assert len(downloads(world)) == 2
+    world.topic.restore("publish")
+    world.settle()
+    assert len(world.events("run.delivered")) == 2
+    assert_sound(world)
 
 
 def test_order__next_run_is_submitted_before_a_file_is_asked_for() -> None:

@@ -18,15 +18,21 @@ MEDIAN_SECONDS = 480
 
 def lived(requests_of_others: int, share: int = 50) -> World:
     """Return a world after nine hours of constant runs, beside others who spend each minute."""
-    world, random = World(settings={"request_budget_poll_share": share}), Random(5)
+    world = World(settings={"request_budget_poll_share": share})
+    live(world, requests_of_others)
+    return world
+
+
+def live(world: World, requests_of_others: int, **run: object) -> None:
+    """Let nine hours of constant runs pass, beside others who spend each minute."""
+    random = Random(5)
     for _ in range(200):
         seconds = random.lognormvariate(log(MEDIAN_SECONDS), 0.5)
-        control.plan_runs(world.arena, {"runningSeconds": seconds, "count": 1})
+        control.plan_runs(world.arena, {"runningSeconds": seconds, "count": 1, **run})
     for minute in range(HOURS * 60):
         world.at(60 * minute, partial(world.send, item_guid(minute)))
         world.at(60 * minute, partial(spend, world, requests_of_others))
     world.run_for(HOURS * 3600)
-    return world
 
 
 def spend(world: World, count: int) -> None:
@@ -80,3 +86,16 @@ def test_share__bounds_the_polls_of_a_day(share: int) -> None:
     polls = sum(record.purpose == "poll" for record in world.arena.request_log.records)
     assert polls <= world.arena.budget.limit * share / 100
     assert len(world.events("run.completed")) > 10
+
+
+def polls_with_files(files: int) -> float:
+    """Return the polls of a run on a day on which deliver does not work, by the files of a run."""
+    world = World(settings={"delivers_files": True})
+    world.deliver_function.intercept("start", lambda *_: None)
+    live(world, requests_of_others=12, files=files)
+    return polls_a_run(world)
+
+
+def test_pending_files__make_polls_rarer_where_requests_are_scarce() -> None:
+    """Each file that is not in the bucket yet needs a request, which no poll may take."""
+    assert polls_with_files(50) < polls_with_files(1) / 2

@@ -9,7 +9,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from arena_exports.arena.content import Content
@@ -63,6 +63,26 @@ def test_extension__follows_from_the_first_bytes(
     assert expected in contents.CONTENT_TYPES
 
 
+@pytest.mark.parametrize(
+    ("head", "content_type", "doubtful"),
+    [
+        (b"a,b\r\n", "text/plain", True),
+        (b"a,b\r\n", "", True),
+        (b"a,b\r\n", "text/csv", False),
+        (b"a,\x00b", "", False),
+        (b"PK\x03\x04", "", False),
+        (b"{}", "", False),
+        (b"", "", False),
+    ],
+)
+def test_format__of_the_definition_decides_about_text_alone(
+    head: bytes, content_type: str, *, doubtful: bool
+) -> None:
+    """Only text whose content type does not say CSV depends on it."""
+    assert contents.depends_on_format(head, content_type) is doubtful
+    assert contents.extension(head, "", "JSON") != "csv"
+
+
 @given(st.text(alphabet=st.characters(blacklist_characters="\x00", codec="utf-8"), min_size=1))
 def test_extension__text_that_is_cut_within_a_character_is_text(text: str) -> None:
     """The first bytes may end in the middle of a character."""
@@ -70,6 +90,7 @@ def test_extension__text_that_is_cut_within_a_character_is_text(text: str) -> No
     assert contents.extension(body[:HEAD_BYTES], "text/csv") == "csv"
 
 
+@example(b"", b"PK\x05\x06", 1)
 @given(st.binary(max_size=300), st.binary(max_size=200), st.integers(1, 400))
 def test_defect__part_of_a_zip_is_never_whole(body: bytes, comment: bytes, cut: int) -> None:
     """A zip is whole with its end record and all of its comment."""

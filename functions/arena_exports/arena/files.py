@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from arena_exports.arena import protocol
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from arena_exports.arena.client import Arena
     from arena_exports.domain.deliveries import Delivery
     from arena_exports.ports import Downloads, HttpRequest
+
+_MAX_FORMAT = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,3 +88,15 @@ class ArenaFiles:
         content = protocol.answer_json(request, self.arena.send(request))
         size = content.get("size") if isinstance(content, dict) else None
         return size if isinstance(size, int) and not isinstance(size, bool) else None
+
+    def export_format(self, delivery: Delivery) -> str:
+        """GET the export definition; return its format, "" where Arena tells none.
+
+        Raises:
+            RequestNotCompletedError, ArenaAnswerError, RetryLaterError: as for `open`.
+        """
+        request = replace(protocol.read_definition(delivery.export_guid), purpose="Deliver")
+        content = protocol.answer_json(request, self.arena.send(request))
+        options = content.get("options") if isinstance(content, dict) else None
+        form = options.get("format") if isinstance(options, dict) else None
+        return form[:_MAX_FORMAT] if isinstance(form, str) else ""

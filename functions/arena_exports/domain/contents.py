@@ -40,10 +40,11 @@ class Edges:
     tail: bytes
 
 
-def extension(head: bytes, content_type: str) -> str:
+def extension(head: bytes, content_type: str, form: str = "") -> str:
     """Return what a file is: `zip`, `gz`, `json`, `csv`, or `bin`; a key of `CONTENT_TYPES`.
 
-    `content_type` is Arena's header. It only tells a CSV from other text.
+    `content_type` is Arena's header, and `form` the format of the export definition. They only tell
+    a CSV from other text.
     """
     if head.startswith(b"PK"):
         return "zip"
@@ -51,7 +52,13 @@ def extension(head: bytes, content_type: str) -> str:
         return "gz"
     if head.removeprefix(_BYTE_ORDER_MARK).startswith((b"{", b"[")):
         return "json"
-    return "csv" if _is_text(head[:HEAD_BYTES]) and "csv" in content_type.lower() else "bin"
+    says_csv = "csv" in f"{content_type} {form}".lower()
+    return "csv" if says_csv and _is_text(head[:HEAD_BYTES]) else "bin"
+
+
+def depends_on_format(head: bytes, content_type: str) -> bool:
+    """Return whether the format of the export definition decides what a file is."""
+    return bool(head) and extension(head, content_type) != extension(head, content_type, "csv")
 
 
 def is_page(head: bytes, content_type: str) -> bool:
@@ -101,10 +108,12 @@ def printable(text: str, length: int) -> str:
 def _has_zip_end(tail: bytes) -> bool:
     """Return whether an end record is there, and its comment ends with the file."""
     start = tail.rfind(_ZIP_END)
-    if start < 0 or len(tail) - start < _ZIP_END_BYTES:
-        return False
-    comment = int.from_bytes(tail[start + 20 : start + 22], "little")
-    return len(tail) - start == _ZIP_END_BYTES + comment
+    while start >= 0:
+        comment = int.from_bytes(tail[start + 20 : start + 22], "little")
+        if len(tail) - start == _ZIP_END_BYTES + comment:
+            return True
+        start = tail.rfind(_ZIP_END, 0, start)  # that one was a part of the comment
+    return False
 
 
 def _is_text(head: bytes) -> bool:

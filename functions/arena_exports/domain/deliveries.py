@@ -44,7 +44,9 @@ class Delivery:
 
     `number` is 1 for the first delivery of a run, 2 for the next. `folder` is the key of the run's
     folder below the prefix, frozen when the run was settled. `ended_at` is when the run completed,
-    or was submitted where Arena tells no time; it orders the deliveries.
+    or was submitted where Arena tells no time; it orders the deliveries. `files_left` counts the
+    files without an outcome, `failed_reports` the failures in a row of its manifest or event, both
+    as of the last turn. `try_now` is an operator's: nothing of it waits any longer.
     """
 
     attempt_id: AttemptId
@@ -63,11 +65,33 @@ class Delivery:
     settled_at: int
     file_count: int
     not_before: int = 0
+    files_left: int = 0
+    failed_reports: int = 0
+    try_now: bool = False
 
     @property
     def expires_at(self) -> int:
         """When Arena deletes the files."""
         return self.ended_at + FILE_LIFE_SECONDS
+
+    def is_due(self, now: float) -> bool:
+        """Return whether something of it is to be done now."""
+        return self.try_now or self.not_before <= now
+
+    def waiting_for_files(self, not_before: int, files_left: int) -> Delivery:
+        """Return the delivery as it goes on, where files are left."""
+        return replace(self, not_before=not_before, files_left=files_left, try_now=False)
+
+    def waiting_for_report(self, now: float) -> Delivery:
+        """Return the delivery after its report failed: the waits double as those of a file."""
+        wait = doubled(FIRST_RETRY_SECONDS, self.failed_reports, MAX_RETRY_SECONDS)
+        return replace(
+            self,
+            not_before=int(now + wait),
+            files_left=0,
+            failed_reports=self.failed_reports + 1,
+            try_now=False,
+        )
 
     @property
     def manifest_name(self) -> str:
@@ -105,6 +129,7 @@ def delivery_of(
         ended_at=ended_at,
         settled_at=int(now),
         file_count=file_count,
+        files_left=file_count,
     )
 
 

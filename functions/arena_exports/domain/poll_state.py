@@ -19,8 +19,8 @@ class PollState:
     `polls_without_files` those that found a run complete but without all of its files,
     `refused_polls` those in a row that were refused, the first of them at `refused_since` (epoch
     seconds, 0 for none), `unanswered_polls` those in a row without an answer. `own_requests` are
-    those that the stack's own backlog needed when the execution began. Without a `run_guid` it is a
-    wait for a search, nothing to poll.
+    those that the stack's own backlog and deliveries needed when the execution began. Without a
+    `run_guid` it is a wait for a search, nothing to poll.
     """
 
     attempt_id: AttemptId

@@ -114,7 +114,7 @@ class PollLimits:
         Args:
             budget: as Arena's last answer told it.
             now: epoch seconds.
-            own_requests: requests that the stack's own backlog needs.
+            own_requests: requests that the stack's own backlog and deliveries need.
         """
         slowest = 1 / scarcity(budget.remaining, self.reserve)
         if budget.first_remaining is None:

@@ -8,6 +8,10 @@
     How many items of each request were open when the run was settled, where any were.
 `RUN#<yyyymm>` / `<attempt id>#FILE#<number>#<destination>#<file guid>`
     What is known of one file of one delivery to one bucket and prefix.
+`RUN#<yyyymm>` / `<attempt id>#REPORT#<number>`
+    Which bucket and prefix the manifest and the events of a delivery are of.
+`FORMAT` / `<export guid>`
+    The format of an export definition; for a day "" where Arena told none.
 `LANE` / `DELIVER`
     The lease on downloads.
 """
@@ -23,7 +27,7 @@ from arena_exports.domain.deliveries import Delivery, DeliveryLane, FileRecord, 
 from arena_exports.domain.errors import ConditionFailedError
 from arena_exports.domain.model import AttemptId, Kind
 from arena_exports.ledger import keys, pages
-from arena_exports.ledger.codec import from_item, new_item, to_item
+from arena_exports.ledger.codec import from_item, new_item, to_attributes, to_item
 from arena_exports.ports import NEW, Condition, Delete, Put, Update
 
 if TYPE_CHECKING:
@@ -33,6 +37,9 @@ if TYPE_CHECKING:
 
 LANE_SECONDS = 960  # longer than deliver's timeout (900 s)
 _COUNTS_ON_AN_ITEM = 1000
+_POINTERS_COUNTED = 1000
+_FORMAT = "FORMAT"
+_DAY_SECONDS = 86_400
 _NO_OUTCOME = Condition(absent=("final",))
 
 
@@ -51,6 +58,11 @@ class DeliveryStore:
             read_delivery(item) for item in self._table.query(keys.DELIVER, keys.FIRST, keys.LAST)
         ]
 
+    def files_left(self) -> int:
+        """Return how many files are not in the bucket yet, of the oldest 1,000 pending runs."""
+        found = self._table.query(keys.DELIVER, keys.FIRST, keys.LAST, limit=_POINTERS_COUNTED)
+        return sum(read_delivery(item).files_left for item in found)
+
     def request(self, delivery: Delivery) -> bool:
         """Ask for a delivery; return false where the run has one that is pending."""
         try:
@@ -59,16 +71,36 @@ class DeliveryStore:
             return False
         return True
 
-    def postpone(self, delivery: Delivery, not_before: int) -> None:
-        """Keep when a file of a delivery is due next."""
-        with suppress(ConditionFailedError):  # another copy has finished it
-            self._table.write(
-                Update(
-                    keys.delivery(delivery.ended_at, delivery.attempt_id),
-                    {"notBefore": not_before},
-                    condition=Condition(equals={"number": delivery.number}),
-                )
-            )
+    def change(self, seen: Delivery, changed: Delivery) -> bool:
+        """Write what has changed of a delivery since it was seen; return false if it is finished.
+
+        What an operator wrote meanwhile stays.
+        """
+        known = to_attributes(seen)
+        values = {k: v for k, v in to_attributes(changed).items() if v != known[k]}
+        key = keys.delivery(seen.ended_at, seen.attempt_id)
+        same = Condition(equals={"number": seen.number})
+        try:
+            self._table.write(Update(key, values, condition=same))
+        except ConditionFailedError:
+            return False
+        return True
+
+    def claim(self, delivery: Delivery, destination: str) -> bool:
+        """Claim a delivery's number, and so its events, for a destination: the first one has it.
+
+        Return false where it is another destination's.
+        """
+        pk, sk = keys.attempt(delivery.attempt_id)
+        key = pk, f"{sk}#REPORT#{delivery.number:04}"
+        expiry = int(self._clock.now()) + keys.LIFE_SECONDS
+        item = new_item(key, destination=destination, expiresAt=expiry)
+        try:
+            self._table.write(Put(item, NEW))
+        except ConditionFailedError:
+            known = self._table.get(key)
+            return known is not None and bool(known["destination"] == destination)
+        return True
 
     def finish(self, delivery: Delivery, bucket: str, manifest_key: str, *, complete: bool) -> None:
         """Record that a delivery was reported, and remove its pointer; safe twice."""
@@ -86,10 +118,16 @@ class DeliveryStore:
         with suppress(ConditionFailedError):  # another copy has finished it
             self._table.write(Put(done), Delete(key, same))
 
+    def find(self, delivery: Delivery) -> Delivery | None:
+        """Return the pending delivery of the same run; None if there is none."""
+        item = self._table.get(keys.delivery(delivery.ended_at, delivery.attempt_id))
+        return read_delivery(item) if item else None
+
     def history(self, attempt_id: AttemptId) -> list[Item]:
-        """Return the deliveries of a run that were reported, the first one first."""
+        """Return the deliveries of a run that were reported, each with its `number`, in order."""
         pk, first = keys.delivered(attempt_id, 0)
-        return self._table.query(pk, first, f"{attempt_id}#{keys.LAST}")
+        found = self._table.query(pk, first, f"{attempt_id}#{keys.LAST}")
+        return [{**item, "number": int(item["SK"].rpartition("#")[2])} for item in found]
 
     # ---- files -----------------------------------------------------------------------------------
 
@@ -117,6 +155,19 @@ class DeliveryStore:
         place = hashlib.sha256(destination.encode()).hexdigest()[:8]
         pk, sk = keys.attempt(delivery.attempt_id)
         return pk, f"{sk}#FILE#{delivery.number:04}#{place}#{guid}"
+
+    # ---- formats ---------------------------------------------------------------------------------
+
+    def export_format(self, export_guid: str) -> str | None:
+        """Return the format of an export definition, "" where Arena told none; None if unknown."""
+        item = self._table.get((_FORMAT, export_guid))
+        current = item is not None and item["expiresAt"] > self._clock.now()
+        return str(item["format"]) if item and current else None
+
+    def keep_export_format(self, export_guid: str, form: str) -> None:
+        """Keep the format of an export definition; "" only for a day."""
+        expiry = int(self._clock.now()) + (keys.LIFE_SECONDS if form else _DAY_SECONDS)
+        self._table.write(Put(new_item((_FORMAT, export_guid), format=form, expiresAt=expiry)))
 
     # ---- what run.completed said is open ---------------------------------------------------------
 

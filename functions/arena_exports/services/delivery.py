@@ -59,21 +59,23 @@ class DeliveryParts:
 def deliver_files(parts: DeliveryParts, settled_before: float, deadline: Deadline) -> None:
     """Deliver what is due of the runs that were settled before a time (epoch seconds).
 
-    It does nothing where another copy is at work, or all delivery backs off.
+    It does nothing where another copy is at work, or all delivery backs off. What an operator wants
+    tried now has a turn of its own, which waits for no back-off.
     """
     deliveries, now = parts.ledger.deliveries, parts.clock.now()
     seen = deliveries.lane()
-    if max(seen.held_until, seen.not_before) > now:
-        return
     due = [
         delivery
         for delivery in deliveries.pending()
-        if delivery.settled_at <= settled_before and delivery.not_before <= now
-    ][:MAX_DELIVERIES]
+        if delivery.settled_at <= settled_before and delivery.is_due(now)
+    ]
+    wanted = [delivery for delivery in due if delivery.try_now]
+    if seen.held_until > now or (seen.not_before > now and not wanted):
+        return
     with suppress(ConditionFailedError):  # another copy has taken over
-        turn = _Turn(parts, deliveries.take_lane(seen), deadline)
+        turn = _Turn(parts, deliveries.take_lane(replace(seen, not_before=0)), deadline)
         try:
-            turn.deliver(due)
+            turn.deliver((wanted or due)[:MAX_DELIVERIES])
         finally:
             deliveries.keep_lane(replace(turn.lane, held_until=0))
 
@@ -89,10 +91,13 @@ class _OpenDelivery:
     def pending(self) -> list[FileRecord]:
         return [record for record in self.records.values() if not record.is_final]
 
-    def due_at(self, now: float) -> int:
-        """Return when something is due next; a report that failed is due in a minute."""
-        later = int(now) + FIRST_RETRY_SECONDS
-        return min((record.not_before for record in self.pending()), default=later)
+    def postponed(self, now: float) -> Delivery:
+        """Return the delivery as it goes on, where it was not reported."""
+        pending = self.pending()
+        if not pending:
+            return self.delivery.waiting_for_report(now)
+        due_at = min(record.not_before for record in pending)
+        return self.delivery.waiting_for_files(due_at, len(pending))
 
 
 class _TurnOverError(Exception):
@@ -149,6 +154,8 @@ class _Turn:
         known = self._deliveries.files(delivery, self._destination)
         files = parts.ledger.attempts.files(delivery.attempt_id)
         one = _OpenDelivery(delivery, {f.guid: FileRecord(f.guid, f.title) for f in files} | known)
+        if delivery.try_now:
+            one.records |= {r.guid: replace(r, not_before=0) for r in one.pending()}
         for record in one.pending():
             self._find(one, record, keys)
         self._report_if_done(one)
@@ -181,12 +188,19 @@ class _Turn:
             self._report(one, lambda: self._parts.report.write(one.delivery, files))
 
     def _report(self, one: _OpenDelivery, report: Callable[[], None]) -> None:
-        """Report a delivery; where that fails, it is tried again in a minute."""
+        """Report a delivery; where that fails, it is tried again later.
+
+        Events with its number may name another bucket, and no event may say two things: then it
+        goes on with the next number.
+        """
+        delivery = one.delivery
         try:
+            if not self._deliveries.claim(delivery, self._destination):
+                self._deliveries.change(delivery, replace(delivery, number=delivery.number + 1))
+                return
             report()
         except (MessagingError, BucketError, ValueError) as exc:
-            run_guid = one.delivery.run_guid
-            self._blocked("delivery not reported", runGuid=run_guid, error=str(exc))
+            self._blocked("delivery not reported", runGuid=delivery.run_guid, error=str(exc))
         else:
             one.is_reported = True
 
@@ -196,9 +210,9 @@ class _Turn:
         self._parts.telemetry.warn(message, **fields)
 
     def _postpone(self, one: _OpenDelivery) -> None:
-        due_at = one.due_at(self._parts.clock.now())
-        if not one.is_reported and due_at != one.delivery.not_before:
-            self._deliveries.postpone(one.delivery, due_at)
+        later = one.postponed(self._parts.clock.now())
+        if not one.is_reported and later != one.delivery:
+            self._deliveries.change(one.delivery, later)
 
     # ---- a file ----------------------------------------------------------------------------------
 

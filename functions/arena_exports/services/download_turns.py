@@ -35,8 +35,10 @@ class DownloadTurns:
         oldest = min(delivery.settled_at for delivery in pending)
         self.telemetry.seconds("OldestDeliveryAge", now - oldest)
         lane = self.deliveries.lane()
-        free = max(lane.held_until, lane.not_before) <= now
-        return free and any(delivery.not_before <= now for delivery in pending)
+        if lane.held_until > now:
+            return False
+        waits = lane.not_before > now
+        return any(d.try_now if waits else d.is_due(now) for d in pending)
 
     def is_run_being_submitted(self) -> bool:
         """Return whether another copy is submitting a run; the next reconcile starts deliver."""

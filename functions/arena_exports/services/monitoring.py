@@ -32,7 +32,7 @@ class RunMonitor:
     clock: Clock
     telemetry: Telemetry
     limits: PollLimits
-    own_requests: Callable[[], int]  # returns how many the stack's backlog needs
+    own_requests: Callable[[], int]  # how many the stack's backlog and deliveries need
 
     def begin(self, attempt: Attempt, items: int) -> None:
         """Start polling a run that was just submitted or adopted."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from arena_exports.arena.files import ArenaFiles
     from arena_exports.domain.deliveries import Delivery, FileRecord
     from arena_exports.ports import Bucket, InBackground, Telemetry, Upload
+    from arena_exports.services.export_formats import ExportFormats
 
     Check = Callable[[], object]
 
@@ -44,6 +45,7 @@ class Transfer:
     """Downloads files into the bucket."""
 
     files: ArenaFiles
+    formats: ExportFormats
     bucket: Bucket
     in_background: InBackground
     telemetry: Telemetry
@@ -63,7 +65,10 @@ class Transfer:
         with ExitStack() as stack:
             source = _Source(self.files, delivery, record.guid, stack, check)
             first = source.next_part()
-            kind = contents.extension(source.head, source.content_type)
+            form = self._format(source, delivery, record)
+            if source.is_closed and len(first) == PART_BYTES:
+                return self.fetch(delivery, record, check)  # again, as the format is known now
+            kind = contents.extension(source.head, source.content_type, form)
             key = f"{self.bucket.prefix}/{delivery.folder}{record.guid}.{kind}"
             content_type = contents.CONTENT_TYPES[kind]
 
@@ -79,6 +84,16 @@ class Transfer:
                 version = self._upload(key, content_type, source, first, make_sure)
             digest, name = source.digest.hexdigest(), contents.file_name(source.content.headers)
             return StoredFile(key, source.length, digest, content_type, name, version)
+
+    def _format(self, source: _Source, delivery: Delivery, record: FileRecord) -> str:
+        """Return the definition's format, "" where it does not matter; ask for it if unknown."""
+        if not contents.depends_on_format(source.head, source.content_type):
+            return ""
+        known = self.formats.known(delivery)
+        if known is not None:
+            return known
+        source.close()  # Arena may answer nothing else while it sends a file
+        return self.formats.ask(delivery, record)
 
     def _upload(
         self, key: str, content_type: str, source: _Source, first: bytearray, make_sure: Check
@@ -176,7 +191,8 @@ class _Source:
         self._open: Callable[[Mapping[str, str] | None], Content] = lambda resume: (
             stack.enter_context(files.open(delivery, guid, check, resume))
         )
-        self.close = stack.close
+        self._stack = stack
+        self.is_closed = False
         self._files = files
         self._resumes = MAX_RESUMES
         self._resumed_at = 0
@@ -190,6 +206,11 @@ class _Source:
         self.length = 0
         if contents.is_page(self.head, self.content_type):
             raise IncompleteFileError("the body is a page", None)
+
+    def close(self) -> None:
+        """End the download; what was read stays."""
+        self._stack.close()
+        self.is_closed = True
 
     @property
     def edges(self) -> Edges:

@@ -13,6 +13,7 @@ from arena_exports.adapters.messaging import SnsTopic
 from arena_exports.arena.files import ArenaFiles
 from arena_exports.services.delivery import DeliveryParts
 from arena_exports.services.delivery_report import DeliveryReport
+from arena_exports.services.export_formats import ExportFormats
 from arena_exports.services.file_delivery import FileDelivery
 from arena_exports.services.transfer import Transfer
 from arena_exports.wiring.arena import ArenaFunction
@@ -53,6 +54,9 @@ class DeliverFunction(ArenaFunction):
         bucket = self.dependencies.bucket
         transfer = Transfer(
             files=files,
+            formats=ExportFormats(
+                deliveries=self.ledger.deliveries, files=files, telemetry=self.telemetry
+            ),
             bucket=bucket,
             in_background=self.dependencies.in_background,
             telemetry=self.telemetry,

@@ -113,12 +113,17 @@ class SubmitFunction(ArenaFunction, PublishFunction):
 
     @cached_property
     def _monitor(self) -> RunMonitor:
-        requests, most = self.ledger.requests, self.settings.max_items_per_run
         return RunMonitor(
             ledger=self.ledger,
             executions=self.dependencies.executions,
             clock=self.clock,
             telemetry=self.telemetry,
             limits=self.poll_limits,
-            own_requests=lambda: requests_of_backlog(requests, most),
+            own_requests=self._own_requests,
         )
+
+    def _own_requests(self) -> int:
+        """Return how many requests the stack's backlog and its deliveries need."""
+        needed = requests_of_backlog(self.ledger.requests, self.settings.max_items_per_run)
+        left = self.ledger.deliveries.files_left() if self.settings.delivers_files else 0
+        return needed + left  # a file takes one request

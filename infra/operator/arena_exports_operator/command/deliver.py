@@ -1,7 +1,8 @@
-"""`deliver`: have the files of a run that are not in the bucket delivered again."""
+"""`deliver`: have the files of a run that are not in the bucket delivered again, or tried now."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -17,42 +18,84 @@ from arena_exports_operator.command.output import print_json
 from arena_exports_operator.errors import NotFoundError, OperatorError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from arena_exports.domain.attempts import Attempt
     from arena_exports.domain.deliveries import Delivery
     from arena_exports_operator.command.desk import Desk
 
 
 @click.command(cls=Command, epilog="Example: arena-exports deliver 1042")
-@click.argument("name", metavar="RUN")
+@click.argument("name", metavar="RUN", required=False)
+@click.option("--pending", is_flag=True, help="Try now whatever is pending, of all runs.")
 @asks
 @at_desk
-def deliver(desk: Desk, *, name: str, yes: bool, dry_run: bool) -> None:
+def deliver(desk: Desk, *, name: str | None, pending: bool, yes: bool, dry_run: bool) -> None:
     """Deliver the files of a run, by its GUID or number, that are not in the bucket yet.
 
-    Files that are there are listed in the new manifest, not downloaded again.
+    Files that are there are listed in the new manifest, not downloaded again. Where a delivery is
+    pending already, it is tried now, whatever it waits for: use this after you have repaired the
+    bucket, the key or the topic.
     """
+    if pending == (name is not None):
+        raise click.UsageError("name a RUN, or use --pending")
+    consent = Consent(yes=yes, dry_run=dry_run)
+    if name is None:
+        _check_delivers(desk)
+        outcome = _try_now(desk, consent, desk.ledger.deliveries.pending())
+    else:
+        outcome = _deliver_run(desk, consent, name)
+    if desk.as_json:
+        print_json({"outcome": outcome})
+
+
+def _deliver_run(desk: Desk, consent: Consent, name: str) -> str:
+    """Ask for a delivery of a run, or have the one that is pending tried now."""
+    deliveries = desk.ledger.deliveries
     attempt = history.find_attempt(desk.ledger, desk.table, name, desk.clock.now())
     if attempt is None:
         raise NotFoundError(f"there is no run {name} in the ledger, which keeps runs for 75 days")
-    reported = desk.ledger.deliveries.history(attempt.attempt_id)
+    reported = deliveries.history(attempt.attempt_id)
     bucket = desk.stack.outputs.get("DeliveryBucketName")
     if reported and (reported[-1]["outcome"], reported[-1]["bucket"]) == ("delivered", bucket):
         click.echo(f"Every file of run {attempt.run_guid} is in the bucket already.", err=True)
-        _report(desk, "delivered")
-        return
-    delivery = _delivery(desk, attempt, len(reported) + 1)
-    what = (
-        f"Deliver run {attempt.run_guid} again: at most "
-        f"{counted(delivery.file_count, 'Arena request')}, one for each file that is missing."
-    )
-    asked = False
-    if Consent(yes=yes, dry_run=dry_run).obtain(desk, what):
-        asked = desk.ledger.deliveries.request(delivery)
-        if asked:
-            desk.reconcile("deliver")
-        else:
-            click.echo("A delivery of this run is pending already.", err=True)
-    _report(desk, "requested" if asked else "unchanged")
+        return "delivered"
+    delivery = _delivery(desk, attempt, reported[-1]["number"] + 1 if reported else 1)
+    found = deliveries.find(delivery)
+    if found:
+        click.echo("A delivery of this run is pending already.", err=True)
+        return _try_now(desk, consent, [found])
+    what = f"Deliver run {attempt.run_guid} again: at most {_cost([delivery])}, one for each file"
+    if not consent.obtain(desk, f"{what} that is missing."):
+        return "unchanged"
+    if not deliveries.request(delivery):
+        return "unchanged"
+    desk.reconcile("deliver")
+    return "requested"
+
+
+def _try_now(desk: Desk, consent: Consent, pending: Sequence[Delivery]) -> str:
+    """Have pending deliveries tried now, whatever they wait for."""
+    if not pending:
+        click.echo("No delivery is pending.", err=True)
+        return "unchanged"
+    runs = counted(len(pending), "delivery")
+    what = f"Try now what is left of {runs}, whatever it waits for: at most {_cost(pending)}."
+    if not consent.obtain(desk, what):
+        return "unchanged"
+    for delivery in pending:
+        desk.ledger.deliveries.change(delivery, replace(delivery, try_now=True))
+    desk.reconcile("deliver")
+    return "retried"
+
+
+def _cost(deliveries: Sequence[Delivery]) -> str:
+    return counted(sum(delivery.files_left for delivery in deliveries), "Arena request")
+
+
+def _check_delivers(desk: Desk) -> None:
+    if desk.surroundings().parameters.get("DeliverFiles") != "true":
+        raise OperatorError("the stack does not deliver files (parameter DeliverFiles)")
 
 
 def _delivery(desk: Desk, attempt: Attempt, number: int) -> Delivery:
@@ -61,19 +104,13 @@ def _delivery(desk: Desk, attempt: Attempt, number: int) -> Delivery:
     Raises:
         OperatorError: it cannot be delivered.
     """
-    surroundings, now = desk.surroundings(), desk.clock.now()
-    if surroundings.parameters.get("DeliverFiles") != "true":
-        raise OperatorError("the stack does not deliver files (parameter DeliverFiles)")
+    _check_delivers(desk)
+    now, workspace = desk.clock.now(), desk.surroundings().workspace
     files = len(desk.ledger.attempts.files(attempt.attempt_id))
-    delivery = delivery_of(attempt, surroundings.workspace, files, now, number)
+    delivery = delivery_of(attempt, workspace, files, now, number)
     if delivery is None or attempt.state is not AttemptState.SETTLED:
         raise OperatorError("only a run that has completed, and is published, can be delivered")
     if delivery.expires_at <= now:
         at = format_utc(delivery.expires_at)
         raise OperatorError(f"Arena deleted the files of this run at {at}")
     return delivery
-
-
-def _report(desk: Desk, outcome: str) -> None:
-    if desk.as_json:
-        print_json({"outcome": outcome})
