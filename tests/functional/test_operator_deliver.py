@@ -75,3 +75,17 @@ def test_deliver__refuses_what_cannot_be_delivered(world: World) -> None:
     world.redeploy(delivers_files=False)
     off = ask("deliver", guid, "--yes")
     assert (off.exit_code, "does not deliver files" in off.stderr) == (1, True)
+
+
+def test_fault_37__file_without_a_guid_stays_undeliverable(world: World) -> None:
+    """Another delivery of the run reports the file again: nobody can ask for it."""
+    plan = {"files": 2, "fileEntries": "withoutGuid", "fileEntriesSeconds": 200_000}
+    control.plan_runs(world.arena, plan)
+    guid = run_guid(world)
+    assert ask("deliver", guid, "--yes").exit_code == 0
+    world.run_for(3600)
+    codes = [
+        [file["error"]["code"] for file in event["data"]["undeliverable"]]
+        for event in world.events("run.undelivered")
+    ]
+    assert codes == [["FileWithoutGuid"]] * 2

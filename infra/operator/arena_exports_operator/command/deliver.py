@@ -64,7 +64,7 @@ def _delivery(desk: Desk, attempt: Attempt, number: int) -> Delivery:
     surroundings, now = desk.surroundings(), desk.clock.now()
     if surroundings.parameters.get("DeliverFiles") != "true":
         raise OperatorError("the stack does not deliver files (parameter DeliverFiles)")
-    files = len(desk.ledger.attempts.files(attempt.attempt_id))
+    files = desk.ledger.file_counts(attempt)
     delivery = delivery_of(attempt, surroundings.workspace, files, now, number)
     if delivery is None or attempt.state is not AttemptState.SETTLED:
         raise OperatorError("only a run that has completed, and is published, can be delivered")
