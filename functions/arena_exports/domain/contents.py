@@ -43,15 +43,16 @@ class Edges:
 def extension(head: bytes, content_type: str) -> str:
     """Return what a file is: `zip`, `gz`, `json`, `csv`, or `bin`; a key of `CONTENT_TYPES`.
 
-    `content_type` is Arena's header. It only tells a CSV from other text.
+    `content_type` is Arena's header. It only tells a CSV from other text, and from a zip.
     """
-    if head.startswith(b"PK"):
+    is_csv = _is_text(head[:HEAD_BYTES]) and "csv" in content_type.lower()
+    if head.startswith(b"PK") and not is_csv:  # a column's name may begin with PK, too
         return "zip"
     if head.startswith(b"\x1f\x8b"):
         return "gz"
     if head.removeprefix(_BYTE_ORDER_MARK).startswith((b"{", b"[")):
         return "json"
-    return "csv" if _is_text(head[:HEAD_BYTES]) and "csv" in content_type.lower() else "bin"
+    return "csv" if is_csv else "bin"
 
 
 def is_page(head: bytes, content_type: str) -> bool:
