@@ -32,6 +32,9 @@ LARGE = {"kind": "zip", "size": PART_BYTES + 5 * MIB}
 ERROR = json.dumps({"status": 400, "errors": [{"code": 3017, "message": "Not ready"}]})
 
 
+PLAIN = {"contentType": "text/plain", "headers": {"Content-Length": "26"}}
+
+
 def _original(world: DeliveringWorld) -> bytes:
     """Return the only file of the last run as Arena has it."""
     (file,) = list(world.arena.exports.runs)[-1].files
@@ -55,6 +58,8 @@ def _stored(world: DeliveringWorld) -> bytes:
         {"status": 200, "body": "Log in", "contentType": "text/html; charset=utf-8"},
         {"status": 200, "body": ERROR, "contentType": "application/json"},
         {"status": 200, "body": ""},
+        {"status": 202, "body": '{"status": "in progress" }', **PLAIN},
+        {"status": 206, "body": "number,name\n1,part of all\n", **PLAIN},
         {"status": 400, "body": "", "contentType": "application/json"},
         {"code": 3017},
         {"code": 4077},
@@ -209,6 +214,18 @@ def test_fault_56__bytes_behind_the_gzip_coding_are_not_lost_silently() -> None:
     world.settle()
     assert len(downloads(world)) == 2
     assert _stored(world) == _original(world)
+
+
+def test_fault_56__csv_that_begins_like_a_zip_is_a_csv() -> None:
+    """The name of the first column begins with PK."""
+    world = DeliveringWorld()
+    body = "PKG number,name\n1,Bolt\n"
+    fault = {"body": body, "contentType": "text/csv", "headers": {"Content-Length": "23"}}
+    fail_downloads(world, status=200, **fault)
+    export(world, {"kind": "csv"})
+    world.settle()
+    assert _stored(world) == body.encode()
+    assert manifests(world)[0]["files"][0]["key"].endswith(".csv")
 
 
 @pytest.mark.parametrize(

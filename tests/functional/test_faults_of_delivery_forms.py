@@ -284,6 +284,21 @@ def test_fault_67__workspace_of_dots_is_encoded_in_keys(workspace: str, segment:
     assert manifest["workspace"] == workspace
 
 
+def test_fault_37__file_without_a_guid_is_undeliverable() -> None:
+    """The manifest lists the entry without a GUID; the other file is there."""
+    world = DeliveringWorld()
+    export(world, ZIP, ZIP, fileEntries="withoutGuid", fileEntriesSeconds=DAY)
+    world.settle()
+    (event,), (manifest,) = world.events("run.undelivered"), manifests(world)
+    assert event["data"]["undeliverable"] == manifest["undeliverable"]
+    ((guid, error),) = [(f["guid"], f["error"]) for f in manifest["undeliverable"]]
+    assert (guid, error["code"]) == (None, "FileWithoutGuid")
+    assert [file["guid"] for file in manifest["files"]] == file_guids(world)[:1]
+    assert not manifest["complete"]
+    assert world.telemetry.metrics["FilesUndeliverable"] == 1
+    assert_sound(world)
+
+
 @pytest.mark.parametrize("files", [0, 1])
 def test_fault_68__definition_run(files: int) -> None:
     """A run without results has a manifest and an event, and no file is asked for."""

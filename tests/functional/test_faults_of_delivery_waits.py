@@ -419,3 +419,53 @@ def test_order__deliver_says_why_it_waits() -> None:
     export(world, ZIP)
     world.run_for(60)
     assert ("the bucket refuses", {"error": "put: AccessDenied"}) in world.telemetry.lines
+
+
+def test_fault_59__runs_of_an_earlier_user_do_not_hold_up_new_ones() -> None:
+    """While all delivery backs off, the oldest and the newest run are tried in turns."""
+    world = DeliveringWorld()
+    with deliver_held_back(world):
+        for number in range(12):
+            export(world, ZIP, start=10 * number)
+            fail_file(world, file_guids(world)[0], code=3024)
+    world.run_for(9 * HOUR)
+    export(world, ZIP, start=1000)
+    (readable,), began = file_guids(world), world.clock.now()
+    world.run_for(13 * HOUR)  # two back-offs of six hours
+    assert [record.at - began < 13 * HOUR for record in downloads(world, readable)] == [True]
+
+
+def test_fault_58__large_file_is_tried_although_new_ones_arrive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each turn has a file that was never tried: the large one does not wait for ever."""
+    monkeypatch.setattr(delivery, "MAX_WAIT_OF_LONG_SECONDS", 5 * 60)
+    world = DeliveringWorld()
+    (large,) = _export_held_back(world, 1)
+    fail_file(world, large, download={"bytesPerSecond": 1})
+    for number in range(1, 70):
+        export(world, ZIP, start=10 * number, runningSeconds=20, createdSeconds=1)
+    assert len(downloads(world, large)) == 2
+    assert "TransferTooLong" in _codes(world)
+
+
+def test_deliver__ends_in_time_where_reading_back_is_slow() -> None:
+    """What is in the bucket already takes minutes to read: the turn ends before its time is up."""
+    world, ended = DeliveringWorld(), list[float]()
+    with deliver_held_back(world):
+        for number in range(12):
+            export(world, ZIP, start=10 * number)
+    for pending in world.ledger.deliveries.pending():
+        (file,) = world.ledger.attempts.files(pending.attempt_id)
+        world.bucket.put(f"arena/{pending.folder}{file.guid}.zip", b"PK", "application/zip")
+
+    def read(real: Callable[[str], object], key: str) -> object:
+        world.clock.sleep(100)
+        ended.append(world.clock.now())
+        return real(key)
+
+    world.bucket.intercept("read", read)
+    world.run_for(60)
+    assert ended[-1] - ended[0] < 800
+    world.settle()
+    assert len(world.events("run.delivered")) == 12

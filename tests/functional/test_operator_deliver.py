@@ -158,3 +158,17 @@ def _refuse_reports(real: Callable[[list[Event]], None], events: list[Event]) ->
     if events[0].attributes["type"].endswith("delivered"):
         raise MessagingError("publish: AuthorizationError")
     real(events)
+
+
+def test_fault_37__file_without_a_guid_stays_undeliverable(world: World) -> None:
+    """Another delivery of the run reports the file again: nobody can ask for it."""
+    plan = {"files": 2, "fileEntries": "withoutGuid", "fileEntriesSeconds": 200_000}
+    control.plan_runs(world.arena, plan)
+    guid = run_guid(world)
+    assert ask("deliver", guid, "--yes").exit_code == 0
+    world.run_for(3600)
+    codes = [
+        [file["error"]["code"] for file in event["data"]["undeliverable"]]
+        for event in world.events("run.undelivered")
+    ]
+    assert codes == [["FileWithoutGuid"]] * 2

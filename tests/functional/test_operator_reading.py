@@ -15,6 +15,8 @@ from tests.support.operator import ask, sit_at_desk
 from tests.support.world import EXPORT, World, attempt_with_lease, item_guid, items
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from click.testing import Result
 
 POST = {"method": "POST", "path": "*/runs"}
@@ -110,6 +112,52 @@ def test_commands__print_no_address_and_no_secret(world: World) -> None:
         assert "@" not in text
         assert names.PASSWORD not in text
         assert session["arenaSessionId"] not in text
+
+
+def test_commands__print_nothing_that_a_terminal_obeys(world: World) -> None:
+    """Senders, Arena's users and operators choose texts that move the cursor, or begin a line."""
+    text = "\x1b]0;title\x07\x1b[2Jx\nanother line\u202e\x9b31m"
+    poll = "poll an export run"
+    world.transport.rewrite(
+        poll,
+        lambda run: {**run, "files": [{**file, "title": text} for file in run["files"] or ()]},
+    )
+    (request_id,) = world.send({"itemGuids": items(3), "correlationId": text})
+    world.settle()
+    world.ledger.pause.write(Pause(text, "arn:aws:iam::1:user/x"))
+    run_guid = world.events("completed")[0]["data"]["runGuid"]
+    commands = (["run", run_guid], ["find", request_id], ["why"], ["status"], ["resume", "--yes"])
+    for command in commands:
+        lines = ask(*command).output.splitlines()
+        assert all(line.isprintable() for line in lines)
+        assert not any(line.startswith("another line") for line in lines)
+
+
+@pytest.mark.parametrize("command", ["why", "find", "run"])
+@pytest.mark.parametrize("text", ["9" * 5_000, "x" * 3_000], ids=["digits", "letters"])
+def test_unknown_id__that_no_key_can_hold_is_not_known(
+    world: World, command: str, text: str
+) -> None:
+    """DynamoDB refuses a key of more than 2,048 bytes, and Python a number of so many digits."""
+    world.table.intercept("get", _with_a_limit)
+    world.table.intercept("query", _with_a_limit)
+    assert "is not known" in (error := refused(ask(command, text))) or "there is no run" in error
+
+
+def _with_a_limit(real: Callable[..., Any], key: Any, *others: Any, **more: Any) -> Any:
+    pk = key if isinstance(key, str) else key[0]
+    assert len(pk) <= 2_048
+    return real(key, *others, **more)
+
+
+def test_why__of_a_run_whose_requests_have_expired(world: World) -> None:
+    """The run is known, and its pages are not any more: nothing is known of what it carried."""
+    world.send({"itemGuids": items(3)})
+    world.settle()
+    for partition in [pk for pk in world.table.items if pk.startswith("PAGE#")]:
+        del world.table.items[partition]
+    run_guid = world.events("completed")[0]["data"]["runGuid"]
+    assert "is not known" in refused(ask("why", run_guid))
 
 
 def test_why__has_one_sentence_and_others_indented(world: World) -> None:

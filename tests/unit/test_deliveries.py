@@ -16,6 +16,7 @@ from arena_exports.domain.attempts import Attempt, AttemptOutcome, AttemptState,
 from arena_exports.domain.deliveries import (
     Delivery,
     DeliveryLane,
+    FileCounts,
     FileRecord,
     StoredFile,
     delivery_of,
@@ -233,7 +234,7 @@ def test_folder__has_a_fixed_form(
     workspace: str, number: int | None, completed: str | None
 ) -> None:
     """Whatever Arena tells of a run, its folder has a day, eight digits and the GUID."""
-    delivery = delivery_of(_attempt(number, completed), workspace, 1, NOW)
+    delivery = delivery_of(_attempt(number, completed), workspace, FileCounts(1, 0), NOW)
     assert delivery
     day = "2024/02/29" if completed == "2024-02-29T23:59:59Z" else "2023/11/14"
     pattern = rf"v1/(default|%2E|%2E%2E)/EXPORT/{day}/\d{{8}}-RUN/"
@@ -246,5 +247,5 @@ def test_delivery__of_a_run_without_results_is_none(outcome: AttemptOutcome) -> 
     attempt = _attempt(1, None)
     assert attempt.result
     ended = replace(attempt, result=replace(attempt.result, outcome=outcome))
-    assert delivery_of(ended, "default", 0, NOW) is None
-    assert delivery_of(replace(attempt, result=None), "default", 0, NOW) is None
+    assert delivery_of(ended, "default", FileCounts(0, 0), NOW) is None
+    assert delivery_of(replace(attempt, result=None), "default", FileCounts(0, 0), NOW) is None

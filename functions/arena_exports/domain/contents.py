@@ -44,15 +44,16 @@ def extension(head: bytes, content_type: str, form: str = "") -> str:
     """Return what a file is: `zip`, `gz`, `json`, `csv`, or `bin`; a key of `CONTENT_TYPES`.
 
     `content_type` is Arena's header, and `form` the format of the export definition. They only tell
-    a CSV from other text.
+    a CSV from other text; the header also tells it from a zip.
     """
-    if head.startswith(b"PK"):
+    is_csv = _is_text(head[:HEAD_BYTES]) and "csv" in content_type.lower()
+    if head.startswith(b"PK") and not is_csv:  # a column's name may begin with PK, too
         return "zip"
     if head.startswith(b"\x1f\x8b"):
         return "gz"
     if head.removeprefix(_BYTE_ORDER_MARK).startswith((b"{", b"[")):
         return "json"
-    says_csv = "csv" in f"{content_type} {form}".lower()
+    says_csv = is_csv or "csv" in form.lower()
     return "csv" if says_csv and _is_text(head[:HEAD_BYTES]) else "bin"
 
 

@@ -36,6 +36,7 @@ REDIRECTED = "Redirected"
 TRANSFER_TOO_LONG = "TransferTooLong"
 NOT_DELIVERED = "NotDelivered"
 FILE_EXPIRED = "FileExpired"
+FILE_WITHOUT_GUID = "FileWithoutGuid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,10 @@ class Delivery:
 
     `number` is 1 for the first delivery of a run, 2 for the next. `folder` is the key of the run's
     folder below the prefix, frozen when the run was settled. `ended_at` is when the run completed,
-    or was submitted where Arena tells no time; it orders the deliveries. `files_left` counts the
-    files without an outcome, `failed_reports` the failures in a row of its manifest or event, both
-    as of the last turn. `try_now` is an operator's: nothing of it waits any longer.
+    or was submitted where Arena tells no time; it orders the deliveries. `file_count` counts the
+    files with a GUID, `files_without_guid` the others, which nobody can ask for. `files_left`
+    counts the files without an outcome, `failed_reports` the failures in a row of its manifest or
+    event, both as of the last turn. `try_now` is an operator's: nothing of it waits any longer.
     """
 
     attempt_id: AttemptId
@@ -68,6 +70,7 @@ class Delivery:
     files_left: int = 0
     failed_reports: int = 0
     try_now: bool = False
+    files_without_guid: int = 0
 
     @property
     def expires_at(self) -> int:
@@ -99,8 +102,16 @@ class Delivery:
         return "manifest.json" if self.number == 1 else f"manifest-{self.number}.json"
 
 
+@dataclass(frozen=True, slots=True)
+class FileCounts:
+    """How many files of a run have a GUID, and how many have none."""
+
+    with_guid: int
+    without_guid: int
+
+
 def delivery_of(
-    attempt: Attempt, workspace: str, file_count: int, now: float, number: int = 1
+    attempt: Attempt, workspace: str, files: FileCounts, now: float, number: int = 1
 ) -> Delivery | None:
     """Return the delivery of a run that completed; None for any other attempt."""
     result = attempt.result
@@ -128,8 +139,9 @@ def delivery_of(
         criteria_results_count=result.criteria_results_count,
         ended_at=ended_at,
         settled_at=int(now),
-        file_count=file_count,
-        files_left=file_count,
+        file_count=files.with_guid,
+        files_left=files.with_guid,
+        files_without_guid=files.without_guid,
     )
 
 

@@ -132,7 +132,7 @@ class RequestNotCompletedError(ArenaError):
 
 
 class IncompleteFileError(RequestNotCompletedError):
-    """Arena answered 200 for a file, with something that is not the whole file.
+    """Arena answered 2xx for a file, with something that is not the whole file.
 
     `length` is how many bytes came, None where that says nothing; `size` is the metadata's, None
     where they were not asked for.

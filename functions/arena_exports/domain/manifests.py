@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from arena_exports.domain.deliveries import FILE_WITHOUT_GUID
 from arena_exports.domain.times import format_utc
 
 if TYPE_CHECKING:
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     from arena_exports.domain.model import Entry, ItemGuid, RequestId
 
 SCHEMA_VERSION = 1
+_WITHOUT_GUID = {
+    "guid": None,
+    "error": {
+        "code": FILE_WITHOUT_GUID,
+        "message": "Arena's list of the run's files has an entry without a GUID",
+    },
+}
 
 
 def manifest_bytes(
@@ -34,13 +42,14 @@ def manifest_bytes(
         "completionDateTime": delivery.completion_date_time,
         "expirationDateTime": delivery.completion_date_time and format_utc(delivery.expires_at),
         "criteriaResultsCount": delivery.criteria_results_count,
-        "complete": sum(1 for file in files if file.stored) == delivery.file_count,
+        "complete": _is_complete(delivery, files),
         "files": [_file(file, file.stored) for file in files if file.stored],
         "undeliverable": [
             {"guid": f.guid, "error": {"code": f.error_code, "message": f.error_message}}
             for f in files
             if not f.stored
-        ],
+        ]
+        + [_WITHOUT_GUID] * delivery.files_without_guid,
         "requests": _requests(entries),
     }
     return json.dumps(content, indent=1).encode()
@@ -68,6 +77,11 @@ def read_manifest(body: bytes, delivery: Delivery) -> dict[str, Any]:
         message = "the object is not the manifest of this delivery"
         raise ValueError(message)
     return content
+
+
+def _is_complete(delivery: Delivery, files: Sequence[FileRecord]) -> bool:
+    stored = sum(1 for file in files if file.stored)
+    return stored == delivery.file_count and not delivery.files_without_guid
 
 
 def _file(file: FileRecord, stored: StoredFile) -> dict[str, Any]:

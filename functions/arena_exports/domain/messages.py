@@ -154,10 +154,10 @@ def _subscription(content: dict[str, Any], place: str) -> InvalidMessageError:
 def _read(text: str, place: str) -> Any:  # noqa: ANN401 - JSON is anything
     """Read a GUID or JSON; a leading byte order mark is dropped."""
     text = text.removeprefix(_BYTE_ORDER_MARK)
-    return normal_guid(text) or _json(text, place)
+    return normal_guid(text) or read_json(text, place)
 
 
-def _json(text: str, place: str) -> Any:  # noqa: ANN401 - JSON is anything
+def read_json(text: str, place: str) -> Any:  # noqa: ANN401 - JSON is anything
     """Read strict JSON: each key once, no NaN, no oversized numbers.
 
     Raises:

@@ -41,6 +41,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from arena_exports.domain.deliveries import FileCounts
 from arena_exports.ledger.attempts import AttemptStore
 from arena_exports.ledger.budget import BudgetStore
 from arena_exports.ledger.definitions import DefinitionStore
@@ -95,6 +96,13 @@ class Ledger:
             self.requests.settle_slice(attempt.group, part, attempt.attempt_id, moved_to)
         extra = [delivery_put(delivery)] if delivery else []
         self.attempts.settled(self.lease.read(), attempt, definition, *extra)
+
+    def file_counts(self, attempt: Attempt) -> FileCounts:
+        """Return how many files an ended run has."""
+        return FileCounts(
+            len(self.attempts.files(attempt.attempt_id)),
+            self.deliveries.files_without_guid(attempt.attempt_id),
+        )
 
     def selection(self, attempt: Attempt) -> Selection:
         """Return what an attempt carries: what it took, without the items that Arena refused."""

@@ -6,6 +6,8 @@
     A delivery that was reported.
 `RUN#<yyyymm>` / `<attempt id>#OPEN#<n>`
     How many items of each request were open when the run was settled, where any were.
+`RUN#<yyyymm>` / `<attempt id>#NOGUID`
+    How many files of the run have no GUID, where any have none.
 `RUN#<yyyymm>` / `<attempt id>#FILE#<number>#<destination>#<file guid>`
     What is known of one file of one delivery to one bucket and prefix.
 `RUN#<yyyymm>` / `<attempt id>#REPORT#<number>`
@@ -185,6 +187,19 @@ class DeliveryStore:
         pk, first = keys.open_counts(attempt_id, 0)
         found = self._table.query(pk, first, keys.open_counts(attempt_id, 9999)[1])
         return {name: count for item in found for name, count in pages.unpack(item["open"])}
+
+    # ---- files that cannot be asked for ----------------------------------------------------------
+
+    def keep_files_without_guid(self, attempt_id: AttemptId, count: int) -> None:
+        """Keep how many files of an ended run have no GUID."""
+        key = keys.files_without_guid(attempt_id)
+        expiry = int(self._clock.now()) + keys.LIFE_SECONDS
+        self._table.write(Put(new_item(key, count=count, expiresAt=expiry)))
+
+    def files_without_guid(self, attempt_id: AttemptId) -> int:
+        """Return how many files of an ended run have no GUID."""
+        item = self._table.get(keys.files_without_guid(attempt_id))
+        return int(item["count"]) if item else 0
 
     # ---- the lease on downloads ------------------------------------------------------------------
 

@@ -64,6 +64,12 @@ def files(attempt_id: AttemptId, number: int) -> Key:
     return pk, f"{sk}#FILES#{number:04}"
 
 
+def files_without_guid(attempt_id: AttemptId) -> Key:
+    """Return the key of the item that counts an ended run's files without a GUID."""
+    pk, sk = attempt(attempt_id)
+    return pk, f"{sk}#NOGUID"
+
+
 def run(run_guid: str) -> Key:
     """Return the key of the item that names a run's attempt."""
     return f"RUNGUID#{run_guid}", "-"

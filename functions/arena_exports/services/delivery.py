@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from math import inf
 from typing import TYPE_CHECKING
 
 from arena_exports.domain.deliveries import FILE_EXPIRED, FIRST_RETRY_SECONDS, FileRecord
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 SECONDS_TO_BEGIN = 60  # with less time left, no transfer is begun
 SECONDS_BETWEEN_CHECKS = 15
 MAX_UNANSWERED_POLLS = 2
+MAX_WAIT_OF_LONG_SECONDS = 3600  # then a transfer that was too long goes before first tries
 MAX_DELIVERIES = 200  # in one turn: to open one takes some 100 ms
 
 
@@ -72,10 +75,13 @@ def deliver_files(parts: DeliveryParts, settled_before: float, deadline: Deadlin
     wanted = [delivery for delivery in due if delivery.try_now]
     if seen.held_until > now or (seen.not_before > now and not wanted):
         return
+    chosen = wanted or due
+    if seen.in_doubt and seen.failures % 2:
+        chosen.reverse()  # in turns, because it may be the oldest or the newest that fail
     with suppress(ConditionFailedError):  # another copy has taken over
         turn = _Turn(parts, deliveries.take_lane(replace(seen, not_before=0)), deadline)
         try:
-            turn.deliver((wanted or due)[:MAX_DELIVERIES])
+            turn.deliver(chosen[:MAX_DELIVERIES])
         finally:
             deliveries.keep_lane(replace(turn.lane, held_until=0))
 
@@ -133,8 +139,17 @@ class _Turn:
     def _try_all(self, due: Iterable[Delivery]) -> None:
         opened: list[_OpenDelivery] = []
         try:
-            opened.extend(map(self._open, due))
-            for chosen in (_first_tries, _retries, _transfers_that_were_too_long):
+            for delivery in due:
+                if not self._deadline.allows(SECONDS_TO_BEGIN, self._parts.clock.now()):
+                    return  # reading back what is there took that long
+                opened.append(self._open(delivery))
+            overdue = self._parts.clock.now() - MAX_WAIT_OF_LONG_SECONDS
+            for chosen in (
+                partial(_transfers_that_were_too_long, due_by=overdue),
+                _first_tries,
+                _retries,
+                _transfers_that_were_too_long,
+            ):
                 for one, record in chosen(opened):
                     self._try(one, record)
         finally:
@@ -317,6 +332,8 @@ def _retries(opened: list[_OpenDelivery]) -> list[tuple[_OpenDelivery, FileRecor
 
 
 def _transfers_that_were_too_long(
-    opened: list[_OpenDelivery],
+    opened: list[_OpenDelivery], due_by: float = inf
 ) -> list[tuple[_OpenDelivery, FileRecord]]:
-    return [(one, record) for one in opened for record in one.pending() if record.long]
+    """Return those that were due by a time; `_try` tries one alone in its turn."""
+    pending = ((one, record) for one in opened for record in one.pending())
+    return [pair for pair in pending if pair[1].long and pair[1].not_before <= due_by]

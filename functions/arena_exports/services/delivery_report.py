@@ -47,6 +47,8 @@ class DeliveryReport:
         body = manifest_bytes(delivery, files, self._entries(delivery), self.clock.now())
         with suppress(ObjectConflictError):  # the one that is there is read
             self.bucket.put(self.manifest_key(delivery), body, "application/json")
+            if delivery.files_without_guid:
+                self.telemetry.count("FilesUndeliverable", delivery.files_without_guid)
         self.publish(delivery)
 
     def publish(self, delivery: Delivery) -> None:

@@ -149,6 +149,8 @@ class Poller:
     def _end(
         self, state: PollState, attempt: Attempt, result: RunResult, run: Run | None = None
     ) -> PollState:
+        if self.delivers and run and run.unreadable_files:
+            self.ledger.deliveries.keep_files_without_guid(attempt.attempt_id, run.unreadable_files)
         try:
             self.ledger.attempts.ended(attempt, result, run.files if run else ())
         except ConditionFailedError:

@@ -109,12 +109,13 @@ class Publication:
         if duration is not None:
             self.ledger.definitions.note_duration(items, duration)
         definition = self._definition(attempt).succeeded(self.clock.now(), items, duration)
-        self.ledger.settle(attempt, definition, delivery=self._delivery(attempt, len(files)))
+        self.ledger.settle(attempt, definition, delivery=self._delivery(attempt))
 
-    def _delivery(self, attempt: Attempt, files: int) -> Delivery | None:
+    def _delivery(self, attempt: Attempt) -> Delivery | None:
         """Return the delivery of a run's files, where the stack delivers files."""
         if not self.delivers:
             return None
+        files = self.ledger.file_counts(attempt)
         return delivery_of(attempt, self.rejections.workspace, files, self.clock.now())
 
     def _fail(self, attempt: Attempt, result: RunResult) -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 PART_BYTES = 16 * 1024 * 1024  # S3 takes 10,000 parts
 MAX_FILE_BYTES = 10_000 * PART_BYTES
 MAX_RESUMES = 3
+HTTP_OK = 200
 HTTP_PARTIAL = 206
 _PIECE_BYTES = 256 * 1024
 
@@ -204,6 +205,8 @@ class _Source:
         self.content_type = self.content.headers.get("content-type", "")
         self.digest = hashlib.sha256()
         self.length = 0
+        if self.content.status != HTTP_OK:  # 202: not yet; 206: a part that nobody asked for
+            raise IncompleteFileError(f"the answer has status {self.content.status}", None)
         if contents.is_page(self.head, self.content_type):
             raise IncompleteFileError("the body is a page", None)
 

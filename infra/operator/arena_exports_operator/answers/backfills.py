@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from arena_exports.domain.errors import InvalidMessageError
-from arena_exports.domain.messages import IntakeRules, normal_guid, parse_message
+from arena_exports.domain.messages import IntakeRules, normal_guid, parse_message, read_json
 from arena_exports_operator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -101,11 +101,14 @@ def _of_csv(text: str, column: int) -> Iterator[Line]:
 def _of_json(text: str) -> Iterator[Line]:
     """Yield the GUIDs of a list, of `{"results": […]}`, or of objects with a `guid`."""
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise UsageError(f"the file begins as JSON and is none: {exc}") from exc
+        content = read_json(text, "the file")
+    except InvalidMessageError as exc:
+        raise UsageError(str(exc)) from exc
     if isinstance(content, dict):
-        content = next((content[key] for key in _LISTS if key in content), None)
+        named = [key for key in _LISTS if key in content]
+        if len(named) > 1:
+            raise UsageError(f"the JSON has a list under each of {' and '.join(named)}")
+        content = content[named[0]] if named else None
     if not isinstance(content, list):
         raise UsageError(f"the JSON must be a list, or have a list under {' or '.join(_LISTS)}")
     position = 0

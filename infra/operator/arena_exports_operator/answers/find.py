@@ -47,6 +47,8 @@ class Found:
 
 def find(ledger: Ledger, table: Table, seen: Snapshot, text: str) -> Found:
     """Return everything that is known of a message id, correlation id, or GUID of any kind."""
+    if len(text) > history.MAX_NAME:
+        return Found()
     request = trace_request(ledger, table, seen, text)
     if request is not None:
         return Found((request,))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from arena_exports.ports import Item, Table
 
 DAYS_KEPT = 75
+MAX_NAME = 128  # characters of a correlation id; no other name is longer
 _DAY_SECONDS = 86_400
 _CLOCK_SKEW_SECONDS = 300  # between this machine's clock and those that made the identifiers
 SUCCESSES = frozenset({AttemptOutcome.COMPLETE, AttemptOutcome.DOWNLOADED})
@@ -148,6 +149,8 @@ def _id(epoch: float) -> str:
 
 def find_attempt(ledger: Ledger, table: Table, text: str, now: float) -> Attempt | None:
     """Return the attempt with this run GUID, run number or attempt id; None if there is none."""
+    if len(text) > MAX_NAME:
+        return None
     item = table.get(keys.run(text.upper()))
     if item is not None:
         return read(ledger, item["attemptId"])

@@ -44,7 +44,8 @@ def why_not_exported(
     """
     seen = take_snapshot(ledger, surroundings, now)
     found = find(ledger, table, seen, text)
-    of_runs = [trace_request(ledger, table, seen, d.requests[0].request_id) for d in found.runs[:1]]
+    carried = [part.request_id for detail in found.runs[:1] for part in detail.requests[:1]]
+    of_runs = [trace_request(ledger, table, seen, request_id) for request_id in carried]
     views = [*found.requests, *filter(None, of_runs)]
     if views:
         view = _decisive(views)

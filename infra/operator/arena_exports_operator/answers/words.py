@@ -15,6 +15,15 @@ def without_addresses(text: str) -> str:
     return _ADDRESS.sub("[e-mail address]", text)
 
 
+def for_terminal(text: str) -> str:
+    """Return a text on one line, without e-mail addresses and without what a terminal obeys.
+
+    Senders choose correlation ids, and Arena's users titles: neither may move the cursor.
+    """
+    whole = without_addresses(text)
+    return "".join(letter if letter.isprintable() else " " for letter in whole)
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: `1 run`, `2 runs`, `3 entries`."""
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 HIDDEN_SECONDS = 60
 _MAX_IN_A_BATCH = 10
 _MAX_EMPTY_ANSWERS = 3
+_MAX_MESSAGE_BYTES = 1024 * 1024
+_ATTRIBUTES_BYTES = 4096  # an ARN has at most 2,048 characters
 _ATTRIBUTES = ["requestId", "errorCode", "errorMessage"]
 
 
@@ -75,7 +77,8 @@ class DeadLetters:
                 return Entries(tuple(found.values()), len(received) >= visible)
             received = self._receive(min(visible - 1, _MAX_IN_A_BATCH), HIDDEN_SECONDS)
             hidden += received
-            empty = 0 if received else empty + 1
+            # What was read a minute ago is visible again, and may be all that comes.
+            empty = empty + 1 if found.keys() >= {entry.message_id for entry in received} else 0
             found |= {entry.message_id: entry for entry in received}
         return Entries(tuple(found.values()), complete=False)
 
@@ -115,7 +118,7 @@ class DeadLetters:
                 sent = self._sqs.send_message(
                     QueueUrl=self._intake_url,
                     MessageBody=entry.body,
-                    MessageAttributes=sent_by(caller),
+                    MessageAttributes=sent_by(caller) if _leaves_room(entry.body) else {},
                 )
                 self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=entry.handle)
             yield entry, str(sent["MessageId"])
@@ -124,6 +127,11 @@ class DeadLetters:
 def sent_by(caller: str) -> dict[str, dict[str, str]]:
     """Return the message attribute that says who sent a message."""
     return {"sentBy": {"DataType": "String", "StringValue": caller}}
+
+
+def _leaves_room(body: str) -> bool:
+    """Return whether attributes fit beside a body: SQS counts both."""
+    return len(body.encode()) + _ATTRIBUTES_BYTES <= _MAX_MESSAGE_BYTES
 
 
 def _entry(message: dict[str, Any]) -> Entry:

@@ -244,8 +244,12 @@ def _alarms(aws: Aws, stack: Stack, _seen: Snapshot) -> Iterator[Check]:
         pages = aws.client("cloudwatch").get_paginator("describe_alarms")
         arguments = {"AlarmNamePrefix": f"{stack.name}-", "StateValue": "ALARM"}
         found = [alarm for page in pages.paginate(**arguments) for alarm in page["MetricAlarms"]]
+    # Other stacks' names may begin with this one's. CloudFormation names: stack-resource-suffix.
+    own = re.compile(re.escape(stack.name) + "-[A-Za-z0-9]+-[A-Za-z0-9]+")
+    found = [alarm for alarm in found if own.fullmatch(alarm["AlarmName"])]
     for alarm in found:
-        yield warning("alarms", f"{alarm['AlarmName']} is in alarm", alarm["AlarmDescription"])
+        fix = alarm.get("AlarmDescription", "read what the alarm watches")
+        yield warning("alarms", f"{alarm['AlarmName']} is in alarm", fix)
     if not found:
         yield ok("alarms", "no alarm is in alarm")
 

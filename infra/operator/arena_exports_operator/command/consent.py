@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from arena_exports.domain.times import format_utc
-from arena_exports_operator.answers.words import counted, how_long, without_addresses
+from arena_exports_operator.answers.words import counted, for_terminal, how_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,14 +30,14 @@ class Consent:
         Raises:
             click.Abort: the person says no.
         """
-        click.echo(without_addresses(what), err=True)
+        click.echo(for_terminal(what), err=True)
         if self.dry_run:
             click.echo("Nothing was done (--dry-run).", err=True)
             return False
         if not self.yes:
             click.confirm("Go on?", abort=True, err=True)
         at = format_utc(desk.clock.now())
-        click.echo(without_addresses(f"{at} as {desk.caller}"), err=True)
+        click.echo(for_terminal(f"{at} as {desk.caller}"), err=True)
         return True
 
 

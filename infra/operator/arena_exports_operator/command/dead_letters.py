@@ -12,7 +12,7 @@ from arena_exports.domain.times import format_utc
 from arena_exports_operator.answers import backfills
 from arena_exports_operator.answers.forecast import make_plan
 from arena_exports_operator.answers.snapshot import take_snapshot
-from arena_exports_operator.answers.words import counted, how_long
+from arena_exports_operator.answers.words import counted, for_terminal, how_long
 from arena_exports_operator.aws.dead_letters import DeadLetters
 from arena_exports_operator.command.consent import Consent, asks, cost
 from arena_exports_operator.command.desk import Command, at_desk
@@ -139,7 +139,8 @@ def redrive(
             for entry, request_id in queue.redrive(found, desk.caller):
                 sent.append({**_fields(entry), "newRequestId": request_id})
                 if not desk.as_json:
-                    click.echo(f"{entry.request_id or entry.message_id} -> {request_id}")
+                    old = for_terminal(entry.request_id or entry.message_id)
+                    click.echo(f"{old} -> {request_id}")
     if desk.as_json:
         print_json({"sent": sent, "plan": plan, "complete": read.complete})
     if not read.complete:

@@ -106,7 +106,7 @@ def _delivery(desk: Desk, attempt: Attempt, number: int) -> Delivery:
     """
     _check_delivers(desk)
     now, workspace = desk.clock.now(), desk.surroundings().workspace
-    files = len(desk.ledger.attempts.files(attempt.attempt_id))
+    files = desk.ledger.file_counts(attempt)
     delivery = delivery_of(attempt, workspace, files, now, number)
     if delivery is None or attempt.state is not AttemptState.SETTLED:
         raise OperatorError("only a run that has completed, and is published, can be delivered")

@@ -13,7 +13,7 @@ import click
 from arena_exports.adapters.dynamodb import DynamoTable
 from arena_exports.adapters.system import SystemClock
 from arena_exports.ledger import open_ledger
-from arena_exports_operator.answers.words import without_addresses
+from arena_exports_operator.answers.words import for_terminal
 from arena_exports_operator.aws import sending
 from arena_exports_operator.aws import stack as stacks
 from arena_exports_operator.aws.calls import Aws, explained
@@ -91,7 +91,7 @@ class Command(click.Command):
             with explained():
                 return super().invoke(ctx)
         except OperatorError as exc:
-            click.echo(f"Error: {without_addresses(str(exc))}", err=True)
+            click.echo(f"Error: {for_terminal(str(exc))}", err=True)
             ctx.exit(exc.exit_code)
 
 

@@ -13,7 +13,7 @@ from arena_exports.services.examination import MAX_REQUESTS
 from arena_exports_operator.answers.checks import Verdict, not_checked
 from arena_exports_operator.answers.definition import checks_of, named_by
 from arena_exports_operator.answers.snapshot import take_snapshot
-from arena_exports_operator.answers.words import counted, without_addresses
+from arena_exports_operator.answers.words import counted, for_terminal
 from arena_exports_operator.aws import arena
 from arena_exports_operator.aws import doctor as checks
 from arena_exports_operator.aws.doctor import Plans
@@ -139,8 +139,8 @@ def _show(found: Sequence[Check]) -> None:
     out = console()
     for check in found:
         out.print(f"{check.verdict.value:<12}", style=_STYLES[check.verdict], end="")
-        out.print(f"{check.name:<14}{without_addresses(check.text)}", soft_wrap=True)
+        out.print(f"{check.name:<14}{for_terminal(check.text)}", soft_wrap=True)
         if check.fix:
-            out.print(f"{'':<26}fix: {check.fix}", soft_wrap=True)
+            out.print(f"{'':<26}fix: {for_terminal(check.fix)}", soft_wrap=True)
     left_out = sum(check.verdict is Verdict.NOT_CHECKED for check in found)
     click.echo(f"{counted(left_out, 'check')} could not be made.", err=True)

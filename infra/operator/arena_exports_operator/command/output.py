@@ -15,7 +15,7 @@ from rich.console import Console
 
 from arena_exports.domain.model import camel_case
 from arena_exports.domain.times import format_utc
-from arena_exports_operator.answers.words import without_addresses
+from arena_exports_operator.answers.words import for_terminal, without_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,7 +56,7 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - any answer
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write aligned columns to standard output; nothing is cut off."""
-    lines = [tuple(headers), *(tuple(map(without_addresses, row)) for row in rows)]
+    lines = [tuple(headers), *(tuple(map(for_terminal, row)) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     out = console()
     for number, line in enumerate(lines):
@@ -70,4 +70,4 @@ def print_lines(lines: Iterable[tuple[str, str]]) -> None:
     out = console()
     for label, text in lines:
         out.print(f"{label:<16}", style="bold", end="")
-        out.print(without_addresses(text), soft_wrap=True)
+        out.print(for_terminal(text), soft_wrap=True)

@@ -13,7 +13,7 @@ from arena_exports_operator.answers.texts import (
     run_row,
     status_lines,
 )
-from arena_exports_operator.answers.words import without_addresses
+from arena_exports_operator.answers.words import for_terminal
 from arena_exports_operator.command.output import console, print_lines, print_table
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _sentences(reasons: Iterable[Reason]) -> None:
     out = console()
     for number, reason in enumerate(reasons):
         indent = "  " if number else ""
-        out.print(f"{indent}{without_addresses(reason.sentence)}", soft_wrap=True)
+        out.print(f"{indent}{for_terminal(reason.sentence)}", soft_wrap=True)
 
 
 def show_runs(runs: Iterable[RunSummary]) -> None:
