@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from arena_exports.arena import protocol
+from arena_exports.domain.model import ExportGuid, ItemGuid, Kind
 from infra.simulator import control, names
+from infra.simulator.errors import ArenaError
 from tests.support.world import EXPORT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.simulation.simulation import Simulation
 
 CONFLICTS = 0.2  # the chance that other transactions conflict with ours
@@ -31,6 +37,7 @@ class Disruptions:
         self._arena = simulation.arena
         self._random = simulation.random
         self._plan = simulation.plan
+        self.runs_by_hand: set[str] = set()
 
     def prepare(self) -> None:
         """Set Arena up as the plan says."""
@@ -118,3 +125,12 @@ class Disruptions:
         except control.ControlError:
             return
         self._note("foreign run")
+
+    def start_run_by_hand(self, item_guids: Sequence[ItemGuid]) -> None:
+        """Start a run with our account, as a person might, if no run is in progress."""
+        body = protocol.start_run(ExportGuid(EXPORT), Kind.ITEMS, item_guids).body
+        try:
+            run = self._arena.submit_run(self._arena.accounts.machine, EXPORT, json.loads(body))
+        except ArenaError:
+            return
+        self.runs_by_hand.add(str(run["guid"]))
