@@ -220,8 +220,8 @@ def test_fault_56__csv_that_begins_like_a_zip_is_a_csv() -> None:
     """The name of the first column begins with PK."""
     world = DeliveringWorld()
     body = "PKG number,name\n1,Bolt\n"
-    fault = {"body": body, "contentType": "text/csv", "headers": {"Content-Length": "23"}}
-    fail_downloads(world, status=200, **fault)
+    headers = {"Content-Length": "23"}
+    fail_downloads(world, status=200, body=body, contentType="text/csv", headers=headers)
     export(world, {"kind": "csv"})
     world.settle()
     assert _stored(world) == body.encode()

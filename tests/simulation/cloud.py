@@ -221,7 +221,8 @@ class SimTransport:
             export_guid = request.path.split("/")[2]
             if export_guid in self._simulation.arena.exports.definitions:
                 run = {"exportGuid": export_guid, **named}
-                self._simulation.disruptions.start_foreign_run(run)
+                if self._simulation.disruptions.start_foreign_run(run):
+                    self._outside.fault_rates.note("foreign run")
 
     def _queue_late_run(self) -> None:
         seconds = self._outside.fault_rates.random.uniform(1, 55)

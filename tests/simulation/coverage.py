@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation import disruptions
+from arena_exports.ledger import keys
+from tests.simulation import delivery, disruptions
 from tests.simulation.fault_rates import CHANCES
 from tests.simulation.field import TROUBLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from arena_exports.ports import Write
     from tests.simulation.simulation import Simulation
@@ -33,8 +34,20 @@ LEASE_STATES = (
     "ended",
 )
 SESSION_STATES = ("session in force", "logging in", "cooling down", "login refused")
-STATES = (*LEASE_STATES, *SESSION_STATES)
-FAULTS = (*CHANCES, *disruptions.KINDS, *TROUBLES)
+DELIVERY_STATES = (
+    "nothing to deliver",
+    "files wait, delivery off",
+    "files due",
+    "files back off",
+    "all downloads back off",
+    "a download's turn or a run's",
+    "download lease taken",
+    "some files noted",
+    "a file given up",
+    "all files noted",
+)
+STATES = (*LEASE_STATES, *SESSION_STATES, *DELIVERY_STATES)
+FAULTS = (*CHANCES, *disruptions.KINDS, *delivery.KINDS, *TROUBLES)
 
 BETWEEN_RUNS = ("nothing pending", "pending", "backing off", "lease taken")
 NO_SESSION = ("logging in", "login refused")
@@ -118,6 +131,46 @@ def session_state(simulation: Simulation) -> str:
     return "cooling down" if session.get("notBefore", 0) > now else "session in force"
 
 
+def delivery_state(simulation: Simulation) -> str:
+    """Return the state of the deliveries, as the ledger has it."""
+    items, now = simulation.memory.items, simulation.scheduler.now
+    pointers = items.get(keys.DELIVER, {}).values()
+    if not pointers:
+        return "nothing to deliver"
+    if not simulation.delivery.is_on:
+        return "files wait, delivery off"
+    lane = items.get("LANE", {}).get("DELIVER", {})
+    if lane.get("heldUntil", 0) > now:
+        return _state_of_files(items, pointers)
+    if lane.get("notBefore", 0) > now:
+        return "all downloads back off"
+    if all(pointer["notBefore"] > now for pointer in pointers):
+        return "files back off"
+    return "a download's turn or a run's" if lane.get("turnsUntil", 0) > now else "files due"
+
+
+def _state_of_files(
+    items: Mapping[str, Mapping[str, Any]], pointers: Iterable[Mapping[str, Any]]
+) -> str:
+    """Return how far the delivery has come that has come furthest."""
+    noted, given_up, whole = 0, False, False
+    for pointer in pointers:
+        pk, sk = keys.attempt(pointer["attemptId"])
+        known = [item for name, item in items[pk].items() if name.startswith(f"{sk}#FILE#")]
+        final = sum(1 for item in known if "final" in item)
+        noted += final
+        given_up = given_up or any(item["errorCode"] for item in known)
+        whole = whole or final >= pointer["fileCount"]
+    if given_up or whole:
+        return "a file given up" if given_up else "all files noted"
+    return "some files noted" if noted else "download lease taken"
+
+
+def states(simulation: Simulation) -> tuple[str, ...]:
+    """Return the states of lease, session and deliveries."""
+    return lease_state(simulation), session_state(simulation), delivery_state(simulation)
+
+
 @dataclass
 class Coverage:
     """The pairs of fault and state that were reached, and how often."""
@@ -137,7 +190,7 @@ class Coverage:
         simulation.memory.intercept("write", write)
 
     def _meet(self, simulation: Simulation, fault: str) -> None:
-        for state in (lease_state(simulation), session_state(simulation)):
+        for state in states(simulation):
             self.reached[fault, state] = self.reached.get((fault, state), 0) + 1
 
     def add(self, other: Mapping[Pair, int]) -> None:

@@ -11,6 +11,7 @@ import json
 import math
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
 PART_BYTES = 65_536
 SWITCH_AFTER_SECONDS = 2700  # half of the fault phase
+OFF_SECONDS = 1200  # where it is turned on again
+SHARE_OF_ON_AGAIN = 0.5
+# No function that began before a switch still runs so much later.
+SECONDS_OF_A_SWITCH = 600
 DELIVERED = ("arena.export.run.delivered", "arena.export.run.undelivered")
 # So many requests can be sent between a look at the budget and the request that follows.
 REQUESTS_ON_THEIR_WAY = 10
@@ -51,15 +56,17 @@ def small_parts() -> Iterator[None]:
 class DeliveryPlan:
     """When delivery is on, and what Arena does not document about files.
 
-    `switches` says what happens half-way through the fault phase: delivery is turned "on" or
-    "off", or gets another "bucket". `arena` has settings of the simulator, `runs` the contents of
-    the first runs. `bad` is the chance, every two minutes, that some file cannot be had for a
-    while, `second` that a second deliver is invoked. On a quiet day nothing keeps the next run from
-    being submitted at once. With `regenerates`, no two downloads of a file bring the same bytes.
+    `switches` says what happens `switch_after` seconds into the day: delivery is turned "on",
+    "off", or "off and on" again, or gets another "bucket". `arena` has settings of the simulator,
+    `runs` the contents of the first runs. `bad` is the chance, every two minutes, that some file
+    cannot be had for a while, `second` that a second deliver is invoked. On a quiet day nothing
+    keeps the next run from being submitted at once. With `regenerates`, no two downloads of a file
+    bring the same bytes.
     """
 
     is_on: bool
     switches: str = ""
+    switch_after: float = SWITCH_AFTER_SECONDS
     bad: float = 0.0
     second: float = 0.0
     is_quiet: bool = False
@@ -82,9 +89,16 @@ def draw_delivery(random: Random) -> DeliveryPlan:
     mode = random.choice(["never", "never", "never", "never", "", "", "", "on", "off", "bucket"])
     if mode == "never":
         return OFF
+    if mode == "off" and random.random() < SHARE_OF_ON_AGAIN:
+        mode = "off and on"
+    return draw_plan_of_delivery(random, mode)
+
+
+def draw_plan_of_delivery(random: Random, switches: str = "") -> DeliveryPlan:
+    """Draw the plan of a day on which files are delivered."""
     return DeliveryPlan(
-        is_on=mode != "on",
-        switches=mode,
+        is_on=switches != "on",
+        switches=switches,
         bad=random.choice([0.0, 0.1, 0.3]),
         second=random.choice([0.0, 0.3]),
         arena={
@@ -124,7 +138,8 @@ class DeliveryDay:
         if plan is None and self.plan is not OFF:
             draw_faults_of_delivery(simulation.fault_rates, self.random)
         self.is_on = self.plan.is_on
-        self.switched_at = math.inf
+        self._off_since = -math.inf
+        self._times_off: list[tuple[float, float]] = []
         self.bucket = InMemoryBucket("bucket-1", min_part_bytes=PART_BYTES)
         self.buckets = {self.bucket.name: self.bucket}
         self.slow: set[str] = set()
@@ -147,16 +162,41 @@ class DeliveryDay:
             other_bytes = {"path": "*/content", "download": {"regenerate": True}, "times": None}
             control.add_faults(self._arena, other_bytes)
         if self.plan.switches:
-            self._simulation.scheduler.after(SWITCH_AFTER_SECONDS, self._switch)
+            self._simulation.scheduler.after(self.plan.switch_after, self._switch)
 
     def _switch(self) -> None:
-        self.switched_at = self._simulation.scheduler.now
-        if self.plan.switches == "bucket":
-            self.bucket = InMemoryBucket("bucket-2", min_part_bytes=PART_BYTES)
-            self.buckets[self.bucket.name] = self.bucket
-        else:
-            self.is_on = self.plan.switches == "on"
+        self.cause(SWITCHES[self.plan.switches])
+        if self.plan.switches == "off and on":
+            again = partial(self.cause, "delivery turned on")
+            self._simulation.scheduler.after(OFF_SECONDS, again)
+
+    def _turn_on(self) -> bool:
+        if self.is_on:
+            return False
+        self._times_off.append((self._off_since, self._simulation.scheduler.now))
+        self.is_on = True
         self._simulation.redeploy()
+        return True
+
+    def _turn_off(self) -> bool:
+        if not self.is_on:
+            return False
+        self._off_since = self._simulation.scheduler.now
+        self.is_on = False
+        self._simulation.redeploy()
+        return True
+
+    def _change_bucket(self) -> bool:
+        name = f"bucket-{len(self.buckets) + 1}"
+        self.bucket = self.buckets[name] = InMemoryBucket(name, min_part_bytes=PART_BYTES)
+        self._simulation.redeploy()
+        return True
+
+    def was_certainly_on(self, at: float) -> bool:
+        """Return whether every function that ran at a time delivered files."""
+        times_off = [*self._times_off, *([] if self.is_on else [(self._off_since, math.inf)])]
+        spare = SECONDS_OF_A_SWITCH
+        return not any(since - spare <= at <= until + spare for since, until in times_off)
 
     def is_due(self) -> bool:
         """Return whether files are to be delivered; where delivery is off, they wait."""
@@ -166,15 +206,25 @@ class DeliveryDay:
         """Cause some of what goes wrong with files for longer than one download."""
         if not self.is_part_of_the_day:
             return
-        if self.random.random() < self.plan.second and self.is_on:
-            self._simulation.invoke("deliver", {"settledBefore": self._simulation.scheduler.now})
+        if self.random.random() < self.plan.second:
+            self.cause("second deliver")
         if self.random.random() < self.plan.bad:
-            self.random.choice([self._spoil_a_file, self._spoil_a_file, self._spoil_all])()
+            self.cause(self.random.choice(["file spoiled", "file spoiled", "all files spoiled"]))
 
-    def _spoil_a_file(self) -> None:
+    def cause(self, kind: str) -> None:
+        """Cause what happens to deliveries, if that is possible now."""
+        if KINDS[kind](self):
+            self._simulation.fault_rates.note(kind)
+
+    def _invoke_another(self) -> bool:
+        if self.is_on:
+            self._simulation.invoke("deliver", {"settledBefore": self._simulation.scheduler.now})
+        return self.is_on
+
+    def _spoil_a_file(self) -> bool:
         files = [file for run in self._arena.exports.runs for file in run.files]
         if not files:
-            return
+            return False
         file = self.random.choice(files)
         draws: list[Callable[[], Mapping[str, Any]]] = [
             lambda: {"code": 3028},
@@ -185,12 +235,13 @@ class DeliveryDay:
         ]
         fault = {**self.random.choice(draws)(), "path": f"*/{file.guid}/content"}
         control.add_faults(self._arena, {**fault, "times": None})
+        return True
 
     def _slow(self, file: RunFile) -> Mapping[str, Any]:
         self.slow.add(file.guid)
         return slow(file)
 
-    def _spoil_all(self) -> None:
+    def _spoil_all(self) -> bool:
         """Let a gateway, or Arena, answer all downloads for up to an hour."""
         faults: list[Mapping[str, Any]] = [
             {"status": 404, "body": PAGE},
@@ -200,6 +251,7 @@ class DeliveryDay:
         fault = self.random.choice(faults)
         seconds = self.random.uniform(60, 3700)
         control.add_faults(self._arena, {**fault, "path": "*/content", "lastsSeconds": seconds})
+        return True
 
     # ---- what must never be ----------------------------------------------------------------------
 
@@ -286,6 +338,22 @@ class DeliveryDay:
             stored = objects.get(file["key"])
             if stored is None or sha256(stored.body) != file["sha256"]:
                 yield f"{file['key']} is not in the bucket"
+
+
+KINDS: Mapping[str, Callable[[DeliveryDay], bool]] = {
+    "second deliver": DeliveryDay._invoke_another,
+    "file spoiled": DeliveryDay._spoil_a_file,
+    "all files spoiled": DeliveryDay._spoil_all,
+    "delivery turned on": DeliveryDay._turn_on,
+    "delivery turned off": DeliveryDay._turn_off,
+    "bucket changed": DeliveryDay._change_bucket,
+}
+SWITCHES: Mapping[str, str] = {
+    "on": "delivery turned on",
+    "off": "delivery turned off",
+    "off and on": "delivery turned off",
+    "bucket": "bucket changed",
+}
 
 
 def sha256(body: bytes) -> str:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 FINAL = ("404", "3011", "3012", "3028", "4078")
 SECONDS_BETWEEN_REFUSALS = 3600 - 10  # less the difference between clocks
-# No function that began before a switch still runs so much later.
-SECONDS_OF_A_SWITCH = 600
 # The back-offs that an hour and a half of faults leads to, those of the file and of all delivery.
 MAX_SECONDS_TO_DELIVER = 4 * 3600
 MAX_SECONDS_IN_TURNS = 10 * 3600
@@ -151,19 +149,13 @@ def _guids(data: Mapping[str, Any]) -> list[str]:
 def _settled_while_on(simulation: Simulation) -> Iterator[tuple[str, str]]:
     """Yield the attempts, and their runs, that were certainly settled while delivery was on."""
     completed = _files_of_completed_runs(simulation)
-    switched_at = simulation.delivery.switched_at
     for pk, partition in simulation.memory.items.items():
         if not pk.startswith("RUN#"):
             continue
         for sk, item in partition.items():
             if "#" in sk or item.get("state") != "settled" or item.get("runGuid") not in completed:
                 continue
-            settled_at = item["expiresAt"] - keys.LIFE_SECONDS
-            sure = {
-                "on": settled_at > switched_at + SECONDS_OF_A_SWITCH,
-                "off": settled_at < switched_at - SECONDS_OF_A_SWITCH,
-            }
-            if sure.get(simulation.delivery.plan.switches, True):
+            if simulation.delivery.was_certainly_on(item["expiresAt"] - keys.LIFE_SECONDS):
                 yield sk, item["runGuid"]
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from arena_exports.domain.errors import InvalidMessageError
 from arena_exports.domain.messages import IntakeRules, parse_message
+from arena_exports.domain.model import AttemptId, Kind
+from arena_exports.ledger import open_ledger
 from infra.simulator import names
 from tests.simulation.delivery import DELIVERED
 from tests.simulation.delivery_invariants import delivery_violations
@@ -21,6 +23,7 @@ from tests.support.world import EXPORT, item_guid
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from infra.simulator.runs import Run
     from tests.simulation.simulation import Simulation
 
 RULES = IntakeRules("default", EXPORT)
@@ -71,6 +74,7 @@ def violations(simulation: Simulation) -> list[str]:
         _nothing_lettered_twice_without_cause,
         _published_once_in_effect,
         _one_run_at_a_time,
+        _runs_are_our_own,
         early_posts,
         _nobody_rejected_without_cause,
         _no_attempt_left_open,
@@ -205,24 +209,28 @@ def _published_once_in_effect(simulation: Simulation) -> Iterator[str]:
                 yield f"{request['requestId']} was exported by a run from before it was recorded"
     finished = {
         run.guid
-        for run in simulation.arena.exports.runs
-        if run.status(simulation.scheduler.now) in ("COMPLETE", "DOWNLOADED") and _is_ours(run)
+        for run in _our_runs(simulation)
+        if run.status(simulation.scheduler.now) in ("COMPLETE", "DOWNLOADED")
     }
     published = {event["data"]["runGuid"] for event in _distinct(simulation, "run.completed")}
     for guid in sorted(finished - published):
         yield f"run {guid} ended and was never published"
 
 
-def _is_ours(run: Any) -> bool:
-    return bool(run.creator.email == names.MACHINE_EMAIL)
+def _our_runs(simulation: Simulation) -> list[Run]:
+    """Return the runs that our POSTs started, the oldest first."""
+    by_hand = simulation.disruptions.runs_by_hand
+    runs = [
+        run
+        for run in simulation.arena.exports.runs
+        if run.creator.email == names.MACHINE_EMAIL and run.guid not in by_hand
+    ]
+    return sorted(runs, key=lambda run: run.created_at)
 
 
 def _one_run_at_a_time(simulation: Simulation) -> Iterator[str]:
     """R2, R3: two of our runs never overlap, and no 3144 is caused by a run of ours."""
-    runs = sorted(
-        (run for run in simulation.arena.exports.runs if _is_ours(run)),
-        key=lambda run: run.created_at,
-    )
+    runs = _our_runs(simulation)
     ends = {
         run.guid: run.ended_at(simulation.scheduler.now) or simulation.scheduler.now for run in runs
     }
@@ -232,6 +240,23 @@ def _one_run_at_a_time(simulation: Simulation) -> Iterator[str]:
         holders = [run for run in runs if run.created_at <= record.at < ends[run.guid]]
         if holders:
             yield f"a 3144 at {record.at:.0f} was caused by our own run {holders[0].guid}"
+
+
+def _runs_are_our_own(simulation: Simulation) -> Iterator[str]:
+    """R3: the run of an attempt was started with our account, and has the attempt's items."""
+    runs = {run.guid: run for run in simulation.arena.exports.runs}
+    ledger = open_ledger(simulation.memory, simulation.clock)
+    for pk, items in simulation.memory.items.items():
+        for name in items if pk.startswith("RUN#") else ():
+            run = runs.get(items[name].get("runGuid") or "")
+            if run is None:
+                continue
+            attempt = ledger.attempts.get(AttemptId(name))
+            if run.creator.email != names.MACHINE_EMAIL:
+                yield f"attempt {name} has the run {run.guid} of {run.creator.email}"
+            wanted = set(ledger.selection(attempt).item_guids)
+            if attempt.group.kind is Kind.ITEMS and set(run.item_guids) != wanted:
+                yield f"attempt {name} has the run {run.guid}, which has other items"
 
 
 def _no_attempt_left_open(simulation: Simulation) -> Iterator[str]:
@@ -389,7 +414,7 @@ def _spans_of_runs(simulation: Simulation) -> list[tuple[float, float]]:
     for at, event in _events(simulation):
         published.setdefault(event["data"].get("runGuid", ""), at)
     spans: list[tuple[float, float]] = []
-    for run in sorted(filter(_is_ours, simulation.arena.exports.runs), key=lambda r: r.created_at):
+    for run in _our_runs(simulation):
         end = published.get(run.guid) or run.ended_at(simulation.scheduler.now)
         began = max(run.created_at, spans[-1][1] if spans else 0)
         spans.append((began, max(began, end or simulation.scheduler.now)))

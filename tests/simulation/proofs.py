@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from minicheck import check_liveness, check_safety
 
+from tests.simulation.aim import AimedDay
 from tests.simulation.coverage import FAULTS, STATES, Coverage, explanation
 from tests.simulation.field import TROUBLES
 from tests.simulation.hunt import Hunt, hunt, methods_for, troubled_day
@@ -39,6 +40,7 @@ ALL_BUGS = (*BUGS, *BUGS_OF_DELIVERY)
 CHUNK = 10
 MOST_MISSED = 0.05
 DAYS_OF_EACH_TROUBLE = 6
+DAYS_OF_EACH_AIM = 10
 MAX_STATES = 100_000
 
 
@@ -181,10 +183,17 @@ class WatchedDay:
     steps: Mapping[str, Mapping[tuple[Hashable, Hashable], int]]
 
 
-def watch_day(seed: int, trouble: str = "") -> WatchedDay:
+def make_day(seed: int, fault: str, state: str) -> Simulation:
+    """Return a day from a seed: with a trouble, or with a fault aimed at a state."""
+    if state:
+        return AimedDay(seed, fault, state)
+    return troubled_day(seed, fault) if fault else Simulation(seed)
+
+
+def watch_day(seed: int, fault: str = "", state: str = "") -> WatchedDay:
     """Simulate a day; with a trouble, one on which logins are often refused, too."""
     _quiet()
-    day = troubled_day(seed, trouble) if trouble else Simulation(seed)
+    day = make_day(seed, fault, state)
     coverage, replays = Coverage(), {name: Replay(view()) for name, view in VIEWS.items()}
     coverage.watch(day)
     for replay in replays.values():
@@ -193,21 +202,30 @@ def watch_day(seed: int, trouble: str = "") -> WatchedDay:
     found = violations(day)
     day.scheduler.close()
     steps = {name: replay.steps for name, replay in replays.items()}
-    return WatchedDay(f"{seed} {trouble}".strip(), tuple(found), coverage.reached, steps)
+    name = f"{seed} {fault} {state}".strip()
+    return WatchedDay(name, tuple(found), coverage.reached, steps)
 
 
 def show_days(report: Report, pool: ProcessPoolExecutor, days: int) -> None:
     """Say which faults met which states, and that each step of the ledger is the model's."""
-    jobs = [(seed, "") for seed in range(days)]
-    jobs += [(seed, name) for name in TROUBLES for seed in range(DAYS_OF_EACH_TROUBLE)]
     coverage, taken = Coverage(), {name: Counter[Any]() for name in VIEWS}
-    for day in pool.map(watch_day, *zip(*jobs, strict=True), chunksize=CHUNK):
-        coverage.add(day.reached)
-        for name, steps in day.steps.items():
-            taken[name].update(steps)
-        report.wrong += [f"day {day.name}: {text}" for text in day.violations]
-    _show_coverage(report, coverage, len(jobs))
-    _show_replay(report, taken, len(jobs))
+
+    def watch(jobs: Sequence[tuple[int, str, str]]) -> int:
+        for day in pool.map(watch_day, *zip(*jobs, strict=True), chunksize=CHUNK):
+            coverage.add(day.reached)
+            for name, steps in day.steps.items():
+                taken[name].update(steps)
+            report.wrong += [f"day {day.name}: {text}" for text in day.violations]
+        return len(jobs)
+
+    watched = watch([(seed, "", "") for seed in range(days)])
+    watched += watch([(n, name, "") for name in TROUBLES for n in range(DAYS_OF_EACH_TROUBLE)])
+    for number in range(DAYS_OF_EACH_AIM):
+        missing = [pair for pair in coverage.missing() if not explanation(*pair)]
+        if missing:
+            watched += watch([(number, *pair) for pair in missing])
+    _show_coverage(report, coverage, watched)
+    _show_replay(report, taken, watched)
 
 
 def _show_coverage(report: Report, coverage: Coverage, days: int) -> None:

@@ -56,9 +56,9 @@ def test_delivery__downloads_after_the_next_run_is_submitted() -> None:
     assert day.arena.request_log.by_purpose["download"] == len(files)
 
 
-@pytest.mark.parametrize("switch", ["on", "off", "bucket"])
+@pytest.mark.parametrize("switch", ["on", "off", "off and on", "bucket"])
 def test_delivery__can_be_switched_in_the_middle(switch: str) -> None:
-    """Delivery is turned on or off, or gets another bucket, half-way through."""
+    """Delivery is turned on, off, or off and on again, or gets another bucket, half-way through."""
     rates = FaultRates(Random(6), bucket_refused=0.02, download=0.1, kill=0.002)
     plan = Plan(messages=20, pool=30, max_items=7, arena={"runningSeconds": 20})
     delivery = DeliveryPlan(is_on=switch != "on", switches=switch)

@@ -146,6 +146,7 @@ def early_posts(simulation: Simulation) -> Iterator[str]:
         run.guid: run.created_at
         for run in simulation.arena.exports.runs
         if run.creator.email == names.MACHINE_EMAIL
+        and run.guid not in simulation.disruptions.runs_by_hand
     }
     searches: Searches | None = None
     for exchange in sorted(simulation.exchanges, key=lambda one: one.began):

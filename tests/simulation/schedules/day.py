@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from tests.simulation.delivery import OFF, TWO_FILES, small_parts
 from tests.simulation.fault_rates import FaultRates
 from tests.simulation.invariants import violations
 from tests.simulation.plan import Plan
+from tests.simulation.scheduler import Killed
 from tests.simulation.schedules.control import ControlledScheduler
 from tests.simulation.schedules.operations import (
     AnnouncedBucket,
@@ -21,11 +23,12 @@ from tests.simulation.schedules.operations import (
     AnnouncedTransport,
 )
 from tests.simulation.simulation import START, Simulation
-from tests.support.world import RECONCILE, item_guid
+from tests.support.world import EXPORT, RECONCILE, item_guid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from arena_exports.ports import Write
     from arena_exports.wiring.dependencies import Dependencies
     from tests.simulation.scheduler import Task
     from tests.simulation.schedules.control import Policy
@@ -39,8 +42,15 @@ ALWAYS = 1.0
 # A lost POST is searched for 90 s and 150 s after its answer was lost, and that takes half a minute
 # itself: only the second search finds this run, which is as late as Arena may be.
 LATE_SECONDS, LAG_SECONDS = 90, 45
-IDLE, RUNNING, ENDED = "idle", "running", "ended"
+# Longer than the lease is held after a take (180 s).
+ABANDONED_SECONDS = 200
+# A request of so many items takes three runs.
+MAX_ITEMS, ITEMS_OF_THREE_RUNS = 50, 120
+SECONDS_BEFORE_SEARCH = 100  # a POST without an answer is searched for after 90 s
+SECONDS_AFTER_A_STRANGER = 20
+IDLE, RUNNING, ENDED, IN_PART = "idle", "running", "ended", "in part"
 FAILED, UNREADABLE, UNANSWERED, LATE = "failed", "unreadable", "unanswered", "late"
+ABANDONED, OTHER_ITEMS, STRANGERS = "abandoned", "other items", "strangers"
 POSTS = {"method": "POST", "path": "*/runs"}
 LISTS = {"method": "GET", "path": "*/runs", "times": None}
 POLLS = {"method": "GET", "path": "*/runs/*"}
@@ -62,7 +72,7 @@ class SharedDay(Simulation):
 
     def __init__(self, *, overtime: float = 0.0, delivers: bool = False) -> None:
         plan = Plan(
-            messages=0, pool=1, max_items=50, batch=1, arena={"runningSeconds": RUN_SECONDS}
+            messages=0, pool=1, max_items=MAX_ITEMS, batch=1, arena={"runningSeconds": RUN_SECONDS}
         )
         rates, delivery = Instant(Random(0)), TWO_FILES if delivers else OFF
         super().__init__(0, plan=plan, fault_rates=rates, delivery=delivery)
@@ -103,16 +113,28 @@ class SharedDay(Simulation):
         States: `idle`; `unanswered`, in which the next POST starts a run and is not answered;
         `late`, in which it does so later, and lists show the run later still;
         `running`, with a run that is complete at Arena; `ended`, `failed` and `unreadable`, when a
-        poll has found that out (a run that nobody can read has failed, too).
+        poll has found that out (a run that nobody can read has failed, too); `in part`, where the
+        ended run is the first of three that carry one request;
+        `abandoned`, with an expired lease whose holder died before it wrote an attempt down;
+        `other items` and `strangers`, in which a search for a lost POST's run is due, and finds
+        what somebody else started: with our account, but other items, or the same items with
+        another account, besides our own run.
         """
         self.fault_rates.deliver_lost = ALWAYS
         self._export_first_item()
+        special = {
+            ABANDONED: self._abandon_the_lease,
+            OTHER_ITEMS: self._find_other_items,
+            STRANGERS: self._find_a_strangers_run,
+        }
         if state == UNANSWERED:
             arena_control.add_faults(self.arena, {**POSTS, "drop": True, "work": True})
         elif state == LATE:
             late = {**POSTS, "drop": True, "lateSeconds": LATE_SECONDS}
             lag = {**LISTS, "leaveOut": True, "runsYoungerThanSeconds": LAG_SECONDS}
             arena_control.add_faults(self.arena, [late, lag])
+        elif state in special:
+            special[state]()
         elif state != IDLE:
             self._bring_a_run_to(state)
         secret = self.session_secret.read()
@@ -130,15 +152,55 @@ class SharedDay(Simulation):
         """Have a run that Arena ends; its execution is stopped before it polls."""
         if state in (FAILED, UNREADABLE):
             arena_control.plan_runs(self.arena, {"status": "FAILED"})
-        self.queue.send(item_guid(2))
+        items = ITEMS_OF_THREE_RUNS if state == IN_PART else 1
+        self.queue.send(json.dumps({"itemGuids": [item_guid(2 + n) for n in range(items)]}))
         self._do_alone(deliver_a_batch)
-        self._run_until(lambda: bool(self.running_executions))
-        self.stop(next(iter(self.running_executions)))
-        self.scheduler.run_until(self.scheduler.now + RUN_WAIT_SECONDS)
+        self._stop_the_execution(RUN_WAIT_SECONDS)
         if state == UNREADABLE:
             arena_control.add_faults(self.arena, {**POLLS, "code": 3024})
         if state != RUNNING:
             self._do_alone(poll)
+
+    def _stop_the_execution(self, seconds: float) -> None:
+        """Stop the execution that monitors a run or waits for a search; then let time pass."""
+        self._run_until(lambda: bool(self.running_executions))
+        self.stop(next(iter(self.running_executions)))
+        self._let_pass(seconds)
+
+    def _let_pass(self, seconds: float) -> None:
+        self.scheduler.run_until(self.scheduler.now + seconds)
+
+    def _abandon_the_lease(self) -> None:
+        """Let submit die right after it has taken the lease, and the lease expire."""
+
+        def write(original: Callable[..., None], *writes: Write) -> None:
+            original(*writes)
+            if self._lease_state() == "submitting":
+                raise Killed
+
+        self.queue.send(item_guid(2))
+        self.memory.intercept("write", write)
+        self._do_alone(deliver_a_batch)
+        self.memory.restore("write")
+        self._let_pass(ABANDONED_SECONDS)
+
+    def _find_other_items(self) -> None:
+        """Lose a POST that starts no run; then start a run of other items with our account."""
+        arena_control.add_faults(self.arena, {**POSTS, "drop": True})
+        self.queue.send(item_guid(2))
+        self._do_alone(deliver_a_batch)
+        self.disruptions.start_run_by_hand([item_guid(3)])
+        self._stop_the_execution(SECONDS_BEFORE_SEARCH)
+
+    def _find_a_strangers_run(self) -> None:
+        """Lose a POST whose run comes later; meanwhile a stranger runs the same items."""
+        late = {**POSTS, "drop": True, "lateSeconds": SECONDS_AFTER_A_STRANGER}
+        arena_control.add_faults(self.arena, late)
+        self.queue.send(item_guid(2))
+        self._do_alone(deliver_a_batch)
+        run = {"exportGuid": EXPORT, "itemGuids": [item_guid(2)], "seconds": RUN_SECONDS}
+        arena_control.start_foreign_run(self.arena, run)
+        self._stop_the_execution(SECONDS_BEFORE_SEARCH)
 
     def _do_alone(self, step: Step) -> None:
         task = step(self)

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.simulation.schedules.day import (
+    ABANDONED,
     ENDED,
     FAILED,
     IDLE,
+    IN_PART,
     LATE,
+    OTHER_ITEMS,
     RUNNING,
+    STRANGERS,
     UNANSWERED,
     UNREADABLE,
     SharedDay,
@@ -92,8 +96,23 @@ PAIRS = (
         leap=LONGER_THAN_THE_LEASE,
     ),
     Pair("submit whose run comes late | submit", LATE, [deliver_a_batch], [deliver_a_batch]),
+    Pair(
+        "submit that finds an abandoned lease, thought dead | submit",
+        ABANDONED,
+        [reconcile],
+        [reconcile],
+        leap=LONGER_THAN_THE_LEASE,
+    ),
+    Pair("submit that finds a run of other items | submit", OTHER_ITEMS, [reconcile], [reconcile]),
+    Pair("submit that finds a stranger's run | submit", STRANGERS, [reconcile], [reconcile]),
     Pair("submit | publish", ENDED, [deliver_a_batch], [publish, reconcile]),
     Pair("publish, thought dead | publish, submit", ENDED, [publish], [publish, deliver_a_batch]),
+    Pair(
+        "publish, thought dead | publish, and the next run of the same request",
+        IN_PART,
+        [publish],
+        [publish, *WHOLE_RUN],
+    ),
     Pair(
         "publish, thought dead | a second try of a failed run",
         FAILED,
