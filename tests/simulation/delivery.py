@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from arena_exports.domain.budget import Budget
+from arena_exports.domain.model import ExportGuid
 from arena_exports.ledger import keys
 from arena_exports.ledger.codec import from_item
+from arena_exports.ledger.definitions import DefinitionStore
 from arena_exports.services import transfer
 from infra.simulator import control
 from tests.simulation.download_faults import PAGE, slow
@@ -291,8 +293,14 @@ class DeliveryDay:
             yield "it is downloaded before the next run is submitted"
 
     def _comes_before_the_next_run(self, settled_at: float) -> bool:
-        items, runs = self._simulation.memory.items, self._arena.exports.runs
-        waiting = any(item["recordedAt"] < settled_at for item in items.get("PENDING", {}).values())
+        """Definitions that have never worked do not count: they take turns, a minute apart."""
+        memory, runs = self._simulation.memory, self._arena.exports.runs
+        definitions = DefinitionStore(memory)
+        waiting = any(
+            item["recordedAt"] < settled_at
+            and definitions.read(ExportGuid(pointer.split("#")[1])).proven
+            for pointer, item in memory.items.get("PENDING", {}).items()
+        )
         return waiting and all(run.created_at < settled_at for run in runs)
 
     def _check_budget(self, file_guid: str) -> None:

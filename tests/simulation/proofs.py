@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from minicheck import check_liveness, check_safety
+from rich.console import Console
+from rich.progress import track
 
 from tests.simulation.aim import AimedDay
 from tests.simulation.coverage import FAULTS, STATES, Coverage, explanation
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from minicheck import Protocol
 
     from tests.simulation.planted import Bug
+
+T = TypeVar("T")
 
 WORKERS = 2
 RESULTS = Path(__file__).parent / "results" / "proofs.md"
@@ -67,6 +71,11 @@ def _quiet() -> None:
     logging.disable(logging.CRITICAL)
 
 
+def progress(results: Iterable[T], name: str, total: int) -> Iterable[T]:
+    """Show on a terminal how many results there are."""
+    return track(results, name, total=total, console=Console(stderr=True), transient=True)
+
+
 # ---- planted bugs --------------------------------------------------------------------------------
 
 
@@ -95,7 +104,8 @@ def _show_bugs(
     budget = ", ".join(f"{counts[method]} {method}" for method in methods)
     report.say(f"{len(bugs)} bugs {kind}, in {budget}:")
     jobs = [(bug.name, method) for bug in bugs for method in methods]
-    found = {(h.bug, h.method): h for h in pool.map(partial(_hunt, counts), jobs)}
+    hunting = pool.map(partial(_hunt, counts), jobs)
+    found = {(h.bug, h.method): h for h in progress(hunting, f"Bugs {kind}", len(jobs))}
     rows = []
     for bug in bugs:
         hunts = [found[bug.name, method] for method in methods]
@@ -125,7 +135,8 @@ def show_random_schedules(report: Report, pool: ProcessPoolExecutor, most: int) 
         "probability with which all runs miss it."
     )
     jobs = [(mix, depth) for mix in all_mixes() for depth in (2, 3)]
-    samples = list(pool.map(partial(_sample, most), jobs))
+    sampling = pool.map(partial(_sample, most), jobs)
+    samples = list(progress(sampling, "Random schedules", len(jobs)))
     rows = []
     for two, three in zip(samples[::2], samples[1::2], strict=True):
         names = " &#124; ".join(two.mix.names)
@@ -211,7 +222,8 @@ def show_days(report: Report, pool: ProcessPoolExecutor, days: int) -> None:
     coverage, taken = Coverage(), {name: Counter[Any]() for name in VIEWS}
 
     def watch(jobs: Sequence[tuple[int, str, str]]) -> int:
-        for day in pool.map(watch_day, *zip(*jobs, strict=True), chunksize=CHUNK):
+        living = pool.map(watch_day, *zip(*jobs, strict=True), chunksize=CHUNK)
+        for day in progress(living, "Days", len(jobs)):
             coverage.add(day.reached)
             for name, steps in day.steps.items():
                 taken[name].update(steps)
@@ -305,7 +317,7 @@ def show_models(report: Report) -> None:
 
 
 @click.command()
-@click.option("--days", default=1000, show_default=True, help="Simulated days to watch.")
+@click.option("--days", default=500, show_default=True, help="Simulated days to watch.")
 @click.option("--runs", default=1000, show_default=True, help="Most random schedules of a mix.")
 @click.option("--trials", default=1.0, show_default=True, help="Share of a hunt's usual trials.")
 def main(days: int, runs: int, trials: float) -> None:
@@ -314,21 +326,21 @@ def main(days: int, runs: int, trials: float) -> None:
     report, began = Report(), monotonic()
     report.say("# What the proofs show")
     usual = {
-        "seeds": 100,
+        "seeds": 50,
         "troubled days": 28,
         "quiet days": 10,
-        "crash points": 1400,
-        "random schedules": 600,
-        "all schedules": 3000,
+        "crash points": 400,
+        "random schedules": 400,
+        "all schedules": 1500,
     }
     counts = {method: max(1, int(count * trials)) for method, count in usual.items()}
     with ProcessPoolExecutor(WORKERS, initializer=_quiet) as pool:
         parts: list[Callable[[], None]] = [
-            lambda: show_bugs(report, pool, counts),
-            lambda: show_random_schedules(report, pool, runs),
-            lambda: show_all_schedules(report, pool),
-            lambda: show_days(report, pool, days),
             lambda: show_models(report),
+            lambda: show_all_schedules(report, pool),
+            lambda: show_random_schedules(report, pool, runs),
+            lambda: show_days(report, pool, days),
+            lambda: show_bugs(report, pool, counts),
         ]
         for part in parts:
             part()

@@ -51,6 +51,7 @@ SECONDS_AFTER_A_STRANGER = 20
 IDLE, RUNNING, ENDED, IN_PART = "idle", "running", "ended", "in part"
 FAILED, UNREADABLE, UNANSWERED, LATE = "failed", "unreadable", "unanswered", "late"
 ABANDONED, OTHER_ITEMS, STRANGERS = "abandoned", "other items", "strangers"
+EARLIER = "earlier"
 POSTS = {"method": "POST", "path": "*/runs"}
 LISTS = {"method": "GET", "path": "*/runs", "times": None}
 POLLS = {"method": "GET", "path": "*/runs/*"}
@@ -116,14 +117,15 @@ class SharedDay(Simulation):
         poll has found that out (a run that nobody can read has failed, too); `in part`, where the
         ended run is the first of three that carry one request;
         `abandoned`, with an expired lease whose holder died before it wrote an attempt down;
-        `other items` and `strangers`, in which a search for a lost POST's run is due, and finds
-        what somebody else started: with our account, but other items, or the same items with
-        another account, besides our own run.
+        `earlier`, `other items` and `strangers`, in which a search for a lost POST's run is due and
+        finds what is not its run: the run before it, of the same item; what somebody started with
+        our account, but other items; or with another account the same item, besides our own run.
         """
         self.fault_rates.deliver_lost = ALWAYS
         self._export_first_item()
         special = {
             ABANDONED: self._abandon_the_lease,
+            EARLIER: self._find_an_earlier_run,
             OTHER_ITEMS: self._find_other_items,
             STRANGERS: self._find_a_strangers_run,
         }
@@ -184,20 +186,35 @@ class SharedDay(Simulation):
         self.memory.restore("write")
         self._let_pass(ABANDONED_SECONDS)
 
-    def _find_other_items(self) -> None:
-        """Lose a POST that starts no run; then start a run of other items with our account."""
-        arena_control.add_faults(self.arena, {**POSTS, "drop": True})
+    def _lose_a_post(self, **fault: object) -> None:
+        """Lose a POST; without a fault, it starts no run."""
+        arena_control.add_faults(self.arena, {**POSTS, "drop": True, **fault})
         self.queue.send(item_guid(2))
         self._do_alone(deliver_a_batch)
+
+    def _find_an_earlier_run(self) -> None:
+        """Export an item; then lose a POST for the same item, which starts no run.
+
+        Arena's clock is unknown, so that both runs may be of the same time.
+        """
+        arena_control.set_settings(self.arena, {"dateForm": "none"})
+        self.queue.send(item_guid(2))
+        self._do_alone(deliver_a_batch)
+        self._stop_the_execution(RUN_SECONDS)
+        self._do_alone(poll)
+        self._do_alone(publish)
+        self._lose_a_post()
+        self._stop_the_execution(SECONDS_BEFORE_SEARCH)
+
+    def _find_other_items(self) -> None:
+        """Lose a POST that starts no run; then start a run of other items with our account."""
+        self._lose_a_post()
         self.disruptions.start_run_by_hand([item_guid(3)])
         self._stop_the_execution(SECONDS_BEFORE_SEARCH)
 
     def _find_a_strangers_run(self) -> None:
         """Lose a POST whose run comes later; meanwhile a stranger runs the same items."""
-        late = {**POSTS, "drop": True, "lateSeconds": SECONDS_AFTER_A_STRANGER}
-        arena_control.add_faults(self.arena, late)
-        self.queue.send(item_guid(2))
-        self._do_alone(deliver_a_batch)
+        self._lose_a_post(lateSeconds=SECONDS_AFTER_A_STRANGER)
         run = {"exportGuid": EXPORT, "itemGuids": [item_guid(2)], "seconds": RUN_SECONDS}
         arena_control.start_foreign_run(self.arena, run)
         self._stop_the_execution(SECONDS_BEFORE_SEARCH)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.simulation.schedules.day import (
     ABANDONED,
+    EARLIER,
     ENDED,
     FAILED,
     IDLE,
@@ -103,6 +104,7 @@ PAIRS = (
         [reconcile],
         leap=LONGER_THAN_THE_LEASE,
     ),
+    Pair("submit that finds an earlier run | submit", EARLIER, [reconcile], [reconcile]),
     Pair("submit that finds a run of other items | submit", OTHER_ITEMS, [reconcile], [reconcile]),
     Pair("submit that finds a stranger's run | submit", STRANGERS, [reconcile], [reconcile]),
     Pair("submit | publish", ENDED, [deliver_a_batch], [publish, reconcile]),
