@@ -128,9 +128,11 @@ def test_why__has_one_sentence_and_others_indented(world: World) -> None:
 
 @pytest.mark.parametrize("command", ["why", "find", "run"])
 def test_unknown_id__exits_with_3(world: World, command: str) -> None:
-    """One line on standard error, nothing on standard output."""
+    """One line on standard error, nothing on standard output; it says how long things are kept."""
     del world
-    assert "ECO-000023" in refused(ask(command, "ECO-000023"))
+    line = refused(ask(command, "ECO-000023"))
+    assert "ECO-000023" in line
+    assert "75 days" in line
 
 
 def test_find__a_request_by_each_of_its_names(world: World) -> None:

@@ -10,6 +10,7 @@ from arena_exports.domain.attempts import AttemptState
 from arena_exports.domain.deliveries import delivery_of
 from arena_exports.domain.times import format_utc
 from arena_exports_operator.answers import history
+from arena_exports_operator.answers.texts import NO_RUN
 from arena_exports_operator.answers.words import counted
 from arena_exports_operator.command.consent import Consent, asks
 from arena_exports_operator.command.desk import Command, at_desk
@@ -33,7 +34,7 @@ def deliver(desk: Desk, *, name: str, yes: bool, dry_run: bool) -> None:
     """
     attempt = history.find_attempt(desk.ledger, desk.table, name, desk.clock.now())
     if attempt is None:
-        raise NotFoundError(f"there is no run {name} in the ledger, which keeps runs for 75 days")
+        raise NotFoundError(NO_RUN.format(name))
     reported = desk.ledger.deliveries.history(attempt.attempt_id)
     bucket = desk.stack.outputs.get("DeliveryBucketName")
     if reported and (reported[-1]["outcome"], reported[-1]["bucket"]) == ("delivered", bucket):

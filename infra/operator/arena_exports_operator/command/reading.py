@@ -12,7 +12,7 @@ from arena_exports_operator.answers import find as finding
 from arena_exports_operator.answers import history, schemas
 from arena_exports_operator.answers.snapshot import take_snapshot
 from arena_exports_operator.answers.status import Word, read_status
-from arena_exports_operator.answers.texts import INCOMPLETE, UNKNOWN
+from arena_exports_operator.answers.texts import INCOMPLETE, NO_RUN, UNKNOWN
 from arena_exports_operator.answers.why import why_not_exported, why_nothing_moves
 from arena_exports_operator.command import views
 from arena_exports_operator.command.desk import Command, at_desk
@@ -131,7 +131,7 @@ def run(desk: Desk, name: str) -> None:
     """Show one run, by its GUID or number, with its requests and files."""
     attempt = history.find_attempt(desk.ledger, desk.table, name, desk.clock.now())
     if attempt is None:
-        raise NotFoundError(f"there is no run {name} in the ledger, which keeps runs for 60 days")
+        raise NotFoundError(NO_RUN.format(name))
     detail = history.describe(desk.ledger, attempt)
     print_json(detail) if desk.as_json else views.show_run(detail)
 
