@@ -206,6 +206,13 @@ def test_runs__are_filtered_and_the_newest_come_first(world: World) -> None:
     assert "criteria" in shown("runs")
 
 
+def test_runs__that_none_matches_says_so(world: World) -> None:
+    """A table without rows would look like an answer that is still to come."""
+    del world
+    result = ask("runs", "--outcome", "FAILED")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "No run matches.\n")
+
+
 def test_runs__of_an_empty_ledger_read_little(world: World) -> None:
     """To look back over all 75 days takes a dozen queries."""
     world.table.calls.clear()
@@ -281,6 +288,7 @@ def test_help__has_an_example_for_each_command() -> None:
     """Each page of help ends with a command to copy."""
     text = shown("--help")
     assert "Exit codes: 0 fine, 1 a problem was found, 2 usage" in text
+    assert "..." not in text.partition("Commands:")[2]  # no description is cut off
     for name in ("status", "why", "find", "runs", "run", "schema"):
         assert f"Example: arena-exports {name}" in shown(name, "--help")
     assert shown("--version").startswith("arena-exports, version 0.")

@@ -40,7 +40,11 @@ class Sent:
     followed: Followed | None
 
 
-@click.command(cls=Command, epilog="Example: arena-exports backfill items.csv --plan")
+@click.command(
+    cls=Command,
+    short_help="Export the items of a file, or forecast what that costs.",
+    epilog="Example: arena-exports backfill items.csv --plan",
+)
 @click.argument("file", type=click.File("rb"))
 @click.option("--export", "export_guid", help="The export definition (default: the stack's).")
 @click.option("--plan", "only_plan", is_flag=True, help="Only tell what it will cost.")

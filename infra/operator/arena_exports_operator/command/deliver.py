@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from arena_exports_operator.command.desk import Desk
 
 
-@click.command(cls=Command, epilog="Example: arena-exports deliver 1042")
+@click.command(
+    cls=Command,
+    short_help="Deliver the files of a run that are not in the bucket.",
+    epilog="Example: arena-exports deliver 1042",
+)
 @click.argument("name", metavar="RUN")
 @asks
 @at_desk

@@ -27,7 +27,11 @@ WATCH_SECONDS = 5
 _PROBLEMS = frozenset({Word.DEGRADED, Word.STALLED})
 
 
-@click.command(cls=Command, epilog="Example: arena-exports status --watch")
+@click.command(
+    cls=Command,
+    short_help="Show whether it is working, and why or why not.",
+    epilog="Example: arena-exports status --watch",
+)
 @click.option("--watch", is_flag=True, help=f"Show it again every {WATCH_SECONDS} s.")
 @at_desk
 def status(desk: Desk, *, watch: bool) -> None:
@@ -52,7 +56,11 @@ def _show_status(desk: Desk) -> Status:
     return found
 
 
-@click.command(cls=Command, epilog="Example: arena-exports why ECO-000023")
+@click.command(
+    cls=Command,
+    short_help="Say why nothing moves, or why ID is not exported yet.",
+    epilog="Example: arena-exports why ECO-000023",
+)
 @click.argument("name", metavar="[ID]", required=False)
 @at_desk
 def why(desk: Desk, name: str | None) -> None:
@@ -117,14 +125,23 @@ def runs(  # noqa: PLR0913, PLR0917 - the filters
         export_guid.upper(), outcome, _epoch(since), _epoch(until), with_voided=with_voided
     )
     found = history.list_runs(desk.table, desk.clock.now(), wanted, limit)
-    print_json({"runs": found}) if desk.as_json else views.show_runs(found)
+    if desk.as_json:
+        print_json({"runs": found})
+    elif found:
+        views.show_runs(found)
+    else:
+        click.echo("No run matches.", err=True)
 
 
 def _epoch(moment: datetime | None) -> float:
     return moment.replace(tzinfo=UTC).timestamp() if moment else 0
 
 
-@click.command(cls=Command, epilog="Example: arena-exports run 1042")
+@click.command(
+    cls=Command,
+    short_help="Show one run, with its requests and files.",
+    epilog="Example: arena-exports run 1042",
+)
 @click.argument("name", metavar="RUN")
 @at_desk
 def run(desk: Desk, name: str) -> None:
@@ -136,7 +153,11 @@ def run(desk: Desk, name: str) -> None:
     print_json(detail) if desk.as_json else views.show_run(detail)
 
 
-@click.command(cls=Command, epilog="Example: arena-exports schema message")
+@click.command(
+    cls=Command,
+    short_help="Print a JSON schema, or the names of all schemas.",
+    epilog="Example: arena-exports schema message",
+)
 @click.argument("name", required=False)
 def schema(name: str | None) -> None:
     """Print the JSON schema NAME, or the names of all schemas."""
