@@ -31,6 +31,7 @@ def environment(endpoint: str) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,  # version 2 of the AWS CLI and arena-exports prefer it
     }
 
 

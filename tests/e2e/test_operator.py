@@ -207,6 +207,8 @@ def test_fault_85__an_operator_sends_a_dead_letter_again(
     assert done.returncode == 0, done.stderr
     wait_for(case, "run.completed")
     assert case.stack.dead_letters() == []
+    for command in (("list",), ("redrive", "--yes")):
+        assert run(tool, me, "dead-letters", *command).stderr == "No entry matches.\n"
 
 
 def test_fault_85__doctor_says_what_it_could_not_check(

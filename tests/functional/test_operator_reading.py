@@ -176,9 +176,11 @@ def test_why__has_one_sentence_and_others_indented(world: World) -> None:
 
 @pytest.mark.parametrize("command", ["why", "find", "run"])
 def test_unknown_id__exits_with_3(world: World, command: str) -> None:
-    """One line on standard error, nothing on standard output."""
+    """One line on standard error, nothing on standard output; it says how long things are kept."""
     del world
-    assert "ECO-000023" in refused(ask(command, "ECO-000023"))
+    line = refused(ask(command, "ECO-000023"))
+    assert "ECO-000023" in line
+    assert "75 days" in line
 
 
 def test_find__a_request_by_each_of_its_names(world: World) -> None:
@@ -250,6 +252,13 @@ def test_runs__are_filtered_and_the_newest_come_first(world: World) -> None:
     assert len(read("runs", "--until", "2023-12-01")["runs"]) == 1
     assert len(read("runs", "--limit", "2")["runs"]) == 2
     assert "criteria" in shown("runs")
+
+
+def test_runs__that_none_matches_says_so(world: World) -> None:
+    """A table without rows would look like an answer that is still to come."""
+    del world
+    result = ask("runs", "--outcome", "FAILED")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "No run matches.\n")
 
 
 def test_runs__of_an_empty_ledger_read_little(world: World) -> None:
@@ -327,6 +336,7 @@ def test_help__has_an_example_for_each_command() -> None:
     """Each page of help ends with a command to copy."""
     text = shown("--help")
     assert "Exit codes: 0 fine, 1 a problem was found, 2 usage" in text
+    assert "..." not in text.partition("Commands:")[2]  # no description is cut off
     for name in ("status", "why", "find", "runs", "run", "schema"):
         assert f"Example: arena-exports {name}" in shown(name, "--help")
     assert shown("--version").startswith("arena-exports, version 0.")

@@ -243,7 +243,7 @@ def partly_rejected(world: World) -> str:
 
 
 STATES: dict[Callable[[World], str], tuple[Cause, str, float | None]] = {
-    in_progress: (Cause.RUN_IN_PROGRESS, "It is part of run ", 5),
+    in_progress: (Cause.RUN_IN_PROGRESS, f"of export definition {EXPORT} (3 items), which has", 5),
     behind_a_run: (Cause.RUN_IN_PROGRESS, "Run ", 5),
     overdue: (Cause.RUN_OVERDUE, "It is overdue: look at it in Arena.", None),
     published: (Cause.PUBLISHING, "has ended and is being published", 60),

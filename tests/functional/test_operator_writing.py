@@ -11,12 +11,14 @@ from arena_exports.domain.pause import Pause
 from arena_exports_operator.answers import backfills, forecast
 from arena_exports_operator.answers.snapshot import take_snapshot
 from arena_exports_operator.aws import sending
+from arena_exports_operator.command.backfill import POLL_SECONDS
 from arena_exports_operator.errors import NoAccessError
 from infra.simulator import control
 from tests.support.operator import CALLER, ask, sit_at_desk, surroundings
 from tests.support.world import EXPORT, World, assert_exported, items
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 POST = {"method": "POST", "path": "*/runs"}
@@ -198,6 +200,37 @@ def test_backfill__that_is_rejected_in_part_exits_with_1(world: World, tmp_path:
     assert "Rejected: 2 items" in result.stderr
 
 
+def test_backfill__stopped_while_it_waits_keeps_what_was_sent(world: World, tmp_path: Path) -> None:
+    """The ids are printed, and a line says that the exports go on."""
+
+    def interrupted(sleep: Callable[[float], None], seconds: float) -> None:
+        if seconds == POLL_SECONDS:
+            raise KeyboardInterrupt
+        sleep(seconds)
+
+    world.clock.intercept("sleep", interrupted)
+    result = ask("backfill", file_of(tmp_path / "f", 8), "--wait", "--yes")
+    world.clock.restore("sleep")
+    assert result.exit_code == 1
+    assert (
+        "Error: interrupted; 1 request sent, exported all the same: see arena-exports find"
+        in result.stderr
+    )
+    world.settle()
+    (found,) = json.loads(ask("find", result.stdout.strip(), "--output", "json").stdout)["requests"]
+    assert (found["itemCount"], found["openCount"]) == (8, 0)
+
+
+def test_backfill__of_a_workbook_is_a_usage_error(world: World, tmp_path: Path) -> None:
+    """One line says what kind of file is expected."""
+    del world
+    path = tmp_path / "items.xlsx"
+    path.write_bytes(b"PK\x03\x04\xff\xfe")
+    result = ask("backfill", str(path), "--plan")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: the file is not text in UTF-8 or UTF-16")
+
+
 def test_backfill__stopped_half_way_says_where_to_go_on(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +249,7 @@ def test_backfill__stopped_half_way_says_where_to_go_on(
     result = ask("backfill", name, "--yes")
     assert result.exit_code == 1
     assert "1 of 3 requests were sent: go on with --from 1001" in result.stderr
+    assert len(result.stdout.split()) == 1  # its id
     monkeypatch.setattr(sending, "send", deliver)
     assert ask("backfill", name, "--from", "1001", "--yes").exit_code == 0
     world.redeploy(max_items_per_run=5000)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from arena_exports_operator.answers.backfills import part_from, read_backfill
+from arena_exports_operator.answers.backfills import decoded, part_from, read_backfill
 from arena_exports_operator.answers.surroundings import Surroundings
 from arena_exports_operator.errors import UsageError
 from tests.support.world import EXPORT, items
@@ -72,13 +72,17 @@ def test_backfill__goes_on_from_a_line() -> None:
     [
         ("", "the file holds no GUID"),
         ("[]", "the file holds no GUID"),
-        (f"{items(1)[0]}\nno-guid", "1 entries could not be GUIDs: line 2: 'no-guid'"),
-        (f'[\n"{items(1)[0]}",\n7]', "1 entries could not be GUIDs: line 3: '7'"),
+        (f"{items(1)[0]}\nno-guid", "1 entry could not be a GUID: line 2: 'no-guid'"),
+        (f'[\n"{items(1)[0]}",\n7]', "1 entry could not be a GUID: line 3: '7'"),
         ('["x', "the file is neither a GUID nor JSON"),
         ('{"itemGuids": ["A"], "itemGuids": ["B"]}', 'key "itemGuids" occurs more than once'),
         ('{"results": ["A"], "itemGuids": ["B"]}', "the JSON has a list under each of itemGuids"),
         ('{"items": []}', "the JSON must be a list, or have a list under itemGuids or results"),
-        (f"number,guid\n1,{items(1)[0]}\n2", "1 entries could not be GUIDs: line 3: ''"),
+        (
+            f"{items(1)[0]},-\n{items(2)[1]},-",
+            "2 entries could not be GUIDs: line 1: '-', line 2: '-'; of a CSV file, the first",
+        ),
+        (f"number,guid\n1,{items(1)[0]}\n2", "1 entry could not be a GUID: line 3: ''"),
     ],
 )
 def test_backfill__refuses_what_the_intake_would_reject(text: str, message: str) -> None:
@@ -86,6 +90,21 @@ def test_backfill__refuses_what_the_intake_would_reject(text: str, message: str)
     with pytest.raises(UsageError) as refused:
         read_backfill(text, None, STACK)
     assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_backfill__decodes_what_excel_writes(encoding: str) -> None:
+    """UTF-8 with and without a byte order mark, and UTF-16 with one ("Unicode text")."""
+    text = f"guid\tname\r\n{items(1)[0]}\tMüller\r\n"
+    (message,) = read_backfill(decoded(text.encode(encoding)), None, STACK).messages
+    assert json.loads(message.body)["itemGuids"] == items(1)
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04\xff\xfe", "Müller".encode("latin-1")])
+def test_backfill__refuses_a_file_that_is_no_text(content: bytes) -> None:
+    """A workbook, or text of an older encoding."""
+    with pytest.raises(UsageError, match="not text in UTF-8 or UTF-16"):
+        decoded(content)
 
 
 def test_backfill__needs_an_export_definition() -> None:

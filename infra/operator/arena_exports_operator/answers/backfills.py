@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import json
@@ -52,6 +53,21 @@ class Backfill:
     duplicates: int
 
 
+def decoded(content: bytes) -> str:
+    """Return the text of a file in UTF-8, or in UTF-16 as Excel's "Unicode text".
+
+    Raises:
+        UsageError: it is something else, such as a workbook.
+    """
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if marked else "utf-8")
+    except UnicodeDecodeError as exc:
+        raise UsageError(
+            "the file is not text in UTF-8 or UTF-16: save it as text, CSV (UTF-8) or JSON"
+        ) from exc
+
+
 def read_backfill(text: str, export_guid: str | None, surroundings: Surroundings) -> Backfill:
     """Return the messages of a file.
 
@@ -62,7 +78,12 @@ def read_backfill(text: str, export_guid: str | None, surroundings: Surroundings
     wrong = [line for line in lines if normal_guid(line.text) is None]
     if wrong:
         shown = ", ".join(f"line {w.number}: {w.text[:40]!r}" for w in wrong[:SHOWN_MISTAKES])
-        raise UsageError(f"{len(wrong)} entries could not be GUIDs: {shown}")
+        what = (
+            "1 entry could not be a GUID"
+            if len(wrong) == 1
+            else f"{len(wrong)} entries could not be GUIDs"
+        )
+        raise UsageError(f"{what}: {shown}{_hint(text)}")
     if not lines:
         raise UsageError("the file holds no GUID")
     distinct: dict[str, int] = {}
@@ -73,12 +94,29 @@ def read_backfill(text: str, export_guid: str | None, surroundings: Surroundings
 
 
 def _lines(text: str) -> Iterator[Line]:
-    if text.lstrip().startswith(("[", "{")):
+    if _is_json(text):
         return _of_json(text)
-    first = text.lstrip().partition("\n")[0]
-    names = [name.strip().strip('"').lower() for name in re.split("[,;\t]", first)]
+    names = _first_row(text)
     column = next((names.index(name) for name in _COLUMNS if name in names), None)
     return _of_text(text) if column is None else _of_csv(text, column)
+
+
+def _is_json(text: str) -> bool:
+    return text.lstrip().startswith(("[", "{"))
+
+
+def _first_row(text: str) -> list[str]:
+    """Return what the columns of a CSV file are called, in lower case."""
+    first = text.lstrip().partition("\n")[0]
+    return [name.strip().strip('"').lower() for name in re.split("[,;\t]", first)]
+
+
+def _hint(text: str) -> str:
+    """Return what may be wrong with a file of several columns, none of which is called guid."""
+    names = _first_row(text)
+    if _is_json(text) or len(names) == 1 or set(names) & set(_COLUMNS):
+        return ""
+    return "; of a CSV file, the first line must name the columns, one of them guid"
 
 
 def _of_text(text: str) -> Iterator[Line]:

@@ -209,7 +209,7 @@ def of_attempt(seen: Snapshot, attempt: Attempt, *, own: bool = False) -> Reason
         name = f"run {attempt.run_guid}" if attempt.run_guid else "an attempt"
         return Reason(
             Cause.PUBLISHING,
-            f"{_carrier(name, own=own)} {contents(attempt)} has ended and is being published.",
+            f"{_carrier(name, attempt, own=own)} has ended and is being published.",
             _within_a_minute(seen),
         )
     if seen.lease.state is LeaseState.RUNNING:
@@ -227,15 +227,17 @@ def _of_run(seen: Snapshot, attempt: Attempt, *, own: bool) -> Reason:
     late = " It is overdue: look at it in Arena." if overdue else ""
     return Reason(
         Cause.RUN_OVERDUE if overdue else Cause.RUN_IN_PROGRESS,
-        f"{_carrier(f'run {attempt.run_guid}', own=own)} {contents(attempt)} has been in progress "
+        f"{_carrier(f'run {attempt.run_guid}', attempt, own=own)} has been in progress "
         f"since {format_utc(attempt.started_at)}, {expected}, and is polled next about "
         f"{format_utc(poll)}.{late}",
         poll,
     )
 
 
-def _carrier(name: str, *, own: bool) -> str:
-    return f"It is part of {name}, which" if own else name[0].upper() + name[1:]
+def _carrier(name: str, attempt: Attempt, *, own: bool) -> str:
+    """Return the subject of a sentence about an attempt; `own`: of the request in question."""
+    full = f"{name} {contents(attempt)}"
+    return f"It is part of {full}, which" if own else full[0].upper() + full[1:]
 
 
 def _of_unknown_post(seen: Snapshot, attempt: Attempt, *, own: bool) -> Reason:
@@ -245,7 +247,7 @@ def _of_unknown_post(seen: Snapshot, attempt: Attempt, *, own: bool) -> Reason:
     next_at = at if at > seen.now else _within_a_minute(seen)
     return Reason(
         Cause.POST_UNRESOLVED,
-        f"{_carrier('a POST', own=own)} {contents(attempt)} was sent at "
+        f"{_carrier('a POST', attempt, own=own)} was sent at "
         f"{format_utc(attempt.sent_at)}, and whether it started a run is unknown. Arena's runs are "
         f"searched for it next at {format_utc(next_at)} (searches without a result: "
         f"{attempt.searches} of {SEARCHES_REQUIRED}, failed searches: "

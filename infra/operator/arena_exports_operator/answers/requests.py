@@ -9,6 +9,7 @@ from arena_exports.domain.model import AttemptId, Kind, RequestId
 from arena_exports.domain.times import format_utc
 from arena_exports_operator.answers import deliveries, history
 from arena_exports_operator.answers.reasons import Cause, Reason, of_attempt, reasons_of_group
+from arena_exports_operator.answers.texts import KEPT_DAYS
 from arena_exports_operator.answers.words import without_addresses
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _attempts(
     for name in sorted(names | current):
         try:
             attempt = history.read(ledger, name)
-        except KeyError:  # expired, 60 days after it was settled
+        except KeyError:  # expired
             continue
         carried = _carried(attempt, states, request_id)
         if carried:
@@ -218,5 +219,6 @@ def _dead_letter(runs: Sequence[RequestRun], rejected: int, total: int) -> Reaso
 def _expired() -> Reason:
     return Reason(
         Cause.EXPORTED,
-        "Nothing of it is pending; its runs have expired in the ledger, 60 days after their end.",
+        "Nothing of it is pending; its runs have expired in the ledger, "
+        f"{KEPT_DAYS} days after their end.",
     )

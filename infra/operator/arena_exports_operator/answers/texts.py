@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from arena_exports.domain.times import format_utc
+from arena_exports.ledger.keys import LIFE_SECONDS
 from arena_exports_operator.answers.words import counted, how_long, when
 
 if TYPE_CHECKING:
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
         Status,
     )
 
+KEPT_DAYS = LIFE_SECONDS // 86_400
 RUN_HEADERS = ("submitted", "run", "number", "status", "items", "took", "definition", "error")
 REQUEST_RUN_HEADERS = ("submitted", "run", "number", "status", "carried", "refused")
 UNKNOWN = (
-    "{} is not known: it was never recorded, or has expired (after 75 days), or was rejected as "
-    "malformed (see `arena-exports dead-letters list`)"
+    f"{{}} is not known: it was never recorded, or has expired (after {KEPT_DAYS} days), or was "
+    "rejected as malformed (see `arena-exports dead-letters list`)"
 )
+NO_RUN = f"there is no run {{}} in the ledger, which keeps runs for {KEPT_DAYS} days"
 INCOMPLETE = "; only a part of what is pending and of the recent runs was searched"
 
 

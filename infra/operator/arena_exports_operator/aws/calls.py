@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from arena_exports.domain.errors import LedgerUnavailableError
 from arena_exports_operator.answers.words import without_addresses
@@ -25,6 +26,8 @@ class Aws:
     """The services of one account and region, as the environment or a profile defines them."""
 
     def __init__(self, profile: str | None = None, region: str | None = None) -> None:
+        # boto3 ignores AWS_REGION, which the AWS CLI prefers to the profile's region.
+        region = region or os.environ.get("AWS_REGION")
         with explained():
             self._session = boto3.Session(profile_name=profile, region_name=region)
         self._clients = cache(self._make)
@@ -64,6 +67,12 @@ def explained() -> Iterator[None]:
     """
     try:
         yield
+    except NoRegionError as exc:
+        raise NoAccessError("no region is set: set AWS_REGION, or give --region") from exc
+    except NoCredentialsError as exc:
+        raise NoAccessError(
+            "there are no AWS credentials: set AWS_PROFILE, or give --profile"
+        ) from exc
     except (BotoCoreError, ClientError) as exc:
         raise NoAccessError(_line(exc)) from exc
     except LedgerUnavailableError as exc:

@@ -111,14 +111,16 @@ def _only_one(aws: Aws) -> Stack:
 
 
 def _all(aws: Aws) -> Iterator[dict[str, Any]]:
-    try:
-        with explained():
+    with explained():
+        try:
             for page in aws.client("cloudformation").get_paginator("describe_stacks").paginate():
                 yield from page["Stacks"]
-    except NoAccessError as exc:
-        raise NoAccessError(
-            f"name the stack with --stack, because its search failed: {exc}"
-        ) from exc
+        except ClientError as exc:
+            if exc.response["Error"]["Code"] == "AccessDenied":
+                raise NoAccessError(
+                    f"name the stack with --stack, because listing stacks is not permitted: {exc}"
+                ) from exc
+            raise
 
 
 def _stack(found: Mapping[str, Any]) -> Stack:

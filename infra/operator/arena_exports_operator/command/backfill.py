@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 from rich.console import Console
@@ -40,8 +40,12 @@ class Sent:
     followed: Followed | None
 
 
-@click.command(cls=Command, epilog="Example: arena-exports backfill items.csv --plan")
-@click.argument("file", type=click.File(encoding="utf-8"))
+@click.command(
+    cls=Command,
+    short_help="Export the items of a file, or forecast what that costs.",
+    epilog="Example: arena-exports backfill items.csv --plan",
+)
+@click.argument("file", type=click.File("rb"))
 @click.option("--export", "export_guid", help="The export definition (default: the stack's).")
 @click.option("--plan", "only_plan", is_flag=True, help="Only tell what it will cost.")
 @click.option("--from", "line", type=click.IntRange(1), default=1, help="Go on from this line.")
@@ -51,7 +55,7 @@ class Sent:
 def backfill(  # noqa: PLR0913 - the options
     desk: Desk,
     *,
-    file: TextIO,
+    file: BinaryIO,
     export_guid: str | None,
     only_plan: bool,
     line: int,
@@ -66,7 +70,7 @@ def backfill(  # noqa: PLR0913 - the options
     file. Stopped half-way, the command says from which line to go on.
     """
     surroundings = desk.surroundings()
-    work = backfills.read_backfill(file.read(), export_guid, surroundings)
+    work = backfills.read_backfill(backfills.decoded(file.read()), export_guid, surroundings)
     messages = backfills.part_from(work, line)
     seen = take_snapshot(desk.ledger, surroundings, desk.clock.now())
     plan = make_plan(desk.ledger, seen, [message.request for message in messages])
@@ -76,12 +80,21 @@ def backfill(  # noqa: PLR0913 - the options
     )
     if file.name == "<stdin>" and not (yes or dry_run or only_plan):
         raise UsageError("give --yes: standard input cannot hold both the GUIDs and your answer")
+    if Consent(yes=yes, dry_run=dry_run or only_plan).obtain(desk, what):
+        _carry_out(desk, messages, plan, wait=wait)
+    else:
+        _report(desk, Sent((), plan, None))
+
+
+def _carry_out(desk: Desk, messages: Sequence[Message], plan: Plan, *, wait: bool) -> None:
+    """Send messages and perhaps wait; report what was sent, even if something fails."""
     request_ids: list[str] = []
     followed = None
-    if Consent(yes=yes, dry_run=dry_run or only_plan).obtain(desk, what):
+    try:
         _send(desk, messages, request_ids)
-        followed = _follow(desk, request_ids, plan.items) if wait else None
-    _report(desk, Sent(tuple(request_ids), plan, followed))
+        followed = _wait(desk, request_ids, plan.items) if wait else None
+    finally:
+        _report(desk, Sent(tuple(request_ids), plan, followed))
 
 
 def _send(desk: Desk, messages: Sequence[Message], request_ids: list[str]) -> None:
@@ -95,6 +108,18 @@ def _send(desk: Desk, messages: Sequence[Message], request_ids: list[str]) -> No
         raise OperatorError(
             f"{reason}; {len(request_ids)} of {len(messages)} requests were sent: go on with "
             f"--from {message.first_line}"
+        ) from exc
+
+
+def _wait(desk: Desk, request_ids: Sequence[str], items: int) -> Followed:
+    """Follow requests to their end; where that fails, say that they go on."""
+    try:
+        return _follow(desk, request_ids, items)
+    except (OperatorError, KeyboardInterrupt) as exc:
+        reason = str(exc) or "interrupted"
+        sent = counted(len(request_ids), "request")
+        raise OperatorError(
+            f"{reason}; {sent} sent, exported all the same: see arena-exports find"
         ) from exc
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from arena_exports_operator.aws.dead_letters import Entry
     from arena_exports_operator.command.desk import Desk
 
+_NONE = "No entry matches."
 _MORE = "The queue holds more entries than were read: raise --limit, or run the command again."
 
 
@@ -51,7 +52,7 @@ class Filter:
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """List the requests that were rejected or given up, or send them again."""
+    """List the requests that failed, or send them again."""
 
 
 def _filters(function: Callable[..., None]) -> Callable[..., None]:
@@ -73,7 +74,10 @@ def _queue(desk: Desk) -> DeadLetters:
 
 
 @dead_letters.command(
-    "list", cls=Command, epilog="Example: arena-exports dead-letters list --code 3011"
+    "list",
+    cls=Command,
+    short_help="List entries, without hiding them from the alarm.",
+    epilog="Example: arena-exports dead-letters list --code 3011",
 )
 @_filters
 @at_desk
@@ -87,6 +91,8 @@ def list_entries(desk: Desk, *, limit: int, **filters: str | int | None) -> None
         print_json({"entries": rows, "complete": read.complete})
     elif found:
         print_table(("age", "code", "request", "message"), [_row(desk, e) for e in found])
+    else:
+        click.echo(_NONE, err=True)
     if not read.complete:
         click.echo(_MORE, err=True)
 
@@ -113,6 +119,7 @@ def _row(desk: Desk, entry: Entry) -> tuple[str, ...]:
 @dead_letters.command(
     "redrive",
     cls=Command,
+    short_help="Send entries to the intake queue again.",
     epilog="Example: arena-exports dead-letters redrive --code 3011 --dry-run",
 )
 @_filters
@@ -130,12 +137,14 @@ def redrive(
     with queue.read(limit) as read:
         found = [entry for entry in read.entries if wanted.matches(entry, now)]
         plan, again = _plan(desk, found)
-        what = _summary(found) if found else "No entry matches."
+        what = _summary(found)
         if plan.runs:
             what += f" {cost(plan)}"
         if again:
             what += f" Rejected again, because the form is wrong: {counted(again, 'entry')}."
-        if Consent(yes=yes or not found, dry_run=dry_run).obtain(desk, what):
+        if not found:
+            click.echo(_NONE, err=True)
+        elif Consent(yes=yes, dry_run=dry_run).obtain(desk, what):
             for entry, request_id in queue.redrive(found, desk.caller):
                 sent.append({**_fields(entry), "newRequestId": request_id})
                 if not desk.as_json:

@@ -11,6 +11,7 @@ from arena_exports.domain.attempts import AttemptState
 from arena_exports.domain.deliveries import delivery_of
 from arena_exports.domain.times import format_utc
 from arena_exports_operator.answers import history
+from arena_exports_operator.answers.texts import NO_RUN
 from arena_exports_operator.answers.words import counted
 from arena_exports_operator.command.consent import Consent, asks
 from arena_exports_operator.command.desk import Command, at_desk
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
     from arena_exports_operator.command.desk import Desk
 
 
-@click.command(cls=Command, epilog="Example: arena-exports deliver 1042")
+@click.command(
+    cls=Command,
+    short_help="Deliver the files of a run that are not in the bucket.",
+    epilog="Example: arena-exports deliver 1042",
+)
 @click.argument("name", metavar="RUN", required=False)
 @click.option("--pending", is_flag=True, help="Try now whatever is pending, of all runs.")
 @asks
@@ -54,7 +59,7 @@ def _deliver_run(desk: Desk, consent: Consent, name: str) -> str:
     deliveries = desk.ledger.deliveries
     attempt = history.find_attempt(desk.ledger, desk.table, name, desk.clock.now())
     if attempt is None:
-        raise NotFoundError(f"there is no run {name} in the ledger, which keeps runs for 75 days")
+        raise NotFoundError(NO_RUN.format(name))
     reported = deliveries.history(attempt.attempt_id)
     bucket = desk.stack.outputs.get("DeliveryBucketName")
     if reported and (reported[-1]["outcome"], reported[-1]["bucket"]) == ("delivered", bucket):

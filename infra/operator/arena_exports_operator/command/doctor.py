@@ -37,7 +37,11 @@ _STYLES = {
 _FILES = ("definition.json", "runs.json")
 
 
-@click.command(cls=Command, epilog="Example: arena-exports doctor --arena --record fixtures/")
+@click.command(
+    cls=Command,
+    short_help="Check a deployed stack, or what a deployment needs.",
+    epilog="Example: arena-exports doctor --arena --record fixtures/",
+)
 @click.option("--before", is_flag=True, help="Check what a deployment needs, not a stack.")
 @click.option("--secret", "secret_arn", help="Before a deployment: the credentials secret's ARN.")
 @click.option("--export", "export_guid", help="The export definition (default: the stack's).")
@@ -143,4 +147,6 @@ def _show(found: Sequence[Check]) -> None:
         if check.fix:
             out.print(f"{'':<26}fix: {for_terminal(check.fix)}", soft_wrap=True)
     left_out = sum(check.verdict is Verdict.NOT_CHECKED for check in found)
-    click.echo(f"{counted(left_out, 'check')} could not be made.", err=True)
+    if left_out:
+        verb = "was" if left_out == 1 else "were"
+        click.echo(f"{counted(left_out, 'check')} {verb} not made.", err=True)

@@ -18,7 +18,7 @@ def main() -> None:
 
     The stack is the one that --stack names, else the environment variable ARENA_EXPORTS_STACK,
     else samconfig.toml in this folder, else the only stack of this application in the account and
-    region. Reading commands send nothing to Arena.
+    region. Reading commands send nothing to Arena. Options follow the command.
     """
 
 

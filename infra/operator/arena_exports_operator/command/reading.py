@@ -12,7 +12,7 @@ from arena_exports_operator.answers import find as finding
 from arena_exports_operator.answers import history, schemas
 from arena_exports_operator.answers.snapshot import take_snapshot
 from arena_exports_operator.answers.status import Word, read_status
-from arena_exports_operator.answers.texts import INCOMPLETE, UNKNOWN
+from arena_exports_operator.answers.texts import INCOMPLETE, NO_RUN, UNKNOWN
 from arena_exports_operator.answers.why import why_not_exported, why_nothing_moves
 from arena_exports_operator.command import views
 from arena_exports_operator.command.desk import Command, at_desk
@@ -27,7 +27,11 @@ WATCH_SECONDS = 5
 _PROBLEMS = frozenset({Word.DEGRADED, Word.STALLED})
 
 
-@click.command(cls=Command, epilog="Example: arena-exports status --watch")
+@click.command(
+    cls=Command,
+    short_help="Show whether it is working, and why or why not.",
+    epilog="Example: arena-exports status --watch",
+)
 @click.option("--watch", is_flag=True, help=f"Show it again every {WATCH_SECONDS} s.")
 @at_desk
 def status(desk: Desk, *, watch: bool) -> None:
@@ -52,7 +56,11 @@ def _show_status(desk: Desk) -> Status:
     return found
 
 
-@click.command(cls=Command, epilog="Example: arena-exports why ECO-000023")
+@click.command(
+    cls=Command,
+    short_help="Say why nothing moves, or why ID is not exported yet.",
+    epilog="Example: arena-exports why ECO-000023",
+)
 @click.argument("name", metavar="[ID]", required=False)
 @at_desk
 def why(desk: Desk, name: str | None) -> None:
@@ -117,26 +125,39 @@ def runs(  # noqa: PLR0913, PLR0917 - the filters
         export_guid.upper(), outcome, _epoch(since), _epoch(until), with_voided=with_voided
     )
     found = history.list_runs(desk.table, desk.clock.now(), wanted, limit)
-    print_json({"runs": found}) if desk.as_json else views.show_runs(found)
+    if desk.as_json:
+        print_json({"runs": found})
+    elif found:
+        views.show_runs(found)
+    else:
+        click.echo("No run matches.", err=True)
 
 
 def _epoch(moment: datetime | None) -> float:
     return moment.replace(tzinfo=UTC).timestamp() if moment else 0
 
 
-@click.command(cls=Command, epilog="Example: arena-exports run 1042")
+@click.command(
+    cls=Command,
+    short_help="Show one run, with its requests and files.",
+    epilog="Example: arena-exports run 1042",
+)
 @click.argument("name", metavar="RUN")
 @at_desk
 def run(desk: Desk, name: str) -> None:
     """Show one run, by its GUID or number, with its requests and files."""
     attempt = history.find_attempt(desk.ledger, desk.table, name, desk.clock.now())
     if attempt is None:
-        raise NotFoundError(f"there is no run {name} in the ledger, which keeps runs for 60 days")
+        raise NotFoundError(NO_RUN.format(name))
     detail = history.describe(desk.ledger, attempt)
     print_json(detail) if desk.as_json else views.show_run(detail)
 
 
-@click.command(cls=Command, epilog="Example: arena-exports schema message")
+@click.command(
+    cls=Command,
+    short_help="Print a JSON schema, or the names of all schemas.",
+    epilog="Example: arena-exports schema message",
+)
 @click.argument("name", required=False)
 def schema(name: str | None) -> None:
     """Print the JSON schema NAME, or the names of all schemas."""

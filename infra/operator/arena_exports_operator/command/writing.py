@@ -32,9 +32,11 @@ _BY_PARAMETER = (
 
 
 @click.command(
-    cls=Command, epilog="Example: arena-exports send CUEXB8CEPGHGZI18WDMU --correlation-id ECO-23"
+    cls=Command,
+    short_help="Request an export of items, or of a whole definition.",
+    epilog="Example: arena-exports send CUEXB8CEPGHGZI18WDMU --correlation-id ECO-23",
 )
-@click.argument("guids", metavar="GUID...", nargs=-1)
+@click.argument("guids", metavar="[GUID]...", nargs=-1)
 @click.option("--export", "export_guid", help="The export definition (default: the stack's).")
 @click.option("--correlation-id", help="A name of your own, at most 128 characters.")
 @click.option("--bulk", is_flag=True, help="Let live requests alternate with it.")
@@ -77,7 +79,9 @@ def send(  # noqa: PLR0913 - the options
 
 
 @click.command(
-    cls=Command, epilog='Example: arena-exports pause --reason "Arena maintenance" --for 2h'
+    cls=Command,
+    short_help="Start no new run, for a time or until you resume.",
+    epilog='Example: arena-exports pause --reason "Arena maintenance" --for 2h',
 )
 @click.option("--reason", required=True, help="Why, for whoever asks.")
 @click.option("--for", "seconds", type=DURATION, help="Resume by itself after 90s, 15m, 2h or 3d.")
@@ -148,7 +152,11 @@ def resume(desk: Desk, *, yes: bool, dry_run: bool) -> None:
         raise SystemExit(1)
 
 
-@click.command(cls=Command, epilog="Example: arena-exports reconcile")
+@click.command(
+    cls=Command,
+    short_help="Look now at what is pending.",
+    epilog="Example: arena-exports reconcile",
+)
 @asks
 @at_desk
 def reconcile(desk: Desk, *, yes: bool, dry_run: bool) -> None:
