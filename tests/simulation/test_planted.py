@@ -51,7 +51,7 @@ FOUND_SOON: Mapping[str, tuple[str, int]] = {
     "manifest overwritten": ("all schedules", 110),
     "manifest not read back": ("all schedules", 110),
     "pointer after settling": ("crash points", 130),
-    "event after closing": ("crash points", 140),
+    "event after closing": ("crash points", 220),
 }
 
 
