@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from arena_exports.domain.deliveries import FILE_WITHOUT_GUID
 from arena_exports.ledger import keys
 from tests.simulation.delivery import DELIVERED, sha256
 
@@ -170,11 +171,15 @@ def _undeliverable_for_a_cause(simulation: Simulation) -> Iterator[str]:
         for manifest in _manifests(bucket).values():
             for file in manifest["undeliverable"]:
                 code = file["error"]["code"]
-                if not _is_justified(simulation, file["guid"], code, answers[file["guid"]]):
+                if not _is_justified(simulation, file["guid"], code, answers[str(file["guid"])]):
                     yield f"{file['guid']} was given up with {code}"
 
 
-def _is_justified(simulation: Simulation, guid: str, code: str, answers: list[Record]) -> bool:
+def _is_justified(
+    simulation: Simulation, guid: str | None, code: str, answers: list[Record]
+) -> bool:
+    if guid is None:
+        return code == FILE_WITHOUT_GUID
     if code in FINAL:
         at = [record.at for record in answers if str(record.code) == code]
         return bool(at) and max(at) - min(at) >= SECONDS_BETWEEN_REFUSALS
