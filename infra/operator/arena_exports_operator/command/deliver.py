@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -89,7 +88,7 @@ def _try_now(desk: Desk, consent: Consent, pending: Sequence[Delivery]) -> str:
     if not consent.obtain(desk, what):
         return "unchanged"
     for delivery in pending:
-        desk.ledger.deliveries.change(delivery, replace(delivery, try_now=True))
+        desk.ledger.deliveries.try_now(delivery)
     desk.reconcile("deliver")
     return "retried"
 
