@@ -1,4 +1,4 @@
-"""Your code: what is done with each file."""
+"""Your code: what to do with each file."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ def use_file(
 ) -> dict[str, int]:
     """YOUR CODE HERE: use one file of a run. This example counts its bytes and line ends.
 
-    Read the pieces one after the other, and never all into memory: a file can have gigabytes.
-    The last one is followed by `HashMismatchError` if the file is not the one that the manifest
-    names, so make nothing final before the pieces end. An exception brings the event back later.
+    Read the pieces one after the other, never all into memory: a file can have gigabytes. If the
+    file is not the one that the manifest names, `HashMismatchError` follows the last piece, so
+    commit nothing before the pieces end. After an exception, the event is delivered again later.
 
     Args:
         manifest: the manifest of the run (infra/schemas/manifest.schema.json).
-        file: its entry of this file, with `key`, `size`, `sha256` and `contentType`.
+        file: the manifest's entry for this file, with `key`, `size`, `sha256` and `contentType`.
         pieces: the content of the file.
 
     Returns:
-        what is logged.
+        what to log.
     """
     size = lines = 0
     for piece in pieces:

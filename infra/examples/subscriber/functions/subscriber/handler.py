@@ -1,4 +1,4 @@
-"""Handles delivered export runs: each event once, each file as a stream whose hash is checked."""
+"""Handles delivered export runs: each event once, each file streamed and its hash checked."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class HashMismatchError(Exception):
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Handle a batch; the events that fail come again, and in the end go to the DLQ."""
+    """Handle a batch; events that fail are retried, and finally sent to the dead-letter queue."""
     by_source_and_id.register_lambda_context(context)
     return process_partial_response(event, handle_record, processor, context)
 
@@ -74,17 +74,17 @@ def handle_event(event: dict[str, Any]) -> None:
     """Use the files of a run, once all parts of its event have arrived.
 
     Source and id of an event never change, so this does nothing for one that was handled before.
-    Only where the function dies are files used twice: `use_file` should bear that.
+    Files are used twice only if the function dies: `use_file` should be idempotent.
     """
     data = event["data"]
     if not all_parts_arrived(event):
-        logger.info("more parts are to come", run=data["runGuid"], parts=data["parts"])
+        logger.info("waiting for more parts", run=data["runGuid"], parts=data["parts"])
         return
     manifest = json.loads(read_manifest(data))
     for file in manifest["files"]:
         pieces = checked_pieces(data["bucket"], file)
         result = use_file(manifest, file, pieces)
-        deque(pieces, maxlen=0)  # the hash is known at the end, so read what was left unread
+        deque(pieces, maxlen=0)  # the hash is checked at the end, so read what is left
         logger.info("file used", run=data["runGuid"], key=file["key"], result=result)
     for file in manifest["undeliverable"]:
         logger.warning("file was not delivered", run=data["runGuid"], **file)
@@ -122,7 +122,7 @@ def checked_pieces(bucket: str, file: dict[str, Any]) -> Iterator[bytes]:
     """Yield an object piece by piece.
 
     Raises:
-        HashMismatchError: at the end, if it is not the one that was announced.
+        HashMismatchError: it is not the object that was announced; raised after the last piece.
     """
     digest = hashlib.sha256()
     with closing(s3.get_object(Bucket=bucket, Key=file["key"])["Body"]) as body:
