@@ -31,11 +31,11 @@ run: setup ## Start a local stack, export some 200 sample messages, show the eve
 	@$(LOCAL) run
 
 .PHONY: screenshot
-screenshot: setup ## Run the same, and save the pictures of the README: the terminal, and the status page in Chromium
+screenshot: setup ## Run the demo and save the README's pictures: the terminal, and the status page in Chromium
 	@$(LOCAL) run --picture infra/make-run.svg
 	@PICTURES=infra .venv/dev/bin/python -m pytest --numprocesses 0 -q -k picture tests/integration/test_page_in_browser.py
 
-# Without one, the tests that need it are skipped (tests/support/browser.py).
+# Without a browser, the tests that need one are skipped (tests/support/browser.py).
 .PHONY: browser
 browser: ## Install Chromium for the tests of the status page with apt-get, unless it or Chrome is there
 	@command -v chromium google-chrome >/dev/null || { \
@@ -54,7 +54,7 @@ status: .venv/dev/.stamp ## Show whether the local stack works, and why or why n
 	@$(LOCAL) operate status $(ARGS)
 
 .PHONY: why
-why: .venv/dev/.stamp ## Say why nothing moves on the local stack, or why ID is not exported yet (ID=…)
+why: .venv/dev/.stamp ## Explain why nothing moves on the local stack, or why ID is not exported yet (ID=…)
 	@$(LOCAL) operate why $(ID) $(ARGS)
 
 .PHONY: find
@@ -86,11 +86,11 @@ define coverage-gate
 endef
 
 .PHONY: simulate
-simulate: .venv/dev/.stamp ## Run 10,000 simulated days with faults (SEED=7 for one, COUNT=100 for fewer)
+simulate: .venv/dev/.stamp ## Run 10,000 simulated days with faults (SEED=7 for one of them, COUNT=100 for fewer)
 	@PYTHONPATH=functions .venv/dev/bin/python -m tests.simulation.runner $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
 .PHONY: proofs
-proofs: .venv/dev/.stamp ## Run the proofs with a bound: planted bugs, schedules, states reached, models (an hour)
+proofs: .venv/dev/.stamp ## Run the bounded proofs: planted bugs, schedules, states reached, models (an hour)
 	@PYTHONPATH=functions .venv/dev/bin/python -m tests.simulation.proofs $(ARGS)
 
 .PHONY: mutants
@@ -106,7 +106,7 @@ bench: setup .venv/bench/.stamp ## Measure requests, polls, start-up and cost, a
 	@PYTHONPATH=functions .venv/bench/bin/python -m tests.bench
 
 .PHONY: schemas
-schemas: .venv/dev/.stamp ## Capture the examples of infra/schemas from a small simulated world
+schemas: .venv/dev/.stamp ## Capture the examples in infra/schemas from a small simulated world
 	@PYTHONPATH=functions .venv/dev/bin/python -m tests.support.schema_examples
 
 .PHONY: check
@@ -147,7 +147,7 @@ lock: $(TOOLS)/.stamp ## Rewrite the locked requirements (LOCK=--upgrade for the
 clean: ## Remove everything that make has created here (stop the local stack first)
 	rm -rf .venv .aws-sam .local .cache
 
-# SAM's hints of what to do next would stand before the questions of `make deploy`.
+# SAM's hints about next steps would appear before the questions of `make deploy`.
 define build
 @mkdir -p .cache && $(SAM) build >.cache/build.log 2>&1 || { cat .cache/build.log; exit 1; }
 endef

@@ -112,9 +112,9 @@ def test_examine__reports_an_answer_that_is_no_json(world: World) -> None:
 
 
 def test_examine__takes_no_path_for_a_guid(world: World) -> None:
-    """What could not be a GUID is not sent."""
+    """A malformed GUID is not sent."""
     before = requests(world)
-    assert examine(world, "../login")["problem"] == "exportGuid could not be a GUID"
+    assert examine(world, "../login")["problem"] == "exportGuid is not a valid GUID"
     assert requests(world) == before
 
 

@@ -135,7 +135,7 @@ def test_message__reconcile_is_no_request() -> None:
         ('{"results": 3}', "InvalidMessage", "results must be a list"),
         ('{"results": ["x"]}', "InvalidMessage", "results[0]"),
         ('{"itemGuids": ["x"]}', "InvalidMessage", "itemGuids[0]"),
-        ('"x"', "InvalidMessage", "body could not be a GUID"),
+        ('"x"', "InvalidMessage", "body is not a valid GUID"),
         (json.dumps({"results": [A], "other": 1}), "InvalidMessage", '"other"; only count is'),
         (json.dumps([A, "short"]), "InvalidMessage", "body[1]"),
         (json.dumps([A, 12345678901234567890]), "InvalidMessage", "body[1]"),
@@ -235,13 +235,13 @@ ENVELOPES = [
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (["short"], "[0] could not be a GUID"),
+        (["short"], "[0] is not a valid GUID"),
         (5, " must be a GUID, a list of GUIDs or an object, not 5"),
-        ("short", " could not be a GUID"),
-        ({"itemGuids": ["short"]}, "itemGuids[0] could not be a GUID"),
+        ("short", " is not a valid GUID"),
+        ({"itemGuids": ["short"]}, "itemGuids[0] is not a valid GUID"),
         ({"itemGuids": [A], "extra": 1}, 'unknown key: "extra"'),
         ({"results": [A], "extra": 1}, "unknown key beside results"),
-        ({"exportGuid": "?"}, "exportGuid could not be a GUID"),
+        ({"exportGuid": "?"}, "exportGuid is not a valid GUID"),
     ],
 )
 def test_message__reason_names_the_place_within_envelopes(

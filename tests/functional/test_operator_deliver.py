@@ -55,7 +55,7 @@ def test_fault_66__an_undelivered_run_is_delivered_again(world: World) -> None:
     ]
     assert logged == [{"command": "deliver", "sentBy": CALLER}]
     again = ask("deliver", guid, "--yes", "--dry-run")
-    assert "is pending already" in again.stderr
+    assert "is already pending" in again.stderr
     assert "at most 1 Arena request" in again.stderr
     world.run_for(86_400)
     (event,) = world.events("run.delivered")
@@ -69,7 +69,7 @@ def test_fault_66__a_delivered_run_is_only_reported(world: World) -> None:
     requests = len(world.arena.request_log.records)
     result = ask("deliver", guid, "--yes")
     assert result.exit_code == 0
-    assert f"Every file of run {guid} is in the bucket already." in result.stderr
+    assert f"Every file of run {guid} is already in the bucket." in result.stderr
     world.run_for(3600)
     assert len(world.arena.request_log.records) == requests
     assert len(world.events("run.delivered")) == 1
@@ -82,7 +82,7 @@ def test_deliver__refuses_what_cannot_be_delivered(world: World) -> None:
     guid = run_guid(world)
     world.send({"itemGuids": items(3)})
     current = str(world.ledger.attempts.get(world.ledger.lease.read().attempt_id or "").run_guid)  # type: ignore[arg-type] # it is held
-    assert "only a run that has completed" in ask("deliver", current, "--yes").stderr
+    assert "only a completed and published run" in ask("deliver", current, "--yes").stderr
     world.clock.sleep(61 * 86_400)
     assert "Arena deleted the files of this run at" in ask("deliver", guid, "--yes").stderr
     world.redeploy(delivers_files=False)

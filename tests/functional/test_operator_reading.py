@@ -74,11 +74,11 @@ def test_status__of_a_run_in_progress(world: World) -> None:
         {"lane": "normal", "itemCount": 4},
     ]
     assert status["budget"]["remaining"] == world.ledger.budget.read().remaining
-    assert status["session"]["state"] == "in force"
+    assert status["session"]["state"] == "active"
     assert [run["status"] for run in status["lastRuns"]] == ["running", "COMPLETE"]
     text = shown("status")
-    assert f"{attempt.run_guid} of {EXPORT} (10 items), for 0 s, expected end 2023-" in text
-    assert "pending         25 bulk, 4 normal, the oldest for 2 s\n" in text
+    assert f"{attempt.run_guid} of {EXPORT} (10 items), 0 s so far, expected end 2023-" in text
+    assert "pending         25 bulk, 4 normal, the oldest waiting for 2 s\n" in text
 
 
 def test_status__that_needs_somebody_exits_with_1(world: World) -> None:
@@ -230,7 +230,7 @@ def test_find__says_that_the_search_was_not_complete(
     world.send(item_guid(1))
     world.send(item_guid(2))
     assert read("find", item_guid(1))["requests"]
-    assert "only a part of what is pending" in refused(ask("find", item_guid(2)))
+    assert "only part of the pending" in refused(ask("find", item_guid(2)))
 
 
 def test_runs__are_filtered_and_the_newest_come_first(world: World) -> None:
@@ -335,7 +335,7 @@ def calls_of(world: World, *arguments: str) -> int:
 def test_help__has_an_example_for_each_command() -> None:
     """Each page of help ends with a command to copy."""
     text = shown("--help")
-    assert "Exit codes: 0 fine, 1 a problem was found, 2 usage" in text
+    assert "Exit codes: 0 OK, 1 problem found, 2 incorrect usage" in text
     assert "..." not in text.partition("Commands:")[2]  # no description is cut off
     for name in ("status", "why", "find", "runs", "run", "schema"):
         assert f"Example: arena-exports {name}" in shown(name, "--help")

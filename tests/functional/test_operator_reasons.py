@@ -245,13 +245,13 @@ def partly_rejected(world: World) -> str:
 STATES: dict[Callable[[World], str], tuple[Cause, str, float | None]] = {
     in_progress: (Cause.RUN_IN_PROGRESS, f"of export definition {EXPORT} (3 items), which has", 5),
     behind_a_run: (Cause.RUN_IN_PROGRESS, "Run ", 5),
-    overdue: (Cause.RUN_OVERDUE, "It is overdue: look at it in Arena.", None),
+    overdue: (Cause.RUN_OVERDUE, "It is overdue: check it in Arena.", None),
     published: (Cause.PUBLISHING, "has ended and is being published", 60),
-    prepared: (Cause.PREPARING, "The next run is being prepared, until", 180),
-    unresolved: (Cause.POST_UNRESOLVED, "whether it started a run is unknown", 90),
-    arena_busy: (Cause.ARENA_BUSY, "somebody else's is in progress (3144 answers: 1)", None),
-    rate_limited: (Cause.RATE_LIMITED, "too many requests at once (429)", None),
-    backing_off: (Cause.BACKING_OFF, "The last attempt did not go through", None),
+    prepared: (Cause.PREPARING, "The next run is being prepared, which ends by", 180),
+    unresolved: (Cause.POST_UNRESOLVED, "it is not known whether it started a run", 90),
+    arena_busy: (Cause.ARENA_BUSY, "another one is in progress (3144 answers: 1)", None),
+    rate_limited: (Cause.RATE_LIMITED, "Too many requests were sent to Arena at once (429)", None),
+    backing_off: (Cause.BACKING_OFF, "The last attempt did not succeed", None),
     paused: (Cause.PAUSED, "paused until 2023-11-14T23:13:20Z by arn:aws:sts::123456789012:", 3600),
     paused_for_good: (Cause.PAUSED, "paused until somebody resumes", None),
     paused_by_parameter: (Cause.PAUSED_BY_PARAMETER, "parameter ExportsPaused", None),
@@ -272,11 +272,11 @@ STATES: dict[Callable[[World], str], tuple[Cause, str, float | None]] = {
         "The credentials secret cannot be read",
         60,
     ),
-    account_locked: (Cause.LOGIN_FAILED, "or has locked the account for five minutes", 330),
+    account_locked: (Cause.LOGIN_FAILED, "or locked the account for five minutes", 330),
     logins_cooling_down: (Cause.LOGINS_COOLING_DOWN, "Somebody else logs in", None),
     next_reconcile: (Cause.NEXT_RECONCILE, "The next reconcile, within a minute", 60),
-    reconcile_missing: (Cause.RECONCILE_MISSING, "reconcile does not run, or fails", None),
-    reconcile_missing_after_a_post: (Cause.RECONCILE_MISSING, "reconcile does not run", None),
+    reconcile_missing: (Cause.RECONCILE_MISSING, "reconcile is not running, or fails", None),
+    reconcile_missing_after_a_post: (Cause.RECONCILE_MISSING, "reconcile is not running", None),
     delivering: (Cause.DELIVERING, "its files are being delivered to the bucket", 90),
     exported: (Cause.EXPORTED, "It was exported by run ", None),
     rejected: (Cause.DEAD_LETTER, "3 of 3 items were rejected (3140: no such view)", None),
@@ -379,10 +379,10 @@ def test_why__expects_the_end_by_the_durations_of_past_runs() -> None:
     """The median of the runs of about this size; nothing is made up before the first."""
     world = World()
     first = in_progress(world)
-    assert "has no known duration yet" in asked(world, first).reason.sentence
+    assert "has no estimated end yet" in asked(world, first).reason.sentence
     world.settle()
     (duration,) = world.ledger.definitions.read(ExportGuid(EXPORT)).durations_for(3)
     second = in_progress(world)
     started = attempt_with_lease(world).started_at
-    expected = f"is expected to end about {format_utc(started + duration)}"
+    expected = f"is expected to end at about {format_utc(started + duration)}"
     assert expected in asked(world, second).reason.sentence

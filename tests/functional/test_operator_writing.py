@@ -88,7 +88,7 @@ def test_writing__does_nothing_without_a_yes(
     assert ask(*command).exit_code == 1
     dry = ask(*command, "--dry-run")
     assert dry.exit_code == 0
-    assert "Nothing was done (--dry-run)." in dry.stderr
+    assert "Nothing was done." in dry.stderr
     assert world.table.calls["write"] == writes
 
 
@@ -248,7 +248,7 @@ def test_backfill__stopped_half_way_says_where_to_go_on(
     monkeypatch.setattr(sending, "send", fails_second_time)
     result = ask("backfill", name, "--yes")
     assert result.exit_code == 1
-    assert "1 of 3 requests were sent: go on with --from 1001" in result.stderr
+    assert "1 of 3 requests were sent: continue with --from 1001" in result.stderr
     assert len(result.stdout.split()) == 1  # its id
     monkeypatch.setattr(sending, "send", deliver)
     assert ask("backfill", name, "--from", "1001", "--yes").exit_code == 0

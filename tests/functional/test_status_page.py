@@ -120,11 +120,11 @@ def test_status__is_shown_whole(surface: Any) -> None:
     ]
     assert page.texts("code") == ["arena-exports why"]
     assert page.figures == {
-        "run": "CURRENT0000000000001 of EXPORT00000000000002 (23 items), for 45 s, expected end "
-        "2023-11-14T22:18:20Z, next poll about 2023-11-14T22:18:10Z",
-        "pending": "29 bulk, 31 normal or more, the oldest for 1 h 0 min",
+        "run": "CURRENT0000000000001 of EXPORT00000000000002 (23 items), 45 s so far, expected end "
+        "2023-11-14T22:18:20Z, next poll at about 2023-11-14T22:18:10Z",
+        "pending": "29 bulk, 31 normal or more, the oldest waiting for 1 h 0 min",
         "on the queue": "37",
-        "budget": "4321 Arena requests left, reserve 500, reset 2023-11-15T03:46:40Z, spent in "
+        "budget": "4321 Arena requests left, reserve 500, reset 2023-11-15T03:46:40Z, enough for "
         "5.5 h at today's rate",
         "session": "refused, 2 logins in the last hour, next login 2023-11-14T22:28:20Z",
         "dead letters": "41",
@@ -217,10 +217,10 @@ def test_find__of_something_unknown_says_so(world: World) -> None:
 def test_find__of_a_part_says_that_there_may_be_more() -> None:
     """A search that stopped early is not shown as complete."""
     found = Found(runs=(RunDetail(RUN, (), ()),), complete=False)
-    assert "There may be more; only a part" in Page(found_view(found, "x", BROWSER).body).text
+    assert "There may be more; only part" in Page(found_view(found, "x", BROWSER).body).text
     none = Page(found_view(Found(complete=False), "x", BROWSER).body).text
     assert "is not known" in none
-    assert "only a part of what is pending" in none
+    assert "only part of the pending" in none
 
 
 def test_find__shows_so_many_rows_and_counts_the_others() -> None:

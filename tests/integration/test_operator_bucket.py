@@ -56,11 +56,11 @@ def make_bucket(versions: str | None = None, rule: str | None = None) -> str:
 
 
 def test_bucket__as_the_template_makes_it(account: str) -> None:
-    """It is this account's, keeps versions, and aborts incomplete uploads."""
+    """It is this account's, is versioned, and aborts incomplete uploads."""
     name = make_bucket("Enabled", "Enabled")
     assert checks(stack(account, name)) == [
         ("OK", f"bucket {name} exists, and belongs to this account"),
-        ("OK", f"bucket {name} keeps versions"),
+        ("OK", f"bucket {name} is versioned"),
         ("OK", f"bucket {name} aborts incomplete uploads"),
     ]
 
@@ -71,7 +71,7 @@ def test_bucket__as_the_template_makes_it(account: str) -> None:
 def test_bucket__without_versions_or_rule(
     account: str, versions: str | None, rule: str | None
 ) -> None:
-    """Each is a warning; so is what is there and not in force."""
+    """Each is a warning; so is a rule that is not enabled."""
     found = checks(stack(account, make_bucket(versions, rule)))
     assert [verdict for verdict, _ in found] == ["OK", "warning", "warning"]
 
@@ -80,7 +80,7 @@ def test_bucket__that_does_not_exist(account: str) -> None:
     """It is a failure; a stack without deliveries has none to check."""
     ((verdict, text),) = checks(stack(account, "no-such-bucket"))
     assert (verdict, text.startswith("there is no bucket no-such-bucket")) == ("failure", True)
-    assert checks(stack(account)) == [("OK", "files are not delivered to a bucket")]
+    assert checks(stack(account)) == [("OK", "the stack does not deliver files")]
 
 
 def test_bucket__every_call_names_the_owner(account: str) -> None:

@@ -70,19 +70,19 @@ def test_backfill__goes_on_from_a_line() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "the file holds no GUID"),
-        ("[]", "the file holds no GUID"),
-        (f"{items(1)[0]}\nno-guid", "1 entry could not be a GUID: line 2: 'no-guid'"),
-        (f'[\n"{items(1)[0]}",\n7]', "1 entry could not be a GUID: line 3: '7'"),
+        ("", "the file has no GUIDs"),
+        ("[]", "the file has no GUIDs"),
+        (f"{items(1)[0]}\nno-guid", "invalid GUIDs (1): line 2: 'no-guid'"),
+        (f'[\n"{items(1)[0]}",\n7]', "invalid GUIDs (1): line 3: '7'"),
         ('["x', "the file is neither a GUID nor JSON"),
         ('{"itemGuids": ["A"], "itemGuids": ["B"]}', 'key "itemGuids" occurs more than once'),
         ('{"results": ["A"], "itemGuids": ["B"]}', "the JSON has a list under each of itemGuids"),
-        ('{"items": []}', "the JSON must be a list, or have a list under itemGuids or results"),
+        ('{"items": []}', "the JSON must be a list, or an object with itemGuids or results"),
         (
             f"{items(1)[0]},-\n{items(2)[1]},-",
-            "2 entries could not be GUIDs: line 1: '-', line 2: '-'; of a CSV file, the first",
+            "invalid GUIDs (2): line 1: '-', line 2: '-'; in a CSV file, the first",
         ),
-        (f"number,guid\n1,{items(1)[0]}\n2", "1 entry could not be a GUID: line 3: ''"),
+        (f"number,guid\n1,{items(1)[0]}\n2", "invalid GUIDs (1): line 3: ''"),
     ],
 )
 def test_backfill__refuses_what_the_intake_would_reject(text: str, message: str) -> None:

@@ -210,7 +210,7 @@ def _fields(content: Any, place: str) -> dict[str, Any]:  # noqa: ANN401 - JSON 
     """Return any accepted form as the full form."""
     if isinstance(content, str):
         if normal_guid(content) is None:
-            raise _invalid(f"{place} could not be a GUID: {_quote(content)}")
+            raise _invalid(f"{place} is not a valid GUID: {_quote(content)}")
         return {"itemGuids": [content]}
     if isinstance(content, list):
         return {"itemGuids": content}
@@ -261,7 +261,7 @@ def _export_guid(fields: dict[str, Any], rules: IntakeRules) -> ExportGuid:
         return ExportGuid(rules.default_export_guid)
     guid = normal_guid(fields["exportGuid"])
     if guid is None:
-        raise _invalid(f"exportGuid could not be a GUID: {_quote(fields['exportGuid'])}")
+        raise _invalid(f"exportGuid is not a valid GUID: {_quote(fields['exportGuid'])}")
     return ExportGuid(guid)
 
 
@@ -303,7 +303,7 @@ def _item_guids(values: object, name: str) -> tuple[ItemGuid, ...]:
     for position, value in enumerate(values):
         guid = normal_guid(value)
         if guid is None:
-            raise _invalid(f"{name}[{position}] could not be a GUID: {_quote(value)}")
+            raise _invalid(f"{name}[{position}] is not a valid GUID: {_quote(value)}")
         guids[ItemGuid(guid)] = None
     return tuple(guids)
 

@@ -76,7 +76,7 @@ class Examination:
         self.telemetry.info("operator asks arena", exportGuid=export_guid, sentBy=sent_by)
         guid = normal_guid(export_guid)
         if guid is None:
-            return Report(problem="exportGuid could not be a GUID")
+            return Report(problem="exportGuid is not a valid GUID")
         definition, runs = protocol.read_definition(guid), protocol.list_runs(ExportGuid(guid), {})
         limited, answers = _Limited(self.transport), list[dict[str, Any]]()
         for request in (definition, replace(runs, purpose="Examine")):

@@ -1,22 +1,22 @@
-"""What the tool cannot do, and the exit code that says so."""
+"""The errors of the tool, and their exit codes."""
 
 from __future__ import annotations
 
 
 class OperatorError(Exception):
-    """Something that the person at the keyboard is told in one line."""
+    """An error that is reported to the operator in one line."""
 
     exit_code = 1
 
 
 class UsageError(OperatorError):
-    """The command, or what it was given, cannot be meant so."""
+    """The command or its arguments are invalid."""
 
     exit_code = 2
 
 
 class NotFoundError(OperatorError):
-    """What the command was asked for does not exist."""
+    """What the command was asked for was not found."""
 
     exit_code = 3
 

@@ -10,7 +10,7 @@ _CHECKOUT = Path(__file__).parents[3]
 
 
 def own_version() -> str:
-    """Return the version of the installed tool, or of the checkout that it runs from."""
+    """Return the version of the installed tool, or of the checkout that it runs in."""
     try:
         return version("arena-exports")
     except PackageNotFoundError:

@@ -1,6 +1,6 @@
 """The entry of status: called by a CloudWatch dashboard, for its first widget.
 
-It only reads, and sends nothing to Arena. Who may call it is who may see the widget.
+It only reads, and sends nothing to Arena. Whoever may call it can see the widget.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 
 DOCUMENTATION = """## Status of arena-exports
-Shows whether the exports work, and why or why not: one word, the run in progress, what is pending,
-the day's Arena requests, the last runs, deliveries and dead letters. The search box finds a message
-id, a correlation id, or the GUID of an item, run or file.
+Shows whether exports work, and why not: one word, the run in progress, what is pending, the day's
+Arena requests, the last runs, deliveries and dead letters. The search box finds a message id, a
+correlation id, or the GUID of an item, run or file.
 
 The widget needs no parameters.
 """
@@ -45,7 +45,7 @@ _PARAMETERS = {
     "RequestBudgetReserve": "REQUEST_BUDGET_RESERVE",
     "RunTimeoutSeconds": "RUN_TIMEOUT_SECONDS",
 }
-"""The template passes these on, so that CloudFormation need not be asked at each call."""
+"""The template passes these on, so that no call needs CloudFormation."""
 
 
 @cache

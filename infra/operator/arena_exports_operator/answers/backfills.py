@@ -1,4 +1,4 @@
-"""Turn a file of GUIDs into requests: text, CSV or JSON, checked by the intake's own rules."""
+"""Turn a file of GUIDs into requests: text, CSV or JSON, checked by intake's own rules."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LISTS = ("itemGuids", "results")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A GUID, or what should be one, and the line of the file on which it stands."""
+    """A GUID, or what should be one, and its line in the file."""
 
     number: int
     text: str
@@ -37,7 +37,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message of a backfill, and the line of the file with its first GUID."""
+    """A message of a backfill, and the line of its first GUID in the file."""
 
     first_line: int
     body: str
@@ -46,7 +46,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """A file as messages to send; each GUID once."""
+    """The messages that a file leads to, with each GUID once."""
 
     messages: tuple[Message, ...]
     items: int
@@ -72,20 +72,15 @@ def read_backfill(text: str, export_guid: str | None, surroundings: Surroundings
     """Return the messages of a file.
 
     Raises:
-        UsageError: it holds no GUID, or something else, or no export definition is named.
+        UsageError: it has no GUIDs, or other content, or no export definition is named.
     """
     lines = list(_lines(text.removeprefix("\ufeff")))
     wrong = [line for line in lines if normal_guid(line.text) is None]
     if wrong:
         shown = ", ".join(f"line {w.number}: {w.text[:40]!r}" for w in wrong[:SHOWN_MISTAKES])
-        what = (
-            "1 entry could not be a GUID"
-            if len(wrong) == 1
-            else f"{len(wrong)} entries could not be GUIDs"
-        )
-        raise UsageError(f"{what}: {shown}{_hint(text)}")
+        raise UsageError(f"invalid GUIDs ({len(wrong)}): {shown}{_hint(text)}")
     if not lines:
-        raise UsageError("the file holds no GUID")
+        raise UsageError("the file has no GUIDs")
     distinct: dict[str, int] = {}
     for line in lines:
         distinct.setdefault(str(normal_guid(line.text)), line.number)
@@ -116,7 +111,7 @@ def _hint(text: str) -> str:
     names = _first_row(text)
     if _is_json(text) or len(names) == 1 or set(names) & set(_COLUMNS):
         return ""
-    return "; of a CSV file, the first line must name the columns, one of them guid"
+    return "; in a CSV file, the first line must name the columns, including guid"
 
 
 def _of_text(text: str) -> Iterator[Line]:
@@ -148,7 +143,7 @@ def _of_json(text: str) -> Iterator[Line]:
             raise UsageError(f"the JSON has a list under each of {' and '.join(named)}")
         content = content[named[0]] if named else None
     if not isinstance(content, list):
-        raise UsageError(f"the JSON must be a list, or have a list under {' or '.join(_LISTS)}")
+        raise UsageError(f"the JSON must be a list, or an object with {' or '.join(_LISTS)}")
     position = 0
     for value in content:
         found = _guid_of(value)
@@ -164,7 +159,7 @@ def _guid_of(value: Any) -> str:  # noqa: ANN401 - JSON is anything
 def _messages(
     distinct: Sequence[tuple[str, int]], export_guid: str | None, surroundings: Surroundings
 ) -> Iterator[Message]:
-    """Yield messages, the same for the same file, so that sending can go on in the middle."""
+    """Yield messages, the same for the same file, so that sending can resume in the middle."""
     guids = [guid for guid, _ in distinct]
     name = hashlib.sha256(" ".join([export_guid or "", *guids]).encode()).hexdigest()[:8]
     for number, start in enumerate(range(0, len(guids), ITEMS_OF_A_MESSAGE), start=1):
@@ -178,7 +173,7 @@ def _messages(
 
 
 def check(body: str, surroundings: Surroundings) -> ExportRequest:
-    """Read a body as the intake will.
+    """Read a body as intake will.
 
     Raises:
         UsageError: it would be rejected.
@@ -189,12 +184,12 @@ def check(body: str, surroundings: Surroundings) -> ExportRequest:
     except InvalidMessageError as exc:
         raise UsageError(f"{exc.code}: {exc}") from exc
     if request is None:
-        raise UsageError("this is no export request")
+        raise UsageError("this is not an export request")
     return request
 
 
 def accepted(bodies: Iterable[str], surroundings: Surroundings) -> list[ExportRequest]:
-    """Return those of the bodies that the intake accepts as requests."""
+    """Return the bodies that intake accepts, as requests."""
     found = []
     for body in bodies:
         try:
@@ -205,7 +200,7 @@ def accepted(bodies: Iterable[str], surroundings: Surroundings) -> list[ExportRe
 
 
 def part_from(backfill: Backfill, line: int) -> Sequence[Message]:
-    """Return the messages with the GUIDs from a line on, and perhaps with a few before it."""
+    """Return the messages with the GUIDs from a line on; the first may start before it."""
     first = 0
     for number, message in enumerate(backfill.messages):
         if message.first_line <= line:

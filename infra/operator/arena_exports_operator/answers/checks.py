@@ -1,4 +1,4 @@
-"""What a check of `doctor` says."""
+"""The result of a check of `doctor`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check; `fix` is what to do about a warning or failure, "" where nothing is to be done."""
+    """One check; `fix` is what to do about a warning or failure, "" if nothing."""
 
     name: str
     verdict: Verdict
@@ -31,12 +31,12 @@ def ok(name: str, text: str) -> Check:
 
 
 def warning(name: str, text: str, fix: str) -> Check:
-    """Return a check that found what works, and needs somebody."""
+    """Return a check that found something that works but needs attention."""
     return Check(name, Verdict.WARNING, text, fix)
 
 
 def failure(name: str, text: str, fix: str) -> Check:
-    """Return a check that found what does not work."""
+    """Return a check that found something that does not work."""
     return Check(name, Verdict.FAILURE, text, fix)
 
 

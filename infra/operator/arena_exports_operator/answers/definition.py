@@ -1,4 +1,4 @@
-"""What Arena says about an export definition, and what it means for the stack."""
+"""Arena's answers about an export definition, and what they mean for the stack."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from arena_exports_operator.answers.checks import Check
 
-MAX_LINES = 5_000  # of a run with one of these views; Arena refuses more with code 3149
+MAX_LINES = 5_000  # in a run with one of these views; Arena refuses more with code 3149
 LINED_VIEWS = frozenset({"BOM", "FILES"})
 _NAME = "definition"
 _OK, _ERROR, _FORBIDDEN = 200, 400, 403
@@ -38,7 +38,7 @@ def checks_of(
     if len(answers) > 1:
         yield _runs(answers[1])
     if problem:
-        yield not_checked("arena", f"Arena was not asked for everything: {problem}")
+        yield not_checked("arena", f"not all requests were sent to Arena: {problem}")
 
 
 def _definition(
@@ -103,9 +103,9 @@ def _views(guid: str, body: Mapping[str, Any], parameters: Mapping[str, str]) ->
     yield _size(views, int(parameters.get("MaxItemsPerRun", MAX_LINES)))
     empty = _always_empty(views, options)
     if empty is None:
-        yield ok("views", f"{guid} has no set of options that is known to give empty files")
+        yield ok("views", f"{guid} has no options that are known to give empty files")
     else:
-        yield warning("views", f"{guid} gives empty files: {empty}", "make another definition")
+        yield warning("views", f"{guid} gives empty files: {empty}", "create another definition")
 
 
 def _size(views: set[str], max_items: int) -> Check:

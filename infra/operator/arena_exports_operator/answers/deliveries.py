@@ -17,7 +17,7 @@ MAX_DELIVERIES = 200
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The files of a run that are not all in the bucket yet; `next_at` is when it goes on."""
+    """A run whose files are not all in the bucket yet; `next_at` is the time of the next try."""
 
     attempt_id: str
     next_at: int | None
@@ -34,11 +34,11 @@ def _delivery(item: Item) -> Delivery:
 
 
 def reason(delivery: Delivery) -> Reason:
-    """Return why the files of a run that has succeeded are not in the bucket yet."""
+    """Return why the files of a successful run are not in the bucket yet."""
     when = f"at {format_utc(delivery.next_at)}" if delivery.next_at else "within a minute"
     return Reason(
         Cause.DELIVERING,
-        "It was exported, and its files are being delivered to the bucket; the next try follows "
+        "It was exported, and its files are being delivered to the bucket; the next try is "
         f"{when}.",
         delivery.next_at,
     )

@@ -1,8 +1,8 @@
-"""Find a request, a run, an item or a file by whatever name the operator has.
+"""Find a request, a run, an item or a file by any id that the operator has.
 
-Message ids, run GUIDs and attempts are keys of the ledger. For anything else the pending pages are
-searched, oldest first, then the pages and files of recent runs, newest first; both are bounded, and
-the answer says whether it is complete.
+Message ids, run GUIDs and attempt ids are keys of the ledger. For anything else, the pending pages
+are searched, oldest first, then the pages and files of recent runs, newest first; both are bounded,
+and the answer says whether it is complete.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PAGES_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is known of a text: requests and runs; `complete` is False where the search stopped."""
+    """What is known of a text: requests and runs; `complete` is False if the search was cut off."""
 
     requests: tuple[RequestView, ...] = ()
     runs: tuple[RunDetail, ...] = ()
@@ -46,7 +46,7 @@ class Found:
 
 
 def find(ledger: Ledger, table: Table, seen: Snapshot, text: str) -> Found:
-    """Return everything that is known of a message id, correlation id, or GUID of any kind."""
+    """Return everything that is known of a message id, a correlation id, or a GUID of any kind."""
     if len(text) > history.MAX_NAME:
         return Found()
     request = trace_request(ledger, table, seen, text)
@@ -87,7 +87,7 @@ def _has_file(detail: RunDetail, text: str) -> bool:
 
 
 def _in_pages(ledger: Ledger, names: list[PageId], text: str) -> Iterator[str]:
-    """Yield the ids of the requests on these pages that have a correlation id or an item."""
+    """Yield the ids of the requests on these pages that have this correlation id or item."""
     guid = text.strip().upper()
     for start in range(0, len(names), _PAGES_AT_ONCE):
         for page in ledger.requests.pages(names[start : start + _PAGES_AT_ONCE]).values():

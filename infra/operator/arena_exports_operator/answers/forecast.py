@@ -1,6 +1,6 @@
-"""What requests will cost: runs, Arena requests and hours, at the learned durations.
+"""What requests will cost: runs, Arena requests and hours, at the durations of past runs.
 
-The end is simulated some hundred times, with durations drawn from past runs of the same export
+The runs are simulated a few hundred times, with durations drawn from past runs of the same export
 definition and size, the polls that the poll function would make, and today's budget; what is
 pending and the run in progress go first. The median and the 95th percentile are returned.
 """
@@ -35,9 +35,9 @@ _DAY_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What requests will cost. Figures that no past run tells are None.
+    """What requests will cost. Figures that need past runs are None if there are none.
 
-    `runs_ahead` are those of what is pending already, the run in progress included.
+    `runs_ahead` counts the runs of what is pending already, including the run in progress.
     """
 
     requests: int
@@ -62,7 +62,7 @@ class Sample:
 
 
 def make_plan(ledger: Ledger, seen: Snapshot, wanted: Sequence[ExportRequest]) -> Plan:
-    """Return what requests will cost if they are sent now."""
+    """Return what requests would cost if they were sent now."""
     groups = _items_of(wanted)
     definitions = ledger.definitions.read_many(group.export_guid for group in groups)
     sizes = list(_runs_of(seen, groups, definitions))
@@ -110,7 +110,7 @@ def _pending(ledger: Ledger) -> Counter[Group]:
 def _runs_of(
     seen: Snapshot, groups: Counter[Group], definitions: dict[ExportGuid, Definition]
 ) -> Iterator[tuple[Definition, int]]:
-    """Yield the runs that groups lead to: the definition of each, and its number of items."""
+    """Yield the definition and the number of items of each run that the groups lead to."""
     for group, items in groups.items():
         definition = definitions[group.export_guid]
         limit = min(definition.limit or seen.surroundings.max_items, seen.surroundings.max_items)
@@ -120,7 +120,7 @@ def _runs_of(
 
 
 def _samples(definition: Definition, items: int) -> list[Sample]:
-    """Return past runs of about this size; of any size, where there is none of this one."""
+    """Return past runs of about this size, or of any size if there are none of this size."""
     durations = definition.durations_for(items)
     durations = durations or [d for known in definition.durations.values() for d in known]
     polls = timing.poll_times(durations) if durations else []
@@ -128,7 +128,7 @@ def _samples(definition: Definition, items: int) -> list[Sample]:
 
 
 def _sample(polls: Sequence[float], duration: float) -> Sample:
-    """Return a run that lasted so long: it keeps others waiting until the first poll after it."""
+    """Return a run of this duration, which keeps others waiting until the first poll after it."""
     number, found = next(
         ((n, at) for n, at in enumerate(polls, start=1) if at >= duration),
         (len(polls), duration),

@@ -31,9 +31,9 @@ _WITHOUT_RUN = frozenset({AttemptState.VOID, AttemptState.REPLACED})
 class RunSummary:
     """One attempt and the run that it became.
 
-    `status` is Arena's where the run has ended, else how far the attempt has come; `item_count`
-    leaves out the `refused_count` items that Arena refused, and is None for a run with the
-    definition's own criteria. `found_count` is Arena's `criteriaResultsCount`.
+    `status` is Arena's if the run has ended, else the state of the attempt; `item_count` leaves out
+    the `refused_count` items that Arena refused, and is None for a run with the definition's own
+    criteria. `found_count` is Arena's `criteriaResultsCount`.
     """
 
     attempt_id: str
@@ -134,7 +134,7 @@ def _windows(table: Table, now: float, since: float) -> Iterator[list[Item]]:
 
 
 def _months(start: float, stop: float) -> list[str]:
-    """Return the months of a period as the ledger's keys spell them, newest first."""
+    """Return the months of a period as in the ledger's keys, newest first."""
     day, last = datetime.fromtimestamp(start, UTC).date(), datetime.fromtimestamp(stop, UTC).date()
     months = set[str]()
     while day <= last:
@@ -167,7 +167,7 @@ def read(ledger: Ledger, attempt_id: str) -> Attempt:
     """Return an attempt by its id.
 
     Raises:
-        KeyError: there is none.
+        KeyError: there is no such attempt.
     """
     return ledger.attempts.get(AttemptId(attempt_id))
 
@@ -228,5 +228,5 @@ def _duration(created: float | None, completed: float | None) -> int | None:
 
 
 def of_requests(attempts: Collection[Attempt], request_pages: Collection[str]) -> list[Attempt]:
-    """Return those of the attempts that took something from these pages."""
+    """Return the attempts that carry something of these pages."""
     return [a for a in attempts if any(cut.page_id in request_pages for cut in a.slices)]

@@ -1,4 +1,4 @@
-"""How far a backfill has come."""
+"""The progress of a backfill."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """Items that are no longer open, how many of these were rejected, and whether all are done."""
+    """Items that are no longer open, how many of them were rejected, and whether all are done."""
 
     done: int
     rejected: int
@@ -26,7 +26,7 @@ class Followed:
 
 
 class Follower:
-    """Follows requests for items until nothing of them is open; what has ended is read once."""
+    """Follows requests for items until none is open; each finished request is read once."""
 
     def __init__(self, ledger: Ledger, table: Table, request_ids: Sequence[str]) -> None:
         self._ledger = ledger
@@ -36,7 +36,7 @@ class Follower:
         self._rejected = 0
 
     def look(self, surroundings: Surroundings, now: float) -> Followed:
-        """Return how far they have come; of a request that is not recorded yet, nothing is done."""
+        """Return their progress; nothing of a request is done before it is recorded."""
         seen = take_snapshot(self._ledger, surroundings, now)
         partly, left = 0, list[str]()
         for request_id in self._left:

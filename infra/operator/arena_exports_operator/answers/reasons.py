@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from arena_exports_operator.answers.snapshot import Snapshot
 
 RECONCILE_SECONDS = 60
-# Reconcile comes every minute. What it should have done this long ago, it has not done.
+# Reconcile runs every minute. If it is this late, it is not working.
 STALLED_SECONDS = 300
 
 
@@ -65,7 +65,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One sentence, and when what it says is looked at next (None: unknown, or never)."""
+    """One sentence, and the time of the next attempt or check (None: unknown, or never)."""
 
     cause: Cause
     sentence: str
@@ -93,7 +93,7 @@ def _stops_everything(seen: Snapshot) -> bool:
 
 
 def _reasons(seen: Snapshot, group: Group) -> Iterator[Reason]:
-    """Yield what makes a group wait; what follows after one of them may hold at the same time."""
+    """Yield why a group waits; those after the first may apply at the same time."""
     definition, ready = seen.definition(group), seen.ready_at(group) <= seen.now
     yield from filter(None, [_of_refused_login(seen), _of_pause(seen)])
     own = _of_definition(seen, definition) or _of_suspects(seen, definition, group)
@@ -113,13 +113,14 @@ def _of_refused_login(seen: Snapshot) -> Reason | None:
     if session.refused_code == "CredentialsUnreadable":
         return Reason(
             Cause.CREDENTIALS_UNREADABLE,
-            "The credentials secret cannot be read. Every reconcile, once a minute, tries again.",
+            "The credentials secret cannot be read. It is read again at each reconcile, once a "
+            "minute.",
             _within_a_minute(seen),
         )
     return Reason(
         Cause.LOGIN_REFUSED,
-        f"The login was refused ({session.refused_code}). It is retried within two minutes of a "
-        "new version of the credentials secret, not before.",
+        f"The login was refused ({session.refused_code}). It is retried within two minutes after "
+        "the credentials secret gets a new version, not before.",
     )
 
 
@@ -195,15 +196,15 @@ def _of_lease(seen: Snapshot) -> Reason | None:
         return _of_missing_reconcile()
     return Reason(
         Cause.PREPARING,
-        f"The next run is being prepared, until {format_utc(lease.held_until)} at the latest.",
+        f"The next run is being prepared, which ends by {format_utc(lease.held_until)}.",
         lease.held_until,
     )
 
 
 def of_attempt(seen: Snapshot, attempt: Attempt, *, own: bool = False) -> Reason:
-    """Return how far the attempt that holds the lease has come; `own`: of the request in question.
+    """Return the progress of the attempt that holds the lease, for which everything pending waits.
 
-    Everything that is pending waits for it.
+    With `own`, the attempt carries the request in question.
     """
     if attempt.state is AttemptState.ENDED:
         name = f"run {attempt.run_guid}" if attempt.run_guid else "an attempt"
@@ -222,13 +223,15 @@ def _of_run(seen: Snapshot, attempt: Attempt, *, own: bool) -> Reason:
     end = timing.expected_end(attempt, definition)
     limits = seen.surroundings.poll_limits
     poll = timing.next_poll(attempt, definition, seen.budget, limits, seen.now)
-    expected = f"is expected to end about {format_utc(end)}" if end else "has no known duration yet"
+    expected = (
+        f"is expected to end at about {format_utc(end)}" if end else "has no estimated end yet"
+    )
     overdue = seen.now - attempt.started_at > seen.surroundings.run_timeout_seconds
-    late = " It is overdue: look at it in Arena." if overdue else ""
+    late = " It is overdue: check it in Arena." if overdue else ""
     return Reason(
         Cause.RUN_OVERDUE if overdue else Cause.RUN_IN_PROGRESS,
         f"{_carrier(f'run {attempt.run_guid}', attempt, own=own)} has been in progress "
-        f"since {format_utc(attempt.started_at)}, {expected}, and is polled next about "
+        f"since {format_utc(attempt.started_at)}, {expected}, and is polled next at about "
         f"{format_utc(poll)}.{late}",
         poll,
     )
@@ -248,8 +251,8 @@ def _of_unknown_post(seen: Snapshot, attempt: Attempt, *, own: bool) -> Reason:
     return Reason(
         Cause.POST_UNRESOLVED,
         f"{_carrier('a POST', attempt, own=own)} was sent at "
-        f"{format_utc(attempt.sent_at)}, and whether it started a run is unknown. Arena's runs are "
-        f"searched for it next at {format_utc(next_at)} (searches without a result: "
+        f"{format_utc(attempt.sent_at)}, and it is not known whether it started a run. Arena's "
+        f"runs are searched next at {format_utc(next_at)} (searches without a result: "
         f"{attempt.searches} of {SEARCHES_REQUIRED}, failed searches: "
         f"{seen.lease.failed_searches}).",
         next_at,
@@ -268,7 +271,7 @@ def _of_budget(seen: Snapshot) -> Reason | None:
     if budget.spent_until > seen.now and budget.remaining != 0:
         return Reason(
             Cause.RATE_LIMITED,
-            "Arena was sent too many requests at once (429). The next one follows at "
+            "Too many requests were sent to Arena at once (429). The next one follows at "
             f"{format_utc(budget.spent_until)}.",
             budget.spent_until,
         )
@@ -286,13 +289,13 @@ def _of_budget(seen: Snapshot) -> Reason | None:
         Cause.BUDGET_RESERVED,
         f"Only {budget.remaining} of the day's Arena requests were left at "
         f"{format_utc(budget.seen_at)}, and new runs stop at {reserve} (RequestBudgetReserve). "
-        f"They go on at {format_utc(at)}.",
+        f"They resume at {format_utc(at)}.",
         at,
     )
 
 
 def _of_session(seen: Snapshot) -> Reason | None:
-    """Return why there is no session, where that keeps runs from starting."""
+    """Return why there is no session, if that keeps runs from starting."""
     session, lease = seen.session, seen.lease
     lacks_session = not session.version or (lease.not_before > seen.now and not lease.busy)
     if session.not_before <= seen.now or not lacks_session:
@@ -307,7 +310,7 @@ def _of_session(seen: Snapshot) -> Reason | None:
         )
     return Reason(
         Cause.LOGIN_FAILED,
-        "The last login failed because Arena did not answer it, or has locked the account for five "
+        "The last login failed because Arena did not answer, or locked the account for five "
         f"minutes. It is tried again at {format_utc(at)}.",
         at,
     )
@@ -321,13 +324,13 @@ def _of_back_off(seen: Snapshot) -> Reason | None:
     if lease.busy:
         return Reason(
             Cause.ARENA_BUSY,
-            "Arena runs one export at a time, and somebody else's is in progress (3144 answers: "
+            "Arena runs one export at a time, and another one is in progress (3144 answers: "
             f"{lease.busy}). The next attempt follows at {at}.",
             lease.not_before,
         )
     return Reason(
         Cause.BACKING_OFF,
-        f"The last attempt did not go through, and the next one follows at {at}.",
+        f"The last attempt did not succeed; the next one follows at {at}.",
         lease.not_before,
     )
 
@@ -366,15 +369,15 @@ def _of_reconcile(seen: Snapshot, group: Group) -> Reason:
 
 
 def _could_go(seen: Snapshot, group: Group) -> bool:
-    """Report whether nothing that the ledger knows keeps a group's run from starting."""
+    """Report whether the ledger knows no reason why the group's run could not start."""
     return seen.definition(group).proven and seen.ready_at(group) <= seen.now
 
 
 def _of_missing_reconcile() -> Reason:
     return Reason(
         Cause.RECONCILE_MISSING,
-        f"A run could have started more than {STALLED_SECONDS // 60} minutes ago: reconcile does "
-        "not run, or fails. Run `arena-exports doctor`.",
+        f"A run should have started more than {STALLED_SECONDS // 60} minutes ago: reconcile is "
+        "not running, or fails. Run `arena-exports doctor`.",
     )
 
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RequestRun:
-    """A run that carried something of a request.
+    """A run that carried part of a request.
 
-    `carried_count` are the request's items that it carried (None for a definition run),
-    `refused_count` those that Arena refused by name.
+    `carried_count` is the number of the request's items that it carried (None for a definition
+    run), `refused_count` the number of those that Arena refused by name.
     """
 
     run: RunSummary
@@ -41,7 +41,7 @@ class RequestRun:
 class RequestView:
     """One request. Counts of items are None for a run with the definition's own criteria.
 
-    What is neither open nor rejected was exported.
+    Items that are neither open nor rejected were exported.
     """
 
     request_id: str
@@ -68,7 +68,7 @@ _ENDED = frozenset({Cause.EXPORTED, Cause.DEAD_LETTER, Cause.DELIVERING})
 def trace_request(
     ledger: Ledger, table: Table, seen: Snapshot, request_id: str
 ) -> RequestView | None:
-    """Return what the ledger knows of a request, by the id of its SQS message; None: nothing."""
+    """Return what the ledger knows of a request, by its SQS message id; None if it knows none."""
     states = ledger.requests.trace(RequestId(request_id))
     if not states:
         return None
@@ -165,7 +165,7 @@ def _run(attempt: Attempt, carried: Sequence[Entry]) -> RequestRun:
 
 
 def _waiting(seen: Snapshot, waiting: Sequence[PageState]) -> Iterator[Reason]:
-    """Yield why a request's items are pending: those that are in the attempt, else the others."""
+    """Yield why a request's items are pending: first those in the attempt, then the others."""
     taken = {cut.page_id for cut in seen.attempt.slices} if seen.attempt else set()
     if seen.attempt and any(state.page.page_id in taken for state in waiting):
         yield of_attempt(seen, seen.attempt, own=True)
@@ -219,6 +219,6 @@ def _dead_letter(runs: Sequence[RequestRun], rejected: int, total: int) -> Reaso
 def _expired() -> Reason:
     return Reason(
         Cause.EXPORTED,
-        "Nothing of it is pending; its runs have expired in the ledger, "
-        f"{KEPT_DAYS} days after their end.",
+        "Nothing of it is pending; the ledger no longer has its runs, which expire after "
+        f"{KEPT_DAYS} days.",
     )

@@ -1,4 +1,4 @@
-"""The JSON schemas of messages, events and the manifest, as the wheel or the checkout has them."""
+"""The JSON schemas of messages, events and the manifest, from the wheel or the checkout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read(name: str) -> str:
     """Return the text of a schema.
 
     Raises:
-        NotFoundError: there is none of that name.
+        NotFoundError: there is no schema with that name.
     """
     files = _files()
     if name not in files:

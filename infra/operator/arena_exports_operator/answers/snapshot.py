@@ -1,4 +1,4 @@
-"""What decides whether a run can start, read from the ledger once."""
+"""The state that decides whether a run can start, read from the ledger once."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class Snapshot:
         return self.definitions[group.export_guid]
 
     def ready_at(self, group: Group) -> int:
-        """Return when the group's export definition permits a run; 0 or a past time: now."""
+        """Return when the group's export definition permits a run (0 or a past time: now)."""
         definition = self.definition(group)
         suspects = definition.suspects_not_before if group.lane is Lane.SUSPECT else 0
         return max(definition.not_before, suspects)
 
 
 def take_snapshot(ledger: Ledger, surroundings: Surroundings, now: float) -> Snapshot:
-    """Read what decides whether a run can start."""
+    """Read the state that decides whether a run can start."""
     lease, oldest = ledger.lease.read(), tuple(ledger.requests.oldest_pages())
     attempt = history.read(ledger, lease.attempt_id) if lease.attempt_id else None
     groups = [pending.group for pending in oldest] + ([attempt.group] if attempt else [])

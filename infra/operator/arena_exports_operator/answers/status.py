@@ -29,10 +29,10 @@ LAST_RUNS = 5
 class Word(StrEnum):
     """The state of a stack in one word."""
 
-    OK = "OK"  # nothing waits for more than the run in progress
-    WAITING = "WAITING"  # something waits, and goes on by itself
-    DEGRADED = "DEGRADED"  # the stack works, and something of it needs an operator
-    STALLED = "STALLED"  # nothing goes on until an operator acts
+    OK = "OK"  # nothing waits for anything but the run in progress
+    WAITING = "WAITING"  # something waits, and continues without help
+    DEGRADED = "DEGRADED"  # the stack works, but something needs an operator
+    STALLED = "STALLED"  # nothing continues until an operator acts
 
 
 _STALLED = frozenset({Cause.LOGIN_REFUSED, Cause.CREDENTIALS_UNREADABLE, Cause.RECONCILE_MISSING})
@@ -78,7 +78,7 @@ class CurrentRun:
 
 @dataclass(frozen=True, slots=True)
 class PendingLane:
-    """What is pending in a lane, the run in progress included; a definition run is one item."""
+    """What is pending in a lane, including the run in progress; a definition run is one item."""
 
     lane: str
     item_count: int
@@ -86,7 +86,7 @@ class PendingLane:
 
 @dataclass(frozen=True, slots=True)
 class BudgetView:
-    """Arena's request budget as the last answer told it; `hours_left` is a forecast."""
+    """Arena's request budget according to the last answer; `hours_left` is a forecast."""
 
     remaining: int | None
     reserve: int
@@ -98,7 +98,7 @@ class BudgetView:
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """The session with Arena: `in force`, `none`, `refused` or `cooling down`; never its id."""
+    """The session with Arena: `active`, `none`, `refused` or `cooling down`; never its id."""
 
     state: str
     logins_in_the_last_hour: int
@@ -107,7 +107,7 @@ class SessionView:
 
 @dataclass(frozen=True, slots=True)
 class PauseView:
-    """A pause; `by_parameter` where the stack's parameter ExportsPaused is true."""
+    """A pause; `by_parameter` if the stack's parameter ExportsPaused is true."""
 
     by_parameter: bool
     until_at: int | None
@@ -115,7 +115,7 @@ class PauseView:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The answer. Where `pending_counted` is False, more is pending than was counted."""
+    """The answer. If `pending_counted` is False, more is pending than was counted."""
 
     word: Word
     reasons: tuple[Reason, ...]
@@ -134,7 +134,7 @@ class Status:
 
 
 def read_status(ledger: Ledger, table: Table, surroundings: Surroundings, now: float) -> Status:
-    """Return the state of the stack; every part of it is bounded, whatever is pending."""
+    """Return the state of the stack; each part reads a bounded amount, whatever is pending."""
     seen = take_snapshot(ledger, surroundings, now)
     reasons = _with_dead_letters(reasons_of_stack(seen), surroundings.dead_letters or 0)
     lanes, counted = _pending(ledger)
@@ -157,7 +157,7 @@ def read_status(ledger: Ledger, table: Table, surroundings: Surroundings, now: f
 
 
 def _with_dead_letters(reasons: Sequence[Reason], dead_letters: int) -> list[Reason]:
-    """Return the reasons, and that of dead letters, the one that decides the word first."""
+    """Return the reasons, including dead letters, with the one that decides the word first."""
     entries = counted(dead_letters, "entry")
     text = f"The dead-letter queue has {entries}: see `arena-exports dead-letters list`."
     found = [*reasons, *([Reason(Cause.DEAD_LETTERS, text)] if dead_letters else [])]
@@ -223,7 +223,7 @@ def _session(seen: Snapshot) -> SessionView:
     if session.refused_version:
         state = "refused"
     elif session.version:
-        state = "in force"
+        state = "active"
     else:
         state = "cooling down" if waits else "none"
     return SessionView(state, recent, session.not_before if waits else None)

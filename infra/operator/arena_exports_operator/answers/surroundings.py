@@ -1,4 +1,4 @@
-"""What an answer needs to know of a stack besides its ledger."""
+"""What an answer needs to know about a stack besides its ledger."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Surroundings:
 
     @property
     def poll_limits(self) -> PollLimits:
-        """What polls may spend of a day's requests."""
+        """How much of a day's requests polls may spend."""
         share = int(self.parameters.get("RequestBudgetPollShare", "50")) / 100
         return PollLimits(self.reserve, share)
 
@@ -42,12 +42,12 @@ class Surroundings:
 
     @property
     def max_items(self) -> int:
-        """The most items in a run."""
+        """The maximum number of items in a run."""
         return int(self.parameters.get("MaxItemsPerRun", "5000"))
 
     @property
     def run_timeout_seconds(self) -> int:
-        """After how many seconds a run counts as overdue."""
+        """The seconds after which a run counts as overdue."""
         return int(self.parameters.get("RunTimeoutSeconds", "3600"))
 
     @property
@@ -57,5 +57,5 @@ class Surroundings:
 
     @property
     def default_export_guid(self) -> str:
-        """The export definition of requests that name none; "" without a default."""
+        """The export definition for requests that name none; "" without a default."""
         return self.parameters.get("DefaultExportGuid", "")

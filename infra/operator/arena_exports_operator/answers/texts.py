@@ -28,11 +28,11 @@ UNKNOWN = (
     "rejected as malformed (see `arena-exports dead-letters list`)"
 )
 NO_RUN = f"there is no run {{}} in the ledger, which keeps runs for {KEPT_DAYS} days"
-INCOMPLETE = "; only a part of what is pending and of the recent runs was searched"
+INCOMPLETE = "; only part of the pending requests and recent runs was searched"
 
 
 def status_lines(status: Status) -> Iterator[tuple[str, str]]:
-    """Yield what the figures of a status are, and each figure."""
+    """Yield the label and text of each figure."""
     yield "run", _current(status.run) if status.run else "none in progress"
     yield "pending", _pending(status)
     yield "on the queue", _count(status.intake_messages)
@@ -48,12 +48,12 @@ def _current(run: CurrentRun) -> str:
     what = counted(run.item_count, "item") if run.kind == "items" else "its own criteria"
     parts = [
         f"{run.run_guid or 'a POST'} of {run.export_guid} ({what})",
-        f"for {how_long(run.elapsed_seconds)}",
+        f"{how_long(run.elapsed_seconds)} so far",
     ]
     if run.expected_end_at:
         parts.append(f"expected end {format_utc(run.expected_end_at)}")
     if run.next_poll_at:
-        parts.append(f"next poll about {format_utc(run.next_poll_at)}")
+        parts.append(f"next poll at about {format_utc(run.next_poll_at)}")
     return ", ".join(parts)
 
 
@@ -63,7 +63,7 @@ def _pending(status: Status) -> str:
     lanes = ", ".join(f"{lane.item_count} {lane.lane}" for lane in status.pending)
     more = "" if status.pending_counted else " or more"
     oldest = status.at - (status.oldest_recorded_at or status.at)
-    return f"{lanes}{more}, the oldest for {how_long(oldest)}"
+    return f"{lanes}{more}, the oldest waiting for {how_long(oldest)}"
 
 
 def _budget(budget: BudgetView) -> str:
@@ -73,7 +73,7 @@ def _budget(budget: BudgetView) -> str:
     if budget.resets_at:
         parts.append(f"reset {format_utc(budget.resets_at)}")
     if budget.hours_left is not None:
-        parts.append(f"spent in {budget.hours_left:.1f} h at today's rate")
+        parts.append(f"enough for {budget.hours_left:.1f} h at today's rate")
     return ", ".join(parts)
 
 
@@ -85,7 +85,7 @@ def _session(status: Status) -> str:
 
 
 def _pause(pause: PauseView) -> str:
-    until = f"until {format_utc(pause.until_at)}" if pause.until_at else "without an end"
+    until = f"until {format_utc(pause.until_at)}" if pause.until_at else "until somebody resumes"
     return f"{until}, by the parameter ExportsPaused" if pause.by_parameter else until
 
 
@@ -94,7 +94,7 @@ def _count(number: int | None) -> str:
 
 
 def run_row(run: RunSummary) -> tuple[str, ...]:
-    """Return the cells of a run, below `RUN_HEADERS`."""
+    """Return the cells of a run, for `RUN_HEADERS`."""
     error = f"{run.error_code} {run.error_message or ''}".strip() if run.error_code else ""
     return (
         format_utc(run.submitted_at),
@@ -134,6 +134,6 @@ def request_lines(view: RequestView) -> Iterator[tuple[str, str]]:
 
 
 def request_run_row(part: RequestRun) -> tuple[str, ...]:
-    """Return the cells of a run that carried something of a request."""
+    """Return the cells of a run that carried part of a request."""
     carried = "criteria" if part.carried_count is None else str(part.carried_count)
     return (*run_row(part.run)[:4], carried, str(part.refused_count))

@@ -1,7 +1,7 @@
 """When the run in progress is expected to end, and when it is polled next: estimates.
 
-The state machine knows the time of the next poll exactly. Reading it there would cost a call for
-each question, so it is worked out from the same rule that the poll function follows.
+The state machine knows the exact time of the next poll. Reading it there would cost a call for each
+question, so it is computed by the rule that the poll function follows.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SECONDS_OF_A_POLL = 1.0
 
 
 def expected_end(attempt: Attempt, definition: Definition) -> int | None:
-    """Return when the run is expected to end; None where no run of its size has succeeded yet."""
+    """Return when the run is expected to end; None if no run of its size has succeeded yet."""
     durations = definition.durations_for(attempt.item_count)
     return attempt.started_at + round(median(durations)) if durations else None
 
@@ -38,7 +38,7 @@ def expected_end(attempt: Attempt, definition: Definition) -> int | None:
 def next_poll(
     attempt: Attempt, definition: Definition, budget: Budget, limits: PollLimits, now: float
 ) -> int:
-    """Return when the run is polled next, if the budget was always as it is now."""
+    """Return when the run is polled next, assuming that the budget has not changed."""
     durations = definition.durations_for(attempt.item_count)
     for waited in poll_times(durations, limits.pace(budget, now)):
         if attempt.started_at + waited > now:

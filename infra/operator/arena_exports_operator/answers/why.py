@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """The decisive reason, what else holds at the same time, and whom it concerns."""
+    """The decisive reason, others that apply at the same time, and the request that it concerns."""
 
     reason: Reason
     also: tuple[Reason, ...] = ()
@@ -37,10 +37,10 @@ def why_nothing_moves(ledger: Ledger, surroundings: Surroundings, now: float) ->
 def why_not_exported(
     ledger: Ledger, table: Table, surroundings: Surroundings, text: str, now: float
 ) -> Why | None:
-    """Return why a request or an item is not exported yet; None where it is not known.
+    """Return why a request or an item is not exported yet; None if it is not known.
 
-    Of several requests with an item, the oldest that is pending counts, else the newest. What the
-    ledger does not know may still be on the intake queue.
+    If several requests contain an item, the oldest pending one counts, else the newest. A request
+    that the ledger does not know may still be on the intake queue.
     """
     seen = take_snapshot(ledger, surroundings, now)
     found = find(ledger, table, seen, text)

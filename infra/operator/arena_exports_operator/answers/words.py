@@ -1,4 +1,4 @@
-"""What every text needs: no e-mail address, nouns in the right number, times and durations."""
+"""Helpers for texts: redacted e-mail addresses, plurals, times and durations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ADDRESS = re.compile(r"[^\s/:<>\"']+@[^\s/:<>\"']+")
 
 
 def without_addresses(text: str) -> str:
-    """Return a text without e-mail addresses; the ARN of a single sign-on session holds one."""
+    """Return a text without e-mail addresses; the ARN of a single sign-on session contains one."""
     return _ADDRESS.sub("[e-mail address]", text)
 
 

@@ -1,1 +1,1 @@
-"""What the tool reads from AWS and does there, by boto3."""
+"""The tool's calls to AWS, with boto3."""

@@ -21,14 +21,14 @@ _FUNCTION_SECONDS = 190  # longer than the function's timeout: a second call wou
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """Arena's answers about a definition, redacted, and why there are no more of them."""
+    """Arena's answers about a definition, redacted, and why some are missing."""
 
     answers: tuple[Mapping[str, Any], ...]
     problem: str
 
 
 def examine(aws: Aws, stack: Stack, export_guid: str, caller: str) -> Examined:
-    """Have Arena asked about a definition: first itself, then its runs.
+    """Ask Arena, through the function, about a definition and then about its runs.
 
     Raises:
         NoAccessError: AWS does not permit it.

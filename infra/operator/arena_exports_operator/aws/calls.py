@@ -60,10 +60,10 @@ class Aws:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raise one error with one line for whatever AWS refuses or does not answer.
+    """Raise one error with a one-line message if AWS refuses a call or does not answer.
 
     Raises:
-        NoAccessError: with AWS's reason; it holds no e-mail address.
+        NoAccessError: with AWS's reason, without e-mail addresses.
     """
     try:
         yield

@@ -1,7 +1,7 @@
 """The entries of the dead-letter queue: read without hiding them all, sent again, deleted.
 
 The queue's alarm watches the number of visible messages, so at least one entry stays visible while
-the others are being read. What is hidden comes back by itself, should this process be killed.
+the others are being read. If this process is killed, hidden entries become visible again.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _ATTRIBUTES = ["requestId", "errorCode", "errorMessage"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry: the body that the intake queue can be sent again, and why it is here.
+    """An entry: the body, which can be sent to the intake queue again, and why it is here.
 
-    An entry that SQS moved here by itself has no `request_id`, code and message.
+    An entry that SQS itself moved here has no `request_id`, code or message.
     """
 
     message_id: str
@@ -41,7 +41,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """What was read; `complete` is False where the queue holds more."""
+    """What was read; `complete` is False if the queue has more."""
 
     entries: tuple[Entry, ...]
     complete: bool
@@ -89,7 +89,7 @@ class DeadLetters:
         return int(answer["Attributes"][name])
 
     def _receive(self, most: int, hidden_seconds: int) -> list[Entry]:
-        """Receive some entries; to wait a second makes SQS ask all of its servers."""
+        """Receive some entries; waiting a second makes SQS query all of its servers."""
         with explained():
             answer = self._sqs.receive_message(
                 QueueUrl=self._url,
@@ -102,7 +102,7 @@ class DeadLetters:
         return [_entry(message) for message in answer.get("Messages", [])]
 
     def _show(self, hidden: Sequence[Entry]) -> None:
-        """Make entries visible again; those that are deleted are refused, which does no harm."""
+        """Make entries visible again; SQS refuses those that were deleted, which is harmless."""
         for start in range(0, len(hidden), _MAX_IN_A_BATCH):
             batch = [
                 {"Id": str(n), "ReceiptHandle": entry.handle, "VisibilityTimeout": 0}
@@ -112,7 +112,7 @@ class DeadLetters:
                 self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=batch)
 
     def redrive(self, entries: Iterable[Entry], caller: str) -> Iterator[tuple[Entry, str]]:
-        """Send entries to the intake queue, delete each one after it, and yield its new id."""
+        """Send entries to the intake queue; delete each after it is sent, and yield its new id."""
         for entry in entries:
             with explained():
                 sent = self._sqs.send_message(

@@ -1,4 +1,4 @@
-"""The bucket and the key of deliveries, as `doctor` checks them."""
+"""Checks of `doctor` for the bucket and the key of deliveries."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 
 def delivery_key(aws: Aws, stack: Stack) -> Iterator[Check]:
-    """Yield whether the key of the objects can be used; nothing where S3's own is used."""
+    """Yield whether the key of the objects can be used; nothing if the bucket uses SSE-S3."""
     arn = stack.parameters.get("DeliveryKeyArn")
     if not arn or stack.parameters.get("DeliverFiles") != "true":
         return
     with explained():
         state = aws.client("kms").describe_key(KeyId=arn)["KeyMetadata"]["KeyState"]
     if state == "Enabled":
-        yield ok("delivery key", "the key of delivered files is enabled")
+        yield ok("delivery key", "the key for delivered files is enabled")
     else:
         yield failure(
             "delivery key",
-            f"the key of delivered files is {state}, so no file can be delivered",
+            f"the key for delivered files is {state}, so no file can be delivered",
             "enable it, or cancel its deletion",
         )
 
 
 def bucket(aws: Aws, stack: Stack) -> Iterator[Check]:
-    """Yield whether the bucket is this account's, keeps versions, and ends incomplete uploads."""
+    """Yield whether the account owns the bucket, it is versioned, and it aborts old uploads."""
     name = stack.outputs.get("DeliveryBucketName")
     if name is None:
-        yield ok("bucket", "files are not delivered to a bucket")
+        yield ok("bucket", "the stack does not deliver files")
         return
     s3, whose = aws.client("s3"), {"Bucket": name, "ExpectedBucketOwner": _account(stack)}
     with explained():
@@ -81,10 +81,10 @@ def _rules(s3: Any, whose: dict[str, str]) -> list[dict[str, Any]]:  # noqa: ANN
 
 def _versions(status: str | None, name: str) -> Check:
     if status == "Enabled":
-        return ok("bucket", f"bucket {name} keeps versions")
+        return ok("bucket", f"bucket {name} is versioned")
     return warning(
         "bucket",
-        f"bucket {name} keeps no versions: a file that somebody deletes is lost",
+        f"bucket {name} is not versioned: a file that somebody deletes is lost",
         "turn on versioning",
     )
 
@@ -95,6 +95,6 @@ def _incomplete_uploads(rules: list[dict[str, Any]], name: str) -> Check:
         return ok("bucket", f"bucket {name} aborts incomplete uploads")
     return warning(
         "bucket",
-        f"bucket {name} keeps incomplete uploads, which cost money, forever",
+        f"bucket {name} never removes incomplete uploads, which cost money",
         "add a lifecycle rule that aborts incomplete multipart uploads after a day",
     )

@@ -1,7 +1,7 @@
 """Checks before and after a deployment.
 
-A check that AWS does not permit is not made, and says so. None of them logs in to Arena, and none
-shows a value of a secret.
+A check that AWS does not permit is reported as not checked. No check logs in to Arena or shows the
+value of a secret.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from arena_exports_operator.aws.calls import Aws
     from arena_exports_operator.aws.stack import Stack
 
-MIN_CONCURRENCY = 20  # five of submit, and one of each other function, with room for others
+MIN_CONCURRENCY = 20  # five for submit and one for each other function, with some to spare
 MAX_STACK_NAME = 69
 _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """What is going to be deployed, as far as the person says it."""
+    """What is going to be deployed, as far as the operator has said."""
 
     stack_name: str
     secret_arn: str | None
@@ -47,11 +47,11 @@ class Plans:
 
 
 def arena_not_asked() -> Check:
-    """Return the check of what only Arena knows, where it was not made."""
+    """Return that the checks that need Arena were not made."""
     return not_checked(
         "arena",
-        "Arena was not asked: the login, the export definitions and their views "
-        "(doctor --arena asks for a deployed stack)",
+        "the login, the export definitions and their views "
+        "(doctor --arena asks Arena, through a deployed stack)",
     )
 
 
@@ -85,19 +85,19 @@ def _region(aws: Aws) -> Iterator[Check]:
     if aws.region:
         yield ok("region", f"the region is {aws.region}")
     else:
-        yield failure("region", "no region is set", "set AWS_REGION, or give --region")
+        yield failure("region", "no region is set", "set AWS_REGION, or use --region")
 
 
 def _quotas(aws: Aws) -> Iterator[Check]:
     with explained():
         limit = aws.client("lambda").get_account_settings()["AccountLimit"]
     free = limit["UnreservedConcurrentExecutions"]
-    text = f"{free} concurrent executions of Lambda functions are free"
+    text = f"{free} concurrent executions of Lambda functions are available"
     if free < MIN_CONCURRENCY:
         yield warning(
             "quotas",
             f"only {text}, and the stack uses up to {MIN_CONCURRENCY} under load",
-            "ask AWS to raise the quota Concurrent executions of Lambda (L-B99A9384)",
+            "ask AWS to raise Lambda's quota Concurrent executions (L-B99A9384)",
         )
     else:
         yield ok("quotas", text)
@@ -109,7 +109,7 @@ def _names(plans: Plans) -> Iterator[Check]:
         yield failure(
             "names",
             f"{name} cannot be the stack's name",
-            f"choose at most {MAX_STACK_NAME} letters, digits and hyphens, a letter first",
+            f"use at most {MAX_STACK_NAME} letters, digits and hyphens, starting with a letter",
         )
     else:
         yield ok("names", f"{name} can be the stack's name")
@@ -118,7 +118,7 @@ def _names(plans: Plans) -> Iterator[Check]:
 def _secret(aws: Aws, plans: Plans) -> Iterator[Check]:
     arn = plans.secret_arn
     if arn is None:
-        yield not_checked("secret", "no secret was named: give --secret ARN")
+        yield not_checked("secret", "no secret was named: use --secret ARN")
         return
     try:
         checked_credentials(_read_secret(aws, arn))
@@ -126,7 +126,7 @@ def _secret(aws: Aws, plans: Plans) -> Iterator[Check]:
         yield failure(
             "secret",
             str(exc),
-            'write {"email", "password", "workspaceId"} as JSON text into the secret',
+            'store {"email", "password", "workspaceId"} as JSON text in the secret',
         )
     except RetryLaterError as exc:
         yield not_checked("secret", f"the secret could not be read: {exc.reason}")
@@ -135,22 +135,22 @@ def _secret(aws: Aws, plans: Plans) -> Iterator[Check]:
 
 
 def _read_secret(aws: Aws, arn: str) -> Secret | None:
-    """Read a secret; nothing of its value is kept or shown."""
+    """Read a secret; its value is neither kept nor shown."""
     return ManagedSecret(aws.client("secretsmanager"), arn, lambda _: None, must_exist=True).read()
 
 
 def _definition(plans: Plans) -> Iterator[Check]:
     if plans.export_guid is None:
-        text = "no export definition was named: give --export GUID"
+        text = "no export definition was named: use --export GUID"
         yield not_checked("definition", text)
     elif normal_guid(plans.export_guid) is None:
         yield failure(
             "definition",
-            f"{plans.export_guid} could not be the GUID of an export definition",
-            "take the GUID (16 to 32 letters and digits) from Arena, not the name",
+            f"{plans.export_guid} is not a valid GUID",
+            "use the definition's GUID in Arena (16 to 32 letters and digits), not its name",
         )
     else:
-        yield ok("definition", "the export definition's GUID has the form of one")
+        yield ok("definition", "the export definition's GUID has the right form")
 
 
 # ---- after a deployment --------------------------------------------------------------------------
@@ -168,7 +168,7 @@ def after(aws: Aws, stack: Stack, seen: Snapshot) -> Iterator[Check]:
 
 
 def _stack(stack: Stack) -> Iterator[Check]:
-    text = f"stack {stack.name} of version {stack.version} is {stack.status}"
+    text = f"stack {stack.name}, version {stack.version}, is {stack.status}"
     if stack.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         yield ok("stack", text)
     elif stack.status.endswith("_IN_PROGRESS"):
@@ -187,7 +187,7 @@ def _parameters(stack: Stack) -> Iterator[Check]:
         yield failure(
             "parameters",
             "only one of ScheduledExportGuid and ScheduledExportExpression is set: no schedule",
-            "set both, or none",
+            "set both or neither",
         )
     if not found:
         yield ok("parameters", "no parameter contradicts another")
@@ -235,7 +235,7 @@ def _executions(aws: Aws, stack: Stack, seen: Snapshot) -> Iterator[Check]:
         yield warning(
             "executions",
             f"execution {name} of the run in progress is {found['status']}",
-            "wait a minute: reconcile starts another one",
+            "wait a minute: reconcile starts another execution",
         )
 
 
@@ -248,10 +248,10 @@ def _alarms(aws: Aws, stack: Stack, _seen: Snapshot) -> Iterator[Check]:
     own = re.compile(re.escape(stack.name) + "-[A-Za-z0-9]+-[A-Za-z0-9]+")
     found = [alarm for alarm in found if own.fullmatch(alarm["AlarmName"])]
     for alarm in found:
-        fix = alarm.get("AlarmDescription", "read what the alarm watches")
+        fix = alarm.get("AlarmDescription", "check what the alarm monitors")
         yield warning("alarms", f"{alarm['AlarmName']} is in alarm", fix)
     if not found:
-        yield ok("alarms", "no alarm is in alarm")
+        yield ok("alarms", "no alarm is active")
 
 
 def _queues(aws: Aws, stack: Stack, seen: Snapshot) -> Iterator[Check]:
@@ -265,7 +265,7 @@ def _queues(aws: Aws, stack: Stack, seen: Snapshot) -> Iterator[Check]:
     if dead <= intake:
         yield failure(
             "queues",
-            "the dead-letter queue keeps messages no longer than the intake queue",
+            "the dead-letter queue does not keep messages for longer than the intake queue",
             "run make deploy again, which sets both",
         )
     else:
@@ -296,7 +296,7 @@ def _of_subscriptions(topic: str, found: list[dict[str, Any]]) -> Check:
         return warning(
             "subscriptions",
             f"not confirmed: {counted(len(unconfirmed), 'subscription')} of the {topic} ({kinds})",
-            "open the link that SNS has sent to each",
+            "open the link that SNS sent to each of them",
         )
     return ok("subscriptions", f"the {topic} has {counted(len(found), 'confirmed subscription')}")
 
@@ -330,12 +330,12 @@ def _lease(seen: Snapshot) -> Iterator[Check]:
         yield failure(
             "lease",
             "nothing has moved for minutes although a run could start",
-            "look at the alarm SubmitErrorsAlarm, and at the log of submit",
+            "check the alarm SubmitErrorsAlarm and the log of submit",
         )
     elif Cause.RUN_OVERDUE in causes:
-        yield warning("lease", causes[Cause.RUN_OVERDUE], "look at the run in Arena")
+        yield warning("lease", causes[Cause.RUN_OVERDUE], "check the run in Arena")
     else:
-        yield ok("lease", "the lease is not older than it may be")
+        yield ok("lease", "the lease is not overdue")
 
 
 def _session(seen: Snapshot) -> Iterator[Check]:
@@ -349,6 +349,4 @@ def _session(seen: Snapshot) -> Iterator[Check]:
     elif not session.version:
         yield warning("session", "no login has succeeded yet", "send a first request")
     else:
-        yield ok(
-            "session", f"a session is in force ({counted(len(session.logins), 'recent login')})"
-        )
+        yield ok("session", f"a session is active ({counted(len(session.logins), 'recent login')})")

@@ -1,4 +1,4 @@
-"""Send requests, and have submit look at what is pending."""
+"""Send requests, and invoke submit to check for pending work."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def send(aws: Aws, stack: Stack, body: str, caller: str) -> str:
 def reconcile(aws: Aws, stack: Stack, caller: str, command: str) -> None:
     """Invoke submit as the reconcile schedule does, without waiting for it.
 
-    It looks at what the command has changed, and logs the command and the caller's ARN.
+    Submit acts on what the command has changed, and logs the command and the caller's ARN.
     """
     name = resource(aws, stack, "SubmitFunction")
     with explained():
@@ -40,5 +40,5 @@ def reconcile(aws: Aws, stack: Stack, caller: str, command: str) -> None:
 
 
 def reconcile_event(caller: str, command: str) -> dict[str, str]:
-    """Return what submit is invoked with."""
+    """Return the event that submit is invoked with."""
     return {"action": "reconcile", "command": command, "sentBy": caller}

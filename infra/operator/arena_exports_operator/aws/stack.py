@@ -1,4 +1,4 @@
-"""Find the stack, and read what CloudFormation and SQS say of it."""
+"""Find the stack, and read its state from CloudFormation and SQS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MARKS = frozenset({"LedgerTableName", "Version"})
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A deployed stack: its outputs and parameters by name, and CloudFormation's status of it."""
+    """A deployed stack: its outputs and parameters by name, and its status in CloudFormation."""
 
     name: str
     outputs: Mapping[str, str]
@@ -41,11 +41,11 @@ class Stack:
 
 
 def find_stack(aws: Aws, named: str | None, folder: Path) -> Stack:
-    """Return the stack that is named, of the environment, of samconfig.toml, or the only one.
+    """Return the named stack, or that of the environment, of samconfig.toml, or the only one.
 
     Raises:
-        NotFoundError: there is none, or it is no stack of this application.
-        UsageError: there are several, or it is of a newer major version than this tool.
+        NotFoundError: there is none, or it is not a stack of this application.
+        UsageError: there are several, or it has a newer major version than this tool.
     """
     name = named or os.environ.get(VARIABLE)
     stack = _read(aws, name) if name else _of_samconfig(aws, folder) or _only_one(aws)
@@ -53,12 +53,12 @@ def find_stack(aws: Aws, named: str | None, folder: Path) -> Stack:
     if missing:
         raise NotFoundError(
             f"stack {stack.name} has no output {' and no output '.join(sorted(missing))}: it is "
-            "not a stack of arena-exports, or of a release before this tool"
+            "not a stack of arena-exports, or its release is older than this tool"
         )
     if major(stack.version) > major(own_version()):
         raise UsageError(
-            f"stack {stack.name} has version {stack.version}, this tool {own_version()}: install "
-            "the tool of that release"
+            f"stack {stack.name} has version {stack.version}, this tool has {own_version()}: "
+            "install the tool of that release"
         )
     return stack
 
@@ -69,7 +69,7 @@ def name_of_deployment(named: str | None, folder: Path) -> str:
 
 
 def _of_samconfig(aws: Aws, folder: Path) -> Stack | None:
-    """Return the stack that samconfig.toml names, if there is one of that name."""
+    """Return the stack that samconfig.toml names, if it exists."""
     name = name_in_samconfig(folder)
     try:
         return _read(aws, name) if name else None
@@ -106,7 +106,7 @@ def _only_one(aws: Aws) -> Stack:
         raise NotFoundError(f"there is no stack of arena-exports in {aws.region}")
     if len(found) > 1:
         names = ", ".join(stack.name for stack in found)
-        raise UsageError(f"there are several stacks: choose one of {names} with --stack")
+        raise UsageError(f"there are several stacks: select one of {names} with --stack")
     return found[0]
 
 
@@ -142,7 +142,7 @@ def surroundings(aws: Aws, stack: Stack) -> Surroundings:
 
 
 def _messages(aws: Aws, url: str) -> int:
-    """Return how many messages a queue has, those that are being processed included."""
+    """Return how many messages a queue has, including those that are being processed."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     with explained():
         answer = aws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)

@@ -1,1 +1,1 @@
-"""The command `arena-exports`: asks `answers`, and shows what they say."""
+"""The command `arena-exports`: shows what `answers` returns."""

@@ -1,4 +1,4 @@
-"""`backfill`: send a file of GUIDs as bulk requests, and follow them."""
+"""`backfill`: send a file of GUIDs as bulk requests, and follow their progress."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Sent:
 )
 @click.argument("file", type=click.File("rb"))
 @click.option("--export", "export_guid", help="The export definition (default: the stack's).")
-@click.option("--plan", "only_plan", is_flag=True, help="Only tell what it will cost.")
-@click.option("--from", "line", type=click.IntRange(1), default=1, help="Go on from this line.")
+@click.option("--plan", "only_plan", is_flag=True, help="Only show what it would cost.")
+@click.option("--from", "line", type=click.IntRange(1), default=1, help="Continue from this line.")
 @click.option("--wait", is_flag=True, help="Show the progress until the last item is done.")
 @asks
 @at_desk
@@ -67,7 +67,7 @@ def backfill(  # noqa: PLR0913 - the options
 
     FILE is text with GUIDs, a CSV file with a column guid, or a JSON list. Its GUIDs are checked
     first, and each is sent once. The correlation ids are backfill-<hash>-<n>, the same for the same
-    file. Stopped half-way, the command says from which line to go on.
+    file. If sending stops half-way, the command prints the line to continue from.
     """
     surroundings = desk.surroundings()
     work = backfills.read_backfill(backfills.decoded(file.read()), export_guid, surroundings)
@@ -79,7 +79,7 @@ def backfill(  # noqa: PLR0913 - the options
         f"({work.duplicates} duplicates left out): {cost(plan)}"
     )
     if file.name == "<stdin>" and not (yes or dry_run or only_plan):
-        raise UsageError("give --yes: standard input cannot hold both the GUIDs and your answer")
+        raise UsageError("add --yes: standard input cannot have both the GUIDs and your answer")
     if Consent(yes=yes, dry_run=dry_run or only_plan).obtain(desk, what):
         _carry_out(desk, messages, plan, wait=wait)
     else:
@@ -87,7 +87,7 @@ def backfill(  # noqa: PLR0913 - the options
 
 
 def _carry_out(desk: Desk, messages: Sequence[Message], plan: Plan, *, wait: bool) -> None:
-    """Send messages and perhaps wait; report what was sent, even if something fails."""
+    """Send messages, wait if asked to, and report what was sent, even if something fails."""
     request_ids: list[str] = []
     followed = None
     try:
@@ -98,7 +98,7 @@ def _carry_out(desk: Desk, messages: Sequence[Message], plan: Plan, *, wait: boo
 
 
 def _send(desk: Desk, messages: Sequence[Message], request_ids: list[str]) -> None:
-    """Send messages in order; where one fails, say where to go on."""
+    """Send messages in order; if one fails, say where to continue."""
     message = messages[0]
     try:
         for message in messages:
@@ -106,7 +106,7 @@ def _send(desk: Desk, messages: Sequence[Message], request_ids: list[str]) -> No
     except (OperatorError, KeyboardInterrupt) as exc:
         reason = str(exc) or "interrupted"
         raise OperatorError(
-            f"{reason}; {len(request_ids)} of {len(messages)} requests were sent: go on with "
+            f"{reason}; {len(request_ids)} of {len(messages)} requests were sent: continue with "
             f"--from {message.first_line}"
         ) from exc
 
@@ -124,7 +124,7 @@ def _wait(desk: Desk, request_ids: Sequence[str], items: int) -> Followed:
 
 
 def _follow(desk: Desk, request_ids: Sequence[str], items: int) -> Followed:
-    """Show a progress bar on standard error until nothing of the requests is open."""
+    """Show a progress bar on standard error until no item of the requests is open."""
     follower = Follower(desk.ledger, desk.table, request_ids)
     surroundings = desk.surroundings()
     columns = (TextColumn("items done"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

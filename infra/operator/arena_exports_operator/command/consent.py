@@ -1,4 +1,4 @@
-"""Say what a command will do and cost, ask, and log who did it."""
+"""Say what a command will do and cost, ask for confirmation, and log who gave it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Consent:
         """Say what will be done, and return whether to do it; log the caller if so.
 
         Raises:
-            click.Abort: the person says no.
+            click.Abort: the operator declines.
         """
         click.echo(for_terminal(what), err=True)
         if self.dry_run:
-            click.echo("Nothing was done (--dry-run).", err=True)
+            click.echo("Nothing was done.", err=True)
             return False
         if not self.yes:
-            click.confirm("Go on?", abort=True, err=True)
+            click.confirm("Continue?", abort=True, err=True)
         at = format_utc(desk.clock.now())
         click.echo(for_terminal(f"{at} as {desk.caller}"), err=True)
         return True
@@ -43,14 +43,14 @@ class Consent:
 
 def asks(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options `--yes` and `--dry-run`."""
-    function = click.option("--dry-run", is_flag=True, help="Only say what it would do.")(function)
-    return click.option("--yes", is_flag=True, help="Do not ask.")(function)
+    function = click.option("--dry-run", is_flag=True, help="Only show what it would do.")(function)
+    return click.option("--yes", is_flag=True, help="Do not ask for confirmation.")(function)
 
 
 def cost(plan: Plan) -> str:
     """Return what requests will cost, in one sentence."""
     runs = counted(plan.runs, "run")
-    ahead = f"after {counted(plan.runs_ahead, 'run')} of what is pending."
+    ahead = f"after {counted(plan.runs_ahead, 'run')} for pending requests."
     if plan.arena_requests is None or plan.hours is None or plan.hours_95 is None:
         return (
             f"{runs}, at least {plan.arena_requests_at_least} Arena requests, {ahead} How long "

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from arena_exports_operator.command.desk import Desk
 
 _NONE = "No entry matches."
-_MORE = "The queue holds more entries than were read: raise --limit, or run the command again."
+_MORE = "The queue has more entries than were read: raise --limit, or run the command again."
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which entries are meant; None matches all."""
+    """Which entries to select; None matches all."""
 
     code: str | None
     request_id: str | None
@@ -40,7 +40,7 @@ class Filter:
     newer_than: int | None
 
     def matches(self, entry: Entry, now: float) -> bool:
-        """Report whether an entry is one of those."""
+        """Report whether an entry matches."""
         age = now - entry.sent_at
         return (
             self.code in (None, entry.error_code)
@@ -58,7 +58,7 @@ def dead_letters() -> None:
 def _filters(function: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--limit", type=click.IntRange(1, 10_000), default=1_000, show_default=True),
-        click.option("--newer-than", type=DURATION, help="Only entries of the last 90s, 15m …"),
+        click.option("--newer-than", type=DURATION, help="Only entries newer than 90s, 15m …"),
         click.option("--older-than", type=DURATION, help="Only entries older than 2h, 3d …"),
         click.option("--request", "request_id", help="Only entries of this request."),
         click.option("--code", help="Only entries with this error code."),
@@ -128,9 +128,9 @@ def _row(desk: Desk, entry: Entry) -> tuple[str, ...]:
 def redrive(
     desk: Desk, *, limit: int, yes: bool, dry_run: bool, **filters: str | int | None
 ) -> None:
-    """Send entries to the intake queue again: each is sent first, and deleted after.
+    """Send entries to the intake queue again. Each is sent before it is deleted.
 
-    Stopped at any moment, it loses nothing; at worst an entry that was sent is sent again.
+    If the command is stopped, nothing is lost; at worst, one entry is sent twice.
     """
     wanted, now = Filter(**filters), desk.clock.now()  # type: ignore[arg-type] # click's options
     queue, sent = _queue(desk), list[dict[str, str | None]]()
@@ -141,7 +141,7 @@ def redrive(
         if plan.runs:
             what += f" {cost(plan)}"
         if again:
-            what += f" Rejected again, because the form is wrong: {counted(again, 'entry')}."
+            what += f" Will be rejected again, because it is malformed: {counted(again, 'entry')}."
         if not found:
             click.echo(_NONE, err=True)
         elif Consent(yes=yes, dry_run=dry_run).obtain(desk, what):
@@ -157,7 +157,7 @@ def redrive(
 
 
 def _plan(desk: Desk, found: Sequence[Entry]) -> tuple[Plan, int]:
-    """Return what the entries will cost, and how many of them the intake will reject again."""
+    """Return what the entries will cost, and how many of them intake will reject again."""
     surroundings = desk.surroundings()
     requests = backfills.accepted([entry.body for entry in found], surroundings)
     seen = take_snapshot(desk.ledger, surroundings, desk.clock.now())

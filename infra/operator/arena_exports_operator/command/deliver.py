@@ -1,4 +1,4 @@
-"""`deliver`: have the files of a run that are not in the bucket delivered again, or tried now."""
+"""`deliver`: request another delivery of a run, or try pending deliveries now."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 @asks
 @at_desk
 def deliver(desk: Desk, *, name: str | None, pending: bool, yes: bool, dry_run: bool) -> None:
-    """Deliver the files of a run, by its GUID or number, that are not in the bucket yet.
+    """Deliver the files of RUN (its GUID or number) that are not in the bucket yet.
 
-    Files that are there are listed in the new manifest, not downloaded again. Where a delivery is
-    pending already, it is tried now, whatever it waits for: use this after you have repaired the
+    Files that are in the bucket are listed in the new manifest, not downloaded again. If a delivery
+    is already pending, it is tried now, whatever it waits for: use this after you have repaired the
     bucket, the key or the topic.
     """
     if pending == (name is not None):
@@ -62,15 +62,15 @@ def _deliver_run(desk: Desk, consent: Consent, name: str) -> str:
     reported = deliveries.history(attempt.attempt_id)
     bucket = desk.stack.outputs.get("DeliveryBucketName")
     if reported and (reported[-1]["outcome"], reported[-1]["bucket"]) == ("delivered", bucket):
-        click.echo(f"Every file of run {attempt.run_guid} is in the bucket already.", err=True)
+        click.echo(f"Every file of run {attempt.run_guid} is already in the bucket.", err=True)
         return "delivered"
     delivery = _delivery(desk, attempt, reported[-1]["number"] + 1 if reported else 1)
     found = deliveries.find(delivery)
     if found:
-        click.echo("A delivery of this run is pending already.", err=True)
+        click.echo("A delivery of this run is already pending.", err=True)
         return _try_now(desk, consent, [found])
-    what = f"Deliver run {attempt.run_guid} again: at most {_cost([delivery])}, one for each file"
-    if not consent.obtain(desk, f"{what} that is missing."):
+    what = f"Deliver run {attempt.run_guid} again: at most {_cost([delivery])}, one for each"
+    if not consent.obtain(desk, f"{what} missing file."):
         return "unchanged"
     if not deliveries.request(delivery):
         return "unchanged"
@@ -79,12 +79,12 @@ def _deliver_run(desk: Desk, consent: Consent, name: str) -> str:
 
 
 def _try_now(desk: Desk, consent: Consent, pending: Sequence[Delivery]) -> str:
-    """Have pending deliveries tried now, whatever they wait for."""
+    """Try pending deliveries now, whatever they wait for."""
     if not pending:
         click.echo("No delivery is pending.", err=True)
         return "unchanged"
     runs = counted(len(pending), "delivery")
-    what = f"Try now what is left of {runs}, whatever it waits for: at most {_cost(pending)}."
+    what = f"Try the rest of {runs} now, whatever it waits for: at most {_cost(pending)}."
     if not consent.obtain(desk, what):
         return "unchanged"
     for delivery in pending:
@@ -113,7 +113,7 @@ def _delivery(desk: Desk, attempt: Attempt, number: int) -> Delivery:
     files = desk.ledger.file_counts(attempt)
     delivery = delivery_of(attempt, workspace, files, now, number)
     if delivery is None or attempt.state is not AttemptState.SETTLED:
-        raise OperatorError("only a run that has completed, and is published, can be delivered")
+        raise OperatorError("only a completed and published run can be delivered")
     if delivery.expires_at <= now:
         at = format_utc(delivery.expires_at)
         raise OperatorError(f"Arena deleted the files of this run at {at}")

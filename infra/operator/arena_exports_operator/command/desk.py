@@ -1,4 +1,4 @@
-"""What every command has: options that name the stack, its ledger, and one way to fail."""
+"""What all commands share: the options that name the stack, its ledger, and error handling."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True)
 class Desk:
-    """The stack that a command is about; each part is made on first use."""
+    """The stack that a command operates on; each part is created on first use."""
 
     stack_name: str | None
     profile: str | None
@@ -65,7 +65,7 @@ class Desk:
         return open_ledger(self.table, self.clock)
 
     def would_be_named(self) -> str:
-        """Return the name that a stack would have if it were deployed now."""
+        """Return the name that a new deployment would give the stack."""
         return stacks.name_of_deployment(self.stack_name, Path.cwd())
 
     def surroundings(self) -> Surroundings:
@@ -74,16 +74,16 @@ class Desk:
 
     @cached_property
     def caller(self) -> str:
-        """The ARN that the command acts with."""
+        """The ARN that the command runs as."""
         return self.aws.caller()
 
     def reconcile(self, command: str) -> None:
-        """Have submit look at what a command has changed, and log who gave it."""
+        """Invoke submit to act on what a command has changed, and to log who ran it."""
         sending.reconcile(self.aws, self.stack, self.caller, command)
 
 
 class Command(click.Command):
-    """A command that reports what it cannot do in one line, with the exit code of the error."""
+    """A command that reports an error in one line and exits with its code."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's
         """Run the command."""
@@ -104,13 +104,13 @@ _OPTIONS = (
         type=click.Choice(["text", "json"]),
         default="text",
         show_default=True,
-        help="How to write the answer.",
+        help="The output format.",
     ),
 )
 
 
 def at_desk(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that name the stack, and pass it the desk that they make."""
+    """Add the options that name the stack to a command, and pass it what they select."""
 
     @functools.wraps(function)
     def run(
@@ -129,5 +129,5 @@ def at_desk(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def make_desk(stack: str | None, profile: str | None, region: str | None, output: str) -> Desk:
-    """Return the desk that a command's options name."""
+    """Return the stack that a command's options select."""
     return Desk(stack, profile, region, as_json=output == "json")

@@ -39,20 +39,20 @@ _FILES = ("definition.json", "runs.json")
 
 @click.command(
     cls=Command,
-    short_help="Check a deployed stack, or what a deployment needs.",
+    short_help="Check a deployed stack, or the prerequisites of one.",
     epilog="Example: arena-exports doctor --arena --record fixtures/",
 )
-@click.option("--before", is_flag=True, help="Check what a deployment needs, not a stack.")
-@click.option("--secret", "secret_arn", help="Before a deployment: the credentials secret's ARN.")
+@click.option("--before", is_flag=True, help="Check the prerequisites of a deployment.")
+@click.option("--secret", "secret_arn", help="With --before: the ARN of the credentials secret.")
 @click.option("--export", "export_guid", help="The export definition (default: the stack's).")
-@click.option("--arena", "asks_arena", is_flag=True, help="Ask Arena too, through the stack.")
+@click.option("--arena", "asks_arena", is_flag=True, help="Also ask Arena, through the stack.")
 @click.option(
     "--record",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="With --arena: write Arena's answers, redacted, into this folder.",
+    help="With --arena: write Arena's answers, redacted, to this folder.",
 )
-@click.option("--yes", is_flag=True, help="With --arena: do not ask.")
+@click.option("--yes", is_flag=True, help="With --arena: do not ask for confirmation.")
 @at_desk
 def doctor(  # noqa: PLR0913 - the options
     desk: Desk,
@@ -64,9 +64,9 @@ def doctor(  # noqa: PLR0913 - the options
     folder: Path | None,
     yes: bool,
 ) -> None:
-    """Check a deployed stack, or, where there is none, what a deployment needs.
+    """Check a deployed stack, or, if there is none, the prerequisites of a deployment.
 
-    Each check is OK, a warning or a failure with its fix, or was not made. Only --arena sends
+    Each check is OK, a warning or a failure with its fix, or not checked. Only --arena sends
     requests to Arena, at most three. The exit code is 1 if a check failed.
     """
     if folder and not asks_arena:
@@ -103,14 +103,14 @@ def _after(desk: Desk) -> Iterator[Check]:
 
 
 def _agreed(desk: Desk, export_guid: str | None, *, yes: bool) -> str:
-    """Return the definition that Arena may be asked about; say first what that costs, and ask."""
+    """Return the definition to ask Arena about, after saying what it costs and asking."""
     named = named_by(desk.stack.parameters)
     guid = normal_guid(export_guid or next(iter(named), ""))
     if guid is None:
-        raise UsageError("name an export definition by its GUID with --export")
+        raise UsageError("name an export definition with --export GUID")
     what = (
         f"Ask Arena about {guid}: at most {MAX_REQUESTS} Arena requests, and none once "
-        "RequestBudgetReserve is reached. If no session is in force, the stack logs in."
+        "RequestBudgetReserve is reached. If no session is active, the stack logs in."
     )
     Consent(yes=yes, dry_run=False).obtain(desk, what)
     return guid
@@ -120,8 +120,8 @@ def _of_arena(desk: Desk, guid: str, folder: Path | None) -> Iterator[Check]:
     """Yield what Arena says about a definition, and which others it was not asked about."""
     yield from checks.unless_denied("arena", lambda: _ask(desk, guid, folder))
     others = [other for other in named_by(desk.stack.parameters) if other != guid]
-    what = ", ".join(others) or "the definitions that only requests name"
-    yield not_checked("definitions", f"Arena was not asked about {what}: give --export GUID")
+    what = ", ".join(others) or "definitions that only requests name"
+    yield not_checked("definitions", f"Arena was not asked about {what}: use --export GUID")
 
 
 def _ask(desk: Desk, guid: str, folder: Path | None) -> Iterator[Check]:

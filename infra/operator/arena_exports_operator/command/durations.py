@@ -25,7 +25,7 @@ class Duration(click.ParamType[int]):
             return value
         match = _FORM.fullmatch(value)
         if match is None:
-            self.fail(f"{value!r} is no duration such as 90s, 15m, 2h or 3d", param, ctx)
+            self.fail(f"{value!r} is not a duration such as 90s, 15m, 2h or 3d", param, ctx)
         return int(match[1]) * _SECONDS[match[2]]
 
 

@@ -10,15 +10,15 @@ from arena_exports_operator.version import own_version
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 fine, 1 a problem was found, 2 usage, 3 not found, 4 no access to AWS.",
+    epilog="Exit codes: 0 OK, 1 problem found, 2 incorrect usage, 3 not found, 4 no access to AWS.",
 )
 @click.version_option(own_version(), prog_name="arena-exports")
 def main() -> None:
     """Operate a stack of arena-exports.
 
-    The stack is the one that --stack names, else the environment variable ARENA_EXPORTS_STACK,
-    else samconfig.toml in this folder, else the only stack of this application in the account and
-    region. Reading commands send nothing to Arena. Options follow the command.
+    The stack is the one named by --stack, else by the environment variable ARENA_EXPORTS_STACK,
+    else by samconfig.toml in this folder, else the only stack of this application in the account
+    and region. Commands that only read send nothing to Arena. Options follow the command.
     """
 
 

@@ -24,13 +24,13 @@ _PIPE_COLUMNS = 2_000  # nothing is wrapped or cut in a pipe
 
 
 def console() -> Console:
-    """Return what writes to standard output; rich leaves out colour in a pipe and with NO_COLOR."""
+    """Return a console for standard output; rich omits colour in a pipe and with NO_COLOR."""
     width = None if sys.stdout.isatty() else _PIPE_COLUMNS
     return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def to_plain(value: Any) -> Any:  # noqa: ANN401 - any answer
-    """Return an answer as JSON has it: keys in camelCase, times in UTC, no e-mail address."""
+    """Return an answer as JSON values: keys in camelCase, times in UTC, no e-mail address."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, str):
@@ -66,7 +66,7 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_lines(lines: Iterable[tuple[str, str]]) -> None:
-    """Write labels and values to standard output, the values below one another."""
+    """Write labels and values to standard output, with the values aligned."""
     out = console()
     for label, text in lines:
         out.print(f"{label:<16}", style="bold", end="")

@@ -29,16 +29,16 @@ _PROBLEMS = frozenset({Word.DEGRADED, Word.STALLED})
 
 @click.command(
     cls=Command,
-    short_help="Show whether it is working, and why or why not.",
+    short_help="Show whether the stack works, and if not, why.",
     epilog="Example: arena-exports status --watch",
 )
-@click.option("--watch", is_flag=True, help=f"Show it again every {WATCH_SECONDS} s.")
+@click.option("--watch", is_flag=True, help=f"Refresh the output every {WATCH_SECONDS} s.")
 @at_desk
 def status(desk: Desk, *, watch: bool) -> None:
-    """Show whether it is working: one word with its reason, and the figures behind it.
+    """Show whether the stack works: one word with its reason, and the figures behind it.
 
-    The word is OK, WAITING (it goes on by itself), DEGRADED (something needs you) or STALLED
-    (nothing goes on until you act). The exit code is 1 for the last two.
+    The word is OK, WAITING (it continues without help), DEGRADED (something needs your attention)
+    or STALLED (nothing continues until you act). The exit code is 1 for the last two.
     """
     found = _show_status(desk)
     while watch:
@@ -64,10 +64,10 @@ def _show_status(desk: Desk) -> Status:
 @click.argument("name", metavar="[ID]", required=False)
 @at_desk
 def why(desk: Desk, name: str | None) -> None:
-    """Say in one sentence why nothing moves, or why ID is not exported yet.
+    """Explain in one sentence why nothing moves, or why ID is not exported yet.
 
     ID is a message id, a correlation id, an item GUID, or a run's GUID or number. Indented
-    sentences name what else holds at the same time.
+    sentences give further reasons that apply at the same time.
     """
     surroundings, now = desk.surroundings(), desk.clock.now()
     if name is None:
@@ -105,10 +105,10 @@ _TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%SZ"])
 )
 @click.option("--export", "export_guid", default="", help="Only this export definition.")
 @click.option("--outcome", default="", help="Only this status, for example FAILED.")
-@click.option("--since", type=_TIMES, help="Only runs from this time (UTC) on.")
-@click.option("--until", type=_TIMES, help="Only runs up to this time (UTC).")
+@click.option("--since", type=_TIMES, help="Only runs submitted at or after this time (UTC).")
+@click.option("--until", type=_TIMES, help="Only runs submitted up to this time (UTC).")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
-@click.option("--all", "with_voided", is_flag=True, help="Also POSTs from which no run came.")
+@click.option("--all", "with_voided", is_flag=True, help="Also show POSTs that led to no run.")
 @at_desk
 def runs(  # noqa: PLR0913, PLR0917 - the filters
     desk: Desk,
@@ -145,7 +145,7 @@ def _epoch(moment: datetime | None) -> float:
 @click.argument("name", metavar="RUN")
 @at_desk
 def run(desk: Desk, name: str) -> None:
-    """Show one run, by its GUID or number, with its requests and files."""
+    """Show RUN (its GUID or number) with its requests and files."""
     attempt = history.find_attempt(desk.ledger, desk.table, name, desk.clock.now())
     if attempt is None:
         raise NotFoundError(NO_RUN.format(name))

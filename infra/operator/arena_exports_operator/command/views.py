@@ -46,7 +46,7 @@ def show_status(status: Status) -> None:
 
 
 def show_why(why: Why) -> None:
-    """Write the sentence, then what else holds, indented."""
+    """Write the sentence, then further reasons, indented."""
     _sentences((why.reason, *why.also))
 
 

@@ -38,8 +38,8 @@ _BY_PARAMETER = (
 )
 @click.argument("guids", metavar="[GUID]...", nargs=-1)
 @click.option("--export", "export_guid", help="The export definition (default: the stack's).")
-@click.option("--correlation-id", help="A name of your own, at most 128 characters.")
-@click.option("--bulk", is_flag=True, help="Let live requests alternate with it.")
+@click.option("--correlation-id", help="Your own reference, at most 128 characters.")
+@click.option("--bulk", is_flag=True, help="Mark it as a backfill, which alternates with others.")
 @asks
 @at_desk
 def send(  # noqa: PLR0913 - the options
@@ -52,7 +52,7 @@ def send(  # noqa: PLR0913 - the options
     yes: bool,
     dry_run: bool,
 ) -> None:
-    """Request an export of items, or, without GUIDs, of what the definition's criteria match."""
+    """Request an export of items, or, without GUIDs, a run with the definition's own criteria."""
     if not guids and not export_guid:
         raise UsageError("name items, or an export definition with --export")
     fields = {
@@ -83,12 +83,12 @@ def send(  # noqa: PLR0913 - the options
     short_help="Start no new run, for a time or until you resume.",
     epilog='Example: arena-exports pause --reason "Arena maintenance" --for 2h',
 )
-@click.option("--reason", required=True, help="Why, for whoever asks.")
-@click.option("--for", "seconds", type=DURATION, help="Resume by itself after 90s, 15m, 2h or 3d.")
+@click.option("--reason", required=True, help="The reason, which `status` and `why` show.")
+@click.option("--for", "seconds", type=DURATION, help="Resume after this time, such as 15m or 2h.")
 @click.option(
     "--until",
     type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M"]),
-    help="Resume by itself at this time (UTC).",
+    help="Resume at this time (UTC).",
 )
 @asks
 @at_desk
@@ -101,7 +101,7 @@ def pause(  # noqa: PLR0913 - the options
     yes: bool,
     dry_run: bool,
 ) -> None:
-    """Start no new run, at once: requests are recorded, and the run in progress is completed."""
+    """Stop new runs at once. Requests are recorded, and the run in progress is completed."""
     end = _end(desk, seconds, until)
     if len(reason) > _MAX_REASON:
         raise UsageError(f"the reason has more than {_MAX_REASON} characters")
@@ -136,7 +136,7 @@ def _end(desk: Desk, seconds: int | None, until: datetime | None) -> int:
 @asks
 @at_desk
 def resume(desk: Desk, *, yes: bool, dry_run: bool) -> None:
-    """End a pause, at once."""
+    """End a pause at once."""
     surroundings, found = desk.surroundings(), desk.ledger.pause.read(desk.clock.now())
     if found is None:
         click.echo(f"{desk.stack.name} is not paused in the ledger.", err=True)
@@ -160,8 +160,8 @@ def resume(desk: Desk, *, yes: bool, dry_run: bool) -> None:
 @asks
 @at_desk
 def reconcile(desk: Desk, *, yes: bool, dry_run: bool) -> None:
-    """Look now at what is pending, as the stack does every minute by itself."""
-    what = "Look at what is pending: a run is started if one may start, at its usual cost."
+    """Check for pending work now, as the stack does every minute."""
+    what = "Check for pending work: a run is started if one may start, at its usual cost."
     if Consent(yes=yes, dry_run=dry_run).obtain(desk, what):
         desk.reconcile("reconcile")
     if desk.as_json:

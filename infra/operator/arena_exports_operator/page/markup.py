@@ -1,4 +1,4 @@
-"""HTML in which every text is escaped, because only `element` makes markup of it."""
+"""HTML in which every text is escaped, because only `element` creates markup."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _WITHOUT_END = frozenset({"input", "meta"})
 
 
 class Markup(str):
-    """HTML. What is made of it by other means than this module is text again, and is escaped."""
+    """HTML. Whatever is made from it outside this module is plain text again, and is escaped."""
 
     __slots__ = ()
 
 
 def element(tag: str, *children: str, **attributes: str) -> Markup:
-    """Return an element; children that are no markup, and values of attributes, are escaped.
+    """Return an element; children that are not markup, and attribute values, are escaped.
 
     Args:
         tag: its name.
-        children: markup or texts; texts lose their e-mail addresses.
-        attributes: by name, with `_` for `-` and at the end of Python's keywords (`class_`).
+        children: markup or texts; e-mail addresses in texts are redacted.
+        attributes: by name, with `_` for `-` and after Python's keywords (`class_`).
     """
     given = "".join(f' {_name(name)}="{_escaped(value)}"' for name, value in attributes.items())
     end = "" if tag in _WITHOUT_END else f"</{tag}>"
@@ -33,7 +33,7 @@ def element(tag: str, *children: str, **attributes: str) -> Markup:
 
 
 def joined(parts: Iterable[str]) -> Markup:
-    """Return parts, one after the other; those that are no markup are escaped."""
+    """Return the parts joined; those that are not markup are escaped."""
     return Markup("".join(part if isinstance(part, Markup) else _text(part) for part in parts))
 
 
@@ -42,7 +42,7 @@ def _text(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape a text; half characters (unpaired surrogates), which UTF-8 has not, become `?`."""
+    """Escape a text; unpaired surrogates, which UTF-8 cannot encode, become `?`."""
     return escape(text.encode("utf-8", "replace").decode())
 
 

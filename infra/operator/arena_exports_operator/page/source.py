@@ -1,4 +1,4 @@
-"""Read what a view shows."""
+"""Read the data of a view."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A stack's ledger, the time, and what AWS says of the stack."""
+    """A stack's ledger, the time, and the stack's state in AWS."""
 
     ledger: Ledger
     table: Table
@@ -40,7 +40,7 @@ class Source:
     def view(self, text: str, surface: Surface) -> View:
         """Return what is known of a text, or the status for "".
 
-        Where AWS refuses or does not answer, the view says why.
+        If AWS refuses or does not answer, the view says why.
         """
         try:
             with explained():

@@ -1,4 +1,4 @@
-"""The style of every view. Its rules hold below `.ax`, so that the console's page keeps its own."""
+"""The style of every view. Its rules apply below `.ax`, so that the console keeps its own style."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the status is shown: how one searches there, and how one gets from one view to another."""
+"""Where the status is shown: how to search there, and how to link from one view to another."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Surface(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Browser:
-    """A page of its own, whose address has the text that is searched."""
+    """A web page whose address has the search text."""
 
     theme: str = "auto"
 

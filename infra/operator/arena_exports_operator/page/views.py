@@ -1,4 +1,4 @@
-"""The views: the status, what is known of a text, and that nothing can be read."""
+"""The views: the status, the result of a search, and a failure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MAX_ROWS = 200
 _NAME = "Arena exports"
 _RUN = RUN_HEADERS.index("run")
-_MORE = "There are {} more; the command arena-exports shows all."
+_MORE = "There are {} more; the command arena-exports shows all of them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class View:
 
 
 def status_view(status: Status, surface: Surface) -> View:
-    """Return the state in one word and why, the figures behind it, and the last runs."""
+    """Return the state in one word with its reasons, the figures behind it, and the last runs."""
     word = element("p", status.word.value, class_=f"word {status.word.value.lower()}")
     state = element("section", word, _sentences(status.reasons), class_="state", aria_label="State")
     runs = _run_table(RUN_HEADERS, map(run_row, status.last_runs), surface, "Last runs")
@@ -122,7 +122,7 @@ def _with_code(sentence: str) -> Iterator[str]:
 
 
 def _figures(lines: Iterable[tuple[str, str]], more: dict[str, Markup] | None = None) -> Markup:
-    """Return labels with their texts; `more` follows the text of a label."""
+    """Return labels with their texts; `more` is shown after the text of its label."""
     extra = more or {}
     return element(
         "dl",
@@ -134,7 +134,7 @@ def _figures(lines: Iterable[tuple[str, str]], more: dict[str, Markup] | None = 
 
 
 def _progress(run: CurrentRun | None) -> Markup:
-    """Return a bar, where the run's end can be expected."""
+    """Return a progress bar if the run's end can be estimated."""
     if run is None or run.expected_end_at is None:
         return Markup()
     whole = max(run.expected_end_at - run.submitted_at, 1)
@@ -156,7 +156,7 @@ def _run_link(guid: str, surface: Surface) -> str:
 
 
 def _table(headers: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> Markup:
-    """Return a table of the first rows; it scrolls by itself where it is too wide."""
+    """Return a table of the first rows, which scrolls sideways if it is too wide."""
     remaining = iter(rows)
     shown = [
         element("tr", *(element("td", cell) for cell in row)) for row in islice(remaining, MAX_ROWS)
