@@ -140,7 +140,7 @@ def test_fault_55__two_equal_downloads_win_over_the_metadata() -> None:
     world.settle()
     assert (len(downloads(world)), metadata_requests(world)) == (2, 1)
     assert _stored(world) == _original(world)
-    assert "file is not as long as its metadata say" in dict(world.telemetry.lines)
+    assert "file length differs from its metadata" in dict(world.telemetry.lines)
 
 
 def test_fault_55__two_different_lengths_do_not_win() -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from arena_exports.ports import ObjectBody
 
-# Another write to the key is in progress, or an object is there.
+# Another write to the key is in progress, or the object exists.
 _CONFLICTS = frozenset({409, 412})
 
 
@@ -31,7 +31,7 @@ class S3Bucket:
     """Fulfils `ports.Bucket`. Calls that are throttled or get no answer are retried by botocore."""
 
     def __init__(self, client: Any, name: str, prefix: str, owner: str, key_arn: str) -> None:  # noqa: ANN401 - boto3 clients have no type
-        """Take the account that owns the bucket, and the KMS key of objects ("": SSE-S3)."""
+        """Take the account that owns the bucket, and the KMS key for objects ("": SSE-S3)."""
         self.name = name
         self.prefix = prefix
         self._client = client
@@ -80,8 +80,8 @@ class S3Bucket:
     def put_part(
         self, upload: Upload, number: int, body: bytes | bytearray
     ) -> Mapping[str, object]:
-        """Upload a part; return what `complete` needs of it."""
-        # It guards the way to S3; the file's SHA-256 is computed over all parts anyway.
+        """Upload a part; return what `complete` needs to know about it."""
+        # It protects the transfer to S3; the file's SHA-256 is computed over all parts anyway.
         checksum = _base64(zlib.crc32(body).to_bytes(4))
         answer = self._create(
             "upload_part", **_names(upload), PartNumber=number, Body=body, ChecksumCRC32=checksum
@@ -91,7 +91,7 @@ class S3Bucket:
     def complete(
         self, upload: Upload, parts: Sequence[Mapping[str, object]], size: int
     ) -> str | None:
-        """Create an object of the parts; return its version id."""
+        """Create an object from the parts; return its version id."""
         answer = self._create(
             "complete_multipart_upload",
             **_names(upload),
@@ -125,7 +125,7 @@ class S3Bucket:
             body.close()
 
     def _create(self, operation: str, **arguments: Any) -> Any:  # noqa: ANN401 - botocore's
-        """Make a call that creates something, unless it is there or may be there already."""
+        """Make a call that creates something, unless it exists or may exist already."""
         try:
             return self._call(operation, **arguments)
         except BucketError as exc:
@@ -158,7 +158,7 @@ class _ObjectBody:
 
 
 def _may_be_there(cause: BaseException | None) -> bool:
-    """Return whether an error leaves open what is in the bucket, or says that an object is."""
+    """Return whether an error means that the object exists, or that it may exist."""
     if isinstance(cause, ClientError):
         status = cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         return status in _CONFLICTS or error_code(cause) == "NoSuchUpload"
@@ -174,6 +174,6 @@ def _base64(digest: bytes) -> str:
 
 
 def _version(answer: Mapping[str, Any]) -> str | None:
-    """Return the version id; S3 says "null" where versions are suspended."""
+    """Return the version id, which is "null" if versioning is suspended."""
     version = answer.get("VersionId")
     return None if version in (None, "null") else str(version)

@@ -16,7 +16,7 @@ class LambdaDeliverFunction:
     """Fulfils `ports.DeliverFunction`. Event: `{"settledBefore": 1700000000}`."""
 
     def __init__(self, make_client: Callable[[], Any], function_name: str) -> None:
-        """Take what makes a Lambda client: most reconciles have nothing to deliver."""
+        """Take a factory for the Lambda client, because most reconciles deliver nothing."""
         self._make_client = make_client
         self._function_name = function_name
 

@@ -1,4 +1,4 @@
-"""Downloads of files from Arena: as guarded as other requests, but read piece by piece."""
+"""Downloads of files from Arena: with the same guards as other requests, but streamed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class HttpDownloads:
                 )
             except _ERRORS as exc:
                 raise _not_completed(request, exc) from None
-            # The body may take as long as the caller has, as long as it does not stall.
+            # The body may take all of the caller's time, as long as it does not stall.
             wire.seconds_left = lambda: READ_TIMEOUT_SECONDS
             with answer:
                 yield _HttpDownload(request, answer, wire)
@@ -69,7 +69,7 @@ class _HttpDownload:
         self._wire = wire
 
     def read(self, size: int) -> bytes:
-        """Return up to `size` bytes; none at the proper end of the body."""
+        """Return up to `size` bytes; none at the end of a complete body."""
         try:
             piece: bytes = self._raw.read1(size, decode_content=False)
         except _ERRORS as exc:

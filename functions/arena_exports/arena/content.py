@@ -1,4 +1,4 @@
-"""The content of a file, as Arena sends it: its coding undone, its length known where told."""
+"""The content of a file as Arena sends it, decoded, with its length if Arena gives it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _IDENTITY = ("", "identity")
 class Content:
     """A body that is read piece by piece.
 
-    Gateways compress answers that were asked for uncompressed: `read` returns what was compressed.
+    Some gateways compress answers although `identity` was requested: `read` decompresses them.
     """
 
     def __init__(self, download: Download, check: Callable[[], object]) -> None:
-        """Read the beginning. `check` is called before each read, and stops it by an exception.
+        """Read the beginning. `check` is called before each read; an exception from it stops it.
 
         Raises:
-            RequestNotCompletedError: it was cut off, or has a coding that nobody knows.
+            RequestNotCompletedError: it was cut off, or has an unknown coding.
         """
         coding = download.headers.get("content-encoding", "").strip().lower()
         if coding not in (*_IDENTITY, "gzip", "x-gzip"):
@@ -59,24 +59,24 @@ class Content:
 
     @property
     def is_delimited(self) -> bool:
-        """Return whether the body says itself where it ends."""
+        """Return whether the body itself says where it ends."""
         chunked = "chunked" in self.headers.get("transfer-encoding", "").lower()
         return chunked or self.headers.get("content-length", "").strip().isdecimal()
 
     @property
     def is_coded(self) -> bool:
-        """Return whether the bytes that are read are not those that were sent."""
+        """Return whether the bytes that are read differ from those that were sent."""
         return self._inflate is not None
 
     def error_body(self) -> bytes:
-        """Return the body of an answer that is an error, as far as it is worth reading."""
+        """Return the body of an error, up to `MAX_ERROR_BYTES`."""
         body = self.head
         while len(body) < MAX_ERROR_BYTES and (piece := self._read(MAX_ERROR_BYTES - len(body))):
             body += piece
         return body
 
     def read(self, size: int) -> bytes:
-        """Return up to `size` bytes; none at the proper end.
+        """Return up to `size` bytes; none at the end of a complete body.
 
         Raises:
             RequestNotCompletedError: the body was cut off.
@@ -95,13 +95,13 @@ class Content:
             try:
                 plain = self._inflate.decompress(piece, size)
             except zlib.error:
-                message = "download a file: its gzip coding is broken"
+                message = "download a file: invalid gzip"
                 raise RequestNotCompletedError(message, self.status) from None
             if plain:
                 return plain
             if not piece:
                 break
         if not self._inflate.eof or self._inflate.unused_data or self._download.read(1):
-            message = "download a file: its gzip coding has no end, or bytes behind it"
+            message = "download a file: gzip without an end, or with bytes after it"
             raise RequestNotCompletedError(message, self.status)
         return b""

@@ -1,4 +1,4 @@
-"""The files of a run, as deliver asks Arena for them."""
+"""Deliver's requests to Arena for the files of a run."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _MAX_FORMAT = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArenaFiles:
-    """Reads the files of runs; session and budget are taken care of by `Arena`."""
+    """Reads the files of runs; `Arena` handles session and budget."""
 
     arena: Arena
     downloads: Downloads
     reserve: int
 
     def wait_seconds(self, *, first_try: bool) -> int:
-        """Return for how many seconds no file may be asked for (0: it may).
+        """Return how many seconds to wait before requesting a file (0: none).
 
-        First tries stop at half of the reserve, so that runs can be polled to their end; later ones
-        stop at the reserve itself.
+        First tries stop when half of the reserve is left, so that runs can be polled to their end;
+        later tries stop at the reserve itself.
         """
         return self.arena.budget_wait(self.reserve // 2 if first_try else self.reserve)
 
@@ -52,13 +52,13 @@ class ArenaFiles:
         check: Callable[[], object],
         resume: Mapping[str, str] | None = None,
     ) -> Iterator[Content]:
-        """GET the content of a file: once, and a second time only after a 401.
+        """GET the content of a file once; a second time only after a 401.
 
-        `check` is called before each read, and stops it by an exception. `resume` are headers that
-        ask for the rest of the file.
+        `check` is called before each read; an exception from it stops the download. `resume` are
+        headers that request the rest of the file.
 
         Raises:
-            RequestNotCompletedError: none came; `status` is the answer's, 3xx for a redirect.
+            RequestNotCompletedError: no content came; `status` is 3xx for a redirect.
             ArenaAnswerError: it was refused, with Arena's own code.
             RetryLaterError: nothing was sent.
         """
@@ -79,7 +79,7 @@ class ArenaFiles:
             yield opened[-1]
 
     def size(self, delivery: Delivery, file_guid: str) -> int | None:
-        """GET the metadata of a file; return its `size` in bytes, None where Arena tells none.
+        """GET the metadata of a file; return its `size` in bytes, None if Arena gives none.
 
         Raises:
             RequestNotCompletedError, ArenaAnswerError, RetryLaterError: as for `open`.
@@ -90,7 +90,7 @@ class ArenaFiles:
         return size if isinstance(size, int) and not isinstance(size, bool) else None
 
     def export_format(self, delivery: Delivery) -> str:
-        """GET the export definition; return its format, "" where Arena tells none.
+        """GET the export definition; return its format, "" if Arena gives none.
 
         Raises:
             RequestNotCompletedError, ArenaAnswerError, RetryLaterError: as for `open`.

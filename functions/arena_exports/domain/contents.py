@@ -1,4 +1,4 @@
-"""What a downloaded file is, by its bytes, and whether it is whole (CONTRACT §6).
+"""The type of a downloaded file, by its bytes, and whether it is whole (CONTRACT §6).
 
 The vendor's documentation contradicts itself about the form of a file, so the first bytes decide.
 """
@@ -41,13 +41,13 @@ class Edges:
 
 
 def extension(head: bytes, content_type: str, form: str = "") -> str:
-    """Return what a file is: `zip`, `gz`, `json`, `csv`, or `bin`; a key of `CONTENT_TYPES`.
+    """Return the type of a file: `zip`, `gz`, `json`, `csv` or `bin`; a key of `CONTENT_TYPES`.
 
     `content_type` is Arena's header, and `form` the format of the export definition. They only tell
     a CSV from other text; the header also tells it from a zip.
     """
     is_csv = _is_text(head[:HEAD_BYTES]) and "csv" in content_type.lower()
-    if head.startswith(b"PK") and not is_csv:  # a column's name may begin with PK, too
+    if head.startswith(b"PK") and not is_csv:  # a column's name may also start with PK
         return "zip"
     if head.startswith(b"\x1f\x8b"):
         return "gz"
@@ -58,7 +58,7 @@ def extension(head: bytes, content_type: str, form: str = "") -> str:
 
 
 def depends_on_format(head: bytes, content_type: str) -> bool:
-    """Return whether the format of the export definition decides what a file is."""
+    """Return whether the format of the export definition decides the type of a file."""
     return bool(head) and extension(head, content_type) != extension(head, content_type, "csv")
 
 
@@ -80,7 +80,7 @@ def is_error(body: bytes | bytearray) -> bool:
 
 
 def defect(edges: Edges, kind: str) -> str:
-    """Return why a file of this extension cannot be whole; "" where nothing is wrong with it."""
+    """Return why a file with this extension cannot be whole; "" if nothing is wrong."""
     if kind == "zip" and not _has_zip_end(edges.tail):
         return "the zip has no end record"
     if kind == "json":
@@ -101,19 +101,19 @@ def file_name(headers: Mapping[str, str]) -> str | None:
 
 
 def printable(text: str, length: int) -> str:
-    """Return a text without what cannot be printed, at most so many characters long."""
+    """Return a text without unprintable characters, cut to a length."""
     whole = text.encode(errors="replace").decode()
     return "".join(letter for letter in whole if letter.isprintable())[:length]
 
 
 def _has_zip_end(tail: bytes) -> bool:
-    """Return whether an end record is there, and its comment ends with the file."""
+    """Return whether there is an end record whose comment ends with the file."""
     start = tail.rfind(_ZIP_END)
     while start >= 0:
         comment = int.from_bytes(tail[start + 20 : start + 22], "little")
         if len(tail) - start == _ZIP_END_BYTES + comment:
             return True
-        start = tail.rfind(_ZIP_END, 0, start)  # that one was a part of the comment
+        start = tail.rfind(_ZIP_END, 0, start)  # that one was part of the comment
     return False
 
 

@@ -1,4 +1,4 @@
-"""Deliveries: which files of a run are to be put into the bucket, when, and how each ends (R12).
+"""Deliveries: which files of a run to copy to the bucket, when, and how each ends (R12).
 
 Times are epoch seconds on our clock, 0 for never.
 """
@@ -22,7 +22,7 @@ COMPLETED = frozenset({AttemptOutcome.COMPLETE, AttemptOutcome.DOWNLOADED})
 FILE_LIFE_SECONDS = 60 * 86_400  # Arena deletes the files of a run after 60 days
 FIRST_RETRY_SECONDS = 60
 MAX_RETRY_SECONDS = 6 * 3600
-MAX_FAILURES_IN_A_ROW = 3  # of different files: then all delivery backs off
+MAX_FAILURES_IN_A_ROW = 3  # of different files; after that, all deliveries back off
 SECONDS_BETWEEN_REFUSALS = 3600
 MAX_REDIRECTS = 2
 MAX_OVERRUNS = 2
@@ -30,7 +30,7 @@ NOT_DELIVERED_SECONDS = 7 * 86_400
 NOT_DELIVERED_TRIES = 10
 TURNS_SECONDS = 7 * 86_400
 
-# Arena's own: a bad or unknown GUID, a file without content, no such address.
+# Arena's codes: a bad or unknown GUID, a file without content, no such address.
 FINAL_CODES = frozenset({404, 3011, 3012, 3028, 4078})
 REDIRECTED = "Redirected"
 TRANSFER_TOO_LONG = "TransferTooLong"
@@ -41,11 +41,11 @@ FILE_WITHOUT_GUID = "FileWithoutGuid"
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A delivery that is pending: everything that its manifest says of the run.
+    """A pending delivery: everything that its manifest says about the run.
 
     `number` is 1 for the first delivery of a run, 2 for the next. `folder` is the key of the run's
     folder below the prefix, frozen when the run was settled. `ended_at` is when the run completed,
-    or was submitted where Arena tells no time; it orders the deliveries. `file_count` counts the
+    or was submitted if Arena gives no time; it orders the deliveries. `file_count` counts the
     files with a GUID, `files_without_guid` the others, which nobody can ask for. `files_left`
     counts the files without an outcome, `failed_reports` the failures in a row of its manifest or
     event, both as of the last turn. `try_now` is an operator's: nothing of it waits any longer.
@@ -78,15 +78,15 @@ class Delivery:
         return self.ended_at + FILE_LIFE_SECONDS
 
     def is_due(self, now: float) -> bool:
-        """Return whether something of it is to be done now."""
+        """Return whether something of it is due now."""
         return self.try_now or self.not_before <= now
 
     def waiting_for_files(self, not_before: int, files_left: int) -> Delivery:
-        """Return the delivery as it goes on, where files are left."""
+        """Return the delivery as it continues if files are left."""
         return replace(self, not_before=not_before, files_left=files_left, try_now=False)
 
     def waiting_for_report(self, now: float) -> Delivery:
-        """Return the delivery after its report failed: the waits double as those of a file."""
+        """Return the delivery after its report failed; the waits double, as for a file."""
         wait = doubled(FIRST_RETRY_SECONDS, self.failed_reports, MAX_RETRY_SECONDS)
         return replace(
             self,
@@ -104,7 +104,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class FileCounts:
-    """How many files of a run have a GUID, and how many have none."""
+    """How many files of a run have a GUID, and how many do not."""
 
     with_guid: int
     without_guid: int
@@ -146,13 +146,13 @@ def delivery_of(
 
 
 def _path_segment(name: str) -> str:
-    """Return a workspace's name as a part of a key; tools resolve one of dots alone."""
+    """Return a workspace's name as part of a key; tools would resolve `.` and `..`."""
     return name if name.strip(".") else name.replace(".", "%2E")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file as it is in the bucket; `sha256` in hex, of the whole file."""
+    """A file in the bucket; `sha256` in hex, of the whole file."""
 
     key: str
     size: int
@@ -193,12 +193,12 @@ class FileRecord:
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more is to be done for it."""
+        """Whether it has its outcome."""
         return self.stored is not None or bool(self.error_code)
 
     @property
     def is_first_try(self) -> bool:
-        """Whether Arena was not asked for it yet."""
+        """Whether Arena has not been asked for it yet."""
         return not (self.tries or self.long)
 
     def undeliverable(self, code: str, message: str) -> FileRecord:
@@ -216,7 +216,7 @@ class FileRecord:
         return replace(self.failed(now), answered=self.answered + 1, answered_at=first)
 
     def refused(self, code: str, message: str, now: float) -> FileRecord:
-        """Count a refusal with a final code; the second one, an hour later, decides."""
+        """Count a refusal with a final code; a second one, an hour later, is final."""
         if self.refusal == code and now - self.refused_at >= SECONDS_BETWEEN_REFUSALS:
             return self.undeliverable(code, message)
         first = self.refused_at if self.refusal == code else int(now)
@@ -237,7 +237,7 @@ class FileRecord:
         return replace(self, overruns=overruns, long=True, not_before=later)
 
     def given_up(self, now: float, delivered_at: int) -> FileRecord:
-        """Return the record as undeliverable where enough tries failed, and others did not.
+        """Return the record as undeliverable if enough tries failed while other files succeeded.
 
         `delivered_at` is when the last other file was delivered.
         """
@@ -246,7 +246,7 @@ class FileRecord:
             return self
         if self.is_final or delivered_at <= self.answered_at:
             return self
-        message = f"Arena did not give the file in {self.answered} tries over seven days"
+        message = f"Arena did not send the file in {self.answered} tries over seven days"
         return self.undeliverable(NOT_DELIVERED, message)
 
 
@@ -257,7 +257,7 @@ class DeliveryLane:
     `failures` counts failures in a row of different files, `failed_guids` are the first of them;
     `delivered_at` is when the last file was delivered. `unanswered_polls` is what poll found while
     a download was in progress. Until `turns_until`, downloads and runs take turns; then
-    `run_waits_until` is until when the next run waits for a download to begin, 0 where none waits.
+    `run_waits_until` is how long the next run waits for a download to start (0: none waits).
     """
 
     token: str = ""
@@ -272,7 +272,7 @@ class DeliveryLane:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether one file alone is tried each time."""
+        """Whether only one file is tried each time."""
         return self.failures >= MAX_FAILURES_IN_A_ROW
 
     def delivered(self, now: float) -> DeliveryLane:
@@ -280,7 +280,7 @@ class DeliveryLane:
         return replace(self, failures=0, failed_guids=(), not_before=0, delivered_at=int(now))
 
     def failed(self, guid: str, now: float) -> DeliveryLane:
-        """Count a failure of one file; from the third different one in a row on, all back off."""
+        """Count a failure of one file; after three different ones in a row, all back off."""
         if self.in_doubt:
             return replace(self, failures=self.failures + 1).waiting(now)
         guids = tuple(dict.fromkeys((*self.failed_guids, guid)))
@@ -292,11 +292,11 @@ class DeliveryLane:
         return replace(self, failures=max(self.failures + 1, MAX_FAILURES_IN_A_ROW)).waiting(now)
 
     def waiting(self, now: float) -> DeliveryLane:
-        """Let all delivery wait, twice as long with each failure: a minute to six hours."""
+        """Make all deliveries wait, twice as long after each failure: a minute to six hours."""
         times = self.failures - MAX_FAILURES_IN_A_ROW
         wait = doubled(FIRST_RETRY_SECONDS, times, MAX_RETRY_SECONDS)
         return replace(self, not_before=int(now + wait))
 
     def take_turns(self, now: float) -> DeliveryLane:
-        """Let downloads and runs take turns: Arena answers no poll while it sends a file."""
+        """Make downloads and runs take turns: Arena answers no polls while it sends a file."""
         return replace(self, turns_until=int(now) + TURNS_SECONDS, unanswered_polls=0)

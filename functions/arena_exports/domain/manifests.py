@@ -59,7 +59,7 @@ def read_manifest(body: bytes, delivery: Delivery) -> dict[str, Any]:
     """Read the manifest of a delivery.
 
     Raises:
-        ValueError: it is no manifest, or another run's.
+        ValueError: it is not a manifest, or belongs to another delivery.
     """
     try:
         content = json.loads(body)
@@ -98,7 +98,7 @@ def _file(file: FileRecord, stored: StoredFile) -> dict[str, Any]:
 
 
 def _requests(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """Return each request once, with the items of it that the run carried, in their order."""
+    """Return each request once, with those of its items that the run carried, in order."""
     items: dict[RequestId, list[ItemGuid]] = {}
     correlation_ids: dict[RequestId, str | None] = {}
     for entry in entries:

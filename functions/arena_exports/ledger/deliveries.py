@@ -1,19 +1,19 @@
-"""Deliveries in the ledger: what is due, what became of each file, and the lease on downloads.
+"""Deliveries in the ledger: what is due, the state of each file, and the lease on downloads.
 
 `DELIVER` / `<yyyymmddHHMMSS of the run's end>#<attempt id>`
-    Pointer to a run whose files are due, with what its manifest says of the run.
+    Pointer to a run whose files are due, with what its manifest says about the run.
 `DELIVERED` / `<attempt id>#<number>`
     A delivery that was reported.
 `RUN#<yyyymm>` / `<attempt id>#OPEN#<n>`
-    How many items of each request were open when the run was settled, where any were.
+    How many items of each request were open when the run was settled, if any.
 `RUN#<yyyymm>` / `<attempt id>#NOGUID`
-    How many files of the run have no GUID, where any have none.
+    How many files of the run have no GUID, if any.
 `RUN#<yyyymm>` / `<attempt id>#FILE#<number>#<destination>#<file guid>`
-    What is known of one file of one delivery to one bucket and prefix.
+    The state of one file of one delivery to one bucket and prefix.
 `RUN#<yyyymm>` / `<attempt id>#REPORT#<number>`
-    Which bucket and prefix the manifest and the events of a delivery are of.
+    The bucket and prefix of the manifest and the events of a delivery.
 `FORMAT` / `<export guid>`
-    The format of an export definition; for a day "" where Arena told none.
+    The format of an export definition; "" for a day if Arena gave none.
 `LANE` / `DELIVER`
     The lease on downloads.
 """
@@ -66,7 +66,7 @@ class DeliveryStore:
         return sum(read_delivery(item).files_left for item in found)
 
     def request(self, delivery: Delivery) -> bool:
-        """Ask for a delivery; return false where the run has one that is pending."""
+        """Request a delivery; return false if the run has a pending one."""
         try:
             self._table.write(replace(delivery_put(delivery), condition=NEW))
         except ConditionFailedError:
@@ -86,9 +86,9 @@ class DeliveryStore:
         return True
 
     def change(self, seen: Delivery, changed: Delivery) -> bool:
-        """Write what has changed of a delivery since it was seen; return false if it is finished.
+        """Write what has changed in a delivery since it was read; return false if it is finished.
 
-        What an operator wrote meanwhile stays.
+        What an operator has written meanwhile is kept.
         """
         known = to_attributes(seen)
         values = {k: v for k, v in to_attributes(changed).items() if v != known[k]}
@@ -101,9 +101,9 @@ class DeliveryStore:
         return True
 
     def claim(self, delivery: Delivery, destination: str) -> bool:
-        """Claim a delivery's number, and so its events, for a destination: the first one has it.
+        """Claim a delivery's number, and so its events, for a destination: the first one gets it.
 
-        Return false where it is another destination's.
+        Return false if another destination has it.
         """
         pk, sk = keys.attempt(delivery.attempt_id)
         key = pk, f"{sk}#REPORT#{delivery.number:04}"
@@ -117,7 +117,7 @@ class DeliveryStore:
         return True
 
     def finish(self, delivery: Delivery, bucket: str, manifest_key: str, *, complete: bool) -> None:
-        """Record that a delivery was reported, and remove its pointer; safe twice."""
+        """Record that a delivery was reported, and remove its pointer; safe to repeat."""
         now = int(self._clock.now())
         done = new_item(
             keys.delivered(delivery.attempt_id, delivery.number),
@@ -138,7 +138,7 @@ class DeliveryStore:
         return read_delivery(item) if item else None
 
     def history(self, attempt_id: AttemptId) -> list[Item]:
-        """Return the deliveries of a run that were reported, each with its `number`, in order."""
+        """Return the reported deliveries of a run, each with its `number`, in order."""
         pk, first = keys.delivered(attempt_id, 0)
         found = self._table.query(pk, first, f"{attempt_id}#{keys.LAST}")
         return [{**item, "number": int(item["SK"].rpartition("#")[2])} for item in found]
@@ -146,13 +146,13 @@ class DeliveryStore:
     # ---- files -----------------------------------------------------------------------------------
 
     def files(self, delivery: Delivery, destination: str) -> dict[str, FileRecord]:
-        """Return what is known of the files of a delivery, by their GUIDs."""
+        """Return the states of the files of a delivery, by GUID."""
         pk, prefix = self._file_key(delivery, destination, "")
         items = self._table.query(pk, prefix, prefix + keys.LAST)
         return {record.guid: record for record in map(_read_file, items)}
 
     def keep_file(self, delivery: Delivery, destination: str, record: FileRecord) -> FileRecord:
-        """Write down what is known of a file; the first outcome stays. Return what is kept."""
+        """Write the state of a file; the first outcome is final. Return what is kept."""
         key = self._file_key(delivery, destination, record.guid)
         item = to_item(key, record)
         item["expiresAt"] = int(self._clock.now()) + keys.LIFE_SECONDS
@@ -173,7 +173,7 @@ class DeliveryStore:
     # ---- formats ---------------------------------------------------------------------------------
 
     def export_format(self, export_guid: str) -> str | None:
-        """Return the format of an export definition, "" where Arena told none; None if unknown."""
+        """Return the format of an export definition, "" if Arena gave none; None if unknown."""
         item = self._table.get((_FORMAT, export_guid))
         current = item is not None and item["expiresAt"] > self._clock.now()
         return str(item["format"]) if item and current else None
@@ -186,7 +186,7 @@ class DeliveryStore:
     # ---- what run.completed said is open ---------------------------------------------------------
 
     def keep_open_counts(self, attempt_id: AttemptId, counts: Mapping[str, int]) -> None:
-        """Keep how many items of each request are open after a run: those where any are."""
+        """Keep how many items of each request are open after a run, for requests that have any."""
         rows = [[request_id, count] for request_id, count in counts.items() if count]
         expiry = int(self._clock.now()) + keys.LIFE_SECONDS
         for number, start in enumerate(range(0, len(rows), _COUNTS_ON_AN_ITEM), start=1):
@@ -195,12 +195,12 @@ class DeliveryStore:
             self._table.write(Put(new_item(key, open=packed, expiresAt=expiry)))
 
     def open_counts(self, attempt_id: AttemptId) -> dict[str, int]:
-        """Return how many items of each request were open; those where none were are left out."""
+        """Return how many items of each request were open; requests without any are left out."""
         pk, first = keys.open_counts(attempt_id, 0)
         found = self._table.query(pk, first, keys.open_counts(attempt_id, 9999)[1])
         return {name: count for item in found for name, count in pages.unpack(item["open"])}
 
-    # ---- files that cannot be asked for ----------------------------------------------------------
+    # ---- files that cannot be requested ----------------------------------------------------------
 
     def keep_files_without_guid(self, attempt_id: AttemptId, count: int) -> None:
         """Keep how many files of an ended run have no GUID."""
@@ -216,12 +216,12 @@ class DeliveryStore:
     # ---- the lease on downloads ------------------------------------------------------------------
 
     def lane(self) -> DeliveryLane:
-        """Return the lease on downloads; a free one before it was first taken."""
+        """Return the lease on downloads; a free one if it was never taken."""
         item = self._table.get(keys.DELIVERY_LANE) or {}
         return from_item(DeliveryLane, item, failed_guids=tuple(item.get("failedGuids", ())))
 
     def take_lane(self, seen: DeliveryLane) -> DeliveryLane:
-        """Take the lease that was seen free or expired, with a new token.
+        """Take a lease that was free or expired when it was read, with a new token.
 
         Raises:
             ConditionFailedError: another copy took it since.
@@ -239,7 +239,7 @@ class DeliveryStore:
         return taken
 
     def keep_lane(self, lane: DeliveryLane) -> None:
-        """Write down the state of the lease while it is held, or free it.
+        """Write the state of the lease while it is held, or free it.
 
         Raises:
             ConditionFailedError: another copy has it.
@@ -248,9 +248,9 @@ class DeliveryStore:
         self._table.write(Put(to_item(keys.DELIVERY_LANE, lane), held))
 
     def count_unanswered_polls(self, polls: int) -> None:
-        """Tell a download that is in progress that so many polls in a row brought no answer.
+        """Tell a download in progress how many polls in a row got no answer.
 
-        Those from before it began do not count.
+        Those from before it started do not count.
         """
         lane = self.lane()
         if lane.held_until <= self._clock.now():
@@ -264,7 +264,7 @@ class DeliveryStore:
 
 
 def delivery_put(delivery: Delivery) -> Put:
-    """Return the write of a pointer; it belongs into the transaction that settles the run."""
+    """Return the write of a pointer, which belongs in the transaction that settles the run."""
     return Put(to_item(keys.delivery(delivery.ended_at, delivery.attempt_id), delivery))
 
 

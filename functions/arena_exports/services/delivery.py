@@ -1,7 +1,7 @@
 """Deliver the files of settled runs: the files, then the manifest, then the event (R12).
 
-Everything may be done twice, also by a copy that was thought dead: objects and manifests are
-created once, the first outcome of a file stays, and each copy of an event is made from the
+Every step may be repeated, even by a copy that was thought dead: objects and manifests are created
+only once, the first outcome of a file is final, and each copy of an event is made from the
 manifest.
 """
 
@@ -38,16 +38,16 @@ if TYPE_CHECKING:
     from arena_exports.services.file_delivery import FileDelivery
     from arena_exports.services.transfer import Transfer
 
-SECONDS_TO_BEGIN = 60  # with less time left, no transfer is begun
+SECONDS_TO_BEGIN = 60  # with less time left, no transfer starts
 SECONDS_BETWEEN_CHECKS = 15
 MAX_UNANSWERED_POLLS = 2
-MAX_WAIT_OF_LONG_SECONDS = 3600  # then a transfer that was too long goes before first tries
-MAX_DELIVERIES = 200  # in one turn: to open one takes some 100 ms
+MAX_WAIT_OF_LONG_SECONDS = 3600  # after this, a long transfer goes before first tries
+MAX_DELIVERIES = 200  # in one turn: opening one takes some 100 ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryParts:
-    """What deliveries are made with."""
+    """The dependencies of deliveries."""
 
     ledger: Ledger
     files: ArenaFiles
@@ -60,9 +60,9 @@ class DeliveryParts:
 
 
 def deliver_files(parts: DeliveryParts, settled_before: float, deadline: Deadline) -> None:
-    """Deliver what is due of the runs that were settled before a time (epoch seconds).
+    """Deliver the due files of runs that were settled before a time (epoch seconds).
 
-    It does nothing where another copy is at work, or all delivery backs off. What an operator wants
+    It does nothing if another copy is at work, or all deliveries back off. What an operator wants
     tried now has a turn of its own, which waits for no back-off.
     """
     deliveries, now = parts.ledger.deliveries, parts.clock.now()
@@ -77,7 +77,7 @@ def deliver_files(parts: DeliveryParts, settled_before: float, deadline: Deadlin
         return
     chosen = wanted or due
     if seen.in_doubt and seen.failures % 2:
-        chosen.reverse()  # in turns, because it may be the oldest or the newest that fail
+        chosen.reverse()  # alternately, because either the oldest or the newest may fail
     with suppress(ConditionFailedError):  # another copy has taken over
         turn = _Turn(parts, deliveries.take_lane(replace(seen, not_before=0)), deadline)
         try:
@@ -98,7 +98,7 @@ class _OpenDelivery:
         return [record for record in self.records.values() if not record.is_final]
 
     def postponed(self, now: float) -> Delivery:
-        """Return the delivery as it goes on, where it was not reported."""
+        """Return the delivery as it continues, if it was not reported."""
         pending = self.pending()
         if not pending:
             return self.delivery.waiting_for_report(now)
@@ -107,7 +107,7 @@ class _OpenDelivery:
 
 
 class _TurnOverError(Exception):
-    """Nothing more is to be done in this turn."""
+    """Nothing more can be done in this turn."""
 
 
 class _Turn:
@@ -141,7 +141,7 @@ class _Turn:
         try:
             for delivery in due:
                 if not self._deadline.allows(SECONDS_TO_BEGIN, self._parts.clock.now()):
-                    return  # reading back what is there took that long
+                    return  # reading back took all the time
                 opened.append(self._open(delivery))
             overdue = self._parts.clock.now() - MAX_WAIT_OF_LONG_SECONDS
             for chosen in (
@@ -159,7 +159,7 @@ class _Turn:
     # ---- a delivery ------------------------------------------------------------------------------
 
     def _open(self, delivery: Delivery) -> _OpenDelivery:
-        """Return a delivery with what is known of its files; report it where all is done."""
+        """Return a delivery with the state of its files; report it if all of them are final."""
         parts = self._parts
         keys = parts.bucket.keys(f"{parts.bucket.prefix}/{delivery.folder}")
         if parts.report.manifest_key(delivery) in keys:
@@ -177,7 +177,7 @@ class _Turn:
         return one
 
     def _find(self, one: _OpenDelivery, record: FileRecord, keys: Iterable[str]) -> None:
-        """Take a file that is in the bucket already; give up one that Arena has deleted."""
+        """Record a file that is already in the bucket; give up one that Arena has deleted."""
         stem = f"{self._parts.bucket.prefix}/{one.delivery.folder}{record.guid}."
         found = next((key for key in keys if key.startswith(stem)), None)
         now = self._parts.clock.now()
@@ -188,7 +188,7 @@ class _Turn:
             self._keep(one, record.undeliverable(FILE_EXPIRED, message))
 
     def _read_back(self, one: _OpenDelivery, record: FileRecord, key: str) -> None:
-        """Take what is in the bucket; where it cannot be read, other files go on."""
+        """Record what is in the bucket; if it cannot be read, other files continue."""
         try:
             stored = self._parts.transfer.read_back(key, self._check)
         except (BucketError, OutOfTimeError) as exc:
@@ -203,10 +203,10 @@ class _Turn:
             self._report(one, lambda: self._parts.report.write(one.delivery, files))
 
     def _report(self, one: _OpenDelivery, report: Callable[[], None]) -> None:
-        """Report a delivery; where that fails, it is tried again later.
+        """Report a delivery; if that fails, it is tried again later.
 
-        Events with its number may name another bucket, and no event may say two things: then it
-        goes on with the next number.
+        Events with its number may already name another bucket, and an event must never have two
+        contents: the delivery then continues with the next number.
         """
         delivery = one.delivery
         try:
@@ -220,7 +220,7 @@ class _Turn:
             one.is_reported = True
 
     def _blocked(self, message: str, **fields: object) -> None:
-        """Say that a delivery waits for the bucket or the topic; there is an alarm on it."""
+        """Log and count that a delivery waits for the bucket or the topic (there is an alarm)."""
         self._parts.telemetry.count("DeliveryBlocked")
         self._parts.telemetry.warn(message, **fields)
 
@@ -256,7 +256,7 @@ class _Turn:
             raise _TurnOverError
 
     def _may_begin(self, now: float) -> bool:
-        """Return whether a transfer may begin: there is time, and it is not a run's turn."""
+        """Return whether a transfer may start: there is time, and it is not a run's turn."""
         if not self._deadline.allows(SECONDS_TO_BEGIN, now):
             return False
         if self.lane.turns_until <= now:
@@ -285,7 +285,7 @@ class _Turn:
         return record
 
     def _after_conflict(self, one: _OpenDelivery, record: FileRecord) -> FileRecord:
-        """Take what is in the bucket; try again later where nothing is."""
+        """Record what is in the bucket; if nothing is, try again later."""
         folder = f"{self._parts.bucket.prefix}/{one.delivery.folder}"
         self._find(one, record, self._parts.bucket.keys(folder))
         found, now = one.records[record.guid], self._parts.clock.now()
@@ -302,10 +302,10 @@ class _Turn:
                 self._parts.telemetry.count("FilesUndeliverable")
 
     def _check(self) -> int:
-        """Stop where the time is over or the lease is lost; return how many polls got no answer."""
+        """Stop if the time is up or the lease is lost; return how many polls got no answer."""
         now = self._parts.clock.now()
         if not self._deadline.allows(0, now):
-            raise OutOfTimeError("the function's time is over")
+            raise OutOfTimeError("the function's time is up")
         if now - self._checked_at < SECONDS_BETWEEN_CHECKS:
             return 0
         self._checked_at = now
@@ -315,7 +315,7 @@ class _Turn:
         return lane.unanswered_polls
 
     def _check_download(self) -> None:
-        """Stop a download as well where it keeps Arena from answering polls."""
+        """Also stop a download that keeps Arena from answering polls."""
         if self._check() >= MAX_UNANSWERED_POLLS:
             raise PollsUnansweredError
 
@@ -326,7 +326,7 @@ def _first_tries(opened: list[_OpenDelivery]) -> Iterator[tuple[_OpenDelivery, F
 
 
 def _retries(opened: list[_OpenDelivery]) -> list[tuple[_OpenDelivery, FileRecord]]:
-    """Return those that wait the longest first, so that no file keeps another one from its turn."""
+    """Return those that have waited longest first, so that no file delays another forever."""
     found = [(one, r) for one in opened for r in one.pending() if r.tries and not r.long]
     return sorted(found, key=lambda pair: pair[1].not_before)
 
@@ -334,6 +334,6 @@ def _retries(opened: list[_OpenDelivery]) -> list[tuple[_OpenDelivery, FileRecor
 def _transfers_that_were_too_long(
     opened: list[_OpenDelivery], due_by: float = inf
 ) -> list[tuple[_OpenDelivery, FileRecord]]:
-    """Return those that were due by a time; `_try` tries one alone in its turn."""
+    """Return those that were due by a time; `_try` tries only one in a turn."""
     pending = ((one, record) for one in opened for record in one.pending())
     return [pair for pair in pending if pair[1].long and pair[1].not_before <= due_by]

@@ -37,15 +37,15 @@ class DeliveryReport:
         return f"{self.bucket.prefix}/{delivery.folder}{delivery.manifest_name}"
 
     def write(self, delivery: Delivery, files: Sequence[FileRecord]) -> None:
-        """Write the manifest, unless one is there, and publish what it says.
+        """Write the manifest, unless it exists, and publish what it says.
 
         Raises:
             BucketError: the bucket refused.
-            MessagingError: not everything was published; a repetition publishes the same.
-            ValueError: what is there is not the manifest of this delivery.
+            MessagingError: not everything was published; repeating it publishes the same.
+            ValueError: the object there is not the manifest of this delivery.
         """
         body = manifest_bytes(delivery, files, self._entries(delivery), self.clock.now())
-        with suppress(ObjectConflictError):  # the one that is there is read
+        with suppress(ObjectConflictError):  # the existing one is read
             self.bucket.put(self.manifest_key(delivery), body, "application/json")
             if delivery.files_without_guid:
                 self.telemetry.count("FilesUndeliverable", delivery.files_without_guid)
@@ -87,7 +87,7 @@ class DeliveryReport:
             raise ValueError(message) from exc
 
     def _abort_uploads(self, delivery: Delivery) -> None:
-        """Abort what dead copies left; where that is forbidden, a lifecycle rule does it."""
+        """Abort uploads of dead copies; if that is forbidden, a lifecycle rule does it."""
         try:
             self.bucket.abort_all(f"{self.bucket.prefix}/{delivery.folder}")
         except BucketError as exc:
@@ -101,7 +101,7 @@ class DeliveryReport:
         return b"".join(pieces)
 
     def _entries(self, delivery: Delivery) -> Sequence[Entry]:
-        """Return what the run carried; nothing where that has expired in the ledger."""
+        """Return what the run carried; nothing if that has expired in the ledger."""
         try:
             attempt = self.ledger.attempts.get(delivery.attempt_id)
             return self.ledger.selection(attempt).entries

@@ -1,4 +1,4 @@
-"""Start deliver where files are due, and let downloads and runs take turns where they must."""
+"""Start deliver when files are due, and make downloads and runs take turns if they must."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_WAIT_SECONDS = 180  # deliver is invoked once a minute
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadTurns:
-    """What submit does for downloads; nothing at all where there is no deliver function."""
+    """What submit does for downloads; nothing if there is no deliver function."""
 
     deliveries: DeliveryStore
     lease: LeaseStore
@@ -27,7 +27,7 @@ class DownloadTurns:
     telemetry: Telemetry
 
     def are_due(self) -> bool:
-        """Return whether files are due now, and measure for how long the oldest run has waited."""
+        """Return whether files are due now, and measure how long the oldest run has waited."""
         pending = self.deliveries.pending() if self.function else []
         if not pending:
             return False
@@ -55,10 +55,10 @@ class DownloadTurns:
             self.telemetry.warn("deliver was not started", error=str(exc))
 
     def come_first(self) -> bool:
-        """Return whether the next run waits for a download, where the two take turns.
+        """Return whether the next run waits for a download, when the two take turns.
 
-        It waits for one that is in progress, and for one that is due to begin, but not for long:
-        where deliver does not start at all, runs go on.
+        It waits for one that is in progress, and for one that is due, but not for long: if deliver
+        does not start at all, runs continue.
         """
         if self.function is None:
             return False
@@ -76,5 +76,5 @@ class DownloadTurns:
         try:
             self.deliveries.keep_lane(replace(lane, run_waits_until=until))
         except ConditionFailedError:
-            return True  # a download has begun
+            return True  # a download has started
         return waits

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_REQUESTS = 3  # the definition, its runs, and one of them again in a new session
 _RETRY_SECONDS = 60
-# What the code reads of an answer's headers, and what shows whether a gateway changes them.
+# The headers that the code reads, and those that show whether a gateway changes them.
 _HEADERS = frozenset(
     {
         "content-encoding",
@@ -32,16 +32,16 @@ _HEADERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Arena's answers, redacted, in the order of the requests, and why there are no more of them.
+    """Arena's answers, redacted, in the order of the requests, and why any are missing.
 
-    An answer has `call`, `status`, `headers` and `body` (None where it is not JSON).
+    An answer has `call`, `status`, `headers` and `body` (None if it is not JSON).
     """
 
     answers: tuple[dict[str, Any], ...] = ()
     problem: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the function's answer."""
+        """Return the report as the function's answer."""
         return {"answers": list(self.answers), "problem": self.problem}
 
 
@@ -71,7 +71,7 @@ class Examination:
     def examine(self, export_guid: str, sent_by: str) -> Report:
         """GET a definition and, if it exists, its runs: three requests at most.
 
-        `sent_by` is the ARN of the operator who asks.
+        `sent_by` is the ARN of the operator.
         """
         self.telemetry.info("operator asks arena", exportGuid=export_guid, sentBy=sent_by)
         guid = normal_guid(export_guid)

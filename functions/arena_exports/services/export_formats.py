@@ -1,4 +1,4 @@
-"""The formats of export definitions, which tell a CSV from other text; each is asked for once."""
+"""The formats of export definitions, which tell CSV from other text; each is read only once."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class ExportFormats:
     telemetry: Telemetry
 
     def known(self, delivery: Delivery) -> str | None:
-        """Return a definition's format, "" where Arena told none; None before it was asked."""
+        """Return a definition's format, "" if Arena gave none; None before it was asked."""
         return self.deliveries.export_format(delivery.export_guid)
 
     def ask(self, delivery: Delivery, record: FileRecord) -> str:
-        """Ask Arena for the format of a definition, and keep it; "" where Arena tells none.
+        """Ask Arena for the format of a definition, and keep it; "" if Arena gives none.
 
         Raises:
-            IncompleteFileError: Arena did not answer; it is asked once more with the file.
+            IncompleteFileError: Arena did not answer; it is asked again when the file is retried.
         """
         try:
             form = self.files.export_format(delivery)

@@ -1,4 +1,4 @@
-"""Try to deliver one file, and judge what a failure means for it and for all others."""
+"""Try to deliver one file, and decide what a failure means for it and for all others."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class FileDelivery:
         lane: DeliveryLane,
         check: Callable[[], object],
     ) -> State:
-        """Try one file; return what is known of it, and of all delivery, from now on.
+        """Try one file; return its new state, and that of the lease on downloads.
 
         Raises:
             RetryLaterError: nothing was sent.
-            BucketError: the bucket did not take it; as an `ObjectConflictError`: it may have.
-            TransferStoppedError: as `check` raised it.
+            BucketError: the bucket did not store it; as `ObjectConflictError`: it may have.
+            TransferStoppedError: raised by `check`.
         """
         began = self.clock.now()
         try:
@@ -96,7 +96,7 @@ class FileDelivery:
     def _after(
         self, delivery: Delivery, record: FileRecord, lane: DeliveryLane, exc: ArenaError
     ) -> State:
-        """Return what follows from an error; the most specific case comes first."""
+        """Return the states after an error; the most specific case comes first."""
         now = self.clock.now()
         match exc:
             case IncompleteFileError():
@@ -113,14 +113,14 @@ class FileDelivery:
         return record.answered_about(now), lane.failed(record.guid, now)
 
     def _redirected(self, delivery: Delivery, record: FileRecord, lane: DeliveryLane) -> State:
-        """Judge a redirect: it may be the file's own, or a sign that the session has ended."""
+        """Handle a redirect: it may be of the file itself, or a sign that the session has ended."""
         session = self.files.session_version()
         try:
             self.files.size(delivery, record.guid)
         except ArenaError:
             return record.failed(self.clock.now()), self._blocked(lane)
         now = self.clock.now()
-        if self.files.session_version() != session:  # the redirect may have been the session's
+        if self.files.session_version() != session:  # the session may have caused the redirect
             return record.failed(now), lane.failed(record.guid, now)
         record = record.redirected(now)
         if record.redirects < MAX_REDIRECTS:
@@ -129,6 +129,6 @@ class FileDelivery:
         return record.undeliverable(REDIRECTED, message), lane
 
     def _blocked(self, lane: DeliveryLane) -> DeliveryLane:
-        """Let all delivery wait, with an alarm, for a cause that concerns every file."""
+        """Make all deliveries wait, with an alarm, for a cause that concerns every file."""
         self.telemetry.count("DeliveryBlocked")
         return lane.blocked(self.clock.now())

@@ -1,4 +1,4 @@
-"""Put one file into the bucket: one GET, streamed in parts, hashed on the way (R12).
+"""Copy one file to the bucket: one GET, streamed in parts, and hashed on the way (R12).
 
 A file is stored whole or not at all. What is in the bucket already wins.
 """
@@ -54,14 +54,14 @@ class Transfer:
     def fetch(self, delivery: Delivery, record: FileRecord, check: Check) -> StoredFile:
         """Download a file and store it.
 
-        `check` is called between the pieces; it stops the transfer by an exception.
+        `check` is called between the pieces; an exception from it stops the transfer.
 
         Raises:
-            RequestNotCompletedError: Arena did not send the file; as an `IncompleteFileError`: it
-                sent something that is not the whole file.
+            RequestNotCompletedError: Arena did not send the file; as `IncompleteFileError`: it sent
+                something that is not the whole file.
             ArenaAnswerError: Arena refused it.
             RetryLaterError: nothing was sent.
-            BucketError: the bucket did not take it.
+            BucketError: the bucket did not store it.
         """
         with ExitStack() as stack:
             source = _Source(self.files, delivery, record.guid, stack, check)
@@ -87,7 +87,7 @@ class Transfer:
             return StoredFile(key, source.length, digest, content_type, name, version)
 
     def _format(self, source: _Source, delivery: Delivery, record: FileRecord) -> str:
-        """Return the definition's format, "" where it does not matter; ask for it if unknown."""
+        """Return the definition's format, "" if it does not matter; ask for it if unknown."""
         if not contents.depends_on_format(source.head, source.content_type):
             return ""
         known = self.formats.known(delivery)
@@ -107,7 +107,7 @@ class Transfer:
                 store = partial(self._store, source, upload, len(parts) + 1, part)
                 stored = self.in_background(store)
                 try:
-                    part = source.next_part()  # while the one before is hashed and stored
+                    part = source.next_part()  # while the previous one is hashed and stored
                 finally:
                     parts.append(stored())
             make_sure()
@@ -126,7 +126,7 @@ class Transfer:
     def _check_whole(
         self, source: _Source, kind: str, delivery: Delivery, record: FileRecord
     ) -> None:
-        """Make sure that a body that has ended is the whole file (CONTRACT §6).
+        """Check that a body that has ended is the whole file (CONTRACT §6).
 
         Raises:
             IncompleteFileError: it is not, as far as is known.
@@ -140,13 +140,13 @@ class Transfer:
         if size == source.length:
             return
         if record.length != source.length:
-            raise IncompleteFileError("the length is not the size", source.length, size)
+            raise IncompleteFileError("length differs from metadata", source.length, size)
         self.telemetry.warn(
-            "file is not as long as its metadata say", file=record.guid, length=source.length
+            "file length differs from its metadata", file=record.guid, length=source.length
         )
 
     def _size(self, source: _Source, delivery: Delivery, record: FileRecord) -> int | None:
-        """Return the metadata's size; None where Arena tells none, which says nothing of the file.
+        """Return the size in the metadata; None if Arena gives none, which proves nothing.
 
         Raises:
             IncompleteFileError: it is not known yet.
@@ -161,7 +161,7 @@ class Transfer:
             raise IncompleteFileError(f"its size is not known: {exc}", source.length) from exc
 
     def read_back(self, key: str, check: Check) -> StoredFile:
-        """Return what an object of the bucket is.
+        """Return the size and hash of an object in the bucket.
 
         Raises:
             BucketError: the bucket did not send it.
@@ -180,11 +180,11 @@ class Transfer:
 
 def _refuse_error(body: bytearray) -> None:
     if contents.is_error(body):
-        raise IncompleteFileError("the body is an error of Arena", len(body))
+        raise IncompleteFileError("the body is an Arena error", len(body))
 
 
 class _Source:
-    """The bytes of a file, part by part; a body that is cut off is continued where that is safe."""
+    """The bytes of a file, part by part; a body that is cut off is resumed if that is safe."""
 
     def __init__(
         self, files: ArenaFiles, delivery: Delivery, guid: str, stack: ExitStack, check: Check
@@ -205,13 +205,13 @@ class _Source:
         self.content_type = self.content.headers.get("content-type", "")
         self.digest = hashlib.sha256()
         self.length = 0
-        if self.content.status != HTTP_OK:  # 202: not yet; 206: a part that nobody asked for
+        if self.content.status != HTTP_OK:  # 202: not ready; 206: a part that was not requested
             raise IncompleteFileError(f"the answer has status {self.content.status}", None)
         if contents.is_page(self.head, self.content_type):
-            raise IncompleteFileError("the body is a page", None)
+            raise IncompleteFileError("the body is a web page", None)
 
     def close(self) -> None:
-        """End the download; what was read stays."""
+        """End the download; what was read is kept."""
         self._stack.close()
         self.is_closed = True
 
@@ -223,7 +223,7 @@ class _Source:
     def next_part(self) -> bytearray:
         """Return the next `PART_BYTES`; fewer at the end.
 
-        Two buffers take turns: the next call but one overwrites what this one returns.
+        Two buffers alternate: the second call after this one overwrites what this one returns.
 
         Raises:
             RequestNotCompletedError: the body was cut off.
@@ -246,27 +246,27 @@ class _Source:
             return self._piece(size)
         self.length += len(piece)
         if self.length > MAX_FILE_BYTES:
-            raise IncompleteFileError("the file is larger than S3 takes", None)
+            raise IncompleteFileError("the file is too large for S3", None)
         return piece
 
     def _resume(self, cut_off: RequestNotCompletedError) -> None:
         """Ask for the rest of a body that was cut off, with `If-Range` and a strong `ETag`.
 
         Raises:
-            RequestNotCompletedError: the one given, where it cannot be continued safely.
+            RequestNotCompletedError: `cut_off`, if the body cannot be resumed safely.
         """
         etag = self.content.headers.get("etag", "")
         progress = self.length - self._resumed_at >= PART_BYTES
         if not (self._resumes and progress and etag.startswith('"') and not self.content.is_coded):
             raise cut_off
         if self._files.wait_seconds(first_try=False):
-            raise cut_off  # more requests for a file are as late in line as retries
+            raise cut_off  # further requests for a file keep the reserve, as retries do
         self._resumes -= 1
         self._resumed_at = self.length
         try:
             rest = self._open({"Range": f"bytes={self.length}-", "If-Range": etag})
         except ArenaError:
-            raise cut_off from None  # it says nothing of the file
+            raise cut_off from None  # it says nothing about the file
         begins = rest.headers.get("content-range", "").startswith(f"bytes {self.length}-")
         same = rest.headers.get("etag") == etag and not rest.is_coded
         if not (rest.status == HTTP_PARTIAL and begins and same):
