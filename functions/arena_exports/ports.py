@@ -247,10 +247,10 @@ class InParallel(Protocol):
 
 
 class InBackground(Protocol):
-    """Does something while the caller goes on, where it can."""
+    """Does something while the caller continues, if it can."""
 
     def __call__(self, work: Callable[[], R], /) -> Callable[[], R]:
-        """Begin the work; return what waits for its end, and returns or raises as the work did."""
+        """Start the work; return a function that waits for it, and returns or raises as it did."""
 
 
 class Executions(Protocol):

@@ -110,7 +110,7 @@ def _framing(settings: Settings, fault: DownloadFault) -> str:
 
 
 def _span(asked: Mapping[str, str], total: int, etag: str | None, ranges: str) -> _Span:
-    """Return the range that is asked for, or the whole file where it cannot be kept to."""
+    """Return the requested range, or the whole file if the range cannot be honoured."""
     hit = _RANGE.fullmatch(asked.get("range", ""))
     changed = "if-range" in asked and (
         etag is None or asked["if-range"] != etag or etag.startswith("W/")
@@ -158,7 +158,7 @@ def _timed(body: Iterable[bytes], fault: DownloadFault) -> Iterator[Chunk]:
 
 
 def _divided(body: Iterable[bytes], fault: DownloadFault) -> Iterator[bytes]:
-    """Yield pieces that are short enough for the pace, with a border where the pause is."""
+    """Yield pieces that are short enough for the pace, with a boundary at the pause."""
     rate, pause = fault.bytes_per_second, fault.stall_after_bytes
     if rate is not None:
         body = pieces_of(body, max(rate // _PACES_PER_SECOND, 1))

@@ -27,7 +27,7 @@ def test_command__without_a_region_says_how_to_set_one() -> None:
     """The exit code is that of no access."""
     result = ask("status")
     assert result.exit_code == 4
-    assert result.stderr == "Error: no region is set: set AWS_REGION, or give --region\n"
+    assert result.stderr == "Error: no region is set: set AWS_REGION, or use --region\n"
 
 
 def test_command__without_credentials_says_how_to_give_some(nowhere: pytest.MonkeyPatch) -> None:
@@ -36,7 +36,7 @@ def test_command__without_credentials_says_how_to_give_some(nowhere: pytest.Monk
     result = ask("status")
     assert result.exit_code == 4
     assert result.stderr == (
-        "Error: there are no AWS credentials: set AWS_PROFILE, or give --profile\n"
+        "Error: there are no AWS credentials: set AWS_PROFILE, or use --profile\n"
     )
 
 

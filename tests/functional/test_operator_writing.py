@@ -213,7 +213,7 @@ def test_backfill__stopped_while_it_waits_keeps_what_was_sent(world: World, tmp_
     world.clock.restore("sleep")
     assert result.exit_code == 1
     assert (
-        "Error: interrupted; 1 request sent, exported all the same: see arena-exports find"
+        "Error: interrupted; 1 request sent, which the stack still exports: see arena-exports find"
         in result.stderr
     )
     world.settle()

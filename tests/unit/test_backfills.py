@@ -76,7 +76,7 @@ def test_backfill__goes_on_from_a_line() -> None:
         (f'[\n"{items(1)[0]}",\n7]', "invalid GUIDs (1): line 3: '7'"),
         ('["x', "the file is neither a GUID nor JSON"),
         ('{"itemGuids": ["A"], "itemGuids": ["B"]}', 'key "itemGuids" occurs more than once'),
-        ('{"results": ["A"], "itemGuids": ["B"]}', "the JSON has a list under each of itemGuids"),
+        ('{"results": ["A"], "itemGuids": ["B"]}', "the JSON has several lists: itemGuids"),
         ('{"items": []}', "the JSON must be a list, or an object with itemGuids or results"),
         (
             f"{items(1)[0]},-\n{items(2)[1]},-",

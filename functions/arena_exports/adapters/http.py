@@ -82,10 +82,10 @@ class HttpTransport:
 
 @dataclass
 class Wire:
-    """What a request's one connection is told, and what it noticed.
+    """The limits of a request's connection, and what it has noticed.
 
-    `seconds_left` tells how long the answer may still take. `surplus` is whether bytes came after
-    the end that Content-Length names; it is looked for where `notices_surplus` is set.
+    `seconds_left` returns how long the answer may still take. `surplus` is whether bytes arrived
+    after Content-Length; it is checked only if `notices_surplus` is set.
     """
 
     seconds_left: Callable[[], float]

@@ -258,7 +258,7 @@ class Arena:
         return budget
 
     def _write(self, budget: Budget, *, polled: bool = False) -> None:
-        """Write the budget; where the ledger refuses, the answer, which cost a request, counts."""
+        """Write the budget; if the ledger refuses, keep the answer, which has cost a request."""
         try:
             self.budgets.write(budget, polled=polled)
         except LedgerUnavailableError as exc:

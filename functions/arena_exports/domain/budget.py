@@ -96,8 +96,8 @@ class Budget:
     def spare(self, now: float) -> float:
         """Forecast how many requests are left at the reset if no run is polled.
 
-        Everything but our polls goes on at the rate of the day so far. 0 while the day is too young
-        to tell, and while the reset is not known.
+        Everything but our polls continues at the day's rate so far. 0 while the day is too young to
+        tell, and while the reset is not known.
         """
         seconds, used = self._day_so_far()
         if seconds < _MIN_FORECAST_SECONDS or self.resets_at is None:

@@ -142,7 +142,7 @@ class StackDurations:
 
 
 def similar_durations(durations: Mapping[str, list[int]], items: int) -> list[int]:
-    """Return the durations of the size class that is nearest; none where there is no class."""
+    """Return the durations of the nearest size class; none if there is no class."""
     nearest = min(durations, key=lambda of: abs(int(of) - int(size_class(items))), default="")
     return durations.get(nearest, [])
 

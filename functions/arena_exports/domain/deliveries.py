@@ -46,9 +46,10 @@ class Delivery:
     `number` is 1 for the first delivery of a run, 2 for the next. `folder` is the key of the run's
     folder below the prefix, frozen when the run was settled. `ended_at` is when the run completed,
     or was submitted if Arena gives no time; it orders the deliveries. `file_count` counts the
-    files with a GUID, `files_without_guid` the others, which nobody can ask for. `files_left`
+    files with a GUID, `files_without_guid` the others, which cannot be requested. `files_left`
     counts the files without an outcome, `failed_reports` the failures in a row of its manifest or
-    event, both as of the last turn. `try_now` is an operator's: nothing of it waits any longer.
+    event, both as of the last turn. `try_now` is set by an operator: nothing of it waits any
+    longer.
     """
 
     attempt_id: AttemptId
@@ -164,14 +165,14 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """What is known of one file of a delivery.
+    """The state of one file of a delivery.
 
     `stored` and `error_code` are its outcome: in the bucket, or undeliverable. Without either it is
     pending: `tries` counts tries in a row that failed, `answered` those in which Arena answered
     about this very file, the first of them at `answered_at`. `refusal` is the last final code that
     Arena gave, first at `refused_at`. `overruns` counts tries that ran out of the function's whole
-    time; `long` says that one ran out of what was left of it. `length` is how many bytes the last
-    try brought, `size` what the file's metadata say, once they were asked for.
+    time; `long` says that one ran out of the time that was left. `length` is how many bytes the
+    last try received, `size` the size in the file's metadata, once it was requested.
     """
 
     guid: str
@@ -255,9 +256,9 @@ class DeliveryLane:
     """The lease on downloads: one at a time for each stack.
 
     `failures` counts failures in a row of different files, `failed_guids` are the first of them;
-    `delivered_at` is when the last file was delivered. `unanswered_polls` is what poll found while
-    a download was in progress. Until `turns_until`, downloads and runs take turns; then
-    `run_waits_until` is how long the next run waits for a download to start (0: none waits).
+    `delivered_at` is when the last file was delivered. `unanswered_polls` is how many polls in a
+    row got no answer during a download. Until `turns_until`, downloads and runs take turns;
+    meanwhile, the next run waits until `run_waits_until` for a download to start (0: none waits).
     """
 
     token: str = ""

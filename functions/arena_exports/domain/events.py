@@ -147,7 +147,7 @@ def rejection_events(rejection: Rejection) -> list[Event]:
 
 @dataclass(frozen=True, slots=True)
 class WrittenManifest:
-    """A manifest as it is in the bucket: its content, and where it is; `sha256` of its bytes."""
+    """A manifest in the bucket: its content and place; `sha256` of its bytes."""
 
     content: Mapping[str, Any]
     bucket: str
@@ -156,9 +156,9 @@ class WrittenManifest:
 
 
 def delivery_events(manifest: WrittenManifest, open_counts: Mapping[str, int]) -> list[Event]:
-    """Return the parts of `run.delivered`, or of `run.undelivered` where a file is missing.
+    """Return the parts of `run.delivered`, or of `run.undelivered` if a file is missing.
 
-    All but `openCount`, which `run.completed` gave for each request, is the manifest's.
+    All data comes from the manifest, except `openCount`, which is the same as in `run.completed`.
     """
     content = manifest.content
     names = ("workspace", "exportGuid", "runGuid", "runNumber", "status", "delivery")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class PauseStore:
-    """The pause: at most one, and it ends by itself where it has an end."""
+    """The pause: at most one, which ends automatically if it has an end."""
 
     def __init__(self, table: Table) -> None:
         self._table = table

@@ -112,7 +112,7 @@ class Publication:
         self.ledger.settle(attempt, definition, delivery=self._delivery(attempt))
 
     def _delivery(self, attempt: Attempt) -> Delivery | None:
-        """Return the delivery of a run's files, where the stack delivers files."""
+        """Return the delivery of a run's files, if the stack delivers files."""
         if not self.delivers:
             return None
         files = self.ledger.file_counts(attempt)

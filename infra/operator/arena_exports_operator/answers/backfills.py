@@ -54,7 +54,7 @@ class Backfill:
 
 
 def decoded(content: bytes) -> str:
-    """Return the text of a file in UTF-8, or in UTF-16 as Excel's "Unicode text".
+    """Return the text of a file in UTF-8, or in UTF-16 (Excel's "Unicode text").
 
     Raises:
         UsageError: it is something else, such as a workbook.
@@ -101,13 +101,13 @@ def _is_json(text: str) -> bool:
 
 
 def _first_row(text: str) -> list[str]:
-    """Return what the columns of a CSV file are called, in lower case."""
+    """Return the column names of a CSV file, in lower case."""
     first = text.lstrip().partition("\n")[0]
     return [name.strip().strip('"').lower() for name in re.split("[,;\t]", first)]
 
 
 def _hint(text: str) -> str:
-    """Return what may be wrong with a file of several columns, none of which is called guid."""
+    """Return a hint if the file has several columns, none of them named guid."""
     names = _first_row(text)
     if _is_json(text) or len(names) == 1 or set(names) & set(_COLUMNS):
         return ""
@@ -140,7 +140,7 @@ def _of_json(text: str) -> Iterator[Line]:
     if isinstance(content, dict):
         named = [key for key in _LISTS if key in content]
         if len(named) > 1:
-            raise UsageError(f"the JSON has a list under each of {' and '.join(named)}")
+            raise UsageError(f"the JSON has several lists: {' and '.join(named)}")
         content = content[named[0]] if named else None
     if not isinstance(content, list):
         raise UsageError(f"the JSON must be a list, or an object with {' or '.join(_LISTS)}")

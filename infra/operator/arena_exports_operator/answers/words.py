@@ -16,9 +16,9 @@ def without_addresses(text: str) -> str:
 
 
 def for_terminal(text: str) -> str:
-    """Return a text on one line, without e-mail addresses and without what a terminal obeys.
+    """Return a text on one line, without e-mail addresses and without control characters.
 
-    Senders choose correlation ids, and Arena's users titles: neither may move the cursor.
+    Senders choose correlation ids, and Arena's users titles: neither may control the terminal.
     """
     whole = without_addresses(text)
     return "".join(letter if letter.isprintable() else " " for letter in whole)

@@ -68,10 +68,10 @@ def explained() -> Iterator[None]:
     try:
         yield
     except NoRegionError as exc:
-        raise NoAccessError("no region is set: set AWS_REGION, or give --region") from exc
+        raise NoAccessError("no region is set: set AWS_REGION, or use --region") from exc
     except NoCredentialsError as exc:
         raise NoAccessError(
-            "there are no AWS credentials: set AWS_PROFILE, or give --profile"
+            "there are no AWS credentials: set AWS_PROFILE, or use --profile"
         ) from exc
     except (BotoCoreError, ClientError) as exc:
         raise NoAccessError(_line(exc)) from exc

@@ -112,14 +112,14 @@ def _send(desk: Desk, messages: Sequence[Message], request_ids: list[str]) -> No
 
 
 def _wait(desk: Desk, request_ids: Sequence[str], items: int) -> Followed:
-    """Follow requests to their end; where that fails, say that they go on."""
+    """Follow requests until they are done; if that fails, say that they continue."""
     try:
         return _follow(desk, request_ids, items)
     except (OperatorError, KeyboardInterrupt) as exc:
         reason = str(exc) or "interrupted"
         sent = counted(len(request_ids), "request")
         raise OperatorError(
-            f"{reason}; {sent} sent, exported all the same: see arena-exports find"
+            f"{reason}; {sent} sent, which the stack still exports: see arena-exports find"
         ) from exc
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     epilog="Example: arena-exports deliver 1042",
 )
 @click.argument("name", metavar="RUN", required=False)
-@click.option("--pending", is_flag=True, help="Try now whatever is pending, of all runs.")
+@click.option("--pending", is_flag=True, help="Try the pending deliveries of all runs now.")
 @asks
 @at_desk
 def deliver(desk: Desk, *, name: str | None, pending: bool, yes: bool, dry_run: bool) -> None:
@@ -54,7 +54,7 @@ def deliver(desk: Desk, *, name: str | None, pending: bool, yes: bool, dry_run: 
 
 
 def _deliver_run(desk: Desk, consent: Consent, name: str) -> str:
-    """Ask for a delivery of a run, or have the one that is pending tried now."""
+    """Request a delivery of a run, or try the pending one now."""
     deliveries = desk.ledger.deliveries
     attempt = history.find_attempt(desk.ledger, desk.table, name, desk.clock.now())
     if attempt is None:

@@ -58,7 +58,7 @@ def _show_status(desk: Desk) -> Status:
 
 @click.command(
     cls=Command,
-    short_help="Say why nothing moves, or why ID is not exported yet.",
+    short_help="Explain why nothing moves, or why ID is not exported yet.",
     epilog="Example: arena-exports why ECO-000023",
 )
 @click.argument("name", metavar="[ID]", required=False)

@@ -33,7 +33,7 @@ _BY_PARAMETER = (
 
 @click.command(
     cls=Command,
-    short_help="Request an export of items, or of a whole definition.",
+    short_help="Request an export of items, or a run of a definition.",
     epilog="Example: arena-exports send CUEXB8CEPGHGZI18WDMU --correlation-id ECO-23",
 )
 @click.argument("guids", metavar="[GUID]...", nargs=-1)
@@ -80,7 +80,7 @@ def send(  # noqa: PLR0913 - the options
 
 @click.command(
     cls=Command,
-    short_help="Start no new run, for a time or until you resume.",
+    short_help="Stop new runs, for a time or until you resume.",
     epilog='Example: arena-exports pause --reason "Arena maintenance" --for 2h',
 )
 @click.option("--reason", required=True, help="The reason, which `status` and `why` show.")
@@ -118,7 +118,7 @@ def pause(  # noqa: PLR0913 - the options
 def _end(desk: Desk, seconds: int | None, until: datetime | None) -> int:
     """Return when a pause ends; 0 for never."""
     if seconds and until:
-        raise UsageError("give --for or --until, not both")
+        raise UsageError("use either --for or --until")
     now = desk.clock.now()
     end = (
         int(until.replace(tzinfo=UTC).timestamp())
@@ -154,7 +154,7 @@ def resume(desk: Desk, *, yes: bool, dry_run: bool) -> None:
 
 @click.command(
     cls=Command,
-    short_help="Look now at what is pending.",
+    short_help="Check for pending work now.",
     epilog="Example: arena-exports reconcile",
 )
 @asks
