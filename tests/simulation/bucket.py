@@ -1,4 +1,4 @@
-"""Downloads, the bucket and the invocation of deliver: each call may fail, or be the last."""
+"""Downloads, the bucket and the invocation of deliver: each call may fail, or be the last one."""
 
 from __future__ import annotations
 

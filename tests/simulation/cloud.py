@@ -1,4 +1,4 @@
-"""AWS and Arena as the functions see them: each call takes time, may fail, and may be the last."""
+"""AWS and Arena as the functions see them: each call takes time, may fail, and may be the last one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ REFUSAL = b'"code": 4081'  # of credentials
 
 
 class Outside(Interceptable):
-    """Every call to the outside goes through here, and yields before and after its effect."""
+    """Every external call goes through here, and yields before and after its effect."""
 
     def __init__(self, scheduler: Scheduler, fault_rates: FaultRates) -> None:
         self.scheduler = scheduler

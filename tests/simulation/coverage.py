@@ -1,7 +1,7 @@
 """Which faults met which state of the protocol, on a number of simulated days.
 
-A fault meets a state if it occurs in it; a trouble from the field, if the ledger is written in that
-state while the trouble lasts.
+A fault meets a state if it occurs in it; a problem from the field, if the ledger is written in that
+state while the problem lasts.
 """
 
 from __future__ import annotations

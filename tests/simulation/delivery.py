@@ -1,4 +1,4 @@
-"""Delivery on a simulated day: when it is on, what happens to files, and what must never be.
+"""Delivery on a simulated day: when it is on, and what happens to files.
 
 It is drawn from the seed, but separately from the rest of the day: a seed that draws none makes
 the same day with and without this module.

@@ -21,7 +21,7 @@ class FaultRates:
     """The probability of each fault, from 0 to 1 for each occasion."""
 
     random: Random
-    kill: float = NEVER  # an invocation dies, before or after any single call to the outside
+    kill: float = NEVER  # an invocation dies, before or after any single external call
     throttle: float = NEVER  # a ledger call is refused and has no effect
     lost_answer: float = NEVER  # a ledger write takes effect, but reports a failure
     secrets_down: float = NEVER

@@ -1,4 +1,4 @@
-"""Troubles that other teams had in the field, as parts of simulated days (faults 83, 86 to 92).
+"""Problems that other teams had in the field, as parts of simulated days (faults 83, 86 to 92).
 
 They are drawn from the seed, but separately from the rest of the day: a seed that draws none makes
 the same day with and without this module.

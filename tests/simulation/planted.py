@@ -1,4 +1,4 @@
-"""Bugs of the protocol, planted on purpose: each must be found by the simulation.
+"""Bugs in the protocol, planted on purpose: the simulation must find each of them.
 
 A bug is one small change of a step of the protocol. Most change what reaches the ledger, the topic
 or Arena, so they do not depend on how the functions are built. The others replace a method or a

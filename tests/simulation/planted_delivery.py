@@ -1,4 +1,4 @@
-"""Bugs of delivery, planted on purpose: each must be found by the simulation (see `planted`)."""
+"""Bugs in delivery, planted on purpose: the simulation must find each of them (see `planted`)."""
 
 from __future__ import annotations
 

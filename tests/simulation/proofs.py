@@ -1,4 +1,4 @@
-"""Run the proofs, print what each shows and how strongly, and keep it in `results/proofs.md`."""
+"""Run the proofs, print what each shows and how strongly, and write it to `results/proofs.md`."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ MIN_CALLS = 200  # a day with fewer calls shows nothing
 class Day:
     """The result of one seed.
 
-    `calls` counts the calls to the outside, each of which is a possible crash point. `occurred`
+    `calls` counts the external calls, each of which is a possible crash point. `occurred`
     names the faults that occurred, and `troubles` those from the field (`field.py`).
     """
 
@@ -44,7 +44,7 @@ def simulate(seed: int) -> Day:
         simulation.run()
         found = tuple(violations(simulation))
         if simulation.outside.calls < MIN_CALLS:
-            found += (f"only {simulation.outside.calls} calls to the outside",)
+            found += (f"only {simulation.outside.calls} external calls",)
         simulation.scheduler.close()
     finally:
         logging.disable(level)
@@ -74,7 +74,7 @@ def main(seed: int | None, count: int) -> None:
     calls = sum(day.calls for day in days)
     fewest = min(day.calls for day in days)
     console.print(
-        f"{len(days):,} seeds, {broken} with violations; {calls:,} calls to the outside "
+        f"{len(days):,} seeds, {broken} with violations; {calls:,} external calls "
         f"({fewest:,} at least in each), {sum(day.invocations for day in days):,} invocations",
         soft_wrap=True,
     )

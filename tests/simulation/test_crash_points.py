@@ -1,4 +1,4 @@
-"""Every crash point: the process dies before or after each single call to the outside.
+"""Every crash point: the process dies before or after each single external call.
 
 The harness counts the calls of a small day and crashes at each of them in turn, so a new side
 effect is covered as soon as it is written.

@@ -1,4 +1,4 @@
-"""Planted bugs: each is found, in so many trials of the method that finds it soonest."""
+"""Planted bugs: each is found, within the expected trials of the method that finds it soonest."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The lease as a model: two copies of submit, a poll, two copies of publish, crashes at any moment.
 
 Arena may answer a POST with a run, or refuse it, or its answer may be lost: then a run exists, or
-comes later, or never. What the model takes for granted about time has names (`Assumption`).
+comes later, or never. The model's assumptions about time have names (`Assumption`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a simulated day did, compared with a model: every step must be one of the model's.
+"""What a simulated day did, compared with a model: each step must be a step of the model.
 
-A `View` says what of the day a model speaks of, and what of the model's state that is.
+A `View` maps what the model describes of the day to the state of the model.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Replay:
     _written: tuple[int, ...] = ()
 
     def watch(self, simulation: Simulation) -> None:
-        """Watch a day that has not begun, before and after each call to the outside."""
+        """Watch a day that has not begun, before and after each external call."""
 
         def look(perhaps_die: Callable[[], None]) -> None:
             self._look(simulation)

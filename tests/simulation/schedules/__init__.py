@@ -1,1 +1,1 @@
-"""Schedules with a bound: functions that run at once, switched where a policy says."""
+"""Bounded schedules: functions that run at once and are switched as a policy says."""

@@ -1,4 +1,4 @@
-"""A scheduler whose policy chooses, before each call to the outside, which function goes on."""
+"""A scheduler whose policy chooses, before each external call, which function continues."""
 
 from __future__ import annotations
 

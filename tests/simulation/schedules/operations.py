@@ -1,4 +1,4 @@
-"""What a call to the outside touches, and which calls conflict.
+"""What an external call touches, and which calls conflict.
 
 Two calls conflict if they touch the same thing and at least one of them changes it: a ledger item,
 the runs or the session at Arena, a secret, an execution, an object of the bucket. The order of

@@ -1,4 +1,4 @@
-"""The pairs whose schedules are all run: what runs beside what, and where the day stands then."""
+"""The pairs whose schedules are all run: which functions run at once, and at which moment of the day."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Burckhardt, Kothari, Musuvathi and Nagarakatte, "A Randomized Scheduler with Probabilistic
 Guarantees of Finding Bugs", ASPLOS 2010. Each thread gets a random priority, and at d - 1 random
-steps the thread that is about to go on falls below all others. For n threads and k steps, one run
+steps the thread that is about to run falls below all others. For n threads and k steps, one run
 finds a bug of depth d (one that needs d orderings of calls) with a probability of at least
 1/(n k^(d-1)).
 """
