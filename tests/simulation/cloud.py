@@ -1,4 +1,4 @@
-"""AWS and Arena as the functions see them: each call takes time, may fail, and may be the last one."""
+"""AWS and Arena as the functions see them: calls take time, may fail, and may be the last one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pairs whose schedules are all run: which functions run at once, and at which moment of the day."""
+"""The pairs whose schedules are all run: which functions run at once, and from which moment."""
 
 from __future__ import annotations
 
