@@ -10,7 +10,7 @@ import pytest
 from arena_exports.domain.errors import BucketError, MessagingError
 from infra.simulator import control
 from tests.support.fakes import failing
-from tests.support.operator import CALLER, ask, sit_at_desk
+from tests.support.operator import CALLER, ask, install_context
 from tests.support.world import World, items
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ DOWNLOAD = {"method": "GET", "path": "*/content"}
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """A world that delivers files."""
     world = World(settings={"delivers_files": True})
-    sit_at_desk(monkeypatch, world)
+    install_context(monkeypatch, world)
     return world
 
 

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.simulator import control, names
-from tests.support.operator import CALLER, ask, sit_at_desk
+from tests.support.operator import CALLER, ask, install_context
 from tests.support.world import EXPORT, World, items
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def world() -> World:
 def aws(world: World, monkeypatch: pytest.MonkeyPatch) -> Permitted:
     """What the command reaches of AWS."""
     aws = Permitted(world)
-    sit_at_desk(monkeypatch, world, aws=aws)
+    install_context(monkeypatch, world, aws=aws)
     return aws
 
 

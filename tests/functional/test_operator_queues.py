@@ -10,7 +10,7 @@ from arena_exports_operator.aws import doctor
 from arena_exports_operator.aws.dead_letters import DeadLetters, Entry
 from arena_exports_operator.aws.stack import Stack
 from arena_exports_operator.errors import NoAccessError
-from tests.support.operator import CALLER, surroundings
+from tests.support.operator import CALLER, stack_state
 from tests.support.world import World
 
 MAX_MESSAGE_BYTES = 1024 * 1024
@@ -104,7 +104,7 @@ def test_doctor__tells_of_alarms_of_this_stack_alone() -> None:
     world, aws = World(), Alarming()
     outputs = ("IntakeQueueUrl", "OutcomeTopicArn", "Version")
     stack = Stack("stack", dict.fromkeys(outputs, "0.1.0"), {}, "CREATE_COMPLETE")
-    seen = take_snapshot(world.ledger, surroundings(world), world.clock.now())
+    seen = take_snapshot(world.ledger, stack_state(world), world.clock.now())
     found = doctor.after(aws, stack, seen)  # type: ignore[arg-type] # a fake
     texts = [check.text for check in found if check.name == "alarms"]
     assert texts == ["stack-DeadLetterAlarm-1ABC is in alarm"]

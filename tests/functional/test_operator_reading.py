@@ -11,7 +11,7 @@ from arena_exports.domain.model import ExportGuid, ExportRequest, Group, Kind, L
 from arena_exports.domain.pause import Pause
 from arena_exports.ledger import pages
 from infra.simulator import control, names
-from tests.support.operator import ask, sit_at_desk
+from tests.support.operator import ask, install_context
 from tests.support.world import EXPORT, World, attempt_with_lease, item_guid, items
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ POST = {"method": "POST", "path": "*/runs"}
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """A world whose ledger the commands read."""
     world = World(settings={"max_items_per_run": 10})
-    sit_at_desk(monkeypatch, world)
+    install_context(monkeypatch, world)
     return world
 
 

@@ -16,7 +16,7 @@ from arena_exports.ports import Put
 from arena_exports_operator.answers.reasons import Cause
 from arena_exports_operator.answers.why import Why, why_not_exported, why_nothing_moves
 from infra.simulator import control, names
-from tests.support.operator import surroundings
+from tests.support.operator import stack_state
 from tests.support.world import EXPORT, World, attempt_with_lease, item_guid, items
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ WITHOUT_A_TIME = {
 def asked(world: World, name: str) -> Why:
     """Return why a request or an item is not exported yet."""
     now = world.clock.now()
-    found = why_not_exported(world.ledger, world.table, surroundings(world), name, now)
+    found = why_not_exported(world.ledger, world.table, stack_state(world), name, now)
     assert found
     return found
 
@@ -325,7 +325,7 @@ def test_why__of_the_stack_agrees_with_its_only_request(state: Callable[[World],
     world = World()
     state(world)
     cause, _, _ = STATES[state]
-    found = why_nothing_moves(world.ledger, surroundings(world), world.clock.now()).reason.cause
+    found = why_nothing_moves(world.ledger, stack_state(world), world.clock.now()).reason.cause
     assert found == (Cause.NOTHING_PENDING if cause in ENDED else cause)
 
 
@@ -351,14 +351,14 @@ def test_why__of_messages_that_are_not_recorded_yet() -> None:
     """An ID that the ledger does not know may be on the queue; else it is unknown."""
     world = World()
     now = world.clock.now()
-    on_queue = replace(surroundings(world), intake_messages=3)
+    on_queue = replace(stack_state(world), intake_messages=3)
     why = why_not_exported(world.ledger, world.table, on_queue, "message-1", now)
     assert why
     assert why.reason.cause is Cause.ON_QUEUE
     assert why.reason.sentence.startswith("Not recorded yet: 3 messages on the intake queue")
     assert why.reason.next_at == now + 20
     assert why_nothing_moves(world.ledger, on_queue, now).reason == why.reason
-    empty = surroundings(world)
+    empty = stack_state(world)
     assert why_not_exported(world.ledger, world.table, empty, "message-1", now) is None
     nothing = why_nothing_moves(world.ledger, empty, now).reason
     assert (nothing.cause, nothing.next_at) == (Cause.NOTHING_PENDING, None)
@@ -370,7 +370,7 @@ def test_why__of_a_stack_whose_login_is_refused_during_a_run() -> None:
     in_progress(world)
     state = world.ledger.session.read()
     world.ledger.session.write(replace(state, refused_version="2", refused_code="4001"))
-    why = why_nothing_moves(world.ledger, surroundings(world), world.clock.now())
+    why = why_nothing_moves(world.ledger, stack_state(world), world.clock.now())
     assert why.reason.cause is Cause.LOGIN_REFUSED
     assert Cause.RUN_IN_PROGRESS in {reason.cause for reason in why.also}
 

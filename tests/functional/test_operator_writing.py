@@ -14,7 +14,7 @@ from arena_exports_operator.aws import sending
 from arena_exports_operator.command.backfill import POLL_SECONDS
 from arena_exports_operator.errors import NoAccessError
 from infra.simulator import control
-from tests.support.operator import CALLER, ask, sit_at_desk, surroundings
+from tests.support.operator import CALLER, ask, install_context, stack_state
 from tests.support.world import EXPORT, World, assert_exported, items
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ POST = {"method": "POST", "path": "*/runs"}
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """A world that the commands read, and whose intake queue they send to."""
     world = World(settings={"max_items_per_run": 10})
-    sit_at_desk(monkeypatch, world)
+    install_context(monkeypatch, world)
 
     def send(_aws: Any, _stack: Any, body: str, caller: str) -> str:
         assert caller == CALLER
@@ -276,7 +276,7 @@ def test_plan__waits_for_the_reset_of_the_budget(world: World) -> None:
     learn(world)
     control.set_budget(world.arena, {"remaining": 130})
     learn(world, 1)
-    seen = take_snapshot(world.ledger, surroundings(world), world.clock.now())
+    seen = take_snapshot(world.ledger, stack_state(world), world.clock.now())
     requests = [r for n in range(40) for r in _requests(world, items(10, 10 * n))]
     plan = forecast.make_plan(world.ledger, seen, requests)
     assert plan.ends_at
@@ -288,7 +288,7 @@ def test_plan__waits_for_the_reset_of_the_budget(world: World) -> None:
 
 
 def _requests(world: World, guids: list[str]) -> list[Any]:
-    return [backfills.check(json.dumps(guids), surroundings(world))]
+    return [backfills.check(json.dumps(guids), stack_state(world))]
 
 
 def test_plan__counts_what_is_pending_first(world: World) -> None:

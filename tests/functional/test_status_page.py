@@ -30,7 +30,7 @@ from arena_exports_operator.page.views import MAX_ROWS, document, found_view, st
 from status.handler import DOCUMENTATION, handler, show
 from tests.events import event
 from tests.support.html import Page
-from tests.support.operator import surroundings
+from tests.support.operator import stack_state
 from tests.support.world import EXPORT, World, attempt_with_lease, items
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:arena-exports-StatusFunction-1"
@@ -101,7 +101,7 @@ def world() -> World:
 
 def source(world: World) -> Source:
     """Return a world as the source of views."""
-    return Source(world.ledger, world.table, world.clock, lambda: surroundings(world))
+    return Source(world.ledger, world.table, world.clock, lambda: stack_state(world))
 
 
 def shown(world: World, text: str = "", surface: Any = BROWSER) -> Page:
@@ -277,7 +277,7 @@ def test_ledger__that_cannot_be_read_is_said(world: World) -> None:
     def fail() -> Any:
         raise LedgerUnavailableError("no answer from <DynamoDB>")
 
-    view = replace(source(world), surroundings=fail).view("", BROWSER)
+    view = replace(source(world), read_stack_state=fail).view("", BROWSER)
     page = Page(view.body)
     assert view.title.startswith("UNKNOWN")
     assert "The status cannot be read: the ledger cannot be read" in page.text

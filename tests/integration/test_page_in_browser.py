@@ -17,7 +17,7 @@ from arena_exports_operator.page.source import Source
 from infra.local.page import REFRESH_SECONDS, make_app
 from infra.simulator import control
 from tests.support.browser import CHROMIUM, HINT, browser
-from tests.support.operator import surroundings
+from tests.support.operator import stack_state
 from tests.support.world import World, attempt_with_lease, items
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def world() -> World:
 @pytest.fixture(scope="module")
 def address(world: World) -> Iterator[str]:
     """The page of that world, as the local stack serves it."""
-    source = Source(world.ledger, world.table, world.clock, lambda: surroundings(world))
+    source = Source(world.ledger, world.table, world.clock, lambda: stack_state(world))
     server = create_server(make_app(lambda: source), host="127.0.0.1", port=0)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -85,7 +85,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
 
 @pytest.fixture
 def tab(chromium: Tab) -> Tab:
-    """A tab without problems so far, at the size of a desk."""
+    """A tab without problems so far, at the size of a desktop screen."""
     chromium.problems.clear()
     chromium.show_as(width=DESK, height=800, theme="light")
     return chromium

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from arena_exports_operator.answers.backfills import decoded, part_from, read_backfill
-from arena_exports_operator.answers.surroundings import Surroundings
+from arena_exports_operator.answers.backfills import decoded, messages_from, read_backfill
+from arena_exports_operator.answers.stack_state import StackState
 from arena_exports_operator.errors import UsageError
 from tests.support.world import EXPORT, items
 
-STACK = Surroundings({"DefaultExportGuid": EXPORT})
+STACK = StackState({"DefaultExportGuid": EXPORT})
 FORMS = {
     "lines": "\n".join(items(3)),
     "windows": "\ufeff" + "\r\n".join(items(3)) + "\r\n",
@@ -61,10 +61,10 @@ def test_backfill__goes_on_from_a_line() -> None:
     """With the message that holds the line: a few GUIDs may be sent twice, and none is left out."""
     found = read_backfill("\n".join(items(2500)), None, STACK)
     assert [message.first_line for message in found.messages] == [1, 1001, 2001]
-    assert part_from(found, 1) == found.messages
-    assert part_from(found, 1000) == found.messages
-    assert part_from(found, 1001) == found.messages[1:]
-    assert part_from(found, 2500) == found.messages[2:]
+    assert messages_from(found, 1) == found.messages
+    assert messages_from(found, 1000) == found.messages
+    assert messages_from(found, 1001) == found.messages[1:]
+    assert messages_from(found, 2500) == found.messages[2:]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +110,6 @@ def test_backfill__refuses_a_file_that_is_no_text(content: bytes) -> None:
 def test_backfill__needs_an_export_definition() -> None:
     """As the intake does, where the stack has no default."""
     with pytest.raises(UsageError, match="NoExportDefinition"):
-        read_backfill(items(1)[0], None, Surroundings())
-    (message,) = read_backfill(items(1)[0], EXPORT, Surroundings()).messages
+        read_backfill(items(1)[0], None, StackState())
+    (message,) = read_backfill(items(1)[0], EXPORT, StackState()).messages
     assert message.request.group.export_guid == EXPORT

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from arena_exports.domain.model import ExportRequest
-    from arena_exports_operator.answers.surroundings import Surroundings
+    from arena_exports_operator.answers.stack_state import StackState
 
 ITEMS_OF_A_MESSAGE = 1_000
 SHOWN_MISTAKES = 10
@@ -68,7 +68,7 @@ def decoded(content: bytes) -> str:
         ) from exc
 
 
-def read_backfill(text: str, export_guid: str | None, surroundings: Surroundings) -> Backfill:
+def read_backfill(text: str, export_guid: str | None, stack_state: StackState) -> Backfill:
     """Return the messages of a file.
 
     Raises:
@@ -84,7 +84,7 @@ def read_backfill(text: str, export_guid: str | None, surroundings: Surroundings
     distinct: dict[str, int] = {}
     for line in lines:
         distinct.setdefault(str(normal_guid(line.text)), line.number)
-    messages = tuple(_messages(list(distinct.items()), export_guid, surroundings))
+    messages = tuple(_messages(list(distinct.items()), export_guid, stack_state))
     return Backfill(messages, len(distinct), len(lines) - len(distinct))
 
 
@@ -157,7 +157,7 @@ def _guid_of(value: Any) -> str:  # noqa: ANN401 - JSON is anything
 
 
 def _messages(
-    distinct: Sequence[tuple[str, int]], export_guid: str | None, surroundings: Surroundings
+    distinct: Sequence[tuple[str, int]], export_guid: str | None, stack_state: StackState
 ) -> Iterator[Message]:
     """Yield messages, the same for the same file, so that sending can resume in the middle."""
     guids = [guid for guid, _ in distinct]
@@ -169,16 +169,16 @@ def _messages(
             "priority": "bulk",
         }
         body = json.dumps(fields | ({"exportGuid": export_guid} if export_guid else {}))
-        yield Message(distinct[start][1], body, check(body, surroundings))
+        yield Message(distinct[start][1], body, check(body, stack_state))
 
 
-def check(body: str, surroundings: Surroundings) -> ExportRequest:
+def check(body: str, stack_state: StackState) -> ExportRequest:
     """Read a body as intake will.
 
     Raises:
         UsageError: it would be rejected.
     """
-    rules = IntakeRules(surroundings.workspace, surroundings.default_export_guid)
+    rules = IntakeRules(stack_state.workspace, stack_state.default_export_guid)
     try:
         request = parse_message("-", body, rules)
     except InvalidMessageError as exc:
@@ -188,18 +188,18 @@ def check(body: str, surroundings: Surroundings) -> ExportRequest:
     return request
 
 
-def accepted(bodies: Iterable[str], surroundings: Surroundings) -> list[ExportRequest]:
+def accepted(bodies: Iterable[str], stack_state: StackState) -> list[ExportRequest]:
     """Return the bodies that intake accepts, as requests."""
     found = []
     for body in bodies:
         try:
-            found.append(check(body, surroundings))
+            found.append(check(body, stack_state))
         except UsageError:
             continue
     return found
 
 
-def part_from(backfill: Backfill, line: int) -> Sequence[Message]:
+def messages_from(backfill: Backfill, line: int) -> Sequence[Message]:
     """Return the messages with the GUIDs from a line on; the first may start before it."""
     first = 0
     for number, message in enumerate(backfill.messages):

@@ -113,7 +113,7 @@ def _runs_of(
     """Yield the definition and the number of items of each run that the groups lead to."""
     for group, items in groups.items():
         definition = definitions[group.export_guid]
-        limit = min(definition.limit or seen.surroundings.max_items, seen.surroundings.max_items)
+        limit = min(definition.limit or seen.stack_state.max_items, seen.stack_state.max_items)
         whole = group.kind is Kind.DEFINITION or group.lane is Lane.SUSPECT
         count = 1 if whole else ceil(items / limit)
         yield from ((definition, ceil(items / count)) for _ in range(count))
@@ -151,7 +151,7 @@ def _simulate(
 def _trial(
     seen: Snapshot, before: Sequence[list[Sample]], runs: Sequence[list[Sample]], random: Random
 ) -> tuple[float, float]:
-    budget, reserve = seen.budget, seen.surroundings.reserve
+    budget, reserve = seen.budget, seen.stack_state.reserve
     full = max(budget.first_remaining or 0, budget.remaining or 0) - reserve
     left = None if budget.remaining is None else budget.remaining - reserve
     resets_at = float(budget.resets_at or seen.now + _DAY_SECONDS)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from arena_exports.ledger import Ledger
     from arena_exports.ports import Table
-    from arena_exports_operator.answers.surroundings import Surroundings
+    from arena_exports_operator.answers.stack_state import StackState
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class Follower:
         self._done = 0
         self._rejected = 0
 
-    def look(self, surroundings: Surroundings, now: float) -> Followed:
+    def poll(self, stack_state: StackState, now: float) -> Followed:
         """Return their progress; nothing of a request is done before it is recorded."""
-        seen = take_snapshot(self._ledger, surroundings, now)
+        seen = take_snapshot(self._ledger, stack_state, now)
         partly, left = 0, list[str]()
         for request_id in self._left:
             view = trace_request(self._ledger, self._table, seen, request_id)

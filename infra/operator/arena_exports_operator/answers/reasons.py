@@ -72,41 +72,44 @@ class Reason:
     next_at: int | None = None
 
 
-def reasons_of_group(seen: Snapshot, group: Group) -> list[Reason]:
+def group_reasons(seen: Snapshot, group: Group) -> list[Reason]:
     """Return why pending requests of a group wait, the decisive reason first."""
-    return list(_reasons(seen, group)) or [_of_reconcile(seen, group)]
+    return list(_reasons(seen, group)) or [_reconcile_reason(seen, group)]
 
 
-def reasons_of_stack(seen: Snapshot) -> list[Reason]:
+def stack_reasons(seen: Snapshot) -> list[Reason]:
     """Return why nothing moves, the decisive reason first: that of the group that may go first."""
     if seen.attempt is not None and not _stops_everything(seen):
-        return [of_attempt(seen, seen.attempt), *filter(None, [_of_pause(seen)])]
+        return [attempt_reason(seen, seen.attempt), *filter(None, [_pause_reason(seen)])]
     if not seen.oldest:
-        return [_of_lease(seen) or _of_nothing_pending(seen), *filter(None, [_of_pause(seen)])]
+        return [
+            _lease_reason(seen) or _nothing_pending_reason(seen),
+            *filter(None, [_pause_reason(seen)]),
+        ]
     groups = [pending.group for pending in seen.oldest]
-    return reasons_of_group(seen, min(groups, key=seen.ready_at))
+    return group_reasons(seen, min(groups, key=seen.ready_at))
 
 
 def _stops_everything(seen: Snapshot) -> bool:
     """Report whether not even the run in progress can be polled."""
-    return _of_refused_login(seen) is not None
+    return _refused_login_reason(seen) is not None
 
 
 def _reasons(seen: Snapshot, group: Group) -> Iterator[Reason]:
     """Yield why a group waits; those after the first may apply at the same time."""
     definition, ready = seen.definition(group), seen.ready_at(group) <= seen.now
-    yield from filter(None, [_of_refused_login(seen), _of_pause(seen)])
-    own = _of_definition(seen, definition) or _of_suspects(seen, definition, group)
+    yield from filter(None, [_refused_login_reason(seen), _pause_reason(seen)])
+    own = _definition_reason(seen, definition) or _suspects_reason(seen, definition, group)
     if own and not ready:
         yield own
     yield from filter(None, (reason(seen) for reason in _GENERAL))
     if own and ready:
         yield own
     if not definition.proven and not seen.trials.allow(seen.now):
-        yield _of_trials(seen, definition)
+        yield _trials_reason(seen, definition)
 
 
-def _of_refused_login(seen: Snapshot) -> Reason | None:
+def _refused_login_reason(seen: Snapshot) -> Reason | None:
     session = seen.session
     if not session.refused_version:
         return None
@@ -124,7 +127,7 @@ def _of_refused_login(seen: Snapshot) -> Reason | None:
     )
 
 
-def _of_pause(seen: Snapshot) -> Reason | None:
+def _pause_reason(seen: Snapshot) -> Reason | None:
     if seen.pause is not None:
         pause = seen.pause
         until = f"until {format_utc(pause.until)}" if pause.until else "until somebody resumes"
@@ -134,7 +137,7 @@ def _of_pause(seen: Snapshot) -> Reason | None:
             f'("{without_addresses(pause.reason)}"): requests are recorded, and no new run starts.',
             pause.until or None,
         )
-    if seen.surroundings.paused_by_parameter:
+    if seen.stack_state.paused_by_parameter:
         return Reason(
             Cause.PAUSED_BY_PARAMETER,
             "Exports are paused by the stack's parameter ExportsPaused: requests are recorded, and "
@@ -143,7 +146,7 @@ def _of_pause(seen: Snapshot) -> Reason | None:
     return None
 
 
-def _of_definition(seen: Snapshot, definition: Definition) -> Reason | None:
+def _definition_reason(seen: Snapshot, definition: Definition) -> Reason | None:
     name, at = definition.export_guid, definition.not_before
     if definition.refusals:
         return Reason(
@@ -169,7 +172,7 @@ def _of_definition(seen: Snapshot, definition: Definition) -> Reason | None:
     return None
 
 
-def _of_suspects(seen: Snapshot, definition: Definition, group: Group) -> Reason | None:
+def _suspects_reason(seen: Snapshot, definition: Definition, group: Group) -> Reason | None:
     if group.lane is not Lane.SUSPECT:
         return None
     at = definition.suspects_not_before
@@ -186,14 +189,14 @@ def _when(seen: Snapshot, at: int) -> str:
     return f"at {format_utc(at)}" if at > seen.now else "when its turn comes"
 
 
-def _of_lease(seen: Snapshot) -> Reason | None:
+def _lease_reason(seen: Snapshot) -> Reason | None:
     lease = seen.lease
     if seen.attempt is not None:
-        return of_attempt(seen, seen.attempt)
+        return attempt_reason(seen, seen.attempt)
     if lease.state is LeaseState.IDLE:
         return None
     if lease.held_until < seen.now - STALLED_SECONDS:
-        return _of_missing_reconcile()
+        return _missing_reconcile_reason()
     return Reason(
         Cause.PREPARING,
         f"The next run is being prepared, which ends by {format_utc(lease.held_until)}.",
@@ -201,7 +204,7 @@ def _of_lease(seen: Snapshot) -> Reason | None:
     )
 
 
-def of_attempt(seen: Snapshot, attempt: Attempt, *, own: bool = False) -> Reason:
+def attempt_reason(seen: Snapshot, attempt: Attempt, *, own: bool = False) -> Reason:
     """Return the progress of the attempt that holds the lease, for which everything pending waits.
 
     With `own`, the attempt carries the request in question.
@@ -214,19 +217,19 @@ def of_attempt(seen: Snapshot, attempt: Attempt, *, own: bool = False) -> Reason
             _within_a_minute(seen),
         )
     if seen.lease.state is LeaseState.RUNNING:
-        return _of_run(seen, attempt, own=own)
-    return _of_unknown_post(seen, attempt, own=own)
+        return _run_reason(seen, attempt, own=own)
+    return _unknown_post_reason(seen, attempt, own=own)
 
 
-def _of_run(seen: Snapshot, attempt: Attempt, *, own: bool) -> Reason:
+def _run_reason(seen: Snapshot, attempt: Attempt, *, own: bool) -> Reason:
     definition = seen.definition(attempt.group)
     end = timing.expected_end(attempt, definition)
-    limits = seen.surroundings.poll_limits
+    limits = seen.stack_state.poll_limits
     poll = timing.next_poll(attempt, definition, seen.budget, limits, seen.now)
     expected = (
         f"is expected to end at about {format_utc(end)}" if end else "has no estimated end yet"
     )
-    overdue = seen.now - attempt.started_at > seen.surroundings.run_timeout_seconds
+    overdue = seen.now - attempt.started_at > seen.stack_state.run_timeout_seconds
     late = " It is overdue: check it in Arena." if overdue else ""
     return Reason(
         Cause.RUN_OVERDUE if overdue else Cause.RUN_IN_PROGRESS,
@@ -243,10 +246,10 @@ def _carrier(name: str, attempt: Attempt, *, own: bool) -> str:
     return f"It is part of {full}, which" if own else full[0].upper() + full[1:]
 
 
-def _of_unknown_post(seen: Snapshot, attempt: Attempt, *, own: bool) -> Reason:
+def _unknown_post_reason(seen: Snapshot, attempt: Attempt, *, own: bool) -> Reason:
     at = seen.lease.held_until
     if at < seen.now - STALLED_SECONDS:
-        return _of_missing_reconcile()
+        return _missing_reconcile_reason()
     next_at = at if at > seen.now else _within_a_minute(seen)
     return Reason(
         Cause.POST_UNRESOLVED,
@@ -266,8 +269,8 @@ def contents(attempt: Attempt) -> str:
     return f"of export definition {attempt.group.export_guid} ({what})"
 
 
-def _of_budget(seen: Snapshot) -> Reason | None:
-    budget, reserve = seen.budget, seen.surroundings.reserve
+def _budget_reason(seen: Snapshot) -> Reason | None:
+    budget, reserve = seen.budget, seen.stack_state.reserve
     if budget.spent_until > seen.now and budget.remaining != 0:
         return Reason(
             Cause.RATE_LIMITED,
@@ -294,7 +297,7 @@ def _of_budget(seen: Snapshot) -> Reason | None:
     )
 
 
-def _of_session(seen: Snapshot) -> Reason | None:
+def _session_reason(seen: Snapshot) -> Reason | None:
     """Return why there is no session, if that keeps runs from starting."""
     session, lease = seen.session, seen.lease
     lacks_session = not session.version or (lease.not_before > seen.now and not lease.busy)
@@ -316,7 +319,7 @@ def _of_session(seen: Snapshot) -> Reason | None:
     )
 
 
-def _of_back_off(seen: Snapshot) -> Reason | None:
+def _back_off_reason(seen: Snapshot) -> Reason | None:
     lease = seen.lease
     if lease.state is not LeaseState.IDLE or lease.not_before <= seen.now:
         return None
@@ -336,14 +339,14 @@ def _of_back_off(seen: Snapshot) -> Reason | None:
 
 
 _GENERAL: tuple[Callable[[Snapshot], Reason | None], ...] = (
-    _of_lease,
-    _of_budget,
-    _of_session,
-    _of_back_off,
+    _lease_reason,
+    _budget_reason,
+    _session_reason,
+    _back_off_reason,
 )
 
 
-def _of_trials(seen: Snapshot, definition: Definition) -> Reason:
+def _trials_reason(seen: Snapshot, definition: Definition) -> Reason:
     posts, spent = seen.trials.posts, seen.trials.spent(seen.now)
     first_of_the_day = posts[-min(len(posts), MAX_TRIALS_A_DAY)] + 86_400
     at = first_of_the_day if spent else posts[-1] + SECONDS_BETWEEN_TRIALS
@@ -356,11 +359,11 @@ def _of_trials(seen: Snapshot, definition: Definition) -> Reason:
     )
 
 
-def _of_reconcile(seen: Snapshot, group: Group) -> Reason:
+def _reconcile_reason(seen: Snapshot, group: Group) -> Reason:
     recorded = min(p.recorded_at for p in seen.oldest if p.group == group)
     since = max(recorded, seen.lease.not_before, seen.ready_at(group))
     if _could_go(seen, group) and since < seen.now - STALLED_SECONDS:
-        return _of_missing_reconcile()
+        return _missing_reconcile_reason()
     return Reason(
         Cause.NEXT_RECONCILE,
         "The next reconcile, within a minute, starts a run.",
@@ -373,7 +376,7 @@ def _could_go(seen: Snapshot, group: Group) -> bool:
     return seen.definition(group).proven and seen.ready_at(group) <= seen.now
 
 
-def _of_missing_reconcile() -> Reason:
+def _missing_reconcile_reason() -> Reason:
     return Reason(
         Cause.RECONCILE_MISSING,
         f"A run should have started more than {STALLED_SECONDS // 60} minutes ago: reconcile is "
@@ -381,18 +384,18 @@ def _of_missing_reconcile() -> Reason:
     )
 
 
-def _of_nothing_pending(seen: Snapshot) -> Reason:
-    waiting = seen.surroundings.intake_messages
+def _nothing_pending_reason(seen: Snapshot) -> Reason:
+    waiting = seen.stack_state.intake_messages
     if waiting:
-        return of_queue(seen, waiting)
+        return queue_reason(seen, waiting)
     return Reason(
         Cause.NOTHING_PENDING, "Nothing is pending: every request that was recorded is finished."
     )
 
 
-def of_queue(seen: Snapshot, messages: int) -> Reason:
+def queue_reason(seen: Snapshot, messages: int) -> Reason:
     """Return why messages on the intake queue wait."""
-    window = seen.surroundings.window_seconds
+    window = seen.stack_state.window_seconds
     return Reason(
         Cause.ON_QUEUE,
         f"Not recorded yet: {counted(messages, 'message')} on the intake queue, where messages are "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from arena_exports.domain.model import AttemptId, Kind, RequestId
 from arena_exports.domain.times import format_utc
 from arena_exports_operator.answers import deliveries, history
-from arena_exports_operator.answers.reasons import Cause, Reason, of_attempt, reasons_of_group
+from arena_exports_operator.answers.reasons import Cause, Reason, attempt_reason, group_reasons
 from arena_exports_operator.answers.texts import KEPT_DAYS
 from arena_exports_operator.answers.words import without_addresses
 
@@ -168,11 +168,11 @@ def _waiting(seen: Snapshot, waiting: Sequence[PageState]) -> Iterator[Reason]:
     """Yield why a request's items are pending: first those in the attempt, then the others."""
     taken = {cut.page_id for cut in seen.attempt.slices} if seen.attempt else set()
     if seen.attempt and any(state.page.page_id in taken for state in waiting):
-        yield of_attempt(seen, seen.attempt, own=True)
+        yield attempt_reason(seen, seen.attempt, own=True)
     left = [state for state in waiting if state.page.page_id not in taken]
     if left:
         groups = dict.fromkeys(state.page.group for state in left)
-        yield from reasons_of_group(seen, min(groups, key=seen.ready_at))
+        yield from group_reasons(seen, min(groups, key=seen.ready_at))
 
 
 def _ended(

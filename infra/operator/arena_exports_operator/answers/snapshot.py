@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from arena_exports.domain.session_state import SessionState
     from arena_exports.ledger import Ledger
     from arena_exports.ledger.items import Pending
-    from arena_exports_operator.answers.surroundings import Surroundings
+    from arena_exports_operator.answers.stack_state import StackState
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Snapshot:
     """The ledger at one moment; `oldest` is the oldest pending page of each group."""
 
     now: float
-    surroundings: Surroundings
+    stack_state: StackState
     lease: Lease
     attempt: Attempt | None
     budget: Budget
@@ -49,14 +49,14 @@ class Snapshot:
         return max(definition.not_before, suspects)
 
 
-def take_snapshot(ledger: Ledger, surroundings: Surroundings, now: float) -> Snapshot:
+def take_snapshot(ledger: Ledger, stack_state: StackState, now: float) -> Snapshot:
     """Read the state that decides whether a run can start."""
     lease, oldest = ledger.lease.read(), tuple(ledger.requests.oldest_pages())
     attempt = history.read(ledger, lease.attempt_id) if lease.attempt_id else None
     groups = [pending.group for pending in oldest] + ([attempt.group] if attempt else [])
     return Snapshot(
         now=now,
-        surroundings=surroundings,
+        stack_state=stack_state,
         lease=lease,
         attempt=attempt,
         budget=ledger.budget.read(),

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from arena_exports_operator.answers import deliveries, history, timing
-from arena_exports_operator.answers.reasons import Cause, Reason, reasons_of_stack
+from arena_exports_operator.answers.reasons import Cause, Reason, stack_reasons
 from arena_exports_operator.answers.snapshot import take_snapshot
 from arena_exports_operator.answers.words import counted
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from arena_exports.ports import Table
     from arena_exports_operator.answers.history import RunSummary
     from arena_exports_operator.answers.snapshot import Snapshot
-    from arena_exports_operator.answers.surroundings import Surroundings
+    from arena_exports_operator.answers.stack_state import StackState
 
 MAX_PAGES_COUNTED = 20_000
 LAST_RUNS = 5
@@ -133,10 +133,10 @@ class Status:
     deliveries: int
 
 
-def read_status(ledger: Ledger, table: Table, surroundings: Surroundings, now: float) -> Status:
+def read_status(ledger: Ledger, table: Table, stack_state: StackState, now: float) -> Status:
     """Return the state of the stack; each part reads a bounded amount, whatever is pending."""
-    seen = take_snapshot(ledger, surroundings, now)
-    reasons = _with_dead_letters(reasons_of_stack(seen), surroundings.dead_letters or 0)
+    seen = take_snapshot(ledger, stack_state, now)
+    reasons = _with_dead_letters(stack_reasons(seen), stack_state.dead_letters or 0)
     lanes, counted = _pending(ledger)
     return Status(
         word=_word_of(reasons[0]),
@@ -146,12 +146,12 @@ def read_status(ledger: Ledger, table: Table, surroundings: Surroundings, now: f
         pending=lanes,
         pending_counted=counted,
         oldest_recorded_at=min((page.recorded_at for page in seen.oldest), default=None),
-        intake_messages=surroundings.intake_messages,
+        intake_messages=stack_state.intake_messages,
         budget=_budget(seen),
         session=_session(seen),
         pause=_pause(seen),
         last_runs=tuple(history.list_runs(table, now, history.RunFilter(), LAST_RUNS)),
-        dead_letters=surroundings.dead_letters,
+        dead_letters=stack_state.dead_letters,
         deliveries=len(deliveries.pending(table)),
     )
 
@@ -176,7 +176,7 @@ def _current_run(seen: Snapshot) -> CurrentRun | None:
     attempt = seen.attempt
     if attempt is None:
         return None
-    definition, limits = seen.definition(attempt.group), seen.surroundings.poll_limits
+    definition, limits = seen.definition(attempt.group), seen.stack_state.poll_limits
     running = attempt.state == "running"
     return CurrentRun(
         run_guid=attempt.run_guid,
@@ -208,7 +208,7 @@ def _budget(seen: Snapshot) -> BudgetView:
     spent = budget.spent_until if budget.spent_until > seen.now else None
     return BudgetView(
         remaining=budget.remaining,
-        reserve=seen.surroundings.reserve,
+        reserve=seen.stack_state.reserve,
         resets_at=budget.resets_at,
         seen_at=budget.seen_at or None,
         spent_until_at=spent,
@@ -230,7 +230,7 @@ def _session(seen: Snapshot) -> SessionView:
 
 
 def _pause(seen: Snapshot) -> PauseView | None:
-    by_parameter = seen.surroundings.paused_by_parameter
+    by_parameter = seen.stack_state.paused_by_parameter
     if seen.pause is None:
         return PauseView(by_parameter=True, until_at=None) if by_parameter else None
     return PauseView(by_parameter=by_parameter, until_at=seen.pause.until or None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arena_exports_operator.answers.find import find
-from arena_exports_operator.answers.reasons import Reason, of_queue, reasons_of_stack
+from arena_exports_operator.answers.reasons import Reason, queue_reason, stack_reasons
 from arena_exports_operator.answers.requests import trace_request
 from arena_exports_operator.answers.snapshot import take_snapshot
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from arena_exports.ledger import Ledger
     from arena_exports.ports import Table
     from arena_exports_operator.answers.requests import RequestView
-    from arena_exports_operator.answers.surroundings import Surroundings
+    from arena_exports_operator.answers.stack_state import StackState
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +28,21 @@ class Why:
     request_id: str | None = None
 
 
-def why_nothing_moves(ledger: Ledger, surroundings: Surroundings, now: float) -> Why:
+def why_nothing_moves(ledger: Ledger, stack_state: StackState, now: float) -> Why:
     """Return why nothing moves, or what is moving."""
-    first, *others = reasons_of_stack(take_snapshot(ledger, surroundings, now))
+    first, *others = stack_reasons(take_snapshot(ledger, stack_state, now))
     return Why(first, tuple(others))
 
 
 def why_not_exported(
-    ledger: Ledger, table: Table, surroundings: Surroundings, text: str, now: float
+    ledger: Ledger, table: Table, stack_state: StackState, text: str, now: float
 ) -> Why | None:
     """Return why a request or an item is not exported yet; None if it is not known.
 
     If several requests contain an item, the oldest pending one counts, else the newest. A request
     that the ledger does not know may still be on the intake queue.
     """
-    seen = take_snapshot(ledger, surroundings, now)
+    seen = take_snapshot(ledger, stack_state, now)
     found = find(ledger, table, seen, text)
     carried = [part.request_id for detail in found.runs[:1] for part in detail.requests[:1]]
     of_runs = [trace_request(ledger, table, seen, request_id) for request_id in carried]
@@ -50,8 +50,8 @@ def why_not_exported(
     if views:
         view = _decisive(views)
         return Why(view.reasons[0], view.reasons[1:], view.request_id)
-    if surroundings.intake_messages:
-        return Why(of_queue(seen, surroundings.intake_messages))
+    if stack_state.intake_messages:
+        return Why(queue_reason(seen, stack_state.intake_messages))
     return None
 
 

@@ -16,7 +16,7 @@ from arena_exports.domain.lease import LeaseState
 from arena_exports.domain.messages import normal_guid
 from arena_exports.services.login import checked_credentials
 from arena_exports_operator.answers.checks import failure, not_checked, ok, warning
-from arena_exports_operator.answers.reasons import Cause, reasons_of_stack
+from arena_exports_operator.answers.reasons import Cause, stack_reasons
 from arena_exports_operator.answers.words import counted
 from arena_exports_operator.aws.calls import explained
 from arena_exports_operator.aws.delivery import bucket, delivery_key
@@ -38,7 +38,7 @@ _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Plans:
+class PlannedDeployment:
     """What is going to be deployed, as far as the operator has said."""
 
     stack_name: str
@@ -66,14 +66,14 @@ def unless_denied(name: str, check: Callable[[], Iterator[Check]]) -> Iterator[C
 # ---- before a deployment -------------------------------------------------------------------------
 
 
-def before(aws: Aws, plans: Plans) -> Iterator[Check]:
+def before(aws: Aws, planned: PlannedDeployment) -> Iterator[Check]:
     """Yield what can be checked before a stack is deployed."""
     yield from unless_denied("access", lambda: _access(aws))
     yield from _region(aws)
     yield from unless_denied("quotas", lambda: _quotas(aws))
-    yield from _names(plans)
-    yield from unless_denied("secret", lambda: _secret(aws, plans))
-    yield from _definition(plans)
+    yield from _names(planned)
+    yield from unless_denied("secret", lambda: _secret(aws, planned))
+    yield from _definition(planned)
     yield arena_not_asked()
 
 
@@ -103,8 +103,8 @@ def _quotas(aws: Aws) -> Iterator[Check]:
         yield ok("quotas", text)
 
 
-def _names(plans: Plans) -> Iterator[Check]:
-    name = plans.stack_name
+def _names(planned: PlannedDeployment) -> Iterator[Check]:
+    name = planned.stack_name
     if len(name) > MAX_STACK_NAME or not _STACK_NAME.fullmatch(name):
         yield failure(
             "names",
@@ -115,8 +115,8 @@ def _names(plans: Plans) -> Iterator[Check]:
         yield ok("names", f"{name} can be the stack's name")
 
 
-def _secret(aws: Aws, plans: Plans) -> Iterator[Check]:
-    arn = plans.secret_arn
+def _secret(aws: Aws, planned: PlannedDeployment) -> Iterator[Check]:
+    arn = planned.secret_arn
     if arn is None:
         yield not_checked("secret", "no secret was named: use --secret ARN")
         return
@@ -139,14 +139,14 @@ def _read_secret(aws: Aws, arn: str) -> Secret | None:
     return ManagedSecret(aws.client("secretsmanager"), arn, lambda _: None, must_exist=True).read()
 
 
-def _definition(plans: Plans) -> Iterator[Check]:
-    if plans.export_guid is None:
+def _definition(planned: PlannedDeployment) -> Iterator[Check]:
+    if planned.export_guid is None:
         text = "no export definition was named: use --export GUID"
         yield not_checked("definition", text)
-    elif normal_guid(plans.export_guid) is None:
+    elif normal_guid(planned.export_guid) is None:
         yield failure(
             "definition",
-            f"{plans.export_guid} is not a valid GUID",
+            f"{planned.export_guid} is not a valid GUID",
             "use the definition's GUID in Arena (16 to 32 letters and digits), not its name",
         )
     else:
@@ -270,8 +270,8 @@ def _queues(aws: Aws, stack: Stack, seen: Snapshot) -> Iterator[Check]:
         )
     else:
         yield ok("queues", f"the dead-letter queue keeps entries for {dead // 86_400} days")
-    if seen.surroundings.dead_letters:
-        text = f"the dead-letter queue has {counted(seen.surroundings.dead_letters, 'entry')}"
+    if seen.stack_state.dead_letters:
+        text = f"the dead-letter queue has {counted(seen.stack_state.dead_letters, 'entry')}"
         yield warning("queues", text, "run arena-exports dead-letters list")
 
 
@@ -325,7 +325,7 @@ _DEPLOYED: dict[str, Callable[[Aws, Stack, Snapshot], Iterator[Check]]] = {
 
 
 def _lease(seen: Snapshot) -> Iterator[Check]:
-    causes = {reason.cause: reason.sentence for reason in reasons_of_stack(seen)}
+    causes = {reason.cause: reason.sentence for reason in stack_reasons(seen)}
     if Cause.RECONCILE_MISSING in causes:
         yield failure(
             "lease",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from arena_exports_operator.answers.surroundings import Surroundings
+from arena_exports_operator.answers.stack_state import StackState
 from arena_exports_operator.aws.calls import explained
 from arena_exports_operator.errors import NoAccessError, NotFoundError, UsageError
 from arena_exports_operator.version import major, own_version
@@ -132,9 +132,9 @@ def _stack(found: Mapping[str, Any]) -> Stack:
     )
 
 
-def surroundings(aws: Aws, stack: Stack) -> Surroundings:
+def read_stack_state(aws: Aws, stack: Stack) -> StackState:
     """Read how many messages are on the queues."""
-    return Surroundings(
+    return StackState(
         parameters=stack.parameters,
         intake_messages=_messages(aws, stack.outputs["IntakeQueueUrl"]),
         dead_letters=_messages(aws, stack.outputs["DeadLetterQueueUrl"]),

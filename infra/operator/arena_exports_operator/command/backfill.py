@@ -15,8 +15,8 @@ from arena_exports_operator.answers.progress import Follower
 from arena_exports_operator.answers.snapshot import take_snapshot
 from arena_exports_operator.answers.words import counted
 from arena_exports_operator.aws import sending
-from arena_exports_operator.command.consent import Consent, asks, cost
-from arena_exports_operator.command.desk import Command, at_desk
+from arena_exports_operator.command.confirmation import Confirmation, confirmed, cost
+from arena_exports_operator.command.context import Command, with_context
 from arena_exports_operator.command.output import print_json
 from arena_exports_operator.errors import OperatorError, UsageError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from arena_exports_operator.answers.backfills import Message
     from arena_exports_operator.answers.forecast import Plan
     from arena_exports_operator.answers.progress import Followed
-    from arena_exports_operator.command.desk import Desk
+    from arena_exports_operator.command.context import Context
 
 POLL_SECONDS = 5
 
@@ -50,10 +50,10 @@ class Sent:
 @click.option("--plan", "only_plan", is_flag=True, help="Only show what it would cost.")
 @click.option("--from", "line", type=click.IntRange(1), default=1, help="Continue from this line.")
 @click.option("--wait", is_flag=True, help="Show the progress until the last item is done.")
-@asks
-@at_desk
+@confirmed
+@with_context
 def backfill(  # noqa: PLR0913 - the options
-    desk: Desk,
+    context: Context,
     *,
     file: BinaryIO,
     export_guid: str | None,
@@ -69,40 +69,42 @@ def backfill(  # noqa: PLR0913 - the options
     first, and each is sent once. The correlation ids are backfill-<hash>-<n>, the same for the same
     file. If sending stops half-way, the command prints the line to continue from.
     """
-    surroundings = desk.surroundings()
-    work = backfills.read_backfill(backfills.decoded(file.read()), export_guid, surroundings)
-    messages = backfills.part_from(work, line)
-    seen = take_snapshot(desk.ledger, surroundings, desk.clock.now())
-    plan = make_plan(desk.ledger, seen, [message.request for message in messages])
+    stack_state = context.read_stack_state()
+    work = backfills.read_backfill(backfills.decoded(file.read()), export_guid, stack_state)
+    messages = backfills.messages_from(work, line)
+    seen = take_snapshot(context.ledger, stack_state, context.clock.now())
+    plan = make_plan(context.ledger, seen, [message.request for message in messages])
     what = (
         f"Send {counted(plan.items, 'item')} in {counted(len(messages), 'bulk request')} "
         f"({work.duplicates} duplicates left out): {cost(plan)}"
     )
     if file.name == "<stdin>" and not (yes or dry_run or only_plan):
         raise UsageError("add --yes: standard input cannot have both the GUIDs and your answer")
-    if Consent(yes=yes, dry_run=dry_run or only_plan).obtain(desk, what):
-        _carry_out(desk, messages, plan, wait=wait)
+    if Confirmation(yes=yes, dry_run=dry_run or only_plan).ask(context, what):
+        _carry_out(context, messages, plan, wait=wait)
     else:
-        _report(desk, Sent((), plan, None))
+        _report(context, Sent((), plan, None))
 
 
-def _carry_out(desk: Desk, messages: Sequence[Message], plan: Plan, *, wait: bool) -> None:
+def _carry_out(context: Context, messages: Sequence[Message], plan: Plan, *, wait: bool) -> None:
     """Send messages, wait if asked to, and report what was sent, even if something fails."""
     request_ids: list[str] = []
     followed = None
     try:
-        _send(desk, messages, request_ids)
-        followed = _wait(desk, request_ids, plan.items) if wait else None
+        _send(context, messages, request_ids)
+        followed = _wait(context, request_ids, plan.items) if wait else None
     finally:
-        _report(desk, Sent(tuple(request_ids), plan, followed))
+        _report(context, Sent(tuple(request_ids), plan, followed))
 
 
-def _send(desk: Desk, messages: Sequence[Message], request_ids: list[str]) -> None:
+def _send(context: Context, messages: Sequence[Message], request_ids: list[str]) -> None:
     """Send messages in order; if one fails, say where to continue."""
     message = messages[0]
     try:
         for message in messages:
-            request_ids.append(sending.send(desk.aws, desk.stack, message.body, desk.caller))
+            request_ids.append(
+                sending.send(context.aws, context.stack, message.body, context.caller)
+            )
     except (OperatorError, KeyboardInterrupt) as exc:
         reason = str(exc) or "interrupted"
         raise OperatorError(
@@ -111,10 +113,10 @@ def _send(desk: Desk, messages: Sequence[Message], request_ids: list[str]) -> No
         ) from exc
 
 
-def _wait(desk: Desk, request_ids: Sequence[str], items: int) -> Followed:
+def _wait(context: Context, request_ids: Sequence[str], items: int) -> Followed:
     """Follow requests until they are done; if that fails, say that they continue."""
     try:
-        return _follow(desk, request_ids, items)
+        return _follow(context, request_ids, items)
     except (OperatorError, KeyboardInterrupt) as exc:
         reason = str(exc) or "interrupted"
         sent = counted(len(request_ids), "request")
@@ -123,22 +125,22 @@ def _wait(desk: Desk, request_ids: Sequence[str], items: int) -> Followed:
         ) from exc
 
 
-def _follow(desk: Desk, request_ids: Sequence[str], items: int) -> Followed:
+def _follow(context: Context, request_ids: Sequence[str], items: int) -> Followed:
     """Show a progress bar on standard error until no item of the requests is open."""
-    follower = Follower(desk.ledger, desk.table, request_ids)
-    surroundings = desk.surroundings()
+    follower = Follower(context.ledger, context.table, request_ids)
+    stack_state = context.read_stack_state()
     columns = (TextColumn("items done"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=items)
-        while not (state := follower.look(surroundings, desk.clock.now())).ended:
+        while not (state := follower.poll(stack_state, context.clock.now())).ended:
             bar.update(task, completed=state.done)
-            desk.clock.sleep(POLL_SECONDS)
+            context.clock.sleep(POLL_SECONDS)
         bar.update(task, completed=state.done)
     return state
 
 
-def _report(desk: Desk, sent: Sent) -> None:
-    if desk.as_json:
+def _report(context: Context, sent: Sent) -> None:
+    if context.as_json:
         print_json(sent)
     else:
         for request_id in sent.request_ids:

@@ -14,8 +14,8 @@ from arena_exports_operator.answers.forecast import make_plan
 from arena_exports_operator.answers.snapshot import take_snapshot
 from arena_exports_operator.answers.words import counted, for_terminal, how_long
 from arena_exports_operator.aws.dead_letters import DeadLetters
-from arena_exports_operator.command.consent import Consent, asks, cost
-from arena_exports_operator.command.desk import Command, at_desk
+from arena_exports_operator.command.confirmation import Confirmation, confirmed, cost
+from arena_exports_operator.command.context import Command, with_context
 from arena_exports_operator.command.durations import DURATION
 from arena_exports_operator.command.output import print_json, print_table
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from arena_exports_operator.answers.forecast import Plan
     from arena_exports_operator.aws.dead_letters import Entry
-    from arena_exports_operator.command.desk import Desk
+    from arena_exports_operator.command.context import Context
 
 _NONE = "No entry matches."
 _MORE = "The queue has more entries than were read: raise --limit, or run the command again."
@@ -67,9 +67,9 @@ def _filters(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-def _queue(desk: Desk) -> DeadLetters:
-    outputs = desk.stack.outputs
-    sqs = desk.aws.client("sqs")
+def _queue(context: Context) -> DeadLetters:
+    outputs = context.stack.outputs
+    sqs = context.aws.client("sqs")
     return DeadLetters(sqs, outputs["DeadLetterQueueUrl"], outputs["IntakeQueueUrl"])
 
 
@@ -80,17 +80,17 @@ def _queue(desk: Desk) -> DeadLetters:
     epilog="Example: arena-exports dead-letters list --code 3011",
 )
 @_filters
-@at_desk
-def list_entries(desk: Desk, *, limit: int, **filters: str | int | None) -> None:
+@with_context
+def list_entries(context: Context, *, limit: int, **filters: str | int | None) -> None:
     """List entries by code, age or request, without hiding them from the alarm."""
-    wanted, now = Filter(**filters), desk.clock.now()  # type: ignore[arg-type] # click's options
-    with _queue(desk).read(limit) as read:
+    wanted, now = Filter(**filters), context.clock.now()  # type: ignore[arg-type] # click's options
+    with _queue(context).read(limit) as read:
         found = [entry for entry in read.entries if wanted.matches(entry, now)]
-    if desk.as_json:
+    if context.as_json:
         rows = [{**_fields(entry), "body": entry.body} for entry in found]
         print_json({"entries": rows, "complete": read.complete})
     elif found:
-        print_table(("age", "code", "request", "message"), [_row(desk, e) for e in found])
+        print_table(("age", "code", "request", "message"), [_row(context, e) for e in found])
     else:
         click.echo(_NONE, err=True)
     if not read.complete:
@@ -107,9 +107,9 @@ def _fields(entry: Entry) -> dict[str, str | None]:
     }
 
 
-def _row(desk: Desk, entry: Entry) -> tuple[str, ...]:
+def _row(context: Context, entry: Entry) -> tuple[str, ...]:
     return (
-        how_long(max(desk.clock.now() - entry.sent_at, 0)),
+        how_long(max(context.clock.now() - entry.sent_at, 0)),
         entry.error_code or "-",
         entry.request_id or "-",
         entry.error_message or "moved here by SQS",
@@ -123,20 +123,20 @@ def _row(desk: Desk, entry: Entry) -> tuple[str, ...]:
     epilog="Example: arena-exports dead-letters redrive --code 3011 --dry-run",
 )
 @_filters
-@asks
-@at_desk
+@confirmed
+@with_context
 def redrive(
-    desk: Desk, *, limit: int, yes: bool, dry_run: bool, **filters: str | int | None
+    context: Context, *, limit: int, yes: bool, dry_run: bool, **filters: str | int | None
 ) -> None:
     """Send entries to the intake queue again. Each is sent before it is deleted.
 
     If the command is stopped, nothing is lost; at worst, one entry is sent twice.
     """
-    wanted, now = Filter(**filters), desk.clock.now()  # type: ignore[arg-type] # click's options
-    queue, sent = _queue(desk), list[dict[str, str | None]]()
+    wanted, now = Filter(**filters), context.clock.now()  # type: ignore[arg-type] # click's options
+    queue, sent = _queue(context), list[dict[str, str | None]]()
     with queue.read(limit) as read:
         found = [entry for entry in read.entries if wanted.matches(entry, now)]
-        plan, again = _plan(desk, found)
+        plan, again = _plan(context, found)
         what = _summary(found)
         if plan.runs:
             what += f" {cost(plan)}"
@@ -144,24 +144,24 @@ def redrive(
             what += f" Will be rejected again, because it is malformed: {counted(again, 'entry')}."
         if not found:
             click.echo(_NONE, err=True)
-        elif Consent(yes=yes, dry_run=dry_run).obtain(desk, what):
-            for entry, request_id in queue.redrive(found, desk.caller):
+        elif Confirmation(yes=yes, dry_run=dry_run).ask(context, what):
+            for entry, request_id in queue.redrive(found, context.caller):
                 sent.append({**_fields(entry), "newRequestId": request_id})
-                if not desk.as_json:
+                if not context.as_json:
                     old = for_terminal(entry.request_id or entry.message_id)
                     click.echo(f"{old} -> {request_id}")
-    if desk.as_json:
+    if context.as_json:
         print_json({"sent": sent, "plan": plan, "complete": read.complete})
     if not read.complete:
         click.echo(_MORE, err=True)
 
 
-def _plan(desk: Desk, found: Sequence[Entry]) -> tuple[Plan, int]:
+def _plan(context: Context, found: Sequence[Entry]) -> tuple[Plan, int]:
     """Return what the entries will cost, and how many of them intake will reject again."""
-    surroundings = desk.surroundings()
-    requests = backfills.accepted([entry.body for entry in found], surroundings)
-    seen = take_snapshot(desk.ledger, surroundings, desk.clock.now())
-    return make_plan(desk.ledger, seen, requests), len(found) - len(requests)
+    stack_state = context.read_stack_state()
+    requests = backfills.accepted([entry.body for entry in found], stack_state)
+    seen = take_snapshot(context.ledger, stack_state, context.clock.now())
+    return make_plan(context.ledger, seen, requests), len(found) - len(requests)
 
 
 def _summary(found: Sequence[Entry]) -> str:

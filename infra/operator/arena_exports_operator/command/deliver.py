@@ -12,8 +12,8 @@ from arena_exports.domain.times import format_utc
 from arena_exports_operator.answers import history
 from arena_exports_operator.answers.texts import NO_RUN
 from arena_exports_operator.answers.words import counted
-from arena_exports_operator.command.consent import Consent, asks
-from arena_exports_operator.command.desk import Command, at_desk
+from arena_exports_operator.command.confirmation import Confirmation, confirmed
+from arena_exports_operator.command.context import Command, with_context
 from arena_exports_operator.command.output import print_json
 from arena_exports_operator.errors import NotFoundError, OperatorError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from arena_exports.domain.attempts import Attempt
     from arena_exports.domain.deliveries import Delivery
-    from arena_exports_operator.command.desk import Desk
+    from arena_exports_operator.command.context import Context
 
 
 @click.command(
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 )
 @click.argument("name", metavar="RUN", required=False)
 @click.option("--pending", is_flag=True, help="Try the pending deliveries of all runs now.")
-@asks
-@at_desk
-def deliver(desk: Desk, *, name: str | None, pending: bool, yes: bool, dry_run: bool) -> None:
+@confirmed
+@with_context
+def deliver(context: Context, *, name: str | None, pending: bool, yes: bool, dry_run: bool) -> None:
     """Deliver the files of RUN (its GUID or number) that are not in the bucket yet.
 
     Files that are in the bucket are listed in the new manifest, not downloaded again. If a delivery
@@ -43,53 +43,53 @@ def deliver(desk: Desk, *, name: str | None, pending: bool, yes: bool, dry_run: 
     """
     if pending == (name is not None):
         raise click.UsageError("name a RUN, or use --pending")
-    consent = Consent(yes=yes, dry_run=dry_run)
+    confirmation = Confirmation(yes=yes, dry_run=dry_run)
     if name is None:
-        _check_delivers(desk)
-        outcome = _try_now(desk, consent, desk.ledger.deliveries.pending())
+        _check_delivers(context)
+        outcome = _try_now(context, confirmation, context.ledger.deliveries.pending())
     else:
-        outcome = _deliver_run(desk, consent, name)
-    if desk.as_json:
+        outcome = _deliver_run(context, confirmation, name)
+    if context.as_json:
         print_json({"outcome": outcome})
 
 
-def _deliver_run(desk: Desk, consent: Consent, name: str) -> str:
+def _deliver_run(context: Context, confirmation: Confirmation, name: str) -> str:
     """Request a delivery of a run, or try the pending one now."""
-    deliveries = desk.ledger.deliveries
-    attempt = history.find_attempt(desk.ledger, desk.table, name, desk.clock.now())
+    deliveries = context.ledger.deliveries
+    attempt = history.find_attempt(context.ledger, context.table, name, context.clock.now())
     if attempt is None:
         raise NotFoundError(NO_RUN.format(name))
     reported = deliveries.history(attempt.attempt_id)
-    bucket = desk.stack.outputs.get("DeliveryBucketName")
+    bucket = context.stack.outputs.get("DeliveryBucketName")
     if reported and (reported[-1]["outcome"], reported[-1]["bucket"]) == ("delivered", bucket):
         click.echo(f"Every file of run {attempt.run_guid} is already in the bucket.", err=True)
         return "delivered"
-    delivery = _delivery(desk, attempt, reported[-1]["number"] + 1 if reported else 1)
+    delivery = _delivery(context, attempt, reported[-1]["number"] + 1 if reported else 1)
     found = deliveries.find(delivery)
     if found:
         click.echo("A delivery of this run is already pending.", err=True)
-        return _try_now(desk, consent, [found])
+        return _try_now(context, confirmation, [found])
     what = f"Deliver run {attempt.run_guid} again: at most {_cost([delivery])}, one for each"
-    if not consent.obtain(desk, f"{what} missing file."):
+    if not confirmation.ask(context, f"{what} missing file."):
         return "unchanged"
     if not deliveries.request(delivery):
         return "unchanged"
-    desk.reconcile("deliver")
+    context.reconcile("deliver")
     return "requested"
 
 
-def _try_now(desk: Desk, consent: Consent, pending: Sequence[Delivery]) -> str:
+def _try_now(context: Context, confirmation: Confirmation, pending: Sequence[Delivery]) -> str:
     """Try pending deliveries now, whatever they wait for."""
     if not pending:
         click.echo("No delivery is pending.", err=True)
         return "unchanged"
     runs = counted(len(pending), "delivery")
     what = f"Try the rest of {runs} now, whatever it waits for: at most {_cost(pending)}."
-    if not consent.obtain(desk, what):
+    if not confirmation.ask(context, what):
         return "unchanged"
     for delivery in pending:
-        desk.ledger.deliveries.try_now(delivery)
-    desk.reconcile("deliver")
+        context.ledger.deliveries.try_now(delivery)
+    context.reconcile("deliver")
     return "retried"
 
 
@@ -97,20 +97,20 @@ def _cost(deliveries: Sequence[Delivery]) -> str:
     return counted(sum(delivery.files_left for delivery in deliveries), "Arena request")
 
 
-def _check_delivers(desk: Desk) -> None:
-    if desk.surroundings().parameters.get("DeliverFiles") != "true":
+def _check_delivers(context: Context) -> None:
+    if context.read_stack_state().parameters.get("DeliverFiles") != "true":
         raise OperatorError("the stack does not deliver files (parameter DeliverFiles)")
 
 
-def _delivery(desk: Desk, attempt: Attempt, number: int) -> Delivery:
+def _delivery(context: Context, attempt: Attempt, number: int) -> Delivery:
     """Return the next delivery of a run.
 
     Raises:
         OperatorError: it cannot be delivered.
     """
-    _check_delivers(desk)
-    now, workspace = desk.clock.now(), desk.surroundings().workspace
-    files = desk.ledger.file_counts(attempt)
+    _check_delivers(context)
+    now, workspace = context.clock.now(), context.read_stack_state().workspace
+    files = context.ledger.file_counts(attempt)
     delivery = delivery_of(attempt, workspace, files, now, number)
     if delivery is None or attempt.state is not AttemptState.SETTLED:
         raise OperatorError("only a completed and published run can be delivered")

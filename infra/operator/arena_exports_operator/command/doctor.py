@@ -16,9 +16,9 @@ from arena_exports_operator.answers.snapshot import take_snapshot
 from arena_exports_operator.answers.words import counted, for_terminal
 from arena_exports_operator.aws import arena
 from arena_exports_operator.aws import doctor as checks
-from arena_exports_operator.aws.doctor import Plans
-from arena_exports_operator.command.consent import Consent
-from arena_exports_operator.command.desk import Command, at_desk
+from arena_exports_operator.aws.doctor import PlannedDeployment
+from arena_exports_operator.command.confirmation import Confirmation
+from arena_exports_operator.command.context import Command, with_context
 from arena_exports_operator.command.output import console, print_json
 from arena_exports_operator.errors import NotFoundError, UsageError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from arena_exports_operator.answers.checks import Check
-    from arena_exports_operator.command.desk import Desk
+    from arena_exports_operator.command.context import Context
 
 _STYLES = {
     Verdict.OK: "green",
@@ -53,9 +53,9 @@ _FILES = ("definition.json", "runs.json")
     help="With --arena: write Arena's answers, redacted, to this folder.",
 )
 @click.option("--yes", is_flag=True, help="With --arena: do not ask for confirmation.")
-@at_desk
+@with_context
 def doctor(  # noqa: PLR0913 - the options
-    desk: Desk,
+    context: Context,
     *,
     before: bool,
     secret_arn: str | None,
@@ -73,38 +73,38 @@ def doctor(  # noqa: PLR0913 - the options
         raise UsageError("--record needs --arena")
     if before and asks_arena:
         raise UsageError("--arena needs a deployed stack, so it cannot be used with --before")
-    plans = Plans(desk.would_be_named(), secret_arn, export_guid)
+    planned = PlannedDeployment(context.would_be_named(), secret_arn, export_guid)
     if before:
-        found = list(checks.before(desk.aws, plans))
+        found = list(checks.before(context.aws, planned))
     elif asks_arena:
-        guid = _agreed(desk, export_guid, yes=yes)
-        found = [*_after(desk), *_of_arena(desk, guid, folder)]
+        guid = _agreed(context, export_guid, yes=yes)
+        found = [*_after(context), *_of_arena(context, guid, folder)]
     else:
-        found = list(_after_or_before(desk, plans))
-    print_json({"checks": found}) if desk.as_json else _show(found)
+        found = list(_after_or_before(context, planned))
+    print_json({"checks": found}) if context.as_json else _show(found)
     if any(check.verdict is Verdict.FAILURE for check in found):
         raise SystemExit(1)
 
 
-def _after_or_before(desk: Desk, plans: Plans) -> Iterator[Check]:
+def _after_or_before(context: Context, planned: PlannedDeployment) -> Iterator[Check]:
     try:
-        _ = desk.stack
+        _ = context.stack
     except NotFoundError as exc:
         click.echo(f"{exc}: these are the checks before a deployment.", err=True)
-        yield from checks.before(desk.aws, plans)
+        yield from checks.before(context.aws, planned)
         return
-    yield from _after(desk)
+    yield from _after(context)
     yield checks.arena_not_asked()
 
 
-def _after(desk: Desk) -> Iterator[Check]:
-    seen = take_snapshot(desk.ledger, desk.surroundings(), desk.clock.now())
-    return checks.after(desk.aws, desk.stack, seen)
+def _after(context: Context) -> Iterator[Check]:
+    seen = take_snapshot(context.ledger, context.read_stack_state(), context.clock.now())
+    return checks.after(context.aws, context.stack, seen)
 
 
-def _agreed(desk: Desk, export_guid: str | None, *, yes: bool) -> str:
+def _agreed(context: Context, export_guid: str | None, *, yes: bool) -> str:
     """Return the definition to ask Arena about, after saying what it costs and asking."""
-    named = named_by(desk.stack.parameters)
+    named = named_by(context.stack.parameters)
     guid = normal_guid(export_guid or next(iter(named), ""))
     if guid is None:
         raise UsageError("name an export definition with --export GUID")
@@ -112,23 +112,23 @@ def _agreed(desk: Desk, export_guid: str | None, *, yes: bool) -> str:
         f"Ask Arena about {guid}: at most {MAX_REQUESTS} Arena requests, and none once "
         "RequestBudgetReserve is reached. If no session is active, the stack logs in."
     )
-    Consent(yes=yes, dry_run=False).obtain(desk, what)
+    Confirmation(yes=yes, dry_run=False).ask(context, what)
     return guid
 
 
-def _of_arena(desk: Desk, guid: str, folder: Path | None) -> Iterator[Check]:
+def _of_arena(context: Context, guid: str, folder: Path | None) -> Iterator[Check]:
     """Yield what Arena says about a definition, and which others it was not asked about."""
-    yield from checks.unless_denied("arena", lambda: _ask(desk, guid, folder))
-    others = [other for other in named_by(desk.stack.parameters) if other != guid]
+    yield from checks.unless_denied("arena", lambda: _ask(context, guid, folder))
+    others = [other for other in named_by(context.stack.parameters) if other != guid]
     what = ", ".join(others) or "definitions that only requests name"
     yield not_checked("definitions", f"Arena was not asked about {what}: use --export GUID")
 
 
-def _ask(desk: Desk, guid: str, folder: Path | None) -> Iterator[Check]:
-    examined = arena.examine(desk.aws, desk.stack, guid, desk.caller)
+def _ask(context: Context, guid: str, folder: Path | None) -> Iterator[Check]:
+    examined = arena.examine(context.aws, context.stack, guid, context.caller)
     if folder:
         _record(folder, examined.answers)
-    yield from checks_of(guid, examined.answers, examined.problem, desk.stack.parameters)
+    yield from checks_of(guid, examined.answers, examined.problem, context.stack.parameters)
 
 
 def _record(folder: Path, answers: Sequence[Mapping[str, object]]) -> None:

@@ -15,13 +15,13 @@ from arena_exports_operator.answers.status import Word, read_status
 from arena_exports_operator.answers.texts import INCOMPLETE, NO_RUN, UNKNOWN
 from arena_exports_operator.answers.why import why_not_exported, why_nothing_moves
 from arena_exports_operator.command import views
-from arena_exports_operator.command.desk import Command, at_desk
+from arena_exports_operator.command.context import Command, with_context
 from arena_exports_operator.command.output import console, print_json
 from arena_exports_operator.errors import NotFoundError
 
 if TYPE_CHECKING:
     from arena_exports_operator.answers.status import Status
-    from arena_exports_operator.command.desk import Desk
+    from arena_exports_operator.command.context import Context
 
 WATCH_SECONDS = 5
 _PROBLEMS = frozenset({Word.DEGRADED, Word.STALLED})
@@ -33,26 +33,28 @@ _PROBLEMS = frozenset({Word.DEGRADED, Word.STALLED})
     epilog="Example: arena-exports status --watch",
 )
 @click.option("--watch", is_flag=True, help=f"Refresh the output every {WATCH_SECONDS} s.")
-@at_desk
-def status(desk: Desk, *, watch: bool) -> None:
+@with_context
+def status(context: Context, *, watch: bool) -> None:
     """Show whether the stack works: one word with its reason, and the figures behind it.
 
     The word is OK, WAITING (it continues without help), DEGRADED (something needs your attention)
     or STALLED (nothing continues until you act). The exit code is 1 for the last two.
     """
-    found = _show_status(desk)
+    found = _show_status(context)
     while watch:
         time.sleep(WATCH_SECONDS)
-        if not desk.as_json:
+        if not context.as_json:
             console().clear()
-        found = _show_status(desk)
+        found = _show_status(context)
     if found.word in _PROBLEMS:
         raise SystemExit(1)
 
 
-def _show_status(desk: Desk) -> Status:
-    found = read_status(desk.ledger, desk.table, desk.surroundings(), desk.clock.now())
-    print_json(found) if desk.as_json else views.show_status(found)
+def _show_status(context: Context) -> Status:
+    found = read_status(
+        context.ledger, context.table, context.read_stack_state(), context.clock.now()
+    )
+    print_json(found) if context.as_json else views.show_status(found)
     return found
 
 
@@ -62,37 +64,37 @@ def _show_status(desk: Desk) -> Status:
     epilog="Example: arena-exports why ECO-000023",
 )
 @click.argument("name", metavar="[ID]", required=False)
-@at_desk
-def why(desk: Desk, name: str | None) -> None:
+@with_context
+def why(context: Context, name: str | None) -> None:
     """Explain in one sentence why nothing moves, or why ID is not exported yet.
 
     ID is a message id, a correlation id, an item GUID, or a run's GUID or number. Indented
     sentences give further reasons that apply at the same time.
     """
-    surroundings, now = desk.surroundings(), desk.clock.now()
+    stack_state, now = context.read_stack_state(), context.clock.now()
     if name is None:
-        answer = why_nothing_moves(desk.ledger, surroundings, now)
+        answer = why_nothing_moves(context.ledger, stack_state, now)
     else:
-        found = why_not_exported(desk.ledger, desk.table, surroundings, name, now)
+        found = why_not_exported(context.ledger, context.table, stack_state, name, now)
         if found is None:
             raise NotFoundError(UNKNOWN.format(name))
         answer = found
-    print_json(answer) if desk.as_json else views.show_why(answer)
+    print_json(answer) if context.as_json else views.show_why(answer)
 
 
 @click.command(cls=Command, epilog="Example: arena-exports find CUEXB8CEPGHGZI18WDMU")
 @click.argument("name", metavar="ID")
-@at_desk
-def find(desk: Desk, name: str) -> None:
+@with_context
+def find(context: Context, name: str) -> None:
     """Show everything that is known of ID.
 
     ID is a message id, a correlation id, an item GUID, a run's GUID or number, or a file's GUID.
     """
-    seen = take_snapshot(desk.ledger, desk.surroundings(), desk.clock.now())
-    found = finding.find(desk.ledger, desk.table, seen, name)
+    seen = take_snapshot(context.ledger, context.read_stack_state(), context.clock.now())
+    found = finding.find(context.ledger, context.table, seen, name)
     if found.empty:
         raise NotFoundError(UNKNOWN.format(name) + ("" if found.complete else INCOMPLETE))
-    print_json(found) if desk.as_json else views.show_found(found)
+    print_json(found) if context.as_json else views.show_found(found)
     if not found.complete:
         click.echo(f"There may be more{INCOMPLETE}.", err=True)
 
@@ -109,9 +111,9 @@ _TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%SZ"])
 @click.option("--until", type=_TIMES, help="Only runs submitted up to this time (UTC).")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 @click.option("--all", "with_voided", is_flag=True, help="Also show POSTs that led to no run.")
-@at_desk
+@with_context
 def runs(  # noqa: PLR0913, PLR0917 - the filters
-    desk: Desk,
+    context: Context,
     export_guid: str,
     outcome: str,
     since: datetime | None,
@@ -124,8 +126,8 @@ def runs(  # noqa: PLR0913, PLR0917 - the filters
     wanted = history.RunFilter(
         export_guid.upper(), outcome, _epoch(since), _epoch(until), with_voided=with_voided
     )
-    found = history.list_runs(desk.table, desk.clock.now(), wanted, limit)
-    if desk.as_json:
+    found = history.list_runs(context.table, context.clock.now(), wanted, limit)
+    if context.as_json:
         print_json({"runs": found})
     elif found:
         views.show_runs(found)
@@ -143,14 +145,14 @@ def _epoch(moment: datetime | None) -> float:
     epilog="Example: arena-exports run 1042",
 )
 @click.argument("name", metavar="RUN")
-@at_desk
-def run(desk: Desk, name: str) -> None:
+@with_context
+def run(context: Context, name: str) -> None:
     """Show RUN (its GUID or number) with its requests and files."""
-    attempt = history.find_attempt(desk.ledger, desk.table, name, desk.clock.now())
+    attempt = history.find_attempt(context.ledger, context.table, name, context.clock.now())
     if attempt is None:
         raise NotFoundError(NO_RUN.format(name))
-    detail = history.describe(desk.ledger, attempt)
-    print_json(detail) if desk.as_json else views.show_run(detail)
+    detail = history.describe(context.ledger, attempt)
+    print_json(detail) if context.as_json else views.show_run(detail)
 
 
 @click.command(

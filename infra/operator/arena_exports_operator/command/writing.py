@@ -15,14 +15,14 @@ from arena_exports_operator.answers.forecast import make_plan
 from arena_exports_operator.answers.snapshot import take_snapshot
 from arena_exports_operator.answers.words import counted
 from arena_exports_operator.aws import sending
-from arena_exports_operator.command.consent import Consent, asks, cost
-from arena_exports_operator.command.desk import Command, at_desk
+from arena_exports_operator.command.confirmation import Confirmation, confirmed, cost
+from arena_exports_operator.command.context import Command, with_context
 from arena_exports_operator.command.durations import DURATION
 from arena_exports_operator.command.output import print_json
 from arena_exports_operator.errors import UsageError
 
 if TYPE_CHECKING:
-    from arena_exports_operator.command.desk import Desk
+    from arena_exports_operator.command.context import Context
 
 _MAX_REASON = 200
 _BY_PARAMETER = (
@@ -40,10 +40,10 @@ _BY_PARAMETER = (
 @click.option("--export", "export_guid", help="The export definition (default: the stack's).")
 @click.option("--correlation-id", help="Your own reference, at most 128 characters.")
 @click.option("--bulk", is_flag=True, help="Mark it as a backfill, which alternates with others.")
-@asks
-@at_desk
+@confirmed
+@with_context
 def send(  # noqa: PLR0913 - the options
-    desk: Desk,
+    context: Context,
     guids: tuple[str, ...],
     export_guid: str | None,
     correlation_id: str | None,
@@ -62,17 +62,17 @@ def send(  # noqa: PLR0913 - the options
         "priority": "bulk" if bulk else None,
     }
     body = json.dumps({name: value for name, value in fields.items() if value is not None})
-    surroundings = desk.surroundings()
-    request = backfills.check(body, surroundings)
+    stack_state = context.read_stack_state()
+    request = backfills.check(body, stack_state)
     plan = make_plan(
-        desk.ledger, take_snapshot(desk.ledger, surroundings, desk.clock.now()), [request]
+        context.ledger, take_snapshot(context.ledger, stack_state, context.clock.now()), [request]
     )
     items = counted(len(request.item_guids), "item") if guids else "the definition's own criteria"
     what = f"Send one request for {items} of {request.group.export_guid}: {cost(plan)}"
     sent = None
-    if Consent(yes=yes, dry_run=dry_run).obtain(desk, what):
-        sent = sending.send(desk.aws, desk.stack, body, desk.caller)
-    if desk.as_json:
+    if Confirmation(yes=yes, dry_run=dry_run).ask(context, what):
+        sent = sending.send(context.aws, context.stack, body, context.caller)
+    if context.as_json:
         print_json({"requestId": sent, "plan": plan})
     elif sent:
         click.echo(sent)
@@ -90,10 +90,10 @@ def send(  # noqa: PLR0913 - the options
     type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M"]),
     help="Resume at this time (UTC).",
 )
-@asks
-@at_desk
+@confirmed
+@with_context
 def pause(  # noqa: PLR0913 - the options
-    desk: Desk,
+    context: Context,
     *,
     reason: str,
     seconds: int | None,
@@ -102,24 +102,26 @@ def pause(  # noqa: PLR0913 - the options
     dry_run: bool,
 ) -> None:
     """Stop new runs at once. Requests are recorded, and the run in progress is completed."""
-    end = _end(desk, seconds, until)
+    end = _end(context, seconds, until)
     if len(reason) > _MAX_REASON:
         raise UsageError(f"the reason has more than {_MAX_REASON} characters")
     when = f"until {format_utc(end)}" if end else "until somebody resumes"
-    what = f"Pause exports of {desk.stack.name} {when}: no new run starts, nothing is lost."
-    paused = Pause(reason, desk.caller, end)
-    if Consent(yes=yes, dry_run=dry_run).obtain(desk, what):
-        desk.ledger.pause.write(paused)
-        desk.reconcile("pause")
-    if desk.as_json:
-        print_json({"reason": reason, "by": desk.caller, "until": format_utc(end) if end else None})
+    what = f"Pause exports of {context.stack.name} {when}: no new run starts, nothing is lost."
+    paused = Pause(reason, context.caller, end)
+    if Confirmation(yes=yes, dry_run=dry_run).ask(context, what):
+        context.ledger.pause.write(paused)
+        context.reconcile("pause")
+    if context.as_json:
+        print_json(
+            {"reason": reason, "by": context.caller, "until": format_utc(end) if end else None}
+        )
 
 
-def _end(desk: Desk, seconds: int | None, until: datetime | None) -> int:
+def _end(context: Context, seconds: int | None, until: datetime | None) -> int:
     """Return when a pause ends; 0 for never."""
     if seconds and until:
         raise UsageError("use either --for or --until")
-    now = desk.clock.now()
+    now = context.clock.now()
     end = (
         int(until.replace(tzinfo=UTC).timestamp())
         if until
@@ -133,21 +135,21 @@ def _end(desk: Desk, seconds: int | None, until: datetime | None) -> int:
 
 
 @click.command(cls=Command, epilog="Example: arena-exports resume")
-@asks
-@at_desk
-def resume(desk: Desk, *, yes: bool, dry_run: bool) -> None:
+@confirmed
+@with_context
+def resume(context: Context, *, yes: bool, dry_run: bool) -> None:
     """End a pause at once."""
-    surroundings, found = desk.surroundings(), desk.ledger.pause.read(desk.clock.now())
+    stack_state, found = context.read_stack_state(), context.ledger.pause.read(context.clock.now())
     if found is None:
-        click.echo(f"{desk.stack.name} is not paused in the ledger.", err=True)
-    elif Consent(yes=yes, dry_run=dry_run).obtain(
-        desk, f'Resume exports of {desk.stack.name}, paused by {found.by} ("{found.reason}").'
+        click.echo(f"{context.stack.name} is not paused in the ledger.", err=True)
+    elif Confirmation(yes=yes, dry_run=dry_run).ask(
+        context, f'Resume exports of {context.stack.name}, paused by {found.by} ("{found.reason}").'
     ):
-        desk.ledger.pause.clear()
-        desk.reconcile("resume")
-    if desk.as_json:
-        print_json({"pausedByParameter": surroundings.paused_by_parameter})
-    if surroundings.paused_by_parameter:
+        context.ledger.pause.clear()
+        context.reconcile("resume")
+    if context.as_json:
+        print_json({"pausedByParameter": stack_state.paused_by_parameter})
+    if stack_state.paused_by_parameter:
         click.echo(_BY_PARAMETER, err=True)
         raise SystemExit(1)
 
@@ -157,14 +159,14 @@ def resume(desk: Desk, *, yes: bool, dry_run: bool) -> None:
     short_help="Check for pending work now.",
     epilog="Example: arena-exports reconcile",
 )
-@asks
-@at_desk
-def reconcile(desk: Desk, *, yes: bool, dry_run: bool) -> None:
+@confirmed
+@with_context
+def reconcile(context: Context, *, yes: bool, dry_run: bool) -> None:
     """Check for pending work now, as the stack does every minute."""
     what = "Check for pending work: a run is started if one may start, at its usual cost."
-    if Consent(yes=yes, dry_run=dry_run).obtain(desk, what):
-        desk.reconcile("reconcile")
-    if desk.as_json:
+    if Confirmation(yes=yes, dry_run=dry_run).ask(context, what):
+        context.reconcile("reconcile")
+    if context.as_json:
         print_json({"invoked": not dry_run})
 
 

@@ -12,7 +12,7 @@ from arena_exports_operator.answers.find import find
 from arena_exports_operator.answers.snapshot import take_snapshot
 from arena_exports_operator.answers.status import read_status
 from arena_exports_operator.aws.calls import explained
-from arena_exports_operator.aws.stack import surroundings
+from arena_exports_operator.aws.stack import read_stack_state
 from arena_exports_operator.errors import NoAccessError
 from arena_exports_operator.page.views import failure_view, found_view, status_view
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from arena_exports.ledger import Ledger
     from arena_exports.ports import Clock, Table
-    from arena_exports_operator.answers.surroundings import Surroundings
+    from arena_exports_operator.answers.stack_state import StackState
     from arena_exports_operator.aws.calls import Aws
     from arena_exports_operator.aws.stack import Stack
     from arena_exports_operator.page.surface import Surface
@@ -35,7 +35,7 @@ class Source:
     ledger: Ledger
     table: Table
     clock: Clock
-    surroundings: Callable[[], Surroundings]
+    read_stack_state: Callable[[], StackState]
 
     def view(self, text: str, surface: Surface) -> View:
         """Return what is known of a text, or the status for "".
@@ -49,7 +49,7 @@ class Source:
             return failure_view(f"The status cannot be read: {exc}", surface)
 
     def _view(self, text: str, surface: Surface) -> View:
-        now, around = self.clock.now(), self.surroundings()
+        now, around = self.clock.now(), self.read_stack_state()
         if not text:
             return status_view(read_status(self.ledger, self.table, around, now), surface)
         seen = take_snapshot(self.ledger, around, now)
@@ -60,4 +60,4 @@ def source_of(aws: Aws, stack: Stack) -> Source:
     """Return the source of a deployed stack."""
     clock = SystemClock()
     table = DynamoTable(aws.client("dynamodb"), stack.outputs["LedgerTableName"], clock)
-    return Source(open_ledger(table, clock), table, clock, lambda: surroundings(aws, stack))
+    return Source(open_ledger(table, clock), table, clock, lambda: read_stack_state(aws, stack))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class StackState:
     """The stack's parameters, and the messages on its queues (None: not known)."""
 
     parameters: Mapping[str, str] = field(default_factory=dict)

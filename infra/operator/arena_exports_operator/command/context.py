@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from arena_exports.ledger import Ledger
     from arena_exports.ports import Clock, Table
-    from arena_exports_operator.answers.surroundings import Surroundings
+    from arena_exports_operator.answers.stack_state import StackState
     from arena_exports_operator.aws.stack import Stack
 
 P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
-class Desk:
+class Context:
     """The stack that a command operates on; each part is created on first use."""
 
     stack_name: str | None
@@ -68,9 +68,9 @@ class Desk:
         """Return the name that a new deployment would give the stack."""
         return stacks.name_of_deployment(self.stack_name, Path.cwd())
 
-    def surroundings(self) -> Surroundings:
+    def read_stack_state(self) -> StackState:
         """Read the parameters and the queues."""
-        return stacks.surroundings(self.aws, self.stack)
+        return stacks.read_stack_state(self.aws, self.stack)
 
     @cached_property
     def caller(self) -> str:
@@ -109,7 +109,7 @@ _OPTIONS = (
 )
 
 
-def at_desk(function: Callable[..., None]) -> Callable[..., None]:
+def with_context(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options that name the stack to a command, and pass it what they select."""
 
     @functools.wraps(function)
@@ -121,13 +121,15 @@ def at_desk(function: Callable[..., None]) -> Callable[..., None]:
         output: str,
         **kwargs: Any,  # noqa: ANN401 - those of the command
     ) -> None:
-        function(make_desk(stack, profile, region, output), *args, **kwargs)
+        function(make_context(stack, profile, region, output), *args, **kwargs)
 
     for option in reversed(_OPTIONS):
         run = option(run)
     return run
 
 
-def make_desk(stack: str | None, profile: str | None, region: str | None, output: str) -> Desk:
+def make_context(
+    stack: str | None, profile: str | None, region: str | None, output: str
+) -> Context:
     """Return the stack that a command's options select."""
-    return Desk(stack, profile, region, as_json=output == "json")
+    return Context(stack, profile, region, as_json=output == "json")

@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from arena_exports_operator.answers.forecast import Plan
-    from arena_exports_operator.command.desk import Desk
+    from arena_exports_operator.command.context import Context
 
 
 @dataclass(frozen=True, slots=True)
-class Consent:
+class Confirmation:
     """Whether to ask, and whether to do anything."""
 
     yes: bool
     dry_run: bool
 
-    def obtain(self, desk: Desk, what: str) -> bool:
+    def ask(self, context: Context, what: str) -> bool:
         """Say what will be done, and return whether to do it; log the caller if so.
 
         Raises:
@@ -36,12 +36,12 @@ class Consent:
             return False
         if not self.yes:
             click.confirm("Continue?", abort=True, err=True)
-        at = format_utc(desk.clock.now())
-        click.echo(for_terminal(f"{at} as {desk.caller}"), err=True)
+        at = format_utc(context.clock.now())
+        click.echo(for_terminal(f"{at} as {context.caller}"), err=True)
         return True
 
 
-def asks(function: Callable[..., None]) -> Callable[..., None]:
+def confirmed(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options `--yes` and `--dry-run`."""
     function = click.option("--dry-run", is_flag=True, help="Only show what it would do.")(function)
     return click.option("--yes", is_flag=True, help="Do not ask for confirmation.")(function)
