@@ -129,7 +129,7 @@ def test_fault_71__update_and_rollback_lose_nothing_and_erase_no_delivery(
     outcomes.wait_for(completed=3, delivered=2)
     delivered, bucket = _objects(second.stack), second.stack.outputs["DeliveryBucketName"]
     assert len(delivered) == 2 * 2, "a file and a manifest for each run"
-    _hold_downloads(case, time.time() + 3600)
+    _hold_downloads(case)
     case.stack.send(late)
     outcomes.wait_for(completed=4, delivered=2)
     run = _start_run(case, [running])
@@ -141,7 +141,7 @@ def test_fault_71__update_and_rollback_lose_nothing_and_erase_no_delivery(
     _wait_until_recorded(case)
 
     second.deploy(changed={"DeliverFiles": "true", "DeliveryBucketName": bucket})
-    _hold_downloads(case, 0)
+    _free_downloads(case)
     outcomes.wait_for(completed=5, delivered=3)
     assert len(case.runs) == 6, "the stack is still paused"
     second.deploy(changed={"ExportsPaused": "false"})
@@ -171,8 +171,9 @@ def _adopt(case: Case) -> None:
     """Let the time pass until the run of an unknown POST is searched for, and end that run."""
     attempt_id = case.stack.ledger_item("SLOT")["attemptId"]["S"]
     month = datetime.fromtimestamp(int(attempt_id[:12], 16) / 1000, UTC)
-    _set_time(case, f"RUN#{month:%Y%m}", attempt_id, sentAt=time.time() - SECONDS_BEFORE_SEARCH)
-    _set_time(case, "SLOT", "-", heldUntil=0)
+    sent_at = str(int(time.time()) - SECONDS_BEFORE_SEARCH)
+    _change(case, f"RUN#{month:%Y%m}", attempt_id, {"sentAt": {"N": sent_at}})
+    _change(case, "SLOT", "-", {"heldUntil": {"N": "0"}})
 
     def is_adopted() -> bool:
         case.stack.reconcile()
@@ -182,21 +183,29 @@ def _adopt(case: Case) -> None:
     case.stack.arena.set_run(case.wait_for_run("RUNNING").guid, "COMPLETE")
 
 
-def _hold_downloads(case: Case, until: float) -> None:
-    """Hold the lease on downloads, as a deliver that is deleted during a download does."""
-    _set_time(case, "LANE", "DELIVER", heldUntil=until)
+def _hold_downloads(case: Case) -> None:
+    """Hold the lease on downloads for an hour, as a deliver that is deleted during a download does.
+
+    With a token of its own: a deliver that is still at work would free its own lease when it ends.
+    """
+    values = {"heldUntil": {"N": str(int(time.time()) + 3600)}, "token": {"S": "deleted"}}
+    _change(case, "LANE", "DELIVER", values)
 
 
-def _set_time(case: Case, pk: str, sk: str, **times: float) -> None:
-    """Change a time in an item of the ledger."""
-    ((name, value),) = times.items()
+def _free_downloads(case: Case) -> None:
+    """Let the time pass until the lease on downloads has expired."""
+    _change(case, "LANE", "DELIVER", {"heldUntil": {"N": "0"}})
+
+
+def _change(case: Case, pk: str, sk: str, values: Mapping[str, Mapping[str, str]]) -> None:
+    """Change attributes of an item that is in the ledger."""
     case.stack.clients.dynamodb.update_item(
         TableName=case.stack.outputs["LedgerTableName"],
         Key={"PK": {"S": pk}, "SK": {"S": sk}},
-        UpdateExpression="SET #name = :time",
-        ConditionExpression="attribute_exists(#name)",
-        ExpressionAttributeNames={"#name": name},
-        ExpressionAttributeValues={":time": {"N": str(int(value))}},
+        UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
+        ConditionExpression="attribute_exists(PK)",
+        ExpressionAttributeNames={f"#{name}": name for name in values},
+        ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
     )
 
 
@@ -243,7 +252,7 @@ def _assert_exported_once(case: Case, exported: list[str]) -> None:
     assert sorted(run.items for run in case.runs) == [1, 1, 1, 1, 1, 2, 2]
     assert "3144" not in case.stack.arena.state().codes
     assert not case.stack.dead_letters()
-    assert not case.stack.ledger_item("DELIVER")
+    case.stack.wait_until("no delivery left", lambda: not case.stack.ledger_item("DELIVER"))
     assert _statuses_of_executions(case.stack) == {"SUCCEEDED"}
 
 
