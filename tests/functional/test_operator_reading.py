@@ -57,6 +57,22 @@ def test_status__of_an_idle_stack_is_ok(world: World) -> None:
     assert "budget          not known yet, reserve 100\n" in text
 
 
+def test_status__is_watched_until_ctrl_c(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends it without a word, and the exit code is the state's."""
+    del world
+    waits = iter([None, KeyboardInterrupt()])
+
+    def sleep(_seconds: float) -> None:
+        if (interrupt := next(waits)) is not None:
+            raise interrupt
+
+    monkeypatch.setattr("arena_exports_operator.command.reading.time.sleep", sleep)
+    result = ask("status", "--watch")
+    assert result.exit_code == 0
+    assert result.stdout.count("OK  Nothing is pending") == 2
+    assert not result.stderr
+
+
 def test_status__of_a_run_in_progress(world: World) -> None:
     """The run, what is pending by lane, budget, session and the last runs are shown."""
     world.send({"itemGuids": items(10)})

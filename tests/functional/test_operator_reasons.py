@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arena_exports.domain.attempts import AttemptOutcome, RunResult
+from arena_exports.domain.deliveries import DeliveryLane
 from arena_exports.domain.lease import Lease
 from arena_exports.domain.model import ExportGuid
 from arena_exports.domain.pause import Pause
 from arena_exports.domain.times import format_utc
+from arena_exports.ledger import keys
+from arena_exports.ledger.codec import to_item
 from arena_exports.ports import Put
 from arena_exports_operator.answers.reasons import Cause
 from arena_exports_operator.answers.why import Why, why_not_exported, why_nothing_moves
@@ -219,6 +222,14 @@ def delivering(world: World) -> str:
     return request_id
 
 
+def deliveries_backing_off(world: World) -> str:
+    """A delivery that is due, while all deliveries back off."""
+    request_id = delivering(world)
+    lane = DeliveryLane(token="-", not_before=int(world.clock.now()) + 600)
+    world.table.write(Put(to_item(keys.DELIVERY_LANE, lane)))
+    return request_id
+
+
 def _runs(world: World) -> set[str]:
     return {sk for pk, rows in world.table.items.items() if pk.startswith("RUN#") for sk in rows}
 
@@ -278,6 +289,7 @@ STATES: dict[Callable[[World], str], tuple[Cause, str, float | None]] = {
     reconcile_missing: (Cause.RECONCILE_MISSING, "reconcile is not running, or fails", None),
     reconcile_missing_after_a_post: (Cause.RECONCILE_MISSING, "reconcile is not running", None),
     delivering: (Cause.DELIVERING, "its files are being delivered to the bucket", 90),
+    deliveries_backing_off: (Cause.DELIVERING, "the next try is at 2023-11-14T22:2", 600),
     exported: (Cause.EXPORTED, "It was exported by run ", None),
     rejected: (Cause.DEAD_LETTER, "3 of 3 items were rejected (3140: no such view)", None),
     partly_rejected: (Cause.DEAD_LETTER, "3 of 3 items were rejected", None),

@@ -257,6 +257,16 @@ def test_backfill__stopped_half_way_says_where_to_go_on(
     assert_exported(world, items(2500))
 
 
+def test_backfill__cannot_continue_after_the_last_line(world: World, tmp_path: Path) -> None:
+    """Nothing would be left to send."""
+    name = file_of(tmp_path / "items.txt", 1200)
+    result = ask("backfill", name, "--from", "1201", "--yes")
+    assert result.exit_code == 2
+    assert "--from 1201: the last GUID of the file is in line 1200" in result.stderr
+    assert not result.stdout
+    assert world.posts() == 0
+
+
 def test_backfill__from_standard_input_needs_yes(world: World) -> None:
     """Standard input cannot hold both the GUIDs and the answer."""
     del world

@@ -83,6 +83,7 @@ STATUS = Status(
     last_runs=(RUN,),
     dead_letters=41,
     deliveries=43,
+    deliveries_back_off_until=1_700_000_600,
 )
 
 
@@ -128,7 +129,7 @@ def test_status__is_shown_whole(surface: Any) -> None:
         "5.5 h at today's rate",
         "session": "refused, 2 logins in the last hour, next login 2023-11-14T22:28:20Z",
         "dead letters": "41",
-        "deliveries": "43 pending",
+        "deliveries": "43 pending, all backing off until 2023-11-14T22:23:20Z",
         "pause": "until 2023-11-14T23:13:20Z",
     }
     assert page.rows == [

@@ -46,9 +46,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """The messages that a file leads to, with each GUID once."""
+    """The messages that a file leads to, with each GUID once; `last_line` has the last GUID."""
 
     messages: tuple[Message, ...]
+    last_line: int
     items: int
     duplicates: int
 
@@ -85,7 +86,8 @@ def read_backfill(text: str, export_guid: str | None, stack_state: StackState) -
     for line in lines:
         distinct.setdefault(str(normal_guid(line.text)), line.number)
     messages = tuple(_messages(list(distinct.items()), export_guid, stack_state))
-    return Backfill(messages, len(distinct), len(lines) - len(distinct))
+    duplicates = len(lines) - len(distinct)
+    return Backfill(messages, lines[-1].number, len(distinct), duplicates)
 
 
 def _lines(text: str) -> Iterator[Line]:
@@ -200,7 +202,15 @@ def accepted(bodies: Iterable[str], stack_state: StackState) -> list[ExportReque
 
 
 def messages_from(backfill: Backfill, line: int) -> Sequence[Message]:
-    """Return the messages with the GUIDs from a line on; the first may start before it."""
+    """Return the messages with the GUIDs from a line on; the first may start before it.
+
+    Raises:
+        UsageError: the file has no GUIDs from there on.
+    """
+    if line > backfill.last_line:
+        raise UsageError(
+            f"--from {line}: the last GUID of the file is in line {backfill.last_line}"
+        )
     first = 0
     for number, message in enumerate(backfill.messages):
         if message.first_line <= line:

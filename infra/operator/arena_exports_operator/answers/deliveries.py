@@ -10,6 +10,9 @@ from arena_exports.ledger import keys
 from arena_exports_operator.answers.reasons import Cause, Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arena_exports.ledger import Ledger
     from arena_exports.ports import Item, Table
 
 MAX_DELIVERIES = 200
@@ -23,14 +26,26 @@ class Delivery:
     next_at: int | None
 
 
-def pending(table: Table) -> list[Delivery]:
+@dataclass(frozen=True, slots=True)
+class PendingDeliveries:
+    """The oldest pending deliveries; until `back_off_until`, none of them is tried."""
+
+    deliveries: Sequence[Delivery]
+    back_off_until: int | None
+
+
+def pending(ledger: Ledger, table: Table, now: float) -> PendingDeliveries:
     """Return the oldest pending deliveries, 200 at most."""
+    not_before = ledger.deliveries.lane().not_before
+    until = not_before if not_before > now else None
     found = table.query(keys.DELIVER, keys.FIRST, keys.LAST, limit=MAX_DELIVERIES)
-    return [_delivery(item) for item in found]
+    return PendingDeliveries([_delivery(item, until) for item in found], until)
 
 
-def _delivery(item: Item) -> Delivery:
-    return Delivery(item["SK"].rpartition("#")[2], item.get("notBefore") or None)
+def _delivery(item: Item, back_off_until: int | None) -> Delivery:
+    waits = (item.get("notBefore") or 0, back_off_until or 0)
+    next_at = 0 if item.get("tryNow") else max(waits)
+    return Delivery(item["SK"].rpartition("#")[2], next_at or None)
 
 
 def reason(delivery: Delivery) -> Reason:

@@ -85,7 +85,7 @@ def trace_request(
     reasons = (
         _waiting(seen, waiting)
         if waiting
-        else _ended(deliveries.pending(table), runs, rejected, total)
+        else _ended(deliveries.pending(ledger, table, seen.now).deliveries, runs, rejected, total)
     )
     return RequestView(
         request_id=request_id,

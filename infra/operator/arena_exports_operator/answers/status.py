@@ -131,6 +131,7 @@ class Status:
     last_runs: tuple[RunSummary, ...]
     dead_letters: int | None
     deliveries: int
+    deliveries_back_off_until: int | None
 
 
 def read_status(ledger: Ledger, table: Table, stack_state: StackState, now: float) -> Status:
@@ -138,6 +139,7 @@ def read_status(ledger: Ledger, table: Table, stack_state: StackState, now: floa
     seen = take_snapshot(ledger, stack_state, now)
     reasons = _with_dead_letters(stack_reasons(seen), stack_state.dead_letters or 0)
     lanes, counted = _pending(ledger)
+    waiting = deliveries.pending(ledger, table, now)
     return Status(
         word=_word_of(reasons[0]),
         reasons=tuple(reasons),
@@ -152,7 +154,8 @@ def read_status(ledger: Ledger, table: Table, stack_state: StackState, now: floa
         pause=_pause(seen),
         last_runs=tuple(history.list_runs(table, now, history.RunFilter(), LAST_RUNS)),
         dead_letters=stack_state.dead_letters,
-        deliveries=len(deliveries.pending(table)),
+        deliveries=len(waiting.deliveries),
+        deliveries_back_off_until=waiting.back_off_until,
     )
 
 

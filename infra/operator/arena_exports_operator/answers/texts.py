@@ -39,9 +39,15 @@ def status_lines(status: Status) -> Iterator[tuple[str, str]]:
     yield "budget", _budget(status.budget)
     yield "session", _session(status)
     yield "dead letters", _count(status.dead_letters)
-    yield "deliveries", f"{status.deliveries} pending"
+    yield "deliveries", _deliveries(status)
     if status.pause:
         yield "pause", _pause(status.pause)
+
+
+def _deliveries(status: Status) -> str:
+    until = status.deliveries_back_off_until
+    wait = f", all backing off until {format_utc(until)}" if status.deliveries and until else ""
+    return f"{status.deliveries} pending{wait}"
 
 
 def _current(run: CurrentRun) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -41,11 +42,12 @@ def status(context: Context, *, watch: bool) -> None:
     or STALLED (nothing continues until you act). The exit code is 1 for the last two.
     """
     found = _show_status(context)
-    while watch:
-        time.sleep(WATCH_SECONDS)
-        if not context.as_json:
-            console().clear()
-        found = _show_status(context)
+    with suppress(KeyboardInterrupt):  # Ctrl-C ends watching
+        while watch:
+            time.sleep(WATCH_SECONDS)
+            if not context.as_json:
+                console().clear()
+            found = _show_status(context)
     if found.word in _PROBLEMS:
         raise SystemExit(1)
 
