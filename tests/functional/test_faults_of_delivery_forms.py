@@ -26,7 +26,7 @@ from tests.support.deliveries import (
 )
 from tests.support.fake_bucket import InMemoryBucket
 from tests.support.fakes import failing
-from tests.support.world import EXPORT, items
+from tests.support.world import EXPORT, World, items
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,6 +111,26 @@ def test_pending_delivery__can_be_read_in_the_ledger() -> None:
     assert name == f"20231114221325#{item['attemptId']}"
     assert (item["v"], item["runGuid"], item["fileCount"]) == (1, run_guid, 1)
     assert not any(isinstance(value, bytes) for value in item.values())
+
+
+def test_delivery__that_is_off_costs_no_call() -> None:
+    """Neither the ledger nor Arena is called for deliveries, whatever the runs do."""
+    world = World()
+    called: list[Any] = []
+
+    def read(original: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        called.append(arguments)
+        return original(*arguments, **options)
+
+    for name in ("get", "get_many", "query", "write"):
+        world.table.intercept(name, read)
+    control.plan_runs(world.arena, {"status": "FAILED"})
+    world.send(*items(3))
+    world.settle()
+    assert world.events("run.completed")
+    assert "'SLOT'" in str(called)
+    delivers = ("'LANE'", "'DELIVER'", "'DELIVERED'", "FORMAT", "#OPEN#", "#NOGUID")
+    assert not [name for name in delivers if name in str(called)]
 
 
 def test_fault_65__off_and_on_again() -> None:
