@@ -10,9 +10,22 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING
 
+from arena_exports.domain.deliveries import DeliveryLane
+from arena_exports.ledger import keys
+from arena_exports.ledger.codec import to_item
+from arena_exports.ports import Put
+from infra.simulator import control
 from tests.simulation import delivery, disruptions
-from tests.simulation.coverage import states
-from tests.simulation.delivery import DeliveryPlan, draw_plan_of_delivery
+from tests.simulation.coverage import (
+    AT_WORK,
+    DELIVERY_OFF,
+    DELIVERY_STATES,
+    GIVEN_UP,
+    TURNS,
+    delivery_state,
+    states,
+)
+from tests.simulation.delivery import OFF_SECONDS, DeliveryPlan, draw_plan_of_delivery, draw_run
 from tests.simulation.fault_rates import (
     FaultRates,
     draw_fault_rates,
@@ -20,7 +33,7 @@ from tests.simulation.fault_rates import (
 )
 from tests.simulation.field import TROUBLES
 from tests.simulation.plan import Plan, draw_plan
-from tests.simulation.simulation import Simulation
+from tests.simulation.simulation import FAULT_PHASE_SECONDS, Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +42,12 @@ if TYPE_CHECKING:
 
 MAX_HITS = 5
 SHARE_OF_HITS = 0.5  # of the occasions, so that the fault meets different moments
+WAITING = ("files due", "files back off", "all downloads back off")
 OFTEN, SELDOM = 0.3, 0.1
 LOST = 0.1  # of the requests to Arena: an unknown POST leads to searches
 OFF_AFTER_SECONDS = 900
+MANY_MESSAGES, FEW_ITEMS = 16, 7
+LONG_PHASE_SECONDS = 3 * FAULT_PHASE_SECONDS  # a file is given up an hour after its first refusal
 
 
 def _nowhere(_fault: str) -> bool:
@@ -57,19 +73,23 @@ class AimedDay(Simulation):
 
     def __init__(self, seed: int, fault: str, state: str) -> None:
         random = Random(f"aim {seed}")
-        drawn = draw_fault_rates(random)
-        draw_faults_of_delivery(drawn, random)
-        drawn.arena_drop = max(drawn.arena_drop, LOST)
-        rates = AimedRates(**vars(drawn), hits=self._hits)
+        is_calm = state in DELIVERY_STATES or seed % 2 == 1
+        rates = AimedRates(**vars(_rates(random, is_calm=is_calm)), hits=self._hits)
         self._fault, self._state, self._left = fault, state, MAX_HITS
         self._aims = Random(f"hits {seed}")
+        self._withdrawn: set[str] = set()
+        if state == GIVEN_UP:
+            self.fault_phase_seconds = LONG_PHASE_SECONDS
         super().__init__(
             seed,
-            plan=_plan(random),
+            plan=_calm_plan(random) if is_calm else _rough_plan(random),
             fault_rates=rates,
             troubles=(fault,) if fault in TROUBLES else (),
-            delivery=_delivery(random, fault),
+            delivery=_delivery(random, fault, state),
         )
+        if state == TURNS:
+            turns = DeliveryLane(token="earlier").take_turns(self.scheduler.now)
+            self.memory.write(Put(to_item(keys.DELIVERY_LANE, turns)))
         self.memory.intercept("write", self._write)
 
     def _is_there(self) -> bool:
@@ -83,8 +103,27 @@ class AimedDay(Simulation):
 
     def _write(self, original: Callable[..., None], *writes: Write) -> None:
         original(*writes)
+        if self._state == GIVEN_UP:
+            self._withdraw_files()
+        if self._state == DELIVERY_OFF and delivery_state(self) in WAITING:
+            self.scheduler.after(0, self._turn_delivery_off)
         if self._fault in (*disruptions.KINDS, *delivery.KINDS) and self._is_there():
             self.scheduler.after(0, self._cause)
+
+    def _withdraw_files(self) -> None:
+        """Let Arena refuse half of the files of each run for good."""
+        for run in self.arena.exports.runs:
+            if run.guid not in self._withdrawn:
+                self._withdrawn.add(run.guid)
+                for file in run.files[: len(run.files) // 2]:
+                    fault = {"path": f"*/{file.guid}/content", "code": 3028, "times": None}
+                    control.add_faults(self.arena, fault)
+
+    def _turn_delivery_off(self) -> None:
+        """Turn delivery off for a while where files wait."""
+        if self.in_fault_phase and self.delivery.is_on:
+            self.delivery.cause("delivery turned off")
+            self.scheduler.after(OFF_SECONDS, lambda: self.delivery.cause("delivery turned on"))
 
     def _cause(self) -> None:
         if self._hits(self._fault):
@@ -92,7 +131,31 @@ class AimedDay(Simulation):
             (self.delivery if of_delivery else self.disruptions).cause(self._fault)
 
 
-def _plan(random: Random) -> Plan:
+def _rates(random: Random, *, is_calm: bool) -> FaultRates:
+    """Draw the rates; on a calm day, nothing but the aimed fault occurs by chance."""
+    if is_calm:
+        return FaultRates(random)
+    rates = draw_fault_rates(random)
+    draw_faults_of_delivery(rates, random)
+    rates.arena_drop = max(rates.arena_drop, LOST)
+    return rates
+
+
+def _calm_plan(random: Random) -> Plan:
+    """Draw a day on which many runs end well."""
+    return replace(
+        draw_plan(random),
+        messages=MANY_MESSAGES,
+        max_items=FEW_ITEMS,
+        breaks_runs=0,
+        foreign=0,
+        breaks_logins=0,
+        scarce=False,
+        late=(),
+    )
+
+
+def _rough_plan(random: Random) -> Plan:
     """Draw a day on which logins fail, and on which others export, too."""
     plan = draw_plan(random)
     return replace(
@@ -104,9 +167,14 @@ def _plan(random: Random) -> Plan:
     )
 
 
-def _delivery(random: Random, fault: str) -> DeliveryPlan:
+def _delivery(random: Random, fault: str, state: str) -> DeliveryPlan:
     """Draw a day on which files are delivered, and often fail."""
-    plan = replace(draw_plan_of_delivery(random), bad=OFTEN, second=OFTEN)
+    plan = replace(
+        draw_plan_of_delivery(random),
+        bad=SELDOM if state in AT_WORK else OFTEN,
+        second=OFTEN,
+        runs=tuple(draw_run(random, (2, 4)) for _ in range(MANY_MESSAGES)),
+    )
     if fault == "delivery turned on":
         return replace(plan, switches="off and on", switch_after=OFF_AFTER_SECONDS)
     return plan

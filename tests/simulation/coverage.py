@@ -34,18 +34,18 @@ LEASE_STATES = (
     "ended",
 )
 SESSION_STATES = ("session in force", "logging in", "cooling down", "login refused")
-DELIVERY_STATES = (
-    "nothing to deliver",
-    "files wait, delivery off",
+NOTHING, DELIVERY_OFF = "nothing to deliver", "files wait, delivery off"
+TURNS, GIVEN_UP = "a download's turn or a run's", "a file given up"
+NOT_AT_WORK = (
+    NOTHING,
+    DELIVERY_OFF,
     "files due",
     "files back off",
     "all downloads back off",
-    "a download's turn or a run's",
-    "download lease taken",
-    "some files noted",
-    "a file given up",
-    "all files noted",
+    TURNS,
 )
+AT_WORK = ("download lease taken", "some files noted", GIVEN_UP, "all files noted")
+DELIVERY_STATES = (*NOT_AT_WORK, *AT_WORK)
 STATES = (*LEASE_STATES, *SESSION_STATES, *DELIVERY_STATES)
 FAULTS = (*CHANCES, *disruptions.KINDS, *delivery.KINDS, *TROUBLES)
 
@@ -82,7 +82,21 @@ EXPLAINED: Mapping[str, Mapping[str, Sequence[str]]] = {
         "own events": ("nothing pending",),
         "refused filters": ("after an empty search", "another POST"),
     },
-    "on such a day no POST leads to a run": {"broken day": ("running",)},
+    "on such a day no POST leads to a run": {
+        "broken day": ("running", *DELIVERY_STATES[1:]),
+    },
+    "deliver makes the call, and is at work in the other states, except a late copy": dict.fromkeys(
+        ("download", "bucket_refused", "bucket_conflict", "bucket_lost"), NOT_AT_WORK
+    ),
+    "deliver is started only where it is on, and files are due": {
+        "deliver_lost": (DELIVERY_OFF,),
+        "deliver_twice": (NOTHING, DELIVERY_OFF),
+        "second deliver": (DELIVERY_OFF,),
+    },
+    "it changes what is not so in this state": {
+        "delivery turned on": tuple(s for s in DELIVERY_STATES[1:] if s != DELIVERY_OFF),
+        "delivery turned off": (DELIVERY_OFF,),
+    },
 }
 """Why a fault may not have met some states: by reason, then by fault, the states."""
 

@@ -29,7 +29,7 @@ from tests.simulation.plan import MAX_SKEW_SECONDS
 from tests.support.fake_bucket import InMemoryBucket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from arena_exports.ports import Event, HttpRequest
     from infra.simulator.files import RunFile
@@ -110,12 +110,13 @@ def draw_plan_of_delivery(random: Random, switches: str = "") -> DeliveryPlan:
             "downloadsLockSession": random.random() < 0.3,
             "gzip": random.choice(["never", "asked", "always"]),
         },
-        runs=tuple(_draw_run(random) for _ in range(random.choice([3, 10]))),
+        runs=tuple(draw_run(random, (1, 1, 2, 4)) for _ in range(random.choice([3, 10]))),
     )
 
 
-def _draw_run(random: Random) -> Mapping[str, Any]:
-    return {"contents": [_draw_file(random) for _ in range(random.choice([1, 1, 2, 4]))]}
+def draw_run(random: Random, file_counts: Sequence[int]) -> Mapping[str, Any]:
+    """Draw the files of a run."""
+    return {"contents": [_draw_file(random) for _ in range(random.choice(file_counts))]}
 
 
 def _draw_file(random: Random) -> Mapping[str, Any]:
@@ -139,7 +140,7 @@ class DeliveryDay:
         self.plan = draw_delivery(self.random) if plan is None else plan
         if plan is None and self.plan is not OFF:
             draw_faults_of_delivery(simulation.fault_rates, self.random)
-        self.is_on = self.plan.is_on
+        self.is_on: bool = self.plan.is_on
         self._off_since = -math.inf
         self._times_off: list[tuple[float, float]] = []
         self.bucket = InMemoryBucket("bucket-1", min_part_bytes=PART_BYTES)
@@ -172,27 +173,20 @@ class DeliveryDay:
             again = partial(self.cause, "delivery turned on")
             self._simulation.scheduler.after(OFF_SECONDS, again)
 
-    def _turn_on(self) -> bool:
-        if self.is_on:
-            return False
+    def _turn_on(self) -> None:
         self._times_off.append((self._off_since, self._simulation.scheduler.now))
         self.is_on = True
         self._simulation.redeploy()
-        return True
 
-    def _turn_off(self) -> bool:
-        if not self.is_on:
-            return False
+    def _turn_off(self) -> None:
         self._off_since = self._simulation.scheduler.now
         self.is_on = False
         self._simulation.redeploy()
-        return True
 
-    def _change_bucket(self) -> bool:
+    def _change_bucket(self) -> None:
         name = f"bucket-{len(self.buckets) + 1}"
         self.bucket = self.buckets[name] = InMemoryBucket(name, min_part_bytes=PART_BYTES)
         self._simulation.redeploy()
-        return True
 
     def was_certainly_on(self, at: float) -> bool:
         """Return whether every function that ran at a time delivered files."""
@@ -215,19 +209,19 @@ class DeliveryDay:
 
     def cause(self, kind: str) -> None:
         """Cause what happens to deliveries, if that is possible now."""
-        if KINDS[kind](self):
+        is_possible, happen = KINDS[kind]
+        if is_possible(self):
             self._simulation.fault_rates.note(kind)
+            happen(self)
 
-    def _invoke_another(self) -> bool:
-        if self.is_on:
-            self._simulation.invoke("deliver", {"settledBefore": self._simulation.scheduler.now})
-        return self.is_on
+    def _has_files(self) -> bool:
+        return any(run.files for run in self._arena.exports.runs)
 
-    def _spoil_a_file(self) -> bool:
-        files = [file for run in self._arena.exports.runs for file in run.files]
-        if not files:
-            return False
-        file = self.random.choice(files)
+    def _invoke_another(self) -> None:
+        self._simulation.invoke("deliver", {"settledBefore": self._simulation.scheduler.now})
+
+    def _spoil_a_file(self) -> None:
+        file = self.random.choice([f for run in self._arena.exports.runs for f in run.files])
         draws: list[Callable[[], Mapping[str, Any]]] = [
             lambda: {"code": 3028},
             lambda: {"code": self.random.choice([404, 3011, 3012, 4078, 3017])},
@@ -237,13 +231,12 @@ class DeliveryDay:
         ]
         fault = {**self.random.choice(draws)(), "path": f"*/{file.guid}/content"}
         control.add_faults(self._arena, {**fault, "times": None})
-        return True
 
     def _slow(self, file: RunFile) -> Mapping[str, Any]:
         self.slow.add(file.guid)
         return slow(file)
 
-    def _spoil_all(self) -> bool:
+    def _spoil_all(self) -> None:
         """Let a gateway, or Arena, answer all downloads for up to an hour."""
         faults: list[Mapping[str, Any]] = [
             {"status": 404, "body": PAGE},
@@ -253,7 +246,6 @@ class DeliveryDay:
         fault = self.random.choice(faults)
         seconds = self.random.uniform(60, 3700)
         control.add_faults(self._arena, {**fault, "path": "*/content", "lastsSeconds": seconds})
-        return True
 
     # ---- what must never be ----------------------------------------------------------------------
 
@@ -348,14 +340,16 @@ class DeliveryDay:
                 yield f"{file['key']} is not in the bucket"
 
 
-KINDS: Mapping[str, Callable[[DeliveryDay], bool]] = {
-    "second deliver": DeliveryDay._invoke_another,
-    "file spoiled": DeliveryDay._spoil_a_file,
-    "all files spoiled": DeliveryDay._spoil_all,
-    "delivery turned on": DeliveryDay._turn_on,
-    "delivery turned off": DeliveryDay._turn_off,
-    "bucket changed": DeliveryDay._change_bucket,
+KINDS: Mapping[str, tuple[Callable[[DeliveryDay], bool], Callable[[DeliveryDay], None]]] = {
+    "second deliver": (lambda day: day.is_on, DeliveryDay._invoke_another),
+    "file spoiled": (DeliveryDay._has_files, DeliveryDay._spoil_a_file),
+    "all files spoiled": (lambda _day: True, DeliveryDay._spoil_all),
+    "delivery turned on": (lambda day: not day.is_on, DeliveryDay._turn_on),
+    "delivery turned off": (lambda day: day.is_on, DeliveryDay._turn_off),
+    "bucket changed": (lambda _day: True, DeliveryDay._change_bucket),
 }
+"""What can happen to deliveries: when it is possible, and what happens."""
+
 SWITCHES: Mapping[str, str] = {
     "on": "delivery turned on",
     "off": "delivery turned off",

@@ -70,6 +70,7 @@ class Simulation:
     """
 
     overtime = 0.0
+    fault_phase_seconds = FAULT_PHASE_SECONDS
 
     def __init__(
         self,
@@ -149,7 +150,7 @@ class Simulation:
     def _live(self) -> None:
         """Run the fault phase, then let everything drain."""
         self._schedule_day()
-        self.scheduler.run_until(START + FAULT_PHASE_SECONDS)
+        self.scheduler.run_until(START + self.fault_phase_seconds)
         self.fault_rates.stop()
         self.in_fault_phase, self.fault_phase_ended_at = False, self.scheduler.now
         self.disruptions.repair()
@@ -192,7 +193,7 @@ class Simulation:
     def _schedule_day(self) -> None:
         for _ in range(self.plan.messages):
             at = (
-                self.random.uniform(0, FAULT_PHASE_SECONDS * 0.8)
+                self.random.uniform(0, self.fault_phase_seconds * 0.8)
                 if self.random.random() < 0.7
                 else 5.0
             )
