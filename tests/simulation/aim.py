@@ -147,9 +147,9 @@ def _calm_plan(random: Random) -> Plan:
         draw_plan(random),
         messages=MANY_MESSAGES,
         max_items=FEW_ITEMS,
-        breaks_runs=0,
-        foreign=0,
-        breaks_logins=0,
+        breaks_runs=SELDOM,
+        foreign=SELDOM,
+        breaks_logins=SELDOM,
         scarce=False,
         late=(),
     )

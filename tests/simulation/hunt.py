@@ -8,6 +8,7 @@ from itertools import chain, islice, zip_longest
 from random import Random
 from typing import TYPE_CHECKING
 
+from tests.simulation.aim import AimedDay
 from tests.simulation.field import TROUBLES
 from tests.simulation.invariants import violations
 from tests.simulation.plan import draw_plan
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     Trials = Callable[[int], Iterator[Sequence[str]]]
 
 DEPTHS = (2, 3)
+AIMS = (
+    ("bucket changed", "some files noted"),
+    ("download", "download lease taken"),
+    ("file spoiled", "download lease taken"),
+)
 OFTEN = 0.3  # of the times when a login may be broken
 
 
@@ -50,6 +56,12 @@ def troubled_days(count: int) -> Iterator[Sequence[str]]:
     troubles = sorted(TROUBLES)
     for number in range(count):
         yield _lived(troubled_day(number // len(troubles), troubles[number % len(troubles)]))
+
+
+def aimed_days(count: int) -> Iterator[Sequence[str]]:
+    """Run days on which what happens to files is aimed at deliveries in progress."""
+    for number in range(count):
+        yield _lived(AimedDay(number // len(AIMS), *AIMS[number % len(AIMS)]))
 
 
 def quiet_days(count: int) -> Iterator[Sequence[str]]:
@@ -105,6 +117,7 @@ METHODS: Mapping[str, Trials] = {
 }
 METHODS_WITH_FILES: Mapping[str, Trials] = {
     "seeds": seeds,
+    "aimed days": aimed_days,
     "quiet days": quiet_days,
     "crash points": partial(crash_points, DayWithFiles),
     "random schedules": partial(random_schedules, _mixes(deliver=True)),

@@ -172,7 +172,7 @@ def _every_item_accounted_for(simulation: Simulation) -> Iterator[str]:
 
 
 def _nothing_lettered_twice_without_cause(simulation: Simulation) -> Iterator[str]:
-    """A dead letter is sent twice only after a crash, a redelivery or a lost answer."""
+    """A dead letter is sent twice only after a crash, a redelivery, or a write that failed."""
     if simulation.fault_rates.occurred & DOUBLING or simulation.plan.stops_executions:
         return
     said = Counter(
@@ -182,7 +182,7 @@ def _nothing_lettered_twice_without_cause(simulation: Simulation) -> Iterator[st
         if letter.error_code != "InvalidMessage"
     )
     for (request_id, item), times in said.items():
-        if times > 1:
+        if times > 1 + simulation.memory.conflicted:
             yield f"{item} of {request_id} has {times} dead-letter entries"
 
 
@@ -401,7 +401,7 @@ def _everything_else_goes_on(simulation: Simulation) -> Iterator[str]:
 def _has_a_backlog(simulation: Simulation) -> bool:
     """Return whether requests wait for the day's budget, or behind hours of other requests."""
     plan, troubles = simulation.plan, simulation.field.troubles
-    slow = plan.arena.get("runningSeconds", 0) > SLOW_RUN_SECONDS
+    slow = plan.arena.get("runningSeconds", 0) >= SLOW_RUN_SECONDS
     small = plan.max_items < MANY_ITEMS or "firewall" in troubles
     # A run that cannot be read for minutes takes minutes, however few its items are.
     lags = not LAGS.isdisjoint(troubles)

@@ -326,8 +326,9 @@ def main(days: int, runs: int, trials: float) -> None:
     report, began = Report(), monotonic()
     report.say("# What the proofs show")
     usual = {
-        "seeds": 50,
+        "seeds": 100,
         "troubled days": 28,
+        "aimed days": 30,
         "quiet days": 10,
         "crash points": 400,
         "random schedules": 400,

@@ -46,6 +46,8 @@ FOUND_SOON: Mapping[str, tuple[str, int]] = {
     "manifest before files": ("quiet days", 1),
     "event before manifest": ("quiet days", 1),
     "bucket not listed": ("seeds", 20),
+    "destination forgotten": ("aimed days", 1),
+    "refused once": ("aimed days", 12),
     "uploads left open": ("crash points", 200),
     "object overwritten": ("all schedules", 100),
     "manifest overwritten": ("all schedules", 110),

@@ -117,13 +117,14 @@ class InMemoryTable(Interceptable):
     """The ledger's table, with DynamoDB's limits and conditions.
 
     Counts write units as DynamoDB does: one for each KiB, doubled in a transaction. Each of the
-    next `conflicts` writes fails because of another transaction, longer than the adapter retries.
+    next `conflicts` writes fails because of another transaction, longer than the adapter retries;
+    `conflicted` counts those that did.
     """
 
     def __init__(self) -> None:
         self.items: dict[str, dict[str, Item]] = {}
         self.write_units = 0
-        self.conflicts = 0
+        self.conflicts = self.conflicted = 0
         self.calls: Counter[str] = Counter()
 
     def get(self, key: Key) -> Item | None:
@@ -149,6 +150,7 @@ class InMemoryTable(Interceptable):
         assert len(writes) <= MAX_WRITES, "too many writes"
         if self.conflicts:
             self.conflicts -= 1
+            self.conflicted += 1
             raise LedgerUnavailableError("TransactionConflictException")
         failed = [
             n

@@ -48,7 +48,7 @@ class Variant:
     """The protocol, or a wrong one: `bug` names what it does wrong.
 
     With `another_bucket`, copies that deliver to another bucket may close the delivery, perhaps
-    before this bucket is chosen.
+    before this bucket is chosen; and another delivery of the run may find its files in the bucket.
     """
 
     bug: str = ""
@@ -59,6 +59,8 @@ class Variant:
         if not state.phase:
             yield "settle", replace(state, phase=PENDING)
             yield "settle while delivery is off", replace(state, phase=OFF)
+        if not state.phase and self.another_bucket:
+            yield "begin another delivery", replace(state, phase=PENDING, stored=(1, 1))
         if state.phase in ("", PENDING) and self.another_bucket:
             yield "delivered to another bucket", replace(state, phase=ELSEWHERE)
         for copy, (place, held) in enumerate(state.copies):

@@ -133,17 +133,32 @@ NONE, THERE, OTHER, REFUSED, MISSING = "", "there", "other", "refused", "missing
 
 
 def _delivery_of_day(simulation: Simulation) -> States:
-    """Return for each file of each settled run, and each bucket, how its delivery stands."""
+    """Return for each delivery of each run, each of its files and each bucket how it stands."""
     states: dict[Hashable, Hashable] = {}
     for bucket in simulation.delivery.buckets.values():
         folders = _folders(bucket)
         for attempt_id, run_guid, items in _settled(simulation):
-            phase = _phase(simulation, attempt_id, bucket.name)
-            for guid in _files(items):
-                noted = items.get(f"#FILE#0001#{_place(bucket)}#{guid}", {})
-                state = phase, *_of_file(guid, noted, folders[run_guid])
-                states[attempt_id, guid, bucket.name] = state
+            for number in range(1, _newest(simulation, attempt_id) + 1):
+                phase = _phase(simulation, attempt_id, number, bucket.name)
+                for guid in _files(items):
+                    noted = items.get(f"#FILE#{number:04}#{_place(bucket)}#{guid}", {})
+                    state = phase, *_of_file(guid, number, noted, folders[run_guid])
+                    states[attempt_id, number, guid, bucket.name] = state
     return states
+
+
+def _newest(simulation: Simulation, attempt_id: str) -> int:
+    """Return the number of the newest delivery of a run."""
+    pointer = _pointer(simulation, attempt_id)
+    if pointer is not None:
+        return int(pointer["number"])
+    names = simulation.memory.items.get("DELIVERED", {})
+    return max((int(sk[-4:]) for sk in names if sk.startswith(attempt_id)), default=1)
+
+
+def _pointer(simulation: Simulation, attempt_id: str) -> Item | None:
+    pointers = simulation.memory.items.get(keys.DELIVER, {}).values()
+    return next((item for item in pointers if item["attemptId"] == attempt_id), None)
 
 
 def _folders(bucket: InMemoryBucket) -> Mapping[str, Objects]:
@@ -185,24 +200,23 @@ def _place(bucket: InMemoryBucket) -> str:
     return sha256(f"{bucket.name}/{bucket.prefix}".encode()).hexdigest()[:8]
 
 
-def _phase(simulation: Simulation, attempt_id: str, bucket: str) -> str:
-    items = simulation.memory.items
-    if any(p["attemptId"] == attempt_id for p in items.get(keys.DELIVER, {}).values()):
-        return delivery.PENDING
-    pk, sk = keys.delivered(attempt_id, 1)
-    done = items.get(pk, {}).get(sk)
-    if done is None:
-        return delivery.OFF
-    return delivery.DONE if done["bucket"] == bucket else delivery.ELSEWHERE
+def _phase(simulation: Simulation, attempt_id: str, number: int, bucket: str) -> str:
+    pk, sk = keys.delivered(attempt_id, number)
+    done = simulation.memory.items.get(pk, {}).get(sk)
+    if done is not None:
+        return delivery.DONE if done["bucket"] == bucket else delivery.ELSEWHERE
+    if number < _newest(simulation, attempt_id):
+        return delivery.ELSEWHERE
+    return delivery.PENDING if _pointer(simulation, attempt_id) else delivery.OFF
 
 
-def _of_file(guid: str, noted: Item, objects: Objects) -> tuple[str, bool, str]:
+def _of_file(guid: str, number: int, noted: Item, objects: Objects) -> tuple[str, bool, str]:
     """Return what is noted, whether it is stored, and what the manifest tells."""
     stored = any(f"/{guid}." in key for key in objects)
     outcome = NONE
     if noted.get("final"):
         outcome = _outcome(noted["stored"], objects) if noted["stored"] else REFUSED
-    return outcome, stored, _told(guid, objects)
+    return outcome, stored, _told(guid, number, objects)
 
 
 def _outcome(told: Item, objects: Objects) -> str:
@@ -211,9 +225,10 @@ def _outcome(told: Item, objects: Objects) -> str:
     return THERE if same else OTHER
 
 
-def _told(guid: str, objects: Objects) -> str:
-    """Return what the manifest tells of a file."""
-    body = next((stored.body for key, stored in objects.items() if "/manifest" in key), None)
+def _told(guid: str, number: int, objects: Objects) -> str:
+    """Return what the manifest of a delivery tells of a file."""
+    name = "/manifest.json" if number == 1 else f"/manifest-{number}.json"
+    body = next((stored.body for key, stored in objects.items() if key.endswith(name)), None)
     if body is None:
         return NONE
     manifest = json.loads(body)
