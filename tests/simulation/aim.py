@@ -21,7 +21,9 @@ from tests.simulation.coverage import (
     DELIVERY_OFF,
     DELIVERY_STATES,
     GIVEN_UP,
+    SESSION_STATES,
     TURNS,
+    WITH_AN_UNKNOWN_POST,
     delivery_state,
     states,
 )
@@ -74,7 +76,10 @@ class AimedDay(Simulation):
     def __init__(self, seed: int, fault: str, state: str) -> None:
         random = Random(f"aim {seed}")
         is_calm = state in DELIVERY_STATES or seed % 2 == 1
-        rates = AimedRates(**vars(_rates(random, is_calm=is_calm)), hits=self._hits)
+        drawn = FaultRates(random) if is_calm else _rough_rates(random)
+        if not is_calm or state in WITH_AN_UNKNOWN_POST:
+            drawn.arena_drop = max(drawn.arena_drop, LOST)
+        rates = AimedRates(**vars(drawn), hits=self._hits)
         self._fault, self._state, self._left = fault, state, MAX_HITS
         self._aims = Random(f"hits {seed}")
         self._withdrawn: set[str] = set()
@@ -82,7 +87,7 @@ class AimedDay(Simulation):
             self.fault_phase_seconds = LONG_PHASE_SECONDS
         super().__init__(
             seed,
-            plan=_calm_plan(random) if is_calm else _rough_plan(random),
+            plan=_calm_plan(random, state) if is_calm else _rough_plan(random),
             fault_rates=rates,
             troubles=(fault,) if fault in TROUBLES else (),
             delivery=_delivery(random, fault, state),
@@ -131,25 +136,23 @@ class AimedDay(Simulation):
             (self.delivery if of_delivery else self.disruptions).cause(self._fault)
 
 
-def _rates(random: Random, *, is_calm: bool) -> FaultRates:
-    """Draw the rates; on a calm day, nothing but the aimed fault occurs by chance."""
-    if is_calm:
-        return FaultRates(random)
+def _rough_rates(random: Random) -> FaultRates:
     rates = draw_fault_rates(random)
     draw_faults_of_delivery(rates, random)
-    rates.arena_drop = max(rates.arena_drop, LOST)
     return rates
 
 
-def _calm_plan(random: Random) -> Plan:
+def _calm_plan(random: Random, state: str) -> Plan:
     """Draw a day on which many runs end well."""
+    often_or_seldom = OFTEN if state in SESSION_STATES else SELDOM
     return replace(
         draw_plan(random),
         messages=MANY_MESSAGES,
         max_items=FEW_ITEMS,
         breaks_runs=SELDOM,
         foreign=SELDOM,
-        breaks_logins=SELDOM,
+        breaks_logins=often_or_seldom,
+        kills_sessions=often_or_seldom,
         scarce=False,
         late=(),
     )

@@ -44,6 +44,7 @@ NOT_AT_WORK = (
     "all downloads back off",
     TURNS,
 )
+NOT_DUE = (NOTHING, DELIVERY_OFF, "files back off", "all downloads back off")
 AT_WORK = ("download lease taken", "some files noted", GIVEN_UP, "all files noted")
 DELIVERY_STATES = (*NOT_AT_WORK, *AT_WORK)
 STATES = (*LEASE_STATES, *SESSION_STATES, *DELIVERY_STATES)
@@ -52,6 +53,9 @@ FAULTS = (*CHANCES, *disruptions.KINDS, *delivery.KINDS, *TROUBLES)
 BETWEEN_RUNS = ("nothing pending", "pending", "backing off", "lease taken")
 NO_SESSION = ("logging in", "login refused")
 NOT_AT_A_POST = tuple(state for state in LEASE_STATES if state not in ("POST", "another POST"))
+RARE = "nothing forbids it, but both are rare: more days may reach it"
+WITH_AN_UNKNOWN_POST = ("after an empty search", "another POST")
+FAULTS_OF_TRANSFERS = ("download", "bucket_refused", "bucket_conflict", "bucket_lost")
 EXPLAINED: Mapping[str, Mapping[str, Sequence[str]]] = {
     "a request to Arena needs it, and none is sent in this state, except by a late copy": {
         "secrets_down": BETWEEN_RUNS,
@@ -68,11 +72,11 @@ EXPLAINED: Mapping[str, Mapping[str, Sequence[str]]] = {
         "execution stopped": (*BETWEEN_RUNS, *NO_SESSION),
         "task_twice": (*BETWEEN_RUNS, *NO_SESSION),
     },
-    "nothing forbids it, but both are rare: more days may reach it": {
+    RARE: {
         "lost_answer": ("nothing pending",),
         "delivery": NO_SESSION,
         "delivery_doubled": ("backing off", *NO_SESSION),
-        "batch_twice": NO_SESSION,
+        "batch_twice": (*NO_SESSION, GIVEN_UP),
         "run broken": NO_SESSION,
         "secret overwritten": ("backing off", *NO_SESSION),
         "broken item": ("nothing pending",),
@@ -80,17 +84,22 @@ EXPLAINED: Mapping[str, Mapping[str, Sequence[str]]] = {
         "muddled files": ("nothing pending",),
         "unknown definitions": ("nothing pending",),
         "own events": ("nothing pending",),
-        "refused filters": ("after an empty search", "another POST"),
+        "refused filters": WITH_AN_UNKNOWN_POST,
+        "lambda_throttle": ("login refused", GIVEN_UP),
+        "redeliver": (GIVEN_UP,),
+        "deliver_lost": ("another POST", *NO_SESSION, GIVEN_UP),
+        "deliver_twice": ("lease taken", *WITH_AN_UNKNOWN_POST, *NO_SESSION, GIVEN_UP),
+        **dict.fromkeys(FAULTS_OF_TRANSFERS, (*WITH_AN_UNKNOWN_POST, *NO_SESSION)),
     },
     "on such a day no POST leads to a run": {
         "broken day": ("running", *DELIVERY_STATES[1:]),
     },
     "deliver makes the call, and is at work in the other states, except a late copy": dict.fromkeys(
-        ("download", "bucket_refused", "bucket_conflict", "bucket_lost"), NOT_AT_WORK
+        FAULTS_OF_TRANSFERS, NOT_AT_WORK
     ),
     "deliver is started only where it is on, and files are due": {
-        "deliver_lost": (DELIVERY_OFF,),
-        "deliver_twice": (NOTHING, DELIVERY_OFF),
+        "deliver_lost": NOT_DUE,
+        "deliver_twice": NOT_DUE,
         "second deliver": (DELIVERY_OFF,),
     },
     "it changes what is not so in this state": {
@@ -102,7 +111,7 @@ EXPLAINED: Mapping[str, Mapping[str, Sequence[str]]] = {
 
 
 def explanation(fault: str, state: str) -> str:
-    """Return why a fault cannot meet a state, or ""."""
+    """Return why a fault may not have met a state, or ""."""
     reasons = (why for why, pairs in EXPLAINED.items() if state in pairs.get(fault, ()))
     return next(reasons, "")
 

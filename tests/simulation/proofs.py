@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 from tests.simulation.aim import AimedDay
-from tests.simulation.coverage import FAULTS, STATES, Coverage, explanation
+from tests.simulation.coverage import FAULTS, RARE, STATES, Coverage, explanation
 from tests.simulation.field import TROUBLES
 from tests.simulation.hunt import Hunt, hunt, methods_for, troubled_day
 from tests.simulation.invariants import violations
@@ -233,7 +233,7 @@ def show_days(report: Report, pool: ProcessPoolExecutor, days: int) -> None:
     watched = watch([(seed, "", "") for seed in range(days)])
     watched += watch([(n, name, "") for name in TROUBLES for n in range(DAYS_OF_EACH_TROUBLE)])
     for number in range(DAYS_OF_EACH_AIM):
-        missing = [pair for pair in coverage.missing() if not explanation(*pair)]
+        missing = [p for p in coverage.missing() if explanation(*p) in ("", RARE)]
         if missing:
             watched += watch([(number, *pair) for pair in missing])
     _show_coverage(report, coverage, watched)
