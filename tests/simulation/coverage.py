@@ -87,8 +87,8 @@ EXPLAINED: Mapping[str, Mapping[str, Sequence[str]]] = {
         "refused filters": WITH_AN_UNKNOWN_POST,
         "lambda_throttle": ("login refused", GIVEN_UP),
         "redeliver": (GIVEN_UP,),
-        "deliver_lost": ("another POST", *NO_SESSION, GIVEN_UP),
-        "deliver_twice": ("lease taken", *WITH_AN_UNKNOWN_POST, *NO_SESSION, GIVEN_UP),
+        "deliver_lost": ("another POST", *NO_SESSION, *AT_WORK),
+        "deliver_twice": ("lease taken", *WITH_AN_UNKNOWN_POST, *NO_SESSION, *AT_WORK),
         **dict.fromkeys(FAULTS_OF_TRANSFERS, (*WITH_AN_UNKNOWN_POST, *NO_SESSION)),
     },
     "on such a day no POST leads to a run": {
