@@ -88,6 +88,19 @@ def test_share__bounds_the_polls_of_a_day(share: int) -> None:
     assert len(world.events("run.completed")) > 10
 
 
+def test_share__that_is_lowered_stops_no_run() -> None:
+    """Polls that have taken more than the new share continue, one an hour, until the reset."""
+    world = World()
+    world.arena.budget.resets_at += 6 * 3600
+    live(world, requests_of_others=0)
+    world.settle()
+    world.redeploy(request_budget_poll_share=1)
+    late = item_guid(10_000)
+    world.send(late)
+    world.run_for(2 * 3600)
+    assert world.exported()[late] == 1
+
+
 def polls_with_files(files: int) -> float:
     """Return the polls of a run on a day on which deliver does not work, by the files of a run."""
     world = World(settings={"delivers_files": True})

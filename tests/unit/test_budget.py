@@ -223,6 +223,34 @@ def test_budget__of_the_same_reset_is_of_the_same_day() -> None:
     assert (next_day.first_remaining, next_day.first_seen_at) == (99, 9001)
 
 
+@pytest.mark.parametrize(
+    ("resets_at", "next_reset"), [(9000, 95_400), (9000, None), (None, 95_400), (None, None)]
+)
+def test_budget__day_begins_after_the_reset_even_if_others_have_spent_more(
+    resets_at: int | None, next_reset: int | None
+) -> None:
+    """The day's first answer may come late. If the reset is not known, a day lasts 24 hours."""
+    known = Budget(98, resets_at, 0, 50, 200, 10, polls=90, polls_since=10)
+    late = Budget(40, next_reset, seen_at=86_410).following(known)
+    assert (late.first_remaining, late.first_seen_at) == (40, 86_410)
+    assert late.polls_of_the_day == 0
+    assert Budget(40, resets_at, seen_at=8999).following(known).first_seen_at == 10
+
+
+def test_budget__of_a_reset_that_our_clock_passes_early_is_of_the_same_day() -> None:
+    """Arena's clock may be behind ours, and name the same reset for some minutes."""
+    known = Budget(98, 9000, 0, 50, 200, 10)
+    assert Budget(97, 9000, seen_at=9500).following(known).first_seen_at == 10
+
+
+def test_budget__day_begins_anew_when_the_limit_is_raised() -> None:
+    """More than at the day's first answer is left: neither the share nor the rate is of today."""
+    known = Budget(98, 9000, 0, 50, 200, 10, polls=90, polls_since=10)
+    raised = Budget(201, 9000, seen_at=60).following(known)
+    assert (raised.first_remaining, raised.first_seen_at) == (201, 60)
+    assert raised.polls_of_the_day == 0
+
+
 def test_budget__counts_the_polls_of_its_day() -> None:
     """The count follows from answer to answer, and begins anew with the day."""
     first = Budget(100, 9000, seen_at=50).following(Budget()).polled()

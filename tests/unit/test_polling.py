@@ -209,10 +209,15 @@ def test_pace__is_within_the_share_of_polls() -> None:
     assert (pace.polls_a_second, pace.min_gap_seconds) == (810 / (DAY - 7200), 0)
     polled = replace(MORNING, polls=405, polls_since=0)
     assert limits.pace(polled, 7200).min_gap_seconds == -(-(DAY - 7200) // 405)
-    spent = limits.pace(replace(MORNING, polls=810, polls_since=0), 7200)
-    assert spent.min_gap_seconds == DAY - 7200
-    assert next_wait_seconds(PastRuns([600] * 9), 600, spent) == DAY - 7200
-    assert first_wait_seconds(PastRuns([600] * 9), spent) == DAY - 7200
+
+
+def test_pace__leaves_a_poll_an_hour_where_the_share_is_spent() -> None:
+    """A share that was lowered during the day may be spent long before the reset."""
+    spent = PollLimits(reserve=500, share=0.1).pace(replace(MORNING, polls=2000), 7200)
+    assert next_wait_seconds(PastRuns([600] * 9), 600, spent) == 3600
+    assert first_wait_seconds(PastRuns([600] * 9), spent) == 3600
+    soon = PollLimits(reserve=500, share=0.1).pace(replace(MORNING, polls=2000), DAY - 1000)
+    assert first_wait_seconds(PastRuns([600] * 9), soon) == 1000
 
 
 def test_density__shortens_each_wait() -> None:
@@ -321,5 +326,6 @@ def test_pace__property_polls_never_exceed_their_share_of_a_day(
 
 def test_pace__minimum_of_polls_is_one_an_hour() -> None:
     """A run in progress is polled even if few requests were left when the day was first seen."""
-    few = Budget(5, DAY, 0, DAY // 2, 5, DAY // 2)
-    assert PollLimits(500, 0.01).pace(few, DAY // 2).min_gap_seconds == 0
+    limits, few = PollLimits(500, 0.01), Budget(5, DAY, 0, 0, 5, 0)
+    assert limits.pace(few, 0).min_gap_seconds == 0
+    assert limits.pace(replace(few, polls=24), 0).min_gap_seconds == 3600

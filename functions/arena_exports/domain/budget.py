@@ -52,19 +52,22 @@ class Budget:
     def following(self, earlier: Budget) -> Budget:
         """Return this budget as the successor of `earlier`, with the first answer of the day.
 
-        A new day has begun if more is left than before, unless the reset is still the same: then
-        answers overtook each other.
+        A new day has begun if more is left than before, or if the reset has passed (24 hours after
+        the first answer, if it is not known), unless the reset is still the same: then answers
+        overtook each other, or clocks differ. A day also begins anew if more is left than at its
+        first answer: the limit was raised.
         """
         if self.remaining is None:
             return self
         counted = replace(self, polls=earlier.polls, polls_since=earlier.polls_since)
         first = earlier.first_remaining
-        if first is None or earlier.remaining is None or self._is_of_a_day_after(earlier):
+        if first is None or self.remaining > first or self._is_of_a_day_after(earlier):
             return replace(counted, first_remaining=self.remaining, first_seen_at=self.seen_at)
         return replace(counted, first_remaining=first, first_seen_at=earlier.first_seen_at)
 
     def _is_of_a_day_after(self, earlier: Budget) -> bool:
-        if (self.remaining or 0) <= (earlier.remaining or 0):
+        ends_at = earlier.resets_at or earlier.first_seen_at + _DAY_SECONDS
+        if (self.remaining or 0) <= (earlier.remaining or 0) and self.seen_at < ends_at:
             return False
         if self.resets_at is None or earlier.resets_at is None:
             return True

@@ -55,7 +55,7 @@ POLLS_A_RUN = 9  # at the density 1
 MAX_DENSITY = 3.4  # most runs are seen less than 3 % late
 MAX_STRETCH = 4.0
 MIN_RESERVE = 100  # smaller reserves stretch gaps as this one does
-MIN_POLLS_A_DAY = 24  # however small the share
+MIN_POLLS_A_DAY = 48  # however small the share: half of them at any pace, and one an hour
 
 MIN_GAP_SECONDS = 1  # Step Functions waits whole seconds
 MAX_GAP_SECONDS = 3600
@@ -103,6 +103,7 @@ class PollLimits:
 
     Requests of the `reserve` are never spare. Polls take at most `share` of a day's requests, from
     0 to 1: the first half of that at any pace, the second half spread over the rest of the day.
+    If a lowered share is already spent, one poll an hour is left.
     """
 
     reserve: int
@@ -122,7 +123,8 @@ class PollLimits:
         allowed = max(int(budget.first_remaining * self.share), MIN_POLLS_A_DAY)
         left = allowed - budget.polls_of_the_day
         seconds = budget.seconds_left(now)
-        gap = 0 if 2 * left > allowed else ceil(seconds / max(left, 1))
+        even = min(ceil(seconds / max(left, 1)), MAX_GAP_SECONDS)
+        gap = 0 if 2 * left > allowed else even
         spare = min(budget.spare(now) - self.reserve - own_requests, left)
         return Pace(max(spare / seconds, 0.0) if seconds else 0.0, slowest, gap)
 
@@ -242,5 +244,4 @@ def spread(durations: Sequence[float]) -> float:
 
 
 def _whole(seconds: float, pace: Pace) -> int:
-    gap = round(min(max(seconds, MIN_GAP_SECONDS), MAX_GAP_SECONDS))
-    return max(gap, pace.min_gap_seconds)
+    return round(min(max(seconds, MIN_GAP_SECONDS, pace.min_gap_seconds), MAX_GAP_SECONDS))
