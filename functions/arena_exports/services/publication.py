@@ -173,7 +173,7 @@ class Publication:
     def _void(self, attempt: Attempt, _result: RunResult) -> None:
         """Return the requests of an unreadable run to pending, without rejected items.
 
-        Their definition backs off: it would start a run each minute and make others wait.
+        Their definition backs off: otherwise it would start a run each minute and make others wait.
         """
         if attempt.rejected:
             self.isolation.quarantine(attempt, self.ledger.selection(attempt))
