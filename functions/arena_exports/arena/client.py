@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _GET_TRIES = 3
-_FIRST_RETRY_SECONDS = 1.0
+_RETRY_BASE_SECONDS = 1.0
 # Even if the last try takes the whole HTTP timeout (30 s), it ends before poll's timeout (90 s).
 _RETRY_WITHIN_SECONDS = 15
 _DEAD_TWICE_SECONDS = 60
@@ -157,7 +157,7 @@ class Arena:
                 self.telemetry.warn("arena did not answer", error=str(exc))
                 if self.clock.now() - began > _RETRY_WITHIN_SECONDS:
                     raise
-                self.clock.sleep(self.clock.jitter() * _FIRST_RETRY_SECONDS * 2**retry)
+                self.clock.sleep(self.clock.jitter() * _RETRY_BASE_SECONDS * 2**retry)
         return call()
 
     def send(self, request: HttpRequest, transmit: Transmit | None = None) -> HttpAnswer:

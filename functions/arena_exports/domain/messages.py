@@ -30,6 +30,7 @@ _GUIDS_WITHOUT_JSON = re.compile(r"""\s*(\[\s*'?|["']?)[A-Za-z0-9]{16,32}["']?[\
 _EXTRA_COMMA = re.compile(r",\s*[,\]}]")
 _REQUEST_KEYS = ("exportGuid", "itemGuids", "correlationId", "workspace", "priority")
 _MAX_CORRELATION_ID = 128
+_MAX_PADDED_GUID = 127  # with the white space around it
 _MAX_QUOTE = 60
 _QUOTE_BEFORE_A_MISTAKE = 20
 _MAX_ENVELOPES = 4
@@ -115,7 +116,7 @@ def normal_guid(text: object) -> str | None:
     """Return a GUID in upper case, without surrounding white space; None if it is not a GUID."""
     if not isinstance(text, str):
         return None
-    guid = text.strip().upper() if len(text) < _MAX_CORRELATION_ID and text.isascii() else ""
+    guid = text.strip().upper() if len(text) <= _MAX_PADDED_GUID and text.isascii() else ""
     return guid if _GUID.fullmatch(guid) else None
 
 

@@ -44,7 +44,7 @@ LATEST_RUN_SECONDS = 220
 # Arena's times are whole seconds, its Date header may lag by one, and the clocks of two functions
 # may differ by seconds. An older run of ours does no harm: the ledger knows it.
 CLOCK_TOLERANCE_SECONDS = 10
-MAX_OFFSET_SECONDS = 86_400  # a Date beyond it is not Arena's time
+MAX_OFFSET_SECONDS = 86_400  # a Date further off than this is not Arena's time
 
 
 class Finding(StrEnum):

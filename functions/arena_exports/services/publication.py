@@ -69,7 +69,6 @@ class Publication:
             self.telemetry.info("lease was released by another copy", attempt=attempt.attempt_id)
 
     def _conclude(self, attempt: Attempt, result: RunResult) -> None:
-        """Do what each outcome requires."""
         actions: dict[AttemptOutcome, Callable[[Attempt, RunResult], None]] = {
             AttemptOutcome.COMPLETE: self._complete,
             AttemptOutcome.DOWNLOADED: self._complete,
