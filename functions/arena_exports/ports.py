@@ -72,7 +72,7 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Only check a condition, as one of several writes."""
+    """Check a condition without writing, as part of a transaction."""
 
     key: Key
     condition: Condition
@@ -125,7 +125,7 @@ class Transport(Protocol):
         """Return the answer, whatever its status.
 
         Raises:
-            RequestNotCompletedError: none came within the timeout, or it was too large.
+            RequestNotCompletedError: no answer came in time, or it was too large.
         """
 
 
@@ -232,7 +232,7 @@ class IntakeQueue(Protocol):
     """The intake queue, for messages that it delivered and that are not deleted yet."""
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
-        """Make the queue redeliver a message after so many seconds.
+        """Make the queue redeliver a message after a number of seconds.
 
         Raises:
             MessagingError: the queue refused, or did not answer.
@@ -247,7 +247,7 @@ class InParallel(Protocol):
 
 
 class InBackground(Protocol):
-    """Does something while the caller continues, if it can."""
+    """Runs a function while the caller continues, if possible."""
 
     def __call__(self, work: Callable[[], R], /) -> Callable[[], R]:
         """Start the work; return a function that waits for it, and returns or raises as it did."""
@@ -270,7 +270,7 @@ class Telemetry(Protocol):
         """Log what only debugging needs, at level DEBUG."""
 
     def info(self, message: str, **fields: object) -> None:
-        """Log one event of a request's or a run's life."""
+        """Log one event in the life of a request or a run."""
 
     def warn(self, message: str, **fields: object) -> None:
         """Log something that an operator should know."""
@@ -286,7 +286,7 @@ class Telemetry(Protocol):
 class HttpRequest:
     """One request to Arena; `path` is below the base address.
 
-    `call` names it in logs and to administrators, `purpose` in metrics.
+    `call` names it in logs and to Arena's administrators, `purpose` in metrics.
     """
 
     call: str
@@ -339,10 +339,10 @@ class Download(Protocol):
     headers: Mapping[str, str]
 
     def read(self, size: int) -> bytes:
-        """Return up to `size` bytes; none at the proper end of the body.
+        """Return up to `size` bytes; none once the body is complete.
 
-        The end is proper where all of Content-Length arrived and nothing came after it, or where a
-        chunked body was terminated.
+        It is complete if all of Content-Length arrived and nothing followed, or if a chunked body
+        was terminated.
 
         Raises:
             RequestNotCompletedError: the body was cut off, stalled, or was too long.
@@ -358,13 +358,13 @@ class Downloads(Protocol):
         """Return the answer, whatever its status, with its body unread.
 
         Raises:
-            RequestNotCompletedError: none came within the timeout.
+            RequestNotCompletedError: no answer came in time.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A multipart upload that is open."""
+    """An open multipart upload."""
 
     key: str
     upload_id: str
@@ -394,12 +394,12 @@ class Bucket(Protocol):
     def put_part(
         self, upload: Upload, number: int, body: bytes | bytearray
     ) -> Mapping[str, object]:
-        """Upload a part, numbered from 1; return what `complete` needs of it."""
+        """Upload a part, numbered from 1; return what `complete` needs to know about it."""
 
     def complete(
         self, upload: Upload, parts: Sequence[Mapping[str, object]], size: int
     ) -> str | None:
-        """Create an object of the parts, `size` bytes together; return its version id."""
+        """Create an object of `size` bytes from the parts; return its version id."""
 
     def abort(self, upload: Upload) -> None:
         """Abort a multipart upload; one that is gone already is no error."""
@@ -408,7 +408,7 @@ class Bucket(Protocol):
         """Abort the multipart uploads that are open in a folder."""
 
     def read(self, key: str) -> AbstractContextManager[ObjectBody]:
-        """Return an object."""
+        """Open an object for reading."""
 
 
 class ObjectBody(Protocol):

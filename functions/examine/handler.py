@@ -18,7 +18,7 @@ deployed = cache(ExamineFunction.from_environment)
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Ask Arena about the export definition `exportGuid`; `sentBy` is who asks, for the log.
+    """Ask Arena about the export definition `exportGuid`; `sentBy` is the operator, for the log.
 
     Returns:
         `{"answers": [{"call", "status", "headers", "body"}], "problem": ""}`: Arena's answers,

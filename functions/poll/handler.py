@@ -22,7 +22,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Poll a run once.
 
     Args:
-        event: `attemptId, exportGuid, runGuid, waitSeconds, polls, pollsWithoutFiles, ended`.
+        event: a `PollState` as JSON, with its fields in camelCase (`attemptId`, `runGuid` …).
 
     Returns:
         The same, with the `waitSeconds` until the next poll, or with `ended` true.

@@ -1,4 +1,4 @@
-"""The entry of session: called by submit and poll when Arena rejects a session as ended."""
+"""The entry of session: called by the other functions when Arena rejects their session."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ deployed = cache(SessionFunction.from_environment)
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Log in, unless another login has followed since `deadVersion` died.
+    """Log in, unless another login has replaced `deadVersion` already.
 
     `deadVersion` is a version of the session secret, "" for none.
 

@@ -1,7 +1,7 @@
 """The entry of submit: an SQS batch, or a reconcile.
 
 `{"action": "reconcile"}` comes from the schedule and from the state machine's last step; from the
-operator's tool it also has the `command`, and in `sentBy` the ARN of who gave it.
+operator's tool, it also has the `command`, and in `sentBy` the ARN of whoever ran it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ deployed = cache(SubmitFunction.from_environment)
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Record the messages of an SQS event (`Records`), then start a run or move one on.
+    """Record the messages of an SQS event (`Records`), then start or advance a run.
 
     Returns:
         `{"batchItemFailures": [{"itemIdentifier": "<message id>"}]}`: messages that are not
@@ -49,7 +49,7 @@ def submit(event: dict[str, Any], seconds_left: float, function: SubmitFunction)
             function.dispatch.run(deadline, linger=False)
             due = due and not function.downloads.is_run_being_submitted()
         finally:
-            if due:  # after the next run was submitted: no file is downloaded before
+            if due:  # only now that the next run was submitted may a file be downloaded
                 function.downloads.start(settled_before=now)
         measure_backlog(function.ledger.requests, function.clock, function.telemetry)
         return {"batchItemFailures": []}

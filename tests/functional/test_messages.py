@@ -175,7 +175,7 @@ def test_message__reconcile_is_no_request() -> None:
         ('{"\\udc00\\ud800": 1}', "InvalidMessage", 'unknown key: "\\udc00\\ud800"'),
         (f'{{"count": NaN, "results": ["{A}"]}}', "InvalidMessage", "body has NaN"),
         (f'{{"count": -Infinity, "results": ["{A}"]}}', "InvalidMessage", "has -Infinity, which"),
-        (f'["{A}", {"9" * 5000}]', "InvalidMessage", "body has a number of 5000 digits"),
+        (f'["{A}", {"9" * 5000}]', "InvalidMessage", "body has a number with 5000 digits"),
         (f'["{A}", 1e999]', "InvalidMessage", "body[1]"),
     ],
 )
@@ -260,7 +260,7 @@ def test_message__reason_names_the_place_within_envelopes(
         ('{"itemGuids": [],\n "itemGuids": []}', 'key "itemGuids" occurs more than once'),
         ("[" * 100_000, "is nested too deeply"),
         ("[NaN]", "has NaN"),
-        ("[" + "9" * 5000 + "]", "has a number of 5000 digits"),
+        ("[" + "9" * 5000 + "]", "has a number with 5000 digits"),
         ("", "is neither a GUID nor JSON"),
     ],
 )
@@ -279,9 +279,9 @@ def test_message__reason_names_the_place_of_broken_json(text: str, reason: str) 
         (f'"{A}", "{B}"', "several GUIDs are sent as a JSON list"),
         (f"[{A}, {B}]", "each in double quotes"),
         (f"['{A}']", "each in double quotes"),
-        (f'["{A}",]', "a comma too many?"),
-        (f'["{A}",,"{B}"]', "a comma too many?"),
-        (f'{{"itemGuids": ["{A}"], \n}}', "a comma too many?"),
+        (f'["{A}",]', "an extra comma?"),
+        (f'["{A}",,"{B}"]', "an extra comma?"),
+        (f'{{"itemGuids": ["{A}"], \n}}', "an extra comma?"),
         (f'["{A}", "{B}"', ""),
         (f'["{A}", {B}]', ""),
         (f'["{A}" "{B}"]', ""),
@@ -292,11 +292,11 @@ def test_message__reason_names_the_place_of_broken_json(text: str, reason: str) 
 def test_message__reason_has_a_hint(text: str, hint: str) -> None:
     """What looks like a list of GUIDs, or has a stray comma, is not only called malformed."""
     shown = refused(text)
-    assert hint in shown if hint else not re.search("; (several|a comma)", shown)
+    assert hint in shown if hint else not re.search("; (several|an extra comma)", shown)
 
 
 def test_message__mistake_in_a_large_body_is_located() -> None:
-    """A comma too many after 5,000 GUIDs is reported with its position and its surroundings."""
+    """An extra comma after 5,000 GUIDs is reported with its position and its surroundings."""
     text = '{"itemGuids": [' + ",".join(f'"{guid}"' for guid in items(5000)) + ",]}"
     shown = refused(text)
     (position,) = re.findall(r"char (\d+)", shown)

@@ -31,7 +31,7 @@ def to_attribute(value: Any) -> dict[str, Any]:  # noqa: ANN401, PLR0911 - one l
             return {"M": {name: to_attribute(inner) for name, inner in value.items()}}
         case set() | frozenset():
             return {"SS": sorted(value)}
-    message = f"a {type(value).__name__} is no item value"
+    message = f"a {type(value).__name__} cannot be an item value"
     raise TypeError(message)
 
 

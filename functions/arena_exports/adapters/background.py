@@ -14,5 +14,5 @@ _thread = ThreadPoolExecutor(1)
 
 
 def in_background(work: Callable[[], R], /) -> Callable[[], R]:
-    """Fulfil `ports.InBackground`."""
+    """Implement `ports.InBackground`."""
     return _thread.submit(work).result

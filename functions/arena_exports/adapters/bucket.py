@@ -28,7 +28,7 @@ _CONFLICTS = frozenset({409, 412})
 
 
 class S3Bucket:
-    """Fulfils `ports.Bucket`. Calls that are throttled or get no answer are retried by botocore."""
+    """Implements `ports.Bucket`; botocore retries calls that are throttled or get no answer."""
 
     def __init__(self, client: Any, name: str, prefix: str, owner: str, key_arn: str) -> None:  # noqa: ANN401 - boto3 clients have no type
         """Take the account that owns the bucket, and the KMS key for objects ("": SSE-S3)."""
@@ -116,7 +116,7 @@ class S3Bucket:
 
     @contextmanager
     def read(self, key: str) -> Iterator[ObjectBody]:
-        """Return an object."""
+        """Open an object for reading."""
         answer = self._call("get_object", Key=key)
         body = answer["Body"]
         try:
@@ -142,7 +142,7 @@ class S3Bucket:
 
 
 class _ObjectBody:
-    """Fulfils `ports.ObjectBody`."""
+    """Implements `ports.ObjectBody`."""
 
     def __init__(self, body: Any, version_id: str | None) -> None:  # noqa: ANN401 - botocore's
         self._body = body

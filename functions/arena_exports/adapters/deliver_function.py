@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class LambdaDeliverFunction:
-    """Fulfils `ports.DeliverFunction`. Event: `{"settledBefore": 1700000000}`."""
+    """Implements `ports.DeliverFunction`. Event: `{"settledBefore": 1700000000}`."""
 
     def __init__(self, make_client: Callable[[], Any], function_name: str) -> None:
         """Take a factory for the Lambda client, because most reconciles deliver nothing."""

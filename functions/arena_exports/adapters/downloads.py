@@ -27,7 +27,7 @@ _ERRORS = (requests.RequestException, HTTPError, OSError, ValueError)
 
 
 class HttpDownloads:
-    """Fulfils `ports.Downloads` with `requests`: no redirect, no proxy, no .netrc, no retry."""
+    """Implements `ports.Downloads` with `requests`: no redirect, no proxy, no .netrc, no retry."""
 
     def __init__(self, base_url: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._base_url = base_url
@@ -57,7 +57,7 @@ class HttpDownloads:
 
 
 class _HttpDownload:
-    """Fulfils `ports.Download`."""
+    """Implements `ports.Download`."""
 
     def __init__(self, request: HttpRequest, answer: requests.Response, wire: Wire) -> None:
         self.status = answer.status_code

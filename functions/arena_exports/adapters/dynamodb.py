@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
 _MAX_KEYS_IN_A_BATCH = 100
 _TRIES = 5
-_BACK_OFF_SECONDS = (
-    0.05  # doubled with each try: 0.75 s at most, which every function has left (R10)
-)
+# Doubled with each try: 0.75 s in all, which every function has left (R10).
+_BACK_OFF_SECONDS = 0.05
 _TRANSACTION_CONFLICT = "TransactionConflictException"
 _TRANSACTION_CANCELED = "TransactionCanceledException"
 _CONDITION_FAILED = "ConditionalCheckFailedException"
@@ -57,7 +56,7 @@ class DynamoTable:
         return _item(answer["Item"]) if "Item" in answer else None
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
-        """Return those of the items that exist."""
+        """Return the items that exist."""
         wanted = [_key(key) for key in dict.fromkeys(keys)]
         found: dict[Key, Item] = {}
         tries = 0

@@ -32,7 +32,8 @@ _CHUNK_BYTES = 64 * 1024
 class HttpTransport:
     """Implements `ports.Transport` with `requests`.
 
-    It follows no redirect, uses no proxy and no .netrc, does not retry, and limits the answer.
+    It follows no redirect, uses no proxy and no .netrc, does not retry, and limits the answer's
+    size and time.
 
     Each request has its own connection: one that was kept alive while Lambda froze the function is
     dead, and the outcome of a POST on it would be unknown.
@@ -46,8 +47,8 @@ class HttpTransport:
         """Send once and return the answer, whatever its status.
 
         Raises:
-            RequestNotCompletedError: none came in time, or it was too large. The message has no
-                header and no body.
+            RequestNotCompletedError: no answer came in time, or it was too large. The message has
+                no header and no body.
         """
         give_up_at = self._monotonic() + WHOLE_TIMEOUT_SECONDS
         try:
@@ -94,7 +95,7 @@ class Wire:
 
 
 class GuardedSession(requests.Session):
-    """A session for one request: no environment, no redirect, a wire that is bounded in time."""
+    """A session for one request: no environment, no redirect, a time limit on the wire."""
 
     def __init__(self, wire: Wire) -> None:
         super().__init__()
@@ -147,7 +148,7 @@ class _Answer(http.client.HTTPResponse):
         return version, http.client.CONTINUE if interim else status, reason
 
     def _close_conn(self) -> None:
-        """Before the connection is closed, see whether anything follows the body."""
+        """Check whether anything follows the body, then close the connection."""
         if self._wire.notices_surplus and self.length == 0:
             self._wire.seconds_left = lambda: SURPLUS_SECONDS
             with suppress(OSError):
@@ -175,7 +176,7 @@ class _Reader(io.RawIOBase):
         """Read some bytes.
 
         Raises:
-            TimeoutError: none came in time.
+            TimeoutError: no bytes came in time.
         """
         seconds = min(self._wire.seconds_left(), READ_TIMEOUT_SECONDS)
         if seconds <= 0:

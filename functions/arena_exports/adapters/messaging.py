@@ -73,7 +73,7 @@ class SqsIntakeQueue:
         self._url = url
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
-        """Make the queue redeliver a message after so many seconds."""
+        """Make the queue redeliver a message after a number of seconds."""
         with _delivery_errors("intake queue"):
             self._client.change_message_visibility(
                 QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds

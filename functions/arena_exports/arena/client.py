@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _GET_TRIES = 3
-_FIRST_RETRY_SECONDS = 1.0
+_RETRY_BASE_SECONDS = 1.0
 # Even if the last try takes the whole HTTP timeout (30 s), it ends before poll's timeout (90 s).
 _RETRY_WITHIN_SECONDS = 15
 _DEAD_TWICE_SECONDS = 60
@@ -63,7 +63,7 @@ class Found:
 
 @dataclass(slots=True, kw_only=True)
 class Arena:
-    """Calls Arena for submit and poll."""
+    """Calls Arena, for every function except session."""
 
     transport: Transport
     sessions: SessionCache
@@ -90,7 +90,7 @@ class Arena:
             raise RetryLaterError("request budget at its reserve", wait)
 
     def budget_wait(self, reserve: int) -> int:
-        """Return for how many seconds no request may go that leaves less than `reserve` (0: go)."""
+        """Return how many seconds to hold a request that must leave `reserve` (0: send it now)."""
         wait = self.budgets.read().wait_seconds(self.clock.now(), reserve)
         return self._jittered(wait) if wait else 0
 
@@ -148,7 +148,7 @@ class Arena:
         return self._with_retries(search)
 
     def _with_retries(self, call: Callable[[], _T]) -> _T:
-        """Repeat an idempotent call, with full jitter, while it soon fails without an answer."""
+        """Retry an idempotent call, with full jitter, while it fails quickly without an answer."""
         began = self.clock.now()
         for retry in range(1, _GET_TRIES):
             try:
@@ -157,7 +157,7 @@ class Arena:
                 self.telemetry.warn("arena did not answer", error=str(exc))
                 if self.clock.now() - began > _RETRY_WITHIN_SECONDS:
                     raise
-                self.clock.sleep(self.clock.jitter() * _FIRST_RETRY_SECONDS * 2**retry)
+                self.clock.sleep(self.clock.jitter() * _RETRY_BASE_SECONDS * 2**retry)
         return call()
 
     def send(self, request: HttpRequest, transmit: Transmit | None = None) -> HttpAnswer:
@@ -194,7 +194,7 @@ class Arena:
         return answer
 
     def _shows_pages(self, request: HttpRequest, answer: HttpAnswer) -> bool:
-        """Return whether the third login page in a row shows a dead session (at most hourly)."""
+        """Return whether login pages in a row show a dead session (at most once an hour)."""
         if request.method != "GET":
             return False
         if not protocol.is_page(answer):

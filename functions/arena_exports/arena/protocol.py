@@ -97,7 +97,7 @@ def read_run(export_guid: ExportGuid, run_guid: RunGuid) -> HttpRequest:
 
 
 def list_runs(export_guid: ExportGuid, filters: Mapping[str, str]) -> HttpRequest:
-    """`GET /exports/<GUID>/runs` with filters: `status`, `number`, `completionDateTimeFrom` …."""
+    """`GET /exports/<GUID>/runs` filtered by `status`, `completionDateTimeFrom` and so on."""
     path = f"/exports/{export_guid}/runs" + (f"?{urlencode(filters)}" if filters else "")
     return HttpRequest("search for an export run", "GET", path, purpose="Search")
 
@@ -115,7 +115,7 @@ def read_content(export_guid: str, run_guid: str, file_guid: str) -> HttpRequest
 
 
 def read_file(export_guid: str, run_guid: str, file_guid: str) -> HttpRequest:
-    """`GET /exports/<GUID>/runs/<GUID>/files/<GUID>`: what Arena knows of a file."""
+    """`GET /exports/<GUID>/runs/<GUID>/files/<GUID>`: what Arena knows about a file."""
     path = content_path(export_guid, run_guid, file_guid).removesuffix("/content")
     return HttpRequest("read a file's metadata", "GET", path, purpose="Deliver")
 

@@ -35,7 +35,7 @@ class Session:
 
 
 class SessionCache:
-    """The session as submit and poll use it: read from its secret, cached, renewed after a 401."""
+    """The session in force: read from its secret, cached, renewed after a 401."""
 
     def __init__(self, *, secret: SecretReader, renewer: SessionRenewer, clock: Clock) -> None:
         self._secret = secret

@@ -111,7 +111,7 @@ def new_attempt(attempt_id: AttemptId, selection: Selection, now: float) -> Atte
 
 
 def successor(old: Attempt, attempt_id: AttemptId, now: float) -> Attempt:
-    """Return a new attempt with the contents of one for whose POST two searches found no run."""
+    """Return a new attempt with the contents of `old`, for whose POST two searches found no run."""
     return replace(
         old,
         attempt_id=attempt_id,

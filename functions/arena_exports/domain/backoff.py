@@ -4,5 +4,5 @@ from __future__ import annotations
 
 
 def doubled(first_seconds: float, times: int, longest_seconds: float) -> float:
-    """Return the first delay doubled so many times, at most the longest."""
+    """Return `first_seconds` doubled `times` times, but no more than `longest_seconds`."""
     return min(first_seconds * 2.0 ** min(times, 30), longest_seconds)

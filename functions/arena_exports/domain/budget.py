@@ -35,8 +35,8 @@ class Budget:
 
     `remaining` is a number of requests, None before the first answer; `resets_at`, `spent_until`
     and `seen_at` are epoch seconds on our clock. No request may be sent until `spent_until`.
-    `first_remaining` and `first_seen_at` are from the day's first answer. `refusals` counts answers
-    429 in a row.
+    `first_remaining` and `first_seen_at` are from the day's first answer. `refusals` counts 429
+    answers in a row. `polls` counts the polls of the day whose `first_seen_at` is `polls_since`.
     """
 
     remaining: int | None = None
@@ -83,7 +83,7 @@ class Budget:
         return self.polls if self.polls_since == self.first_seen_at else 0
 
     def hours_left(self) -> float | None:
-        """Forecast in how many hours the budget is spent at the rate of the day so far.
+        """Forecast how many hours the budget will last at the day's rate so far.
 
         At most 24; None while it is too early to tell, and if nothing was spent.
         """
@@ -114,7 +114,7 @@ class Budget:
         return self.seen_at - self.first_seen_at, used
 
     def wait_seconds(self, now: float, reserve: int) -> int:
-        """Return how many seconds to wait with a request that must leave `reserve` (0: send it)."""
+        """Return how many seconds to hold a request that must leave `reserve` (0: send it now)."""
         if self.spent_until > now:
             return ceil(self.spent_until - now)
         if self.remaining is None or self.remaining > reserve:

@@ -1,4 +1,4 @@
-"""How long a function may still work."""
+"""How long a function may still run."""
 
 from __future__ import annotations
 

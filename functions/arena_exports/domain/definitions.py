@@ -34,8 +34,8 @@ class Definition:
     Times are epoch seconds, 0 for never. `failures` counts attempts in a row that failed (the run
     FAILED, or there was none), `refusals` POSTs in a row that Arena refused because of the
     definition itself; `unknown_at` is when Arena first did not know the definition; `limit` is the
-    maximum number of items after a run was too large, 0 for no limit; `durations` has the true
-    seconds of past runs by size class, oldest first.
+    maximum number of items after a run was too large, 0 for no limit; `durations` has how many
+    seconds past runs took by Arena's own times, by size class, oldest first.
     """
 
     export_guid: ExportGuid
@@ -56,7 +56,7 @@ class Definition:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether so many attempts have failed in a row that a failure blames no item."""
+        """Whether too many attempts in a row have failed to blame an item for the next failure."""
         return self.failures >= FAILURES_OF_ONE_ITEM
 
     def served(self, now: float) -> Definition:
@@ -103,7 +103,7 @@ class Definition:
 
         Args:
             now: epoch seconds.
-            alone: it carried a single suspect item, so that only waiting is left.
+            alone: it carried a single suspect item, so only waiting is left.
             without_run: it led to no run. Then ordinary requests wait too, unless it was alone: the
                 next attempt would cost as many requests and hold the lease as long.
         """
@@ -122,7 +122,7 @@ class Definition:
         )
 
     def too_large(self, items: int) -> Definition:
-        """Note that a run of so many items was too large."""
+        """Note that a run of `items` items was too large: halve the limit."""
         return replace(self, limit=max(items // 2, 1))
 
     def durations_for(self, items: int) -> list[int]:
@@ -132,7 +132,7 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class StackDurations:
-    """The true seconds of past runs of any definition, by size class, oldest first."""
+    """How many seconds past runs of any definition took, by size class, oldest first."""
 
     durations: dict[str, list[int]] = field(default_factory=dict)
 

@@ -48,8 +48,8 @@ class Delivery:
     or was submitted if Arena gives no time; it orders the deliveries. `file_count` counts the
     files with a GUID, `files_without_guid` the others, which cannot be requested. `files_left`
     counts the files without an outcome, `failed_reports` the failures in a row of its manifest or
-    event, both as of the last turn. `try_now` is set by an operator: nothing of it waits any
-    longer.
+    event, both as of the last turn. `try_now` is set by an operator: then nothing in the
+    delivery waits any longer.
     """
 
     attempt_id: AttemptId
@@ -79,11 +79,11 @@ class Delivery:
         return self.ended_at + FILE_LIFE_SECONDS
 
     def is_due(self, now: float) -> bool:
-        """Return whether something of it is due now."""
+        """Return whether any of it is due now."""
         return self.try_now or self.not_before <= now
 
     def waiting_for_files(self, not_before: int, files_left: int) -> Delivery:
-        """Return the delivery as it continues if files are left."""
+        """Return the delivery as it waits for the files that are left."""
         return replace(self, not_before=not_before, files_left=files_left, try_now=False)
 
     def waiting_for_report(self, now: float) -> Delivery:

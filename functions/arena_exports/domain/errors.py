@@ -10,8 +10,8 @@
     │   └── LedgerUnavailableError     throttled, in conflict or down: try again later
     ├── BucketError                    S3 or KMS refuses, or did not answer
     │   └── ObjectConflictError        the key may have an object already: read what is there
-    ├── TransferStoppedError           a download was stopped by us; it says nothing about the file
-    │   ├── OutOfTimeError             the function's time is over
+    ├── TransferStoppedError           we stopped a download; this says nothing about the file
+    │   ├── OutOfTimeError             the function's time is up
     │   └── PollsUnansweredError       polls get no answer while the download runs
     ├── MessagingError                 SNS, SQS or Lambda did not take everything
     ├── ArenaError
@@ -20,10 +20,10 @@
     │   ├── ArenaAnswerError           Arena answered with an error (its branches: see below)
     │   └── RetryLaterError            no request was sent: budget spent, or no session
     │       └── SecretRefusedError     AWS refuses a secret until an operator acts
-    └── LoginRefusedError              Arena, or a broken credentials secret, refuses the login
+    └── LoginRefusedError              Arena refuses the credentials, or they cannot be used
 
-The type of an answer's error says what can be done about it. The error has the status, Arena's code
-and message, and the name of the call; never headers, body or session id.
+The type of an answer's error says what can be done about it. The error carries the status, Arena's
+code and message, and the name of the call; never headers, body or session id.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class ConditionFailedError(LedgerError):
 
 
 class LedgerUnavailableError(LedgerError):
-    """Throttled, in conflict with another transaction, or down; nothing was written."""
+    """Throttled, in conflict with another transaction, or down; probably nothing was written."""
 
 
 class MessagingError(ArenaExportsError):
@@ -84,19 +84,19 @@ class MessagingError(ArenaExportsError):
 
 
 class BucketError(ArenaExportsError):
-    """S3 or KMS refuses a call, or did not answer; the text has the operation and AWS's code."""
+    """S3 or KMS refuses a call, or did not answer; the message has the operation and AWS's code."""
 
 
 class ObjectConflictError(BucketError):
-    """A conditional write did not succeed, or may have: what is in the bucket decides."""
+    """A conditional write failed, or its outcome is unknown: what is in the bucket decides."""
 
 
 class TransferStoppedError(ArenaExportsError):
-    """A download was stopped by us; it says nothing about the file."""
+    """We stopped a download; this says nothing about the file."""
 
 
 class OutOfTimeError(TransferStoppedError):
-    """The function's time is over."""
+    """The function's time is up."""
 
 
 class PollsUnansweredError(TransferStoppedError):
@@ -134,8 +134,8 @@ class RequestNotCompletedError(ArenaError):
 class IncompleteFileError(RequestNotCompletedError):
     """Arena answered 2xx for a file, with something that is not the whole file.
 
-    `length` is how many bytes came, None where that says nothing; `size` is the metadata's, None
-    where they were not asked for.
+    `length` is how many bytes arrived, None if that says nothing; `size` is the size in the file's
+    metadata, None if it was not requested.
     """
 
     def __init__(self, message: str, length: int | None, size: int | None = None) -> None:
@@ -164,7 +164,7 @@ class SecretRefusedError(RetryLaterError):
 class ArenaAnswerError(ArenaError):
     """Arena answered with an error that has a definite code: the work was not done.
 
-    Of this type itself: an undocumented code, which is treated as a wrong definition.
+    This class itself stands for an undocumented code, which counts as a fault of the definition.
     """
 
     def __init__(self, *, status: int, code: int | None, message: str, call: str) -> None:
@@ -188,7 +188,7 @@ class BudgetSpentError(ArenaAnswerError):
 
 
 class RateLimitedError(ArenaAnswerError):
-    """Any other 429: too many requests at once, as a gateway in front of Arena counts them."""
+    """Any other 429: too many requests at once, as counted by a gateway in front of Arena."""
 
 
 class ExportInProgressError(ArenaAnswerError):
@@ -204,7 +204,7 @@ class CriteriaRefusedError(ArenaAnswerError):
 
 
 class DefinitionRefusedError(ArenaAnswerError):
-    """3145, 403, or another fault of the definition, which an operator may correct."""
+    """3145, 403, or another fault of the definition, which an operator can correct."""
 
 
 class DefinitionUnknownError(DefinitionRefusedError):

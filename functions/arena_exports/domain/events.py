@@ -282,5 +282,5 @@ def _size(value: object) -> int:
 
 
 def content_path(export_guid: str, run_guid: str, file_guid: str) -> str:
-    """Return the path of a file's zip below the base address."""
+    """Return the path of a file's content below the base address."""
     return f"/exports/{export_guid}/runs/{run_guid}/files/{file_guid}/content"

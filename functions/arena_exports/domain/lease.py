@@ -22,7 +22,7 @@ class LeaseState(StrEnum):
 class Lease:
     """The lease.
 
-    Times are epoch seconds, 0 for none. `busy` counts answers 3144 in a row and `failed_searches`
+    Times are epoch seconds, 0 for none. `busy` counts 3144 answers in a row and `failed_searches`
     searches that failed in a row; `creator_guid` is the Arena user who creates our runs, ""
     until the first run; `lane` was served last.
     """

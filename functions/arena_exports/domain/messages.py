@@ -27,9 +27,10 @@ from arena_exports.domain.model import (
 
 _GUID = re.compile(r"[A-Z0-9]{16,32}")
 _GUIDS_WITHOUT_JSON = re.compile(r"""\s*(\[\s*'?|["']?)[A-Za-z0-9]{16,32}["']?[\s,;\]]""")
-_COMMA_TOO_MANY = re.compile(r",\s*[,\]}]")
+_EXTRA_COMMA = re.compile(r",\s*[,\]}]")
 _REQUEST_KEYS = ("exportGuid", "itemGuids", "correlationId", "workspace", "priority")
 _MAX_CORRELATION_ID = 128
+_MAX_PADDED_GUID = 127  # with the white space around it
 _MAX_QUOTE = 60
 _QUOTE_BEFORE_A_MISTAKE = 20
 _MAX_ENVELOPES = 4
@@ -115,7 +116,7 @@ def normal_guid(text: object) -> str | None:
     """Return a GUID in upper case, without surrounding white space; None if it is not a GUID."""
     if not isinstance(text, str):
         return None
-    guid = text.strip().upper() if len(text) < _MAX_CORRELATION_ID and text.isascii() else ""
+    guid = text.strip().upper() if len(text) <= _MAX_PADDED_GUID and text.isascii() else ""
     return guid if _GUID.fullmatch(guid) else None
 
 
@@ -125,7 +126,7 @@ def _without_envelopes(body: str) -> tuple[str, Any]:
     while inner := _without_envelope(content, place):
         place, content = inner
         if place.count(".") > _MAX_ENVELOPES:
-            raise _invalid(f"body has more than {_MAX_ENVELOPES} envelopes, one in another")
+            raise _invalid(f"body has more than {_MAX_ENVELOPES} envelopes, one inside another")
     return place, content
 
 
@@ -161,7 +162,7 @@ def read_json(text: str, place: str) -> Any:  # noqa: ANN401 - JSON is anything
     """Read strict JSON: each key once, no NaN, no oversized numbers.
 
     Raises:
-        InvalidMessageError: it is not; the message has the position.
+        InvalidMessageError: it is not strict JSON; the message names the position.
     """
 
     def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -175,7 +176,7 @@ def read_json(text: str, place: str) -> Any:  # noqa: ANN401 - JSON is anything
         try:
             return int(digits)
         except ValueError:
-            raise _invalid(f"{place} has a number of {len(digits)} digits") from None
+            raise _invalid(f"{place} has a number with {len(digits)} digits") from None
 
     def no_number(name: str) -> NoReturn:
         raise _invalid(f"{place} has {name}, which is not JSON")
@@ -198,9 +199,9 @@ def read_json(text: str, place: str) -> Any:  # noqa: ANN401 - JSON is anything
 def _hint(text: str, position: int) -> str:
     """Return a guess at the sender's mistake at a position of invalid JSON, or ""."""
     start, end = max(position - _QUOTE_BEFORE_A_MISTAKE, 0), position + _MAX_QUOTE
-    commas = _COMMA_TOO_MANY.finditer(text, start, end)
+    commas = _EXTRA_COMMA.finditer(text, start, end)
     if any(comma.start() <= position < comma.end() for comma in commas):
-        return "; a comma too many?"
+        return "; an extra comma?"
     if _GUIDS_WITHOUT_JSON.match(text):
         return "; several GUIDs are sent as a JSON list, each in double quotes"
     return ""

@@ -20,7 +20,7 @@ class PollState:
     `refused_polls` those in a row that were refused, the first of them at `refused_since` (epoch
     seconds, 0 for none), `unanswered_polls` those in a row without an answer. `own_requests` are
     those that the stack's own backlog and deliveries needed when the execution began. Without a
-    `run_guid` it is a wait for a search, nothing to poll.
+    `run_guid` there is nothing to poll: the execution only waits until the next search.
     """
 
     attempt_id: AttemptId
@@ -41,6 +41,6 @@ class PollState:
 
     @staticmethod
     def from_json(state: Mapping[str, Any]) -> PollState:
-        """Read what `to_json` returned, also what an older release did."""
+        """Read what `to_json` returned, in this release or an older one."""
         names = (name for name in PollState.__slots__ if camel_case(name) in state)
         return PollState(**{name: state[camel_case(name)] for name in names})

@@ -1,4 +1,4 @@
-"""When to poll a run next, and how closely: pure.
+"""When to poll a run next, and how often: pure.
 
 A poll costs one request of the day's budget; not polling costs the subscribers time. Past runs show
 how likely the run is to have ended by now: poll when the expected delay, as a share of the run's
@@ -11,7 +11,7 @@ The price of a poll follows the spare requests. Let runs end within a span w, an
 both as shares of a duration. A run then takes w / g polls, and its end is noticed g / 2 late. At a
 price p, p * w / g + g / 2 is least for g = sqrt(2 * p * w): polls are k times as dense if the price
 is divided by k * k. As there is one run at a time, s spare requests and t seconds until the reset
-leave a run of d seconds s * d / t requests. At the density 1 it takes up to `POLLS_A_RUN`, hence
+leave a run of d seconds s * d / t requests. At density 1 it takes up to `POLLS_A_RUN`, hence
 
     k = s * d / (t * POLLS_A_RUN), at most MAX_DENSITY.
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from arena_exports.domain.budget import Budget
 
-FIRST_POLL_SECONDS = 5  # if no run is known
-# Then shares of the time waited: with polls at 0.015 of a duration each and runs of a minute to
-# an hour equally likely on a logarithmic scale, sqrt(2 * 0.015 * log(60)).
+FIRST_POLL_SECONDS = 5  # if no past run is known
+# Later gaps are this share of the time waited: sqrt(2 * 0.015 * log(60)), for a poll that costs
+# 0.015 of a duration, and durations from a minute to an hour, even on a logarithmic scale.
 SHARE_WHILE_UNKNOWN = 0.35
 
 POLL_PRICE = 0.0085  # as a share of the run's duration
@@ -51,7 +51,7 @@ MAX_SHARE_OF_A_FIRST_RUN = 1.0
 _LIKE_NONE = 0.1
 _LONGEST_LIKE_NONE = 3600
 
-POLLS_A_RUN = 9  # at the density 1
+POLLS_A_RUN = 9  # at density 1
 MAX_DENSITY = 3.4  # most runs are seen less than 3 % late
 MAX_STRETCH = 4.0
 MIN_RESERVE = 100  # smaller reserves stretch gaps as this one does
@@ -68,7 +68,7 @@ _KERNEL = (-(1.5**0.5), 0.0, 1.5**0.5)
 class PastRuns:
     """The true durations of past runs, seconds, oldest first.
 
-    `same` are of the same definition and about the same size. `similar`, which count while there
+    `same` are of the same definition and about the same size. `similar`, which count only if there
     are none of those, are of its other sizes, or of other definitions.
     """
 
@@ -78,10 +78,10 @@ class PastRuns:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How closely runs may be polled.
+    """How often runs may be polled.
 
     `polls_a_second` are the spare requests, spread over the time until the reset. `slowest` is the
-    density of polls where none is spare. Polls are at least `min_gap_seconds` apart.
+    density of polls if none is spare. Polls are at least `min_gap_seconds` apart.
     """
 
     polls_a_second: float = 0.0
@@ -89,7 +89,7 @@ class Pace:
     min_gap_seconds: int = 0
 
     def density(self, durations: Sequence[float]) -> float:
-        """Return how dense polls may be, for runs that take about so many seconds."""
+        """Return how dense polls may be, for runs that take about as long as `durations`."""
         affordable = self.polls_a_second * sum(durations) / len(durations) / POLLS_A_RUN
         return max(self.slowest, min(affordable, MAX_DENSITY))
 
@@ -110,10 +110,10 @@ class PollLimits:
     share: float
 
     def pace(self, budget: Budget, now: float, own_requests: int = 0) -> Pace:
-        """Return how closely runs may be polled now.
+        """Return how often runs may be polled now.
 
         Args:
-            budget: as Arena's last answer told it.
+            budget: as Arena's last answer showed it.
             now: epoch seconds.
             own_requests: requests that the stack's own backlog and deliveries need.
         """
@@ -167,7 +167,7 @@ class _Schedule:
     """What the polls of a run follow.
 
     `expected` are durations of equal probability in ascending order. `price` is that of a poll,
-    `late_first` the share of them that the first poll may be late for. `longest` and `shortest`
+    `late_first` the share of runs that may end before the first one. `longest` and `shortest`
     bound a gap, as shares of the time waited.
     """
 

@@ -1,7 +1,7 @@
-"""Arena's answers without what names a person or a thing, or opens a session.
+"""Redact Arena's answers: remove what names a person or a thing, or opens a session.
 
-The form stays: every key, every list, and each value that is a number, a time, a GUID or a constant
-such as `COMPLETE`. So an answer shows whether the code reads it rightly, and may be shown around.
+The structure stays: keys, lists, and each value that is a number, a time, a GUID or a constant such
+as `COMPLETE`. So an answer still shows whether the code reads it correctly, and it can be shared.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 REDACTED = "[redacted]"
 MAX_ENTRIES = 20  # of each list
 _MAX_TEXT = 300
-# A person is named by some of these, and the others hold what people write.
+# Some of these keys name a person; the others hold what people write.
 _PRIVATE = re.compile(
     r"name|mail|user|creator|owner|author|title|description|note|value|session|password|token",
     re.IGNORECASE,

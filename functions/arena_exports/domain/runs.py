@@ -19,7 +19,7 @@ _MAX_NUMBER = 10**12
 
 
 class RunStatus(StrEnum):
-    """Arena's six, and one for any other."""
+    """Arena's six statuses, and one for any other."""
 
     CREATED = "CREATED"
     RUNNING = "RUNNING"

@@ -1,4 +1,4 @@
-"""Times as Arena and HTTP spell them."""
+"""Times, in the formats that Arena and HTTP use."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class AttemptStore:
         return attached, attempt
 
     def begin_again(self, lease: Lease, old: Attempt) -> tuple[Lease, Attempt]:
-        """Replace an attempt whose POST led to no run by a new one with the same contents.
+        """Replace an attempt whose POST led to no run with a new one that has the same contents.
 
         Raises:
             ConditionFailedError: the lease was lost.
@@ -215,7 +215,7 @@ class AttemptStore:
     ) -> None:
         """Close an attempt whose requests are settled, free the lease, and write the definition.
 
-        `extra` are writes that belong into the same transaction.
+        `extra` are writes that belong in the same transaction.
 
         Raises:
             ConditionFailedError: the lease belongs to another attempt.
@@ -229,10 +229,10 @@ class AttemptStore:
         )
 
     def restart_execution(self, attempt: Attempt) -> Attempt:
-        """Count up a running attempt's executions, because an execution's name is used once.
+        """Give a running attempt its next execution number: a name starts only one execution.
 
         Raises:
-            ConditionFailedError: another copy did, or the attempt is not running any more.
+            ConditionFailedError: another copy was first, or the attempt is no longer running.
         """
         unchanged = Condition(
             equals={"executionNumber": attempt.execution_number, "state": attempt.state.value}
@@ -259,7 +259,7 @@ class AttemptStore:
 
 
 def attempt_item(attempt: Attempt) -> Item:
-    """Return the ledger item of an attempt: its group flat, long lists compressed."""
+    """Return the ledger item of an attempt: its group flattened, long lists compressed."""
     item = to_item(keys.attempt(attempt.attempt_id), attempt)
     del item["attemptId"]
     item |= item.pop("group")
@@ -269,7 +269,7 @@ def attempt_item(attempt: Attempt) -> Item:
 
 
 def read_attempt(item: Item) -> Attempt:
-    """Return the attempt of a ledger item."""
+    """Read the attempt in a ledger item."""
     slices = pages.unpack(item["slices"])
     return from_item(
         Attempt,

@@ -1,4 +1,4 @@
-"""The ledger's item of the request budget."""
+"""The ledger's item for the request budget."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class BudgetStore:
     def write(self, budget: Budget, *, polled: bool = False) -> None:
         """Write a budget, unless a later answer was written already.
 
-        A spent one is written all the same: the later answer may come from a clock that is ahead.
-        Only the answer to a poll (`polled`) writes the count of polls, as answers overtake others.
+        A spent one is written even then: the later answer may come from a clock that is ahead.
+        Only the answer to a poll (`polled`) writes the count of polls: answers overtake each other.
         """
         values = {"v": keys.VERSION, **to_attributes(budget)}
         if not polled:

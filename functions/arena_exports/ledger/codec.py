@@ -34,7 +34,7 @@ def to_attributes(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
 
 
 def from_item(kind: type[_T], item: Mapping[str, Any] | None, /, **converted: Any) -> _T:  # noqa: ANN401
-    """Return the dataclass of an item; attributes that an older release lacks have their defaults.
+    """Read a dataclass from an item; attributes that an older release lacks have their defaults.
 
     `converted` has the fields whose type differs from the attribute's.
     """

@@ -39,7 +39,7 @@ class DefinitionStore:
         return {guid: _definition(guid, items.get(keys.definition(guid))) for guid in wanted}
 
     def past_runs(self, export_guid: ExportGuid, items: int) -> PastRuns:
-        """Return the durations that tell how long a run of so many items may take.
+        """Return the durations that show how long a run of `items` items may take.
 
         For a definition without any run they are those of the stack's other definitions.
         """

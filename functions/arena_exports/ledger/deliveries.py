@@ -74,7 +74,7 @@ class DeliveryStore:
         return True
 
     def try_now(self, seen: Delivery) -> bool:
-        """Have a pending delivery tried now; return false if it is finished.
+        """Make a pending delivery due now; return false if it is finished.
 
         The whole pointer is put, because an operator's policy permits no update of an item.
         """
@@ -269,7 +269,7 @@ def delivery_put(delivery: Delivery) -> Put:
 
 
 def read_delivery(item: Item) -> Delivery:
-    """Return the delivery of a pointer."""
+    """Read the delivery in a pointer."""
     return from_item(Delivery, item, kind=Kind(item["kind"]))
 
 

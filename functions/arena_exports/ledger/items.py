@@ -1,4 +1,4 @@
-"""The ledger's items of requests: how they are written and read."""
+"""The ledger's items for requests: how they are written and read."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def page_writes(page: Page, history: SetHistory, now: float) -> list[Write]:
 
 
 def read_pending(item: Item) -> Pending:
-    """Return the pending pointer of an item."""
+    """Read the pending pointer in an item."""
     lane, export_guid, kind, page_id = item["SK"].split("#", 3)
     group = Group(Lane(lane), ExportGuid(export_guid), Kind(kind))
     history = from_item(SetHistory, item)
@@ -74,7 +74,7 @@ def read_pending(item: Item) -> Pending:
 
 
 def read_page(item: Item) -> Page:
-    """Return the page of an item."""
+    """Read the page in an item."""
     group = Group(Lane(item["lane"]), ExportGuid(item["exportGuid"]), Kind(item["kind"]))
     return Page(
         PageId(item["PK"].removeprefix("PAGE#")), group, pages.unpack_entries(item["entries"])

@@ -84,7 +84,7 @@ def fence(attempt: Attempt) -> Check:
 
 
 def held(lease: Lease) -> Condition:
-    """Return the condition that a lease which was taken is not lost."""
+    """Return the condition that a lease that was taken is still held."""
     return Condition(equals={"token": lease.token, "state": LeaseState.SUBMITTING.value})
 
 
@@ -99,6 +99,6 @@ def lease_item(lease: Lease) -> Item:
 
 
 def read_lease(item: Item) -> Lease:
-    """Return the lease of its item."""
+    """Read the lease from its item."""
     lane = Lane(item["lane"]) if item["lane"] else None
     return from_item(Lease, item, state=LeaseState(item["state"]), lane=lane)

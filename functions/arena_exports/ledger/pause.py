@@ -1,4 +1,4 @@
-"""The ledger's item of a pause. Only an operator writes it; dispatch reads it."""
+"""The ledger's item for a pause. Only an operator writes it; dispatch reads it."""
 
 from __future__ import annotations
 

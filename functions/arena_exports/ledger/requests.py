@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _POINTERS_AT_ONCE = 100
 _POINTERS_OF_HEADS = 20  # about 4 kB: one read unit
 _POINTERS_COUNTED = 1000  # about 150 kB
-# Of one attempt: its item can hold so many, and publish can settle them before its timeout.
+# Of one attempt: its item can hold them all, and publish can settle them before its timeout.
 MAX_SLICES = 5_000
 
 
@@ -51,7 +51,7 @@ class RequestStore:
         self._clock = clock
 
     def record(self, bundle: Sequence[ExportRequest]) -> list[ExportRequest]:
-        """Record those that are not recorded yet, all or nothing, and return them.
+        """Record the requests that are not recorded yet, all or none, and return them.
 
         Raises:
             LedgerUnavailableError: probably nothing was written; the call may be repeated.
@@ -104,8 +104,8 @@ class RequestStore:
     def select(self, head: Pending, limit: int) -> Selection:
         """Select pending items of the head's group, oldest first, up to `limit` distinct ones.
 
-        Suspect sets are never split by the limit; requests for a definition's own criteria share a
-        run with those that failed and were aborted as often. The last page may be cut.
+        Suspect sets are never split by the limit. Suspect definition runs share a run if they have
+        failed and been aborted equally often. The last page may be cut.
         """
         seen: set[ItemGuid] = set()
         slices: list[PageSlice] = []

@@ -1,4 +1,4 @@
-"""The ledger's item of the Arena session."""
+"""The ledger's item for the Arena session."""
 
 from __future__ import annotations
 

@@ -44,15 +44,15 @@ LATEST_RUN_SECONDS = 220
 # Arena's times are whole seconds, its Date header may lag by one, and the clocks of two functions
 # may differ by seconds. An older run of ours does no harm: the ledger knows it.
 CLOCK_TOLERANCE_SECONDS = 10
-MAX_OFFSET_SECONDS = 86_400  # a Date beyond it is not Arena's time
+MAX_OFFSET_SECONDS = 86_400  # a Date further off than this is not Arena's time
 
 
 class Finding(StrEnum):
     """What a search says about a POST whose answer is unknown."""
 
     OPEN = "open"  # its run was adopted, or the search goes on later
-    NO_RUN = "no run"  # found often enough to POST again
-    REFUSED = "refused"  # often enough to write the attempt off
+    NO_RUN = "no run"  # enough searches found none, so the POST may be repeated
+    REFUSED = "refused"  # so often that the attempt is written off
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class Adoption:
         *,
         wake: bool = False,
     ) -> None:
-        """Search at a time, by the reconcile schedule; with `wake`, at that very second."""
+        """Leave the next search to the first reconcile after `at`; with `wake`, search at `at`."""
         self.ledger.attempts.postpone(
             lease, attempt, not_before=at, failed_searches=failed_searches
         )
@@ -151,12 +151,12 @@ class Adoption:
     def _adopt(self, lease: Lease, attempt: Attempt, run: Run) -> None:
         self.telemetry.count("RunsAdopted")
         self.telemetry.info("run adopted", attempt=attempt.attempt_id, runGuid=run.guid)
-        # Only the answer to our own POST tells who we are: another user's run may look like ours.
+        # Only the answer to our own POST shows who we are: another user's run may look like ours.
         running = self.ledger.attempts.started(lease, attempt, replace(run, creator_guid=None))
         self.monitor.begin(running, attempt.item_count - len(attempt.rejected))
 
     def _find(self, lease: Lease, attempt: Attempt) -> Run | None:
-        """Search pending runs and those that ended since; return the earliest match.
+        """Search pending runs and those that ended after the POST; return the earliest match.
 
         A run that does not name the creator of our last run is read first: only the user who
         started a run can read it (3024), and our user may have changed.
@@ -176,7 +176,7 @@ class Adoption:
                 return run
         if not complete:
             raise ArenaAnswerError(
-                status=200, code=None, message="it is not complete", call="list export runs"
+                status=200, code=None, message="the list is not complete", call="list export runs"
             )
         return None
 
@@ -188,7 +188,7 @@ class Adoption:
         return True
 
     def _candidates(self, attempt: Attempt) -> tuple[list[tuple[Run, Window]], bool]:
-        """Return runs, each with the window for the attempt's run, and whether the list is whole.
+        """Return runs, each with the window for the attempt's run, and whether they are complete.
 
         Each filter is searched in order, because a run moves from one to the next, never back. If a
         filter is refused, the whole list is read.

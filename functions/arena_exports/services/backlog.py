@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def measure_backlog(requests: RequestStore, clock: Clock, telemetry: Telemetry) -> None:
-    """Count the pending items (a definition run is one) and the seconds that the oldest waits.
+    """Measure how many items are pending, and how many seconds the oldest has waited.
 
-    Every reconcile measures both. The run in progress is included. An item of a failed run has
-    waited since its first failure at least. An idle stack measures the age alone, because each
-    metric costs $0.30 a month: the age must be known to be zero, while no data about pending items
-    means none.
+    Every reconcile measures both. A definition run counts as one item, and the run in progress is
+    included. An item of a failed run has waited since its first failure at least. An idle stack
+    measures the age alone, because each metric costs $0.30 a month: the age must be known to be
+    zero, while no data about pending items means none.
     """
     now = clock.now()
     items, oldest = 0, now
@@ -33,9 +33,9 @@ def measure_backlog(requests: RequestStore, clock: Clock, telemetry: Telemetry) 
 
 
 def requests_of_backlog(requests: RequestStore, max_items: int) -> int:
-    """Return how many requests to Arena the runs for all that is pending take, polls included.
+    """Return how many Arena requests it takes to export all that is pending, polls included.
 
-    `max_items` is the most that go into one run. The run in progress is included.
+    `max_items` is the maximum number of items in one run. The run in progress is included.
     """
     items = Counter[object]()
     for pending in requests.pending():

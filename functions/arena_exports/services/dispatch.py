@@ -1,4 +1,4 @@
-"""Start the next export run or move one on, for batches, schedules and last steps alike.
+"""Start the next export run or advance the current one, after a batch or for a reconcile.
 
 The lease says what to do. Idle: select requests and POST. Submitting and expired: search for the
 run of the POST that was in progress. Running: make sure that an execution monitors the run. An
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 LINGER_SECONDS = 2.0
 MAX_UNANSWERED_POSTS = 3  # in a row, without a run: the attempt has failed (R3)
-_NO_RUN = "Arena started no run and gave no reason, each time that it was asked for these items"
+_NO_RUN = "each time it was asked for these items, Arena started no run and gave no reason"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +168,7 @@ class Dispatch:
 def _posts_that_suffice(attempt: Attempt, selection: Selection, definition: Definition) -> int:
     """Return after how many POSTs in a row without a run an attempt has failed.
 
-    One is enough if a failure blames no item: every attempt fails, or the set is only halved.
+    One is enough if no item is blamed: because every attempt fails, or the set is halved next.
     """
     halved_next = bool(attempt.history.failures) and len(selection.item_guids) > 1
     return 1 if definition.in_doubt or halved_next else MAX_UNANSWERED_POSTS

@@ -1,7 +1,7 @@
 """Record the messages of a batch: from then on they are safe, whatever Arena does.
 
-Valid messages are recorded first, then invalid ones are refused. Those that fail or run out of time
-are redelivered after a minute, and after twice as long each time.
+Valid messages are recorded first, then invalid ones are refused. If that fails or time runs out,
+a message is redelivered after a minute, then after twice as long each time.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ if TYPE_CHECKING:
 FIRST_REDELIVERY_SECONDS = 60
 MAX_REDELIVERY_SECONDS = 1020  # the queue's visibility timeout
 MIN_JITTER = 0.8  # of the seconds above
-# A write, an event and a dead letter each time out after 20 s: two may do so before the answer.
+# A write, an event and a dead letter each time out after 20 s, and a refusal is an event and a dead
+# letter.
 SECONDS_FOR_A_CALL = 45
-SECONDS_FOR_A_CHANGE = 10  # of visibility, whose client waits no longer
+SECONDS_FOR_A_CHANGE = 10  # of visibility: its client waits no longer than that
 
 _TRIES = 3
 _RETRY_BASE_SECONDS = 0.2
-_MAX_SENDER = 300  # characters of an ARN; anybody who may send can write the attribute
+_MAX_SENDER = 300  # characters of an ARN; anyone who may send can set the attribute
 _MAX_DIGITS = 14  # of milliseconds, until the year 5138
 
 
@@ -64,7 +65,7 @@ class Intake:
                 three may be missing.
             deadline: when the function must be done.
         """
-        # Most receives first: these are the next that SQS would give up.
+        # Those received most often go first: SQS would give them up next.
         oldest_first = sorted(records, key=_receives, reverse=True)
         self._report_senders(records)
         requests, refusals = self._read(oldest_first)
@@ -96,7 +97,7 @@ class Intake:
         return list(requests.values()), list(refusals.values())
 
     def _report_senders(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Log who sent messages with the operator's command, which says so in an attribute."""
+        """Log who sent messages with the operator's command, which names them in an attribute."""
         for record in records:
             attribute = (record.get("messageAttributes") or {}).get("sentBy") or {}
             if sent_by := str(attribute.get("stringValue") or "")[:_MAX_SENDER]:
@@ -163,7 +164,7 @@ class Intake:
                 self.telemetry.debug("visibility not changed", error=reason, messages=messages)
 
     def _problem(self, call: Callable[[], None], deadline: Deadline, seconds: float) -> str | None:
-        """Make a call if so many seconds are left; return why it was not made or failed."""
+        """Make a call if `seconds` are left; return why it was not made or failed, or None."""
         if not deadline.allows(seconds, self.clock.now()):
             return "no time left"
         try:
@@ -185,7 +186,7 @@ class Intake:
 
 
 def redelivery_seconds(receives: int, jitter: float) -> int:
-    """Return after how many seconds to redeliver a message that was received so many times.
+    """Return after how many seconds to redeliver a message that was received `receives` times.
 
     A minute, twice as long after each receive, up to the visibility timeout; `jitter` from 0 to 1
     takes up to a fifth off. Ten receives (`maxReceiveCount`) take at least 79 minutes.

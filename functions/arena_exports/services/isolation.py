@@ -53,8 +53,8 @@ class Isolation:
         alone = bool(history.failures) and not divisible
         halved = bool(history.failures) and divisible
         sets = _halved(selection) if halved else [selection.entries]
-        # A half counts anew, because another item may be to blame. So does a set while every
-        # attempt fails without a run: the failures may be Arena's.
+        # A half counts from one again, because another item may be to blame. So does a set while
+        # every attempt fails without a run: the failures may be Arena's.
         anew = halved or (without_run and definition.in_doubt)
         failures = 1 if anew else history.failures + 1
         again = replace(history, failures=failures, first_failed_at=failed_since)

@@ -37,7 +37,7 @@ _KEYS = ("email", "password", "workspaceId")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginService:
-    """Logs in, once at a time."""
+    """Logs in, one login at a time."""
 
     transport: Transport
     credentials: SecretReader

@@ -65,10 +65,10 @@ class RunMonitor:
         self._start(attempt)
 
     def wake(self, attempt: Attempt, seconds: float) -> None:
-        """Call submit after so many seconds, through an execution without a run.
+        """Invoke submit after `seconds`, through an execution without a run.
 
         It waits, finds nothing to poll or publish, and ends with its last step. If it cannot be
-        started, the reconcile schedule calls submit within a minute.
+        started, the reconcile schedule invokes submit within a minute.
         """
         wait = min(ceil(seconds), MAX_WAKE_SECONDS)
         state = PollState(attempt.attempt_id, attempt.group.export_guid, RunGuid(""), wait)
@@ -88,7 +88,7 @@ class RunMonitor:
 
 
 def _name(attempt: Attempt) -> str:
-    """Return the execution's name, with a number, as AWS refuses a used name for 90 days."""
+    """Return the execution's name; it is numbered because AWS refuses a used one for 90 days."""
     return f"{_run_guid(attempt)}-{attempt.execution_number}"
 
 

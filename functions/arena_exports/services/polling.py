@@ -33,7 +33,7 @@ MIN_REFUSED_SECONDS = 600
 FIRST_REFUSED_SECONDS = 15
 MAX_REFUSED_SECONDS = 240
 SECONDS_AFTER_NO_ANSWER = 60
-# Of the time waited: a day without a session is some hundred steps of the execution, no more.
+# Of the time waited, so that a day without a session takes the execution only a few hundred steps.
 SHARE_WHILE_KEPT_FROM_POLLING = 0.01
 
 

@@ -69,7 +69,6 @@ class Publication:
             self.telemetry.info("lease was released by another copy", attempt=attempt.attempt_id)
 
     def _conclude(self, attempt: Attempt, result: RunResult) -> None:
-        """Do what each outcome requires."""
         actions: dict[AttemptOutcome, Callable[[Attempt, RunResult], None]] = {
             AttemptOutcome.COMPLETE: self._complete,
             AttemptOutcome.DOWNLOADED: self._complete,
@@ -173,7 +172,7 @@ class Publication:
     def _void(self, attempt: Attempt, _result: RunResult) -> None:
         """Return the requests of an unreadable run to pending, without rejected items.
 
-        Their definition backs off: it would start a run each minute and make others wait.
+        Their definition backs off: otherwise it would start a run each minute and make others wait.
         """
         if attempt.rejected:
             self.isolation.quarantine(attempt, self.ledger.selection(attempt))

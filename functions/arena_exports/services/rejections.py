@@ -78,7 +78,7 @@ class Rejections:
         )
 
     def reject(self, group: Group, entries: Sequence[Entry], code: str, message: str) -> None:
-        """Report for each request that these items of it can never be exported.
+        """Report, for each request, which of its items can never be exported.
 
         Raises:
             MessagingError: not everything could be delivered; a retry repeats the same event ids.

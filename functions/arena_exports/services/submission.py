@@ -50,7 +50,7 @@ _NOT_ABOUT_SIZE = frozenset({401, 407, 408})  # no session, a proxy's login, a t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """Submits attempts; every method returns whether the lease may require another step now."""
+    """Submits attempts; a returned bool says whether the lease may require another step now."""
 
     ledger: Ledger
     arena: Arena
@@ -110,7 +110,7 @@ class Submission:
         return False
 
     def _count_trial(self, export_guid: ExportGuid) -> bool:
-        """Count a POST for a definition without a successful run: these share a limited number."""
+        """Count a POST for a definition without a successful run; return whether this is one."""
         trial = not self.ledger.definitions.read(export_guid).proven
         if trial:
             self.ledger.definitions.count_trial(self.clock.now())
@@ -163,13 +163,13 @@ class Submission:
     def end(
         self, attempt: Attempt, outcome: AttemptOutcome, code: str = "", message: str = ""
     ) -> bool:
-        """Record the outcome of an attempt without a run, for a retry, and conclude it."""
+        """Record how an attempt without a run ended, so that a retry knows it, and conclude it."""
         result = RunResult(outcome, error_code=code, error_message=message)
         self.publication.conclude(self.ledger.attempts.ended(attempt, result))
         return True
 
     def _wait_for_other_export(self, lease: Lease, attempt: Attempt) -> bool:
-        """Wait for the export in progress (3144): another user's, or ours of an unknown POST."""
+        """Wait for the export in progress (3144): another user's, or ours from an unknown POST."""
         self.telemetry.count("LeaseWaits")
         self.telemetry.info("another export is in progress", attempt=attempt.attempt_id)
         seconds = _back_off(lease.busy, MAX_BUSY_SECONDS, self.clock.jitter())

@@ -1,4 +1,4 @@
-"""What submit, poll and deliver have in common: Arena, in the session in force."""
+"""What the functions that call Arena have in common: the client, in the session in force."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class DeliverFunction(ArenaFunction):
 
     @staticmethod
     def connect(dependencies: Dependencies, aws: Aws) -> Dependencies:
-        """Add what Arena needs, the bucket and the topic."""
+        """Add the adapters for Arena, the bucket and the topic."""
         settings = dependencies.settings
         return replace(
             ArenaFunction.connect(dependencies, aws),
@@ -45,7 +45,7 @@ class DeliverFunction(ArenaFunction):
 
     @cached_property
     def delivery(self) -> DeliveryParts:
-        """What deliveries are made with."""
+        """The services that deliver files."""
         files = ArenaFiles(
             arena=self.arena,
             downloads=self.dependencies.downloads,

@@ -25,10 +25,10 @@ class Function(ABC):
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Return the function as it is deployed.
+        """Return the function with its deployed settings and adapters.
 
         Raises:
-            SettingsError: the environment is not what it must be.
+            SettingsError: an environment variable is missing or invalid.
         """
         settings, aws, clock = read_settings(), Aws(), SystemClock()
         table = DynamoTable(aws.client("dynamodb"), settings.ledger_table_name, clock)

@@ -29,9 +29,9 @@ class SubmitFunction(ArenaFunction, PublishFunction):
 
     @staticmethod
     def connect(dependencies: Dependencies, aws: Aws) -> Dependencies:
-        """Add what Arena and the outcomes need, the state machine and the intake queue."""
+        """Add the adapters for Arena, outcomes, the state machine, the intake queue and deliver."""
         settings = dependencies.settings
-        # A change of visibility is worth one short try: without it a message only comes back later.
+        # A change of visibility is worth one short try: without it, a message only returns later.
         intake_queue = aws.client("sqs", read_timeout=5, attempts=1)
         return replace(
             ArenaFunction.connect(PublishFunction.connect(dependencies, aws), aws),
@@ -60,7 +60,7 @@ class SubmitFunction(ArenaFunction, PublishFunction):
 
     @cached_property
     def dispatch(self) -> Dispatch:
-        """The service that starts runs and moves them on."""
+        """The service that starts and advances runs."""
         return Dispatch(
             ledger=self.ledger,
             arena=self.arena,
@@ -89,7 +89,7 @@ class SubmitFunction(ArenaFunction, PublishFunction):
 
     @cached_property
     def adoption(self) -> Adoption:
-        """The service that finds the runs of unknown POSTs."""
+        """The service that finds the runs of POSTs whose answer is unknown."""
         return Adoption(
             ledger=self.ledger,
             arena=self.arena,
