@@ -165,6 +165,38 @@ def test_start_run_error__definition_that_arena_does_not_know() -> None:
     assert type(named) is errors.DefinitionUnknownError
 
 
+def _answer_of(*named: tuple[object, str]) -> HttpAnswer:
+    listed = [{"code": code, "message": message} for code, message in named]
+    return HttpAnswer(400, {}, json.dumps({"errors": listed}).encode())
+
+
+@pytest.mark.parametrize(
+    ("others", "decisive"),
+    [
+        (((None, "odd"),), (3140, "no such view")),
+        (((3011, "an item"), ("", "odd")), (3142, "no such action")),
+        ((("", "odd"),), (9999, "an undocumented one")),
+    ],
+)
+def test_answer_error__has_the_code_and_message_that_decide(
+    others: tuple[tuple[object, str], ...], decisive: tuple[int, str]
+) -> None:
+    """An event names the code of a rejection, so it must be that of the error behind it."""
+    error = protocol.answer_error(POST, _answer_of(*others, decisive))
+    assert isinstance(error, errors.ArenaAnswerError)
+    assert (error.code, error.arena_message) == decisive
+
+
+def test_start_run_error__of_an_unknown_definition_has_the_code_that_names_it() -> None:
+    """Other errors may precede it."""
+    refusal = _answer_of((9999, "odd"), (3012, f'guid "{EXPORT}" is not found'))
+    error = protocol.answer_error(POST, refusal)
+    assert isinstance(error, errors.ArenaAnswerError)
+    named = refusals.start_run_error(error, refusal, EXPORT, frozenset({A}))
+    assert type(named) is errors.DefinitionUnknownError
+    assert (named.code, named.arena_message) == (3012, f'guid "{EXPORT}" is not found')
+
+
 @pytest.mark.parametrize("items", [(A,), (A, EXPORT)])
 def test_start_run_error__items_come_before_the_definition(items: tuple[str, ...]) -> None:
     """FAULT 19: an answer that names both, or an item that is the definition, refuses items."""

@@ -46,6 +46,7 @@ CODES_IN_PROGRESS = frozenset({3144})
 # Before Winter 2023, today's 4071 … 4090 were 4001 … 4020.
 CODES_BUDGET = frozenset({4084, 4014})
 CODES_LOCKED = frozenset({4083, 4013})
+_NONE: frozenset[int] = frozenset()
 
 _MEANINGS: tuple[tuple[frozenset[int], type[ArenaAnswerError] | None], ...] = (
     (CODES_UNKNOWN_OUTCOME, None),
@@ -148,12 +149,16 @@ def is_success(answer: HttpAnswer) -> bool:
 def answer_error(
     request: HttpRequest, answer: HttpAnswer
 ) -> ArenaAnswerError | RequestNotCompletedError:
-    """Return the most specific error for an unsuccessful answer."""
+    """Return the most specific error for an unsuccessful answer.
+
+    Of several errors in the answer, it has the code and message of the one that decides.
+    """
     errors = errors_in(answer.body)
     codes = {code for code, _ in errors if code is not None}
+    meaning, decisive = _meaning(request, answer, codes)
+    errors.sort(key=lambda error: (error[0] not in decisive, error[0] is None))
     code, text = errors[0] if errors else (None, "no error that could be read")
     status, text = answer.status, readable(answer, text)
-    meaning = _meaning(request, answer, codes)
     if meaning is None:
         return RequestNotCompletedError(f"{request.call}: {status}/{code}: {text}", status)
     return meaning(status=status, code=code, message=text, call=request.call)
@@ -161,20 +166,23 @@ def answer_error(
 
 def _meaning(
     request: HttpRequest, answer: HttpAnswer, codes: set[int]
-) -> type[ArenaAnswerError] | None:
-    """Return what an error means; None if it leaves open whether the work was done."""
+) -> tuple[type[ArenaAnswerError] | None, frozenset[int]]:
+    """Return what an error means (None if the work may have been done), and the codes that say so.
+
+    There are none of these if the status decides, or no code is known.
+    """
     if codes & CODES_BUDGET:
-        return BudgetSpentError
+        return BudgetSpentError, CODES_BUDGET
     if answer.status == HTTP_TOO_MANY:
-        return BudgetSpentError if none_remaining(answer.headers) else RateLimitedError
+        return (BudgetSpentError if none_remaining(answer.headers) else RateLimitedError), _NONE
     if answer.status >= HTTP_SERVER_ERROR:
-        return None
+        return None, _NONE
     for known, meaning in _MEANINGS:
         if codes & known:
-            return meaning
+            return meaning, known
     if answer.status == HTTP_TOO_LARGE or _syntax_of_large_body(request, answer.status, codes):
-        return TooManyItemsError
-    return ArenaAnswerError if codes else None
+        return TooManyItemsError, _NONE
+    return (ArenaAnswerError if codes else None), _NONE
 
 
 def _syntax_of_large_body(request: HttpRequest, status: int, codes: set[int]) -> bool:

@@ -62,8 +62,12 @@ def start_run_error(
             call=error.call,
             item_guids=tuple(dict.fromkeys(guid for _, _, guid in ours)),
         )
-    unknown = any(guid == export_guid for _, _, guid in named)
-    return error.narrowed(DefinitionUnknownError if unknown else DefinitionRefusedError)
+    for code, text, guid in named:
+        if guid == export_guid:
+            return DefinitionUnknownError(
+                status=error.status, code=code, message=readable(answer, text), call=error.call
+            )
+    return error.narrowed(DefinitionRefusedError)
 
 
 def read_run_error(error: ArenaAnswerError) -> ArenaAnswerError:
