@@ -203,7 +203,6 @@ def make_day(seed: int, fault: str, state: str) -> Simulation:
 
 def watch_day(seed: int, fault: str = "", state: str = "") -> WatchedDay:
     """Simulate a day; with a trouble, one on which logins are often refused, too."""
-    _quiet()
     day = make_day(seed, fault, state)
     coverage, replays = Coverage(), {name: Replay(view()) for name, view in VIEWS.items()}
     coverage.watch(day)
