@@ -1,5 +1,6 @@
 """Settings for all tests: which may use sockets, how many examples they try, and where they run."""
 
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -45,6 +46,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.no_cover)
         if OFFLINE.intersection(item.path.parents):
             item.add_marker(pytest.mark.disable_socket, append=False)
+
+
+@pytest.fixture(autouse=True)
+def logging_stays_on() -> Iterator[None]:
+    """Fail a test that leaves logging disabled for the tests after it in the same process."""
+    yield
+    assert logging.root.manager.disable == logging.NOTSET
 
 
 @pytest.fixture(scope="session", autouse=True)
